@@ -1,0 +1,1 @@
+"""Karbor: data protection for OpenStack applications."""

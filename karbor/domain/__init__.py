@@ -1,0 +1,1 @@
+"""The nouns of data protection. Pure: standard library only, no I/O."""

@@ -1,0 +1,99 @@
+"""Checkpoint: what was kept of an application at one time, and how far that is proved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from karbor.domain.resource import ResourceGraph
+
+FORMAT = 1
+"""Version of what a bank holds for a checkpoint; see docs/bank-format.md."""
+
+
+class CheckpointState(StrEnum):
+    """Shown to users; derived from which objects of the checkpoint the bank has."""
+
+    PROTECTING = "protecting"   # begun, no head yet
+    AVAILABLE = "available"     # head written after everything was read back
+    ERROR = "error"             # ended without success; says why
+    DELETING = "deleting"       # hidden; what it holds is being removed
+
+    def may_become(self, other: CheckpointState) -> bool:
+        return other in _MOVES[self]
+
+
+_MOVES: dict[CheckpointState, set[CheckpointState]] = {
+    CheckpointState.PROTECTING: {CheckpointState.AVAILABLE, CheckpointState.ERROR,
+                                 CheckpointState.DELETING},
+    CheckpointState.AVAILABLE: {CheckpointState.DELETING},
+    CheckpointState.ERROR: {CheckpointState.DELETING},
+    CheckpointState.DELETING: set(),
+}
+
+
+class Evidence(StrEnum):
+    """What was proved of a kept resource when it was last read back, weakest first."""
+
+    STATUS = "status"           # the service says that it is good
+    METADATA = "metadata"       # the service's own description of the data was read and fits
+    OBJECTS = "objects"         # every object that holds the data is there, with its size
+    CHECKSUMS = "checksums"     # every byte was read back and its checksum compared
+
+    @property
+    def rank(self) -> int:
+        return list(Evidence).index(self)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a checkpoint holds for one resource: what each stage saved, and the proof."""
+
+    key: str
+    saved: Mapping[str, Any]                    # stage name → what it saved
+    evidence: Evidence | None = None
+    unproved: str = ""                          # why the proof goes no further
+    not_kept: tuple[Mapping[str, str], ...] = ()    # fields that could not be read: field, why
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"key": self.key, "saved": dict(self.saved), "evidence": self.evidence,
+                "unproved": self.unproved, "not_kept": [dict(one) for one in self.not_kept]}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Kept:
+        evidence = raw.get("evidence")
+        return cls(raw["key"], raw["saved"], Evidence(evidence) if evidence else None,
+                   raw.get("unproved", ""), tuple(raw.get("not_kept", ())))
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint as its bank tells it. Times are seconds since the epoch.
+
+    `skew` is the time between the first and the last snapshot of the operation, in seconds.
+    """
+
+    id: str
+    project_id: str
+    name: str
+    created_at: float
+    state: CheckpointState
+    graph: ResourceGraph | None = None
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    operation_id: str = ""
+    provider_id: str = ""
+    finished_at: float | None = None
+    skew: float | None = None
+    reason: str = ""
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """The weakest proof among its resources: a chain is as strong as that."""
+        levels = [one.evidence for one in self.kept.values()]
+        known = [one for one in levels if one is not None]
+        if not known or len(known) < len(levels):
+            return None
+        return min(known, key=lambda one: one.rank)

@@ -1,0 +1,246 @@
+"""Every error Karbor raises on purpose.
+
+    KarborError
+    ├── BadInput                   what was asked for cannot be done as it was asked
+    │   ├── UnknownName            a name or id that nothing visible to the caller bears
+    │   ├── AmbiguousName          a name that several things bear
+    │   └── Obstacles              a plan that would fail, with every reason found
+    ├── NotFound                   a checkpoint or operation that does not exist for this project
+    ├── Conflict                   it exists, but in a state that forbids the request
+    ├── CredentialError            who asks, or on whose behalf, cannot be proved
+    │   ├── LoginFailed            Keystone refused the name and password (or their like)
+    │   ├── KeystoneUnreachable    nobody answers at the authentication URL (transient)
+    │   ├── TokenRejected          a user token is over: expired beyond the window, or revoked
+    │   └── ServiceUserUnfit       [service_user] cannot do its duty: no role, no project, no login
+    ├── CloudError                 a service of the cloud answered with an error
+    │   ├── CloudUnavailable       5xx, 429, timeout, lost connection (transient)
+    │   ├── CloudUnauthorized      401 in spite of a credential thought good
+    │   ├── CloudForbidden         403: policy
+    │   ├── CloudNotFound          404: the thing is gone
+    │   ├── CloudConflict          400 or 409: the state of a thing forbids it
+    │   ├── QuotaExceeded          413, or 403 with a quota named
+    │   └── RemoteFailed           a thing went to an error state by itself
+    ├── BankError                  the bank cannot do what was asked
+    │   ├── BankUnavailable        it does not answer (transient)
+    │   ├── BankFull               no space left
+    │   ├── BankReadOnly           it refuses writes
+    │   ├── ObjectMissing          an object that should be there is not
+    │   ├── ObjectExists           put-if-absent found one
+    │   ├── ObjectDamaged          what was read is not what was written
+    │   └── NewerFormat            written by a later Karbor
+    ├── DeadlinePassed             something did not become ready in its time
+    ├── StepFailed                 an error met again in the journal
+    ├── Fenced                     another process drives this operation now
+    └── Cancelled                  the user wanted it to end
+
+`transient` says whether the same request may succeed later without anybody doing anything;
+`remedy` says what a person can do about it. They are translated to exit codes in `cli/exits.py`
+and (later) to HTTP in one place of `api/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class KarborError(Exception):
+    """The root: a message for people, and what they can do next."""
+
+    transient: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, remedy: str = "", resource: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.resource = resource
+
+    def facts(self) -> dict[str, Any]:
+        """What a journal or an API keeps of the error: small JSON, never a secret."""
+        out: dict[str, Any] = {"error": type(self).__name__, "message": self.message}
+        if self.remedy:
+            out["remedy"] = self.remedy
+        if self.resource:
+            out["resource"] = self.resource
+        return out
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.remedy})" if self.remedy else self.message
+
+
+class BadInput(KarborError):
+    """What was asked for cannot be done as it was asked; nothing has been touched."""
+
+
+class UnknownName(BadInput):
+    """Nothing visible to the caller bears this name or id."""
+
+
+class AmbiguousName(BadInput):
+    """Several things bear this name: an id is needed."""
+
+
+class Obstacles(BadInput):
+    """A plan that would fail. `found` has every reason, each with its remedy."""
+
+    def __init__(self, message: str, found: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(message)
+        self.found = [dict(one) for one in found]
+
+    def facts(self) -> dict[str, Any]:
+        return {**super().facts(), "obstacles": self.found}
+
+    def __str__(self) -> str:
+        lines = [f"  - {one['what']} ({one['remedy']})" if one.get("remedy") else f"  - {one['what']}"
+                 for one in self.found]
+        return "\n".join([self.message, *lines])
+
+
+class NotFound(KarborError):
+    """No such checkpoint, operation or provider in this project."""
+
+
+class Conflict(KarborError):
+    """The thing exists, but its state forbids what was asked."""
+
+
+class CredentialError(KarborError):
+    """Who asks, or on whose behalf, cannot be proved."""
+
+
+class LoginFailed(CredentialError):
+    """Keystone refused the login."""
+
+
+class KeystoneUnreachable(CredentialError):
+    """Nobody answers at the authentication URL."""
+
+    transient = True
+
+
+class TokenRejected(CredentialError):
+    """A user token is over: expired beyond Keystone's window, revoked, or unreadable."""
+
+
+class ServiceUserUnfit(CredentialError):
+    """The account of [service_user] cannot vouch for users: no role, no project, or no login."""
+
+
+class CloudError(KarborError):
+    """A service of the cloud answered with an error. Names the request and its id."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        service: str = "",
+        request: str = "",
+        request_id: str = "",
+        status: int | None = None,
+        remedy: str = "",
+        resource: str = "",
+    ) -> None:
+        super().__init__(message, remedy=remedy, resource=resource)
+        self.service = service
+        self.request = request
+        self.request_id = request_id
+        self.status = status
+
+    def facts(self) -> dict[str, Any]:
+        own = {"service": self.service, "request": self.request,
+               "request_id": self.request_id, "status": self.status}
+        return {**super().facts(), **{k: v for k, v in own.items() if v}}
+
+    def __str__(self) -> str:
+        where = " ".join(part for part in (self.service, self.request) if part)
+        tail = f" [{where}{', ' + self.request_id if self.request_id else ''}]" if where else ""
+        return super().__str__() + tail
+
+
+class CloudUnavailable(CloudError):
+    """5xx, 429, a timeout or a lost connection: it may work later."""
+
+    transient = True
+
+
+class CloudUnauthorized(CloudError):
+    """401 although the credential should have been good."""
+
+
+class CloudForbidden(CloudError):
+    """403: policy forbids it to this user."""
+
+
+class CloudNotFound(CloudError):
+    """404: the thing is gone, or belongs to another project."""
+
+
+class CloudConflict(CloudError):
+    """400 or 409: the request does not fit the state of the thing."""
+
+
+class QuotaExceeded(CloudError):
+    """The project may not have more of this."""
+
+
+class RemoteFailed(CloudError):
+    """A thing in the cloud went to an error state by itself."""
+
+
+class BankError(KarborError):
+    """The bank cannot do what was asked."""
+
+
+class BankUnavailable(BankError):
+    """The bank does not answer."""
+
+    transient = True
+
+
+class BankFull(BankError):
+    """No space is left in the bank."""
+
+
+class BankReadOnly(BankError):
+    """The bank refuses writes."""
+
+
+class ObjectMissing(BankError):
+    """An object that should be in the bank is not."""
+
+
+class ObjectExists(BankError):
+    """Put-if-absent found an object of that name."""
+
+
+class ObjectDamaged(BankError):
+    """What was read from the bank is not what was written."""
+
+
+class NewerFormat(BankError):
+    """Written by a later Karbor than this one."""
+
+
+class DeadlinePassed(KarborError):
+    """Something did not become ready in its time."""
+
+
+class Fenced(KarborError):
+    """Another process has taken over the operation: this one must not touch it any more."""
+
+
+class Cancelled(KarborError):
+    """The user wanted the operation to end."""
+
+
+class StepFailed(KarborError):
+    """An error that was journalled, met again by a reader of the journal."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        super().__init__(str(facts.get("message", "unknown error")),
+                         remedy=str(facts.get("remedy", "")),
+                         resource=str(facts.get("resource", "")))
+        self.recorded = dict(facts)
+
+    def facts(self) -> dict[str, Any]:
+        return dict(self.recorded)

@@ -1,0 +1,1 @@
+"""The verbs: what a user may ask."""

@@ -1,0 +1,107 @@
+"""Bank: where checkpoints live. Named bytes, written once.
+
+Keys are `/`-separated names of `[A-Za-z0-9._@=-]`, no empty part, no `.` or `..`, at most 512
+characters; `check_key` refuses everything else at the edge, so that no bank needs to escape.
+A bank keeps no state between calls but its location, and every method may be called from several
+threads. Objects are complete or absent: a reader never meets half of one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from karbor.domain.errors import BadInput
+
+_KEY = re.compile(r"[A-Za-z0-9._@=\-]+(?:/[A-Za-z0-9._@=\-]+)*\Z")
+MAX_KEY = 512
+
+
+def check_key(key: str) -> str:
+    """The key itself, or BadInput."""
+    if len(key) > MAX_KEY or not _KEY.match(key) or {".", ".."} & set(key.split("/")):
+        raise BadInput(f"not a name for an object in a bank: {key!r}")
+    return key
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a bank knows of an object: its size in bytes and its BLAKE3 checksum in hexadecimal."""
+
+    key: str
+    size: int
+    checksum: str
+
+
+class Bank(Protocol):
+    """The contract; `karbor.testing.bank_conformance` is its law, run against every bank."""
+
+    def put(self, key: str, body: Iterable[bytes], *, absent: bool = False) -> Stored:
+        """Write an object completely or not at all, and durably before returning.
+
+        With `absent`, raise ObjectExists if there is one already (decided atomically); without, an
+        older object of that name is replaced. Sent once: `body` may be a stream. Raises BankFull,
+        BankReadOnly, BankUnavailable.
+        """
+
+    def get(self, key: str) -> Iterator[bytes]:
+        """The bytes, in pieces of at most 4 MiB. The checksum is verified: ObjectDamaged is raised
+        at the end of the stream at the latest, so a caller that needs certainty before acting
+        reads to the end. Raises ObjectMissing at once."""
+
+    def stat(self, key: str) -> Stored | None:
+        """What is recorded of an object, without reading its bytes; None when absent."""
+
+    def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[Stored]:
+        """Objects whose key begins with `prefix`, in order of their keys, those after `after`
+        only, at most `limit`. An object being written is not listed."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects; idempotent, absent ones are no error."""
+
+
+class BankPlugin(Protocol):
+    """What an entry point of `karbor.banks` names: makes a bank from a provider's options."""
+
+    def __call__(self, options: Mapping[str, Any]) -> Bank: ...
+
+
+class Section:
+    """A bank narrowed to one prefix: all that a plugin may reach of it."""
+
+    def __init__(self, bank: Bank, prefix: str) -> None:
+        self._bank = bank
+        self._prefix = check_key(prefix) + "/"
+
+    def put(self, key: str, body: Iterable[bytes], *, absent: bool = False) -> Stored:
+        return self._outer(self._bank.put(self._prefix + key, body, absent=absent))
+
+    def get(self, key: str) -> Iterator[bytes]:
+        return self._bank.get(self._prefix + key)
+
+    def stat(self, key: str) -> Stored | None:
+        found = self._bank.stat(self._prefix + key)
+        return self._outer(found) if found else None
+
+    def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[Stored]:
+        inner = self._prefix + after if after else ""
+        return [self._outer(one) for one in
+                self._bank.list(self._prefix + prefix, after=inner, limit=limit)]
+
+    def all(self, prefix: str = "") -> Iterator[Stored]:
+        """Every object of the section, page by page."""
+        after = ""
+        while page := self.list(prefix, after=after):
+            yield from page
+            after = page[-1].key
+
+    def delete(self, keys: Sequence[str]) -> None:
+        self._bank.delete([self._prefix + key for key in keys])
+
+    def section(self, name: str) -> Section:
+        return Section(self._bank, self._prefix + name)
+
+    def _outer(self, stored: Stored) -> Stored:
+        return Stored(stored.key.removeprefix(self._prefix), stored.size, stored.checksum)

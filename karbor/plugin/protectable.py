@@ -1,0 +1,47 @@
+"""Protectable: finds resources of one type, and what belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Protocol
+
+from karbor.domain.resource import Resource
+from karbor.plugin.cloud import Cloud
+
+
+class Listings:
+    """What one discovery has listed so far, so that nothing is asked for twice.
+
+    A discovery that asks several protectables about the same list (servers are asked for by the
+    project, their volumes by the servers) sends one request for it.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self._lists: dict[tuple[str, str, str], list[dict[str, object]]] = {}
+
+    def list(self, service: str, path: str, key: str) -> list[dict[str, object]]:
+        """As Api.list, but asked once per discovery."""
+        which = (service, path, key)
+        if which not in self._lists:
+            self._lists[which] = self.cloud.api(service).list(path, key)
+        return self._lists[which]
+
+
+class Protectable(Protocol):
+    """One resource type. Stateless; methods may be called from any thread.
+
+    Bulk calls only: the number of requests must depend on the number of *kinds*, not of resources
+    (pages aside). A list that fails raises; an empty answer means that there is nothing.
+    """
+
+    type: ClassVar[str]
+    parents: ClassVar[frozenset[str]]       # types of resources that may bring this one along
+
+    def list(self, listings: Listings) -> Sequence[Resource]:
+        """All that the caller's project has of this type, in a state worth protecting or not: the
+        state stands in the facts, so that a dry run can say why something will not work."""
+
+    def dependents(self, parents: Sequence[Resource], listings: Listings
+                   ) -> Mapping[str, Sequence[Resource]]:
+        """Of *all* given parents at once: parent key → its resources of this type."""

@@ -1,0 +1,219 @@
+"""Protection: how resources of some types are kept, restored, verified and deleted.
+
+A protection declares, per verb and resource, **stages** for each hook. Karbor does the rest:
+order, threads, waiting, deadlines, retries, adoption after a crash, undoing. The process may be
+killed between any two lines of a plugin; what obliges its author because of that is said below.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from karbor.domain.checkpoint import Evidence
+from karbor.domain.resource import Resource, ResourceGraph
+from karbor.domain.step import Done, Hook, Outcome, Progress
+from karbor.plugin.bank import Section
+from karbor.plugin.cloud import Cloud
+
+DAY = 24 * 3600.0
+
+
+class Work(Protocol):
+    """Everything a stage may use. Made anew for every entry; holds nothing between entries."""
+
+    @property
+    def resource(self) -> Resource: ...
+
+    @property
+    def graph(self) -> ResourceGraph: ...
+
+    @property
+    def cloud(self) -> Cloud: ...
+
+    @property
+    def bank(self) -> Section:
+        """The resource's own part of its checkpoint in the bank."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters for this resource, checked against the options schema."""
+
+    @property
+    def mark(self) -> str:
+        """Unique per operation, resource and stage, stable over crashes; at most 200 characters.
+        Whatever a stage makes in the cloud must bear it *from the request that creates it*."""
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        """What an earlier entry of this step left with Again(handle=…)."""
+
+    @property
+    def entered_before(self) -> bool:
+        """An earlier entry may have sent its request without hearing the answer."""
+
+    @property
+    def checkpoint_id(self) -> str: ...
+
+    @property
+    def operation_id(self) -> str: ...
+
+    def saved(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
+        """What a stage of this operation saved, of this resource or of another one ({} when it has
+        not, or not yet: hooks and their order say what may be relied upon)."""
+
+    def kept(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
+        """Restore, verify, delete: what a stage of the *protect* had saved in the checkpoint."""
+
+    def report(self, progress: Progress) -> None:
+        """Tell how far a long entry has come. Cheap; may be called often."""
+
+    @property
+    def stopping(self) -> bool:
+        """True when the process wants to end: a long entry should return Again soon."""
+
+
+class Stage(ABC):
+    """Makes one thing in the cloud and waits for it.
+
+    `create` is entered only after the journal says so; when the process dies before its answer is
+    written down, `find` is asked first at the next entry. Methods are called from a thread of a
+    small pool and must return in seconds. Raise errors of the CloudError family as they come;
+    transient ones are retried by Karbor, others fail the operation, which is then undone.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[str]                         # what Cloud.look understands, e.g. cinder.backup
+    ready: ClassVar[frozenset[str]]
+    failed: ClassVar[frozenset[str]] = frozenset({"error"})
+    temporary: ClassVar[bool] = False           # removed when the resource's main hook is over
+    limit: ClassVar[str] = ""                   # only so many at once: an option of this name
+    deadline: ClassVar[float] = DAY             # seconds from the first entry
+    absent_is_error: ClassVar[bool] = True
+
+    @abstractmethod
+    def create(self, work: Work) -> str:
+        """Send the request; return the id. The thing bears work.mark from the beginning."""
+
+    @abstractmethod
+    def find(self, work: Work) -> str | None:
+        """The id of the thing that bears work.mark; None when there is none. Read-only."""
+
+    @abstractmethod
+    def delete(self, work: Work, id: str) -> None:
+        """Ask for its removal; idempotent. Karbor waits until it is gone, and calls again when the
+        service says that its state forbids deletion for now (CloudConflict)."""
+
+    def status(self, seen: Mapping[str, Any]) -> str:
+        """The state within what Cloud.look returned."""
+        return str(seen.get("status", "")).lower()
+
+    def failure(self, seen: Mapping[str, Any]) -> str:
+        """Why it failed, in the service's words if it has any."""
+        return str(seen.get("fail_reason") or "")
+
+    def progress(self, seen: Mapping[str, Any]) -> Progress:
+        return Progress(text=self.status(seen))
+
+    def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Called once it is ready: what to save. May make idempotent finishing requests."""
+        return {"id": id}
+
+
+class Task(ABC):
+    """What does not fit a Stage: a stream of bytes, several requests that belong together.
+
+    `run` is **re-entered, never blocked**: it returns Again(after, handle) instead of waiting, and
+    is called again with that handle, also after a crash (then with `work.entered_before`). What it
+    makes must be found again by mark. `carries` tasks move bytes and run in a pool of their own;
+    they should return within minutes, or look at `work.stopping` between pieces.
+    """
+
+    name: ClassVar[str]
+    carries: ClassVar[bool] = False
+    limit: ClassVar[str] = ""
+
+    @abstractmethod
+    def run(self, work: Work) -> Outcome: ...
+
+    def undo(self, work: Work) -> Outcome:
+        """Remove what `run` made, also when it was cut off anywhere; re-entered like `run`."""
+        return Done()
+
+
+Stages = Mapping[Hook, Sequence[Stage | Task]]
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Something that would make a restore (or protect) fail. `map_from` is the old name or id that
+    `--map OLD=NEW` can answer, if any."""
+
+    what: str
+    remedy: str = ""
+    map_from: str = ""
+    resource: str = ""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a read-back proved of one resource."""
+
+    evidence: Evidence
+    unproved: str = ""          # why it goes no further
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a restore is checked against before anything is made."""
+
+    cloud: Cloud
+    graph: ResourceGraph
+    kept: Callable[[str, Resource], Mapping[str, Any]]      # (stage, resource) → saved
+    parameters: Callable[[Resource], Mapping[str, Any]]
+    mapping: Mapping[str, str] = field(default_factory=dict)   # --map OLD=NEW
+
+
+class Protection(ABC):
+    """One way to keep resources of some types. Stateless: made once, used from many threads.
+
+    The stages returned must depend on nothing but the resource: after a restart they are asked for
+    again and matched by name.
+    """
+
+    types: ClassVar[frozenset[str]]
+
+    def protect(self, resource: Resource) -> Stages:
+        return {}
+
+    def restore(self, resource: Resource) -> Stages:
+        return {}
+
+    def verify(self, resource: Resource) -> Stages:
+        """Stages that read back what was kept; each saves {"evidence": …, "unproved": …}. They are
+        also the last steps of a protect: `available` is said only after them."""
+        return {}
+
+    def remove(self, resource: Resource) -> Stages:
+        """Stages that delete what a checkpoint holds of the resource (its bank section is removed
+        by Karbor itself)."""
+        return {}
+
+    def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
+        """Why protecting these would fail, found without touching anything, in bulk."""
+        return ()
+
+    def restore_obstacles(self, resources: Sequence[Resource], target: Target
+                          ) -> Sequence[Obstacle]:
+        """Why restoring these would fail, found without touching anything, in bulk."""
+        return ()
+
+    def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
+        """What a restore would create or re-use, a line each, for the dry run."""
+        return ()
+
+    def options_schema(self, verb: str) -> Mapping[str, Any]:
+        """JSON Schema of the parameters this protection takes for a verb."""
+        return {"type": "object", "properties": {}, "additionalProperties": False}
