@@ -18,6 +18,7 @@ class Hook(StrEnum):
     PREPARE_FINISH = "prepare_finish"   # children first
     MAIN = "main"                       # no order
     COMPLETE = "complete"               # children first
+    VERIFY = "verify"                   # after its own complete: read back what was kept
 
 
 class StepState(StrEnum):
@@ -76,7 +77,7 @@ class Step:
     carries: bool = False           # moves bytes: runs in the pool for that
     releases: int | None = None
     state: StepState = StepState.WAITING
-    entries: int = 0                # how often it has been entered; above 1: look for your mark
+    entries: int = 0                # how often it has been entered
     wake_at: float = 0.0
     failures: int = 0               # transient failures in a row
     handle: Mapping[str, Any] = field(default_factory=dict)

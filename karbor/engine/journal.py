@@ -48,8 +48,8 @@ class Journal(Protocol):
         """Write the plan and all steps, and move the operation to RUNNING, in one transaction."""
 
     def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float) -> None:
-        """These steps are about to send requests: state ENTERED (or stays RUNNING/UNDOING when
-        there is a handle), entries + 1, entered_at set at the first."""
+        """These steps are about to send requests: entries + 1, entered_at set at the first entry.
+        WAITING and RUNNING become ENTERED (until a settlement says more), UNDOING stays."""
 
     def settle(self, operation_id: str, fence: int, settlements: Sequence[Settlement]) -> None:
         """Write how runs ended: all in one transaction."""

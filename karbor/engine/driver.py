@@ -1,0 +1,334 @@
+"""Driver: runs the steps of one operation to the end; started again, it goes on.
+
+One thread decides and writes to the journal; two pools run hooks: one for short requests, one for
+those that move bytes. Steps that finish together are settled in one transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from karbor.domain.errors import Cancelled, DeadlinePassed, Fenced, KarborError
+from karbor.domain.operation import Operation, OperationState, Wanted
+from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Step, StepState
+from karbor.engine import schedule
+from karbor.engine.journal import Journal, Settlement
+from karbor.engine.retry import backoff
+from karbor.engine.runner import Runner, Sight
+
+LOG = logging.getLogger(__name__)
+
+TICK = 1.0                  # seconds between looks at whether the user wants it cancelled
+PROGRESS_EVERY = 2.0        # seconds between writes of the progress of one long entry
+UNDO_DEADLINE = 3600.0      # seconds after which what cannot be removed is left and listed
+
+
+class Driver:
+    """Drives operations of one journal with one kind of runner. Use one Driver per operation."""
+
+    def __init__(self, journal: Journal, runner: Runner, *, limits: Mapping[str, int] | None = None,
+                 threads: int = 8, carriers: int = 2,
+                 clock: Callable[[], float] = time.time) -> None:
+        self._journal = journal
+        self._runner = runner
+        self._limits = dict(limits or {})
+        self._clock = clock
+        self._threads = threads
+        self._carriers = carriers
+        self._results: queue.Queue[tuple[Step, Outcome | KarborError]] = queue.Queue()
+        self._progress: dict[int, Progress] = {}
+        self._progress_written: dict[int, float] = {}
+        self._undo_since: dict[int, float] = {}
+        self._busy: set[int] = set()
+        self._steps: dict[int, Step] = {}
+        self._fence = 0
+        self._stopping = threading.Event()
+
+    def drive(self, operation_id: str, stopping: threading.Event | None = None
+              ) -> OperationState | None:
+        """To the operation's end, or until `stopping` is set: then None, and it can be resumed.
+
+        Raises Fenced when another driver has taken over.
+        """
+        self._stopping = stopping or self._stopping
+        self._fence = self._journal.claim(operation_id)
+        operation = self._journal.operation(operation_id)
+        with ThreadPoolExecutor(self._threads, "look") as self._look, \
+                ThreadPoolExecutor(self._carriers, "carry") as self._carry:
+            if operation.state in (OperationState.QUEUED, OperationState.PLANNING):
+                self._plan(operation)
+                operation = self._journal.operation(operation_id)
+            if operation.state in (OperationState.RUNNING, OperationState.UNDOING):
+                self._steps = {one.number: one for one in self._journal.steps(operation_id)}
+            if operation.state is OperationState.RUNNING:
+                self._forward(operation)
+                operation = self._journal.operation(operation_id)
+            if operation.state is OperationState.UNDOING:
+                self._backward(operation)
+                operation = self._journal.operation(operation_id)
+        return operation.state if operation.state.over else None
+
+    # ------------------------------------------------------------------ planning
+    def _plan(self, operation: Operation) -> None:
+        failures = 0
+        self._move(operation, OperationState.PLANNING)
+        while not self._stopping.is_set():
+            if self._journal.wanted(operation.id) is Wanted.CANCEL:
+                self._end(operation, Cancelled("cancelled before anything was made").facts())
+                return
+            try:
+                planned = self._runner.plan(operation)
+            except Fenced:
+                raise
+            except KarborError as error:
+                failures += 1
+                if not error.transient or failures > 8:
+                    self._end(operation, error.facts())
+                    return
+                self._stopping.wait(backoff(failures))
+                continue
+            except Exception as error:      # a bug in a plugin: it must end, and be seen
+                LOG.exception("planning %s failed", operation.id)
+                self._end(operation, _unexpected(error).facts())
+                return
+            self._journal.planned(operation.id, self._fence, planned.plan, planned.steps,
+                                  planned.checkpoint_id)
+            return
+
+    # ------------------------------------------------------------------ forward
+    def _forward(self, operation: Operation) -> None:
+        fail_fast = self._runner.fail_fast(operation)
+        failed: Mapping[str, Any] | None = None
+        if fail_fast:
+            failed = next((step.error for step in self._steps.values()
+                           if step.state is StepState.FAILED), None)
+        while not self._stopping.is_set():
+            if failed is None and self._journal.wanted(operation.id) is Wanted.CANCEL:
+                failed = Cancelled("cancelled").facts()
+            if failed is not None:
+                self._drain(operation)
+                self._move(operation, OperationState.UNDOING, error=failed)
+                return
+            now = self._clock()
+            ready = list(schedule.due(self._steps, self._busy, self._limits, now))
+            self._enter(operation, ready, self._call_run)
+            if not ready and not self._busy and schedule.wake_at(
+                    self._steps.values(), self._busy) is None:
+                self._conclude(operation)
+                return
+            for step in self._wait(operation):
+                if step.state is StepState.FAILED and fail_fast:
+                    failed = failed or step.error
+        self._drain(operation)
+
+    def _conclude(self, operation: Operation) -> None:
+        """Nothing is due and nothing sleeps: all done, or (not fail-fast) as far as it goes."""
+        steps = list(self._steps.values())
+        bad = next((step.error for step in steps if step.state is StepState.FAILED), None)
+        if bad is not None:
+            self._move(operation, OperationState.UNDOING, error=bad)
+            return
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                result = self._runner.finish(operation, steps)
+            except KarborError as error:
+                failures += 1
+                if error.transient and failures <= 8:
+                    self._stopping.wait(backoff(failures))
+                    continue
+                self._move(operation, OperationState.UNDOING, error=error.facts())
+                return
+            self._move(operation, OperationState.DONE, result=result)
+            return
+
+    # ------------------------------------------------------------------ backward
+    def _backward(self, operation: Operation) -> None:
+        def undoable(step: Step) -> bool:
+            return self._runner.undoable(operation, step)
+
+        while not self._stopping.is_set():
+            if schedule.undo_over(self._steps, undoable):
+                self._end(operation, operation.error or {})
+                return
+            ready = list(schedule.undo_due(self._steps, undoable, self._busy, self._clock()))
+            begun = [step for step in ready if step.state is not StepState.UNDOING]
+            if begun:
+                self._settle(operation, [
+                    Settlement(step.number, StepState.UNDOING) for step in begun])
+            self._enter(operation, [self._steps[step.number] for step in ready], self._call_undo)
+            self._wait(operation)
+        self._drain(operation)
+
+    def _end(self, operation: Operation, error: Mapping[str, Any]) -> None:
+        steps = list(self._steps.values())
+        left = [{"resource": step.resource, "stage": step.stage, "handle": dict(step.handle),
+                 "why": str((step.error or {}).get("message", ""))}
+                for step in steps if step.state is StepState.LEFT]
+        result = dict(self._runner.abandon(operation, steps, error))
+        if left:
+            result["left"] = left
+        cancelled = error.get("error") == Cancelled.__name__
+        self._move(operation, OperationState.CANCELLED if cancelled else OperationState.FAILED,
+                   error=error, result=result)
+
+    # ------------------------------------------------------------------ entering and settling
+    def _enter(self, operation: Operation, ready: Iterable[Step],
+               call: Callable[[Operation, Step], Outcome]) -> None:
+        ready = list(ready)
+        if not ready:
+            return
+        now = self._clock()
+        self._journal.enter(operation.id, self._fence, [step.number for step in ready], now)
+        for before in ready:
+            entered = replace(
+                before, entries=before.entries + 1, entered_at=before.entered_at or now,
+                state=(StepState.UNDOING if before.state is StepState.UNDOING
+                       else StepState.ENTERED))
+            self._steps[before.number] = entered
+            self._busy.add(before.number)
+            pool = self._carry if before.carries and call == self._call_run else self._look
+            pool.submit(self._run, operation, replace(entered, state=before.state), call)
+
+    def _run(self, operation: Operation, step: Step,
+             call: Callable[[Operation, Step], Outcome]) -> None:
+        """In a pool thread: never raises, always answers."""
+        try:
+            outcome: Outcome | KarborError = call(operation, step)
+        except KarborError as error:
+            outcome = error
+        except Exception as error:      # a bug in a plugin must end its step, not the driver
+            LOG.exception("step %s of %s failed", step.number, operation.id)
+            outcome = _unexpected(error)
+        self._results.put((step, outcome))
+
+    def _call_run(self, operation: Operation, step: Step) -> Outcome:
+        if step.releases is not None:
+            return self._runner.undo(operation, self._steps[step.releases], self._sight(step))
+        return self._runner.run(operation, step, self._sight(step))
+
+    def _call_undo(self, operation: Operation, step: Step) -> Outcome:
+        return self._runner.undo(operation, step, self._sight(step))
+
+    def _sight(self, step: Step) -> Sight:
+        def report(progress: Progress) -> None:
+            self._progress[step.number] = progress
+
+        return Sight(self._steps, report, self._stopping.is_set)
+
+    def _wait(self, operation: Operation) -> list[Step]:
+        """Until something finishes, wakes, or a tick has passed; settle what finished."""
+        wake = schedule.wake_at(self._steps.values(), self._busy)
+        pause = TICK if wake is None else max(0.0, min(TICK, wake - self._clock()))
+        finished = []
+        try:
+            finished.append(self._results.get(timeout=pause if self._busy else min(pause, TICK)))
+            while True:
+                finished.append(self._results.get_nowait())
+        except queue.Empty:
+            pass
+        settlements = [self._judge(operation, step, outcome) for step, outcome in finished]
+        for step, _ in finished:
+            self._busy.discard(step.number)
+            self._progress.pop(step.number, None)
+        settlements += self._due_progress()
+        return self._settle(operation, settlements)
+
+    def _drain(self, operation: Operation) -> None:
+        """Wait for the entries under way and write down how they ended."""
+        while self._busy:
+            self._wait(operation)
+
+    def _settle(self, operation: Operation, settlements: list[Settlement]) -> list[Step]:
+        if not settlements:
+            return []
+        self._journal.settle(operation.id, self._fence, settlements)
+        for one in settlements:
+            self._steps[one.number] = apply(self._steps[one.number], one)
+        return [self._steps[one.number] for one in settlements]
+
+    def _due_progress(self) -> list[Settlement]:
+        now, out = self._clock(), []
+        for number, progress in list(self._progress.items()):
+            if now - self._progress_written.get(number, 0.0) >= PROGRESS_EVERY:
+                self._progress_written[number] = now
+                step = self._steps[number]
+                out.append(Settlement(number, step.state, step.wake_at, step.failures,
+                                      progress=progress))
+        return out
+
+    # ------------------------------------------------------------------ judging
+    def _judge(self, operation: Operation, step: Step, outcome: Outcome | KarborError
+               ) -> Settlement:
+        if isinstance(outcome, Fenced):
+            raise outcome
+        now = self._clock()
+        undoing = step.state is StepState.UNDOING
+        match outcome:
+            case Done(saved=saved, handle=handle):
+                state = StepState.UNDONE if undoing else StepState.DONE
+                return Settlement(step.number, state, handle=handle,
+                                  saved=None if undoing else saved, finished_at=now)
+            case Again(after=after, handle=handle, progress=progress):
+                late = self._late(operation, step, now)
+                if late is None:
+                    return Settlement(step.number,
+                                      StepState.UNDOING if undoing else StepState.RUNNING,
+                                      wake_at=now + after, handle=handle, progress=progress)
+                error: KarborError = late
+            case Failed(error=error):
+                pass
+            case error if error.transient:
+                late = self._late(operation, step, now, error)
+                if late is None:
+                    LOG.info("step %s of %s: %s; again later", step.number, operation.id, error)
+                    return Settlement(
+                        step.number, StepState.UNDOING if undoing else StepState.ENTERED,
+                        wake_at=now + backoff(step.failures + 1), failures=step.failures + 1)
+                error = late
+            case error:
+                pass
+        told = self._runner.explain(operation, step, error)
+        return Settlement(step.number, StepState.LEFT if undoing else StepState.FAILED,
+                          error=told.facts(), finished_at=now)
+
+    def _late(self, operation: Operation, step: Step, now: float,
+              cause: KarborError | None = None) -> KarborError | None:
+        if step.state is StepState.UNDOING:     # counted from this process's first try at it
+            allowed, since = UNDO_DEADLINE, self._undo_since.setdefault(step.number, now)
+        else:
+            allowed, since = self._runner.deadline(operation, step), step.entered_at or now
+        if now - since < allowed:
+            return None
+        why = f": {cause.message}" if cause else ""
+        return DeadlinePassed(f"not finished within {allowed:.0f} s{why}",
+                              remedy="see how it stands in the service that does it")
+
+    def _move(self, operation: Operation, state: OperationState, *,
+              error: Mapping[str, Any] | None = None,
+              result: Mapping[str, Any] | None = None) -> None:
+        self._journal.move(operation.id, self._fence, state, now=self._clock(), error=error,
+                           result=result)
+
+
+def apply(step: Step, settlement: Settlement) -> Step:
+    """The step as it is after a settlement; the law for every journal."""
+    return replace(
+        step, state=settlement.state, wake_at=settlement.wake_at, failures=settlement.failures,
+        handle=step.handle if settlement.handle is None else settlement.handle,
+        saved=step.saved if settlement.saved is None else settlement.saved,
+        progress=settlement.progress or step.progress,
+        error=settlement.error or step.error,
+        finished_at=settlement.finished_at or step.finished_at)
+
+
+def _unexpected(error: BaseException) -> KarborError:
+    return KarborError(f"unexpected {type(error).__name__}: {error}",
+                       remedy="this is a fault of Karbor or of a plugin: see the log")

@@ -1,0 +1,64 @@
+"""Runner: what a driver needs to know of the work itself, which is not its own business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from karbor.domain.errors import KarborError
+from karbor.domain.operation import Operation
+from karbor.domain.step import Outcome, Progress, Step
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What planning found: the steps, and what must be known again after a restart."""
+
+    plan: Mapping[str, Any]
+    steps: Sequence[Step]
+    checkpoint_id: str = ""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one run of a step may see and say."""
+
+    steps: Mapping[int, Step]               # as last settled
+    report: Callable[[Progress], None]
+    stopping: Callable[[], bool]
+
+
+class Runner(Protocol):
+    """The work of one operation. Methods but `plan`, `finish` and `abandon` are called from pool
+    threads; all may be called again after a crash and must then go on instead of doing it twice.
+    Raising a transient KarborError means: again later."""
+
+    def plan(self, operation: Operation) -> Planned:
+        """Look up what there is to do. Makes nothing in the cloud."""
+
+    def run(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
+        """One entry of a step. `step.state` is what it was before this entry: ENTERED means that
+        an earlier entry was cut off and may have sent its request."""
+
+    def undo(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
+        """Remove what the step made, if it made anything; re-entered until Done."""
+
+    def undoable(self, operation: Operation, step: Step) -> bool:
+        """Whether there is anything to remove when the operation does not succeed."""
+
+    def deadline(self, operation: Operation, step: Step) -> float:
+        """Seconds from a step's first entry after which it has failed."""
+
+    def fail_fast(self, operation: Operation) -> bool:
+        """Whether the first failed step ends the operation (else the others still run)."""
+
+    def finish(self, operation: Operation, steps: Sequence[Step]) -> Mapping[str, Any]:
+        """All steps are done: make the success true and known; returns the result."""
+
+    def abandon(self, operation: Operation, steps: Sequence[Step], error: Mapping[str, Any]
+                ) -> Mapping[str, Any]:
+        """It did not succeed and what could be removed is gone: make that known."""
+
+    def explain(self, operation: Operation, step: Step, error: KarborError) -> KarborError:
+        """The same error with what the user knows the step by."""

@@ -1,0 +1,162 @@
+"""Checkpoints as a bank tells them. The bank is the truth; see docs/bank-format.md.
+
+    projects/PROJECT/checkpoints/ID/begin.json       what is being protected; written first
+    projects/PROJECT/checkpoints/ID/resources/…      a section for each resource
+    projects/PROJECT/checkpoints/ID/head.json        how it ended; written last
+    projects/PROJECT/checkpoints/ID/deleting.json    hidden: its contents are being removed
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from karbor.domain.checkpoint import FORMAT, Checkpoint, CheckpointState, Kept
+from karbor.domain.errors import (
+    AmbiguousName,
+    NewerFormat,
+    NotFound,
+    ObjectDamaged,
+    ObjectExists,
+    ObjectMissing,
+)
+from karbor.domain.resource import Resource, ResourceGraph
+from karbor.operations.sections import section_name
+from karbor.plugin.bank import Bank, Section
+
+PAGE = 1000
+
+
+class Checkpoints:
+    """The checkpoints of one project in one bank."""
+
+    def __init__(self, bank: Bank, project_id: str) -> None:
+        self._section = Section(bank, f"projects/{project_id}/checkpoints")
+        self._project_id = project_id
+
+    # ------------------------------------------------------------------ reading
+    def ids(self) -> Iterator[str]:
+        """Every checkpoint's id, oldest first (they sort by time), hidden ones included."""
+        after = ""
+        while page := self._section.list(after=after, limit=1):
+            identity = page[0].key.split("/", 1)[0]
+            yield identity
+            after = f"{identity}/~"     # "~" sorts after every character a key may have
+
+    def list(self, *, hidden: bool = False) -> Iterator[Checkpoint]:
+        """Newest last. `hidden` shows those that are being deleted as well."""
+        for identity in self.ids():
+            try:
+                found = self.show(identity)
+            except ObjectMissing:
+                continue        # removed between the listing and the look
+            if hidden or found.state is not CheckpointState.DELETING:
+                yield found
+
+    def find(self, name_or_id: str) -> Checkpoint:
+        """By id, by the beginning of an id, or by name. Raises NotFound, AmbiguousName."""
+        ids = [one for one in self.ids() if one.startswith(name_or_id)]
+        if len(ids) == 1:
+            return self.show(ids[0])
+        if name_or_id in ids:
+            return self.show(name_or_id)
+        named = [one for one in self.list() if one.name == name_or_id]
+        if len(named) == 1:
+            return named[0]
+        if named or ids:
+            raise AmbiguousName(
+                f"{name_or_id} is the name or the beginning of several checkpoints",
+                remedy="give one id: " + ", ".join([*ids, *(one.id for one in named)][:8]))
+        raise NotFound(f"this project has no checkpoint {name_or_id}",
+                       remedy="see them with: karbor checkpoint list")
+
+    def show(self, checkpoint_id: str) -> Checkpoint:
+        """Raises ObjectMissing, ObjectDamaged, NewerFormat."""
+        section = self._section.section(checkpoint_id)
+        begin = self._read(section, "begin.json")
+        try:
+            head: Mapping[str, Any] | None = self._read(section, "head.json")
+        except ObjectMissing:
+            head = None
+        state = CheckpointState(head["state"]) if head else CheckpointState.PROTECTING
+        if section.stat("deleting.json"):
+            state = CheckpointState.DELETING
+        told = head or begin
+        return Checkpoint(
+            id=begin["id"], project_id=begin["project_id"], name=begin["name"],
+            created_at=begin["created_at"], state=state,
+            graph=ResourceGraph.from_dict(told["graph"]),
+            kept={one["key"]: Kept.from_dict(one) for one in told.get("kept", ())},
+            parameters=begin["parameters"], operation_id=begin["operation_id"],
+            provider_id=begin["provider_id"], finished_at=told.get("finished_at"),
+            skew=told.get("skew"), reason=told.get("reason", ""))
+
+    def _read(self, section: Section, key: str) -> Mapping[str, Any]:
+        raw = b"".join(section.get(key))
+        try:
+            found = json.loads(raw)
+            version = found["format"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ObjectDamaged(f"{key} of a checkpoint cannot be understood: {error}",
+                                remedy="restore this object of the bank from a copy") from error
+        if version > FORMAT:
+            raise NewerFormat(f"this checkpoint has format {version}; this Karbor knows {FORMAT}",
+                              remedy="use the Karbor that wrote it, or a later one")
+        if not isinstance(found, dict):
+            raise ObjectDamaged(f"{key} of a checkpoint is no object of JSON")
+        return found
+
+    def section(self, checkpoint_id: str, resource: Resource) -> Section:
+        """Where the plugin of a resource keeps its bytes."""
+        return self._section.section(
+            f"{checkpoint_id}/resources/{section_name(resource)}")
+
+    # ------------------------------------------------------------------ writing
+    def begin(self, checkpoint: Checkpoint) -> None:
+        """Write it down as begun. Idempotent for the same operation."""
+        assert checkpoint.graph is not None  # noqa: S101
+        self._write(checkpoint.id, "begin.json", {
+            "format": FORMAT, "id": checkpoint.id, "project_id": self._project_id,
+            "name": checkpoint.name, "created_at": checkpoint.created_at,
+            "operation_id": checkpoint.operation_id, "provider_id": checkpoint.provider_id,
+            "parameters": dict(checkpoint.parameters), "graph": checkpoint.graph.to_dict()})
+
+    def conclude(self, checkpoint: Checkpoint) -> None:
+        """Write the head, and read it back: from now on the checkpoint is what it says.
+
+        Idempotent: a head that is there already (an earlier try was cut off) stays.
+        """
+        assert checkpoint.graph is not None  # noqa: S101
+        self._write(checkpoint.id, "head.json", {
+            "format": FORMAT, "id": checkpoint.id, "state": checkpoint.state,
+            "graph": checkpoint.graph.to_dict(), "skew": checkpoint.skew,
+            "kept": [one.to_dict() for one in checkpoint.kept.values()],
+            "finished_at": checkpoint.finished_at, "reason": checkpoint.reason})
+        self.show(checkpoint.id)
+
+    def hide(self, checkpoint_id: str, now: float) -> None:
+        """From now on it is being deleted. Idempotent."""
+        self._write(checkpoint_id, "deleting.json", {"format": FORMAT, "since": now})
+
+    def clear(self, checkpoint_id: str, *, keep_record: bool = False) -> None:
+        """Remove the bytes of its resources; then (unless `keep_record`) all the rest, the marker
+        last, so that a removal that was cut off is still known as one."""
+        section = self._section.section(checkpoint_id)
+        self._clear(section, "resources/")
+        if not keep_record:
+            section.delete(["head.json"])
+            section.delete(["begin.json"])
+            section.delete(["deleting.json"])
+
+    @staticmethod
+    def _clear(section: Section, prefix: str) -> None:
+        while page := section.list(prefix, limit=PAGE):
+            section.delete([one.key for one in page])
+
+    def _write(self, checkpoint_id: str, key: str, body: Mapping[str, Any]) -> None:
+        raw = json.dumps(body, sort_keys=True).encode()
+        try:
+            self._section.put(f"{checkpoint_id}/{key}", [raw], absent=True)
+        except ObjectExists:
+            return
