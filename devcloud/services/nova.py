@@ -1,0 +1,127 @@
+"""Nova: real API, scheduler and conductor above a fake hypervisor with real disks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from devcloud import ini, ports, uwsgi
+from devcloud.service import Endpoint, Service
+from devcloud.settings import PLUGINS
+
+_UNLIMITED = "instances cores ram metadata_items key_pairs server_groups server_group_members"
+
+
+class Nova(Service):
+    name = "nova"
+    needs = ("keystone", "rabbit", "glance", "placement", "neutron", "cinder")
+    # nova-compute asks these two when it starts, and again only after a minute
+    after = ("rabbit", "keystone", "placement")
+    databases = ("nova_api", "nova_cell0", "nova_cell1")
+    user = "nova"
+    endpoints = (Endpoint("nova", "compute", f"http://{{host}}:{ports.NOVA}/v2.1"),)
+    setup_files = (PLUGINS / "nova_setup.py",)
+
+    def configure(self) -> None:
+        self.cloud.copy_package_etc("nova")
+        data = self.state.data / "nova"
+        for directory in ("lock", "instances"):
+            (data / directory).mkdir(parents=True, exist_ok=True)
+        login = self.cloud.login("nova")
+        self.conf = ini.write(
+            self.etc / "nova.conf",
+            {
+                "DEFAULT": self._default(),
+                "api": {"auth_strategy": "keystone"},
+                "wsgi": {"api_paste_config": self.etc / "api-paste.ini"},
+                "api_database": self.cloud.database("nova_api"),
+                "database": self.cloud.database("nova_cell1"),
+                "keystone_authtoken": self.cloud.authtoken("nova", "compute"),
+                "service_user": self.cloud.service_user("nova"),
+                "keystone": login,
+                "cinder": login
+                | {"catalog_info": "block-storage:cinder:publicURL", "os_region_name": "RegionOne"},
+                "glance": {
+                    "endpoint_override": f"http://{self.host}:{ports.GLANCE}",
+                    "num_retries": 1,
+                },
+                "neutron": login | {"service_metadata_proxy": False, "valid_interfaces": "public"},
+                "placement": login | {"valid_interfaces": "public"},
+                "oslo_concurrency": {"lock_path": data / "lock"},
+                "filter_scheduler": {"track_instance_changes": False},
+                "scheduler": {"workers": 1},
+                "conductor": {"workers": 1},
+                "quota": dict.fromkeys(_UNLIMITED.split(), -1),
+                "vnc": {"enabled": False},
+                **self.cloud.policy(),
+                **self.cloud.key_manager("nova"),
+                **self.cloud.messaging(),
+            },
+        )
+
+    def _default(self) -> dict[str, Any]:
+        data = self.state.data / "nova"
+        return {
+            "debug": self.cloud.settings.debug,
+            "use_stderr": True,
+            "transport_url": self.cloud.transport_url,
+            "host": "devcloud",
+            "my_ip": self.host,
+            "state_path": data,
+            "instances_path": data / "instances",
+            "enabled_apis": "osapi_compute",
+            "osapi_compute_listen": self.host,
+            "compute_driver": "devcloud.DevcloudDriver",
+            "vif_plugging_is_fatal": False,
+            "vif_plugging_timeout": 0,
+            "block_device_allocate_retries_interval": 1,
+            "use_cow_images": False,
+            "force_raw_images": False,
+            "instance_usage_audit": False,
+        }
+
+    def create_schema(self) -> None:
+        """Tables of both databases and cell 0, the cell mappings and the flavors."""
+        self.processes.run(
+            "nova-setup",
+            [
+                *(self.cloud.bin("python"), PLUGINS / "nova_setup.py", self.conf),
+                *(self.cloud.database_url("nova_cell0"), self.cloud.database_url("nova_cell1")),
+                self.cloud.transport_url,
+            ],
+            self.cloud.environment(),
+        )
+
+    def start(self) -> None:
+        # the paste file comes first: Nova loads the pipeline from the first of these
+        files = [self.conf]
+        uwsgi.ensure(
+            self.cloud,
+            "nova-api",
+            "nova.wsgi.osapi_compute:application",
+            ports.NOVA,
+            files=files,
+            environment=self.cloud.environment(
+                OS_NOVA_CONFIG_DIR=self.etc, OS_NOVA_CONFIG_FILES="api-paste.ini;nova.conf"
+            ),
+        )
+        environment = self.cloud.environment()
+        arguments = ["--config-file", self.conf]
+        for name in ("nova-conductor", "nova-scheduler"):
+            command = [self.cloud.bin(name), *arguments]
+            self.processes.ensure(name, command, environment, files=files)
+        command = [self.cloud.bin("python"), "-m", "devcloud_compute", *arguments]
+        driver = PLUGINS / "nova_virt" / "devcloud.py"
+        self.processes.ensure("nova-compute", command, environment, files=[*files, driver])
+        workers = ["nova-conductor", "nova-scheduler", "nova-compute"]
+        self.processes.wait(
+            ["nova-api", *workers], lambda: self.cloud.answers(ports.NOVA), "nova-api"
+        )
+        # a first start counts from the record's creation: the first report comes 10 s later
+        reported = (
+            "SELECT `binary`, UNIX_TIMESTAMP(COALESCE(last_seen_up, created_at)) FROM services "
+            "WHERE NOT deleted AND (`binary` != 'nova-compute' OR EXISTS "
+            "(SELECT 1 FROM compute_nodes))"
+        )
+        self.processes.wait(
+            workers, lambda: self.cloud.reported("nova_cell1", reported, workers), "nova's workers"
+        )
