@@ -28,6 +28,9 @@
     │   ├── ObjectExists           put-if-absent found one
     │   ├── ObjectDamaged          what was read is not what was written
     │   └── NewerFormat            written by a later Karbor
+    ├── StoreError                 the database cannot do what is asked
+    │   ├── StoreUnavailable       it does not answer, is locked, or is full (transient)
+    │   └── NewerDatabase          made by a later Karbor
     ├── DeadlinePassed             something did not become ready in its time
     ├── StepFailed                 an error met again in the journal
     ├── Fenced                     another process drives this operation now
@@ -91,7 +94,7 @@ class Obstacles(BadInput):
         return {**super().facts(), "obstacles": self.found}
 
     def __str__(self) -> str:
-        lines = [f"  - {one['what']} ({one['remedy']})" if one.get("remedy") else f"  - {one['what']}"
+        lines = [f"  - {one['what']}" + (f" ({one['remedy']})" if one.get("remedy") else "")
                  for one in self.found]
         return "\n".join([self.message, *lines])
 
@@ -219,6 +222,20 @@ class ObjectDamaged(BankError):
 
 class NewerFormat(BankError):
     """Written by a later Karbor than this one."""
+
+
+class StoreError(KarborError):
+    """The database of operations cannot do what is asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The database does not answer, is locked, or is full."""
+
+    transient = True
+
+
+class NewerDatabase(StoreError):
+    """The database was made or upgraded by a later Karbor than this one."""
 
 
 class DeadlinePassed(KarborError):

@@ -42,7 +42,7 @@ class Checkpoints:
         while page := self._section.list(after=after, limit=1):
             identity = page[0].key.split("/", 1)[0]
             yield identity
-            after = f"{identity}/~"     # "~" sorts after every character a key may have
+            after = f"{identity}/zzzzzzzz"      # sorts after every object of a checkpoint
 
     def list(self, *, hidden: bool = False) -> Iterator[Checkpoint]:
         """Newest last. `hidden` shows those that are being deleted as well."""

@@ -40,7 +40,7 @@ class _Unfolding:
             begun[one.key], *self._of_children(one, Hook.PREPARE_FINISH)])
         barrier = self._barrier({number for exits in (*begun.values(), *finished.values())
                                  for number in exits})
-        main = self._pass(down, Hook.MAIN, lambda one: [barrier])
+        main = self._pass(down, Hook.MAIN, lambda _: [barrier])
         for one in down:
             self._release(one, main[one.key])
         complete = self._pass(up, Hook.COMPLETE, lambda one: [

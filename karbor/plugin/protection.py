@@ -201,6 +201,11 @@ class Protection(ABC):
         by Karbor itself)."""
         return {}
 
+    def bury(self, facts: Mapping[str, Any], cloud: Cloud) -> bool:
+        """Try to remove what a `remove` stage had to leave: the `deferred` facts that it saved
+        (`id` and whatever else it needs). True when it is gone, False when it is still needed."""
+        return False
+
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
         """Why protecting these would fail, found without touching anything, in bulk."""
         return ()

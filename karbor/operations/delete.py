@@ -1,0 +1,71 @@
+"""Delete: a checkpoint and everything that it alone holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor.domain.checkpoint import CheckpointState
+from karbor.domain.resource import Resource
+from karbor.domain.step import Step, StepState
+from karbor.engine.runner import Planned
+from karbor.operations.choreography import unfold
+from karbor.operations.run import Run
+from karbor.operations.setting import Provider
+from karbor.operations.tombstones import Tombstones
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protection import Stages
+
+
+class Delete:
+    """Hides the checkpoint at once; a deletion that failed can be asked for again."""
+
+    fail_fast = False
+
+    def plan(self, run: Run) -> Planned:
+        checkpoint = run.checkpoint
+        assert checkpoint.graph is not None  # noqa: S101
+        run.checkpoints.hide(checkpoint.id, run.setting.clock())
+        steps = ([] if checkpoint.state is CheckpointState.ERROR else
+                 unfold(checkpoint.graph, lambda one: self.stages(run, one)))
+        return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
+
+    def stages(self, run: Run, resource: Resource) -> Stages:
+        protection = run.setting.provider.protections.get(resource.type)
+        return protection.remove(resource) if protection else {}
+
+    def keeps(self, run: Run) -> bool:
+        return True     # what is deleted cannot be undone
+
+    def finish(self, run: Run, steps: Sequence[Step]) -> Mapping[str, Any]:
+        tombstones = Tombstones(run.setting.provider.bank, run.operation.project_id)
+        deferred = []
+        for step in steps:
+            if step.state is StepState.DONE and (later := step.saved.get("deferred")):
+                resource = run.graph[step.resource]
+                tombstones.add(resource.type, later["id"], {
+                    **later, "checkpoint_id": run.operation.checkpoint_id})
+                deferred.append({"type": resource.type, "name": resource.name, **later})
+        run.checkpoints.clear(run.operation.checkpoint_id)
+        swept = sweep(run.setting.provider, run.operation.project_id, run.cloud)
+        return {"checkpoint_id": run.operation.checkpoint_id, "deferred": deferred,
+                "swept": swept}
+
+    def abandon(self, run: Run, steps: Sequence[Step], error: Mapping[str, Any]
+                ) -> Mapping[str, Any]:
+        return {"checkpoint_id": run.operation.checkpoint_id}
+
+
+def sweep(provider: Provider, project_id: str, cloud: Cloud) -> list[str]:
+    """Remove what earlier deletions had to leave, where nothing is built upon it any more."""
+    tombstones = Tombstones(provider.bank, project_id)
+    gone: list[str] = []
+    before = -1
+    while len(gone) > before:       # a chain is freed from its end, one after another
+        before = len(gone)
+        for name, facts in tombstones.all():
+            protection = provider.protections.get(facts["type"])
+            if protection is not None and protection.bury(facts, cloud):
+                tombstones.remove(name)
+                gone.append(facts["id"])
+    return gone

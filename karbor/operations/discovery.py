@@ -1,0 +1,26 @@
+"""From some resources to the graph of all that belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from karbor.domain.resource import Resource, ResourceGraph
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protectable import Listings, Protectable
+
+
+def discover(cloud: Cloud, protectables: Mapping[str, Protectable], start: Sequence[Resource],
+             listings: Listings | None = None) -> ResourceGraph:
+    """Raises whatever a listing raises: a graph with holes would be a checkpoint with holes."""
+    listings = listings or Listings(cloud)
+
+    def of_level(parents: Sequence[Resource]) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {parent.key: [] for parent in parents}
+        for protectable in protectables.values():
+            fitting = [one for one in parents if one.type in protectable.parents]
+            if fitting:
+                for key, dependents in protectable.dependents(fitting, listings).items():
+                    found[key].extend(dependents)
+        return found
+
+    return ResourceGraph.build(start, of_level)

@@ -1,0 +1,140 @@
+"""Protect: an application into a checkpoint."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
+from karbor.domain.errors import Obstacles
+from karbor.domain.resource import Resource, ResourceGraph
+from karbor.domain.step import Hook, Step
+from karbor.engine.runner import Planned
+from karbor.operations.choreography import RELEASE, unfold
+from karbor.operations.discovery import discover
+from karbor.operations.run import Run
+from karbor.operations.setting import Provider
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protection import Obstacle, Stage, Stages
+
+
+class Protect:
+    """Verification is part of it: `available` is said only after a read-back."""
+
+    fail_fast = True
+
+    def plan(self, run: Run) -> Planned:
+        operation = run.operation
+        start = [Resource.from_dict(one) for one in operation.request["resources"]]
+        graph = discover(run.cloud, run.setting.protectables, start)
+        refuse(f"{operation.request['name']} cannot be protected as it stands",
+               obstacles(graph, run.setting.provider, run.cloud))
+        run.checkpoints.begin(self._checkpoint(run, graph, CheckpointState.PROTECTING))
+        steps = unfold(graph, lambda one: self.stages(run, one))
+        return Planned({"graph": graph.to_dict()}, steps, operation.checkpoint_id)
+
+    def stages(self, run: Run, resource: Resource) -> Stages:
+        protection = run.protection(resource)
+        proofs = [stage for stages in protection.verify(resource).values() for stage in stages]
+        return {**protection.protect(resource), Hook.VERIFY: proofs}
+
+    def keeps(self, run: Run) -> bool:
+        return False
+
+    def finish(self, run: Run, steps: Sequence[Step]) -> Mapping[str, Any]:
+        graph = run.graph
+        kept = {one.key: self._kept(run, one, steps) for one in graph}
+        checkpoint = self._checkpoint(
+            run, graph, CheckpointState.AVAILABLE, kept=kept,
+            skew=self._skew(run, steps), finished_at=run.setting.clock())
+        run.checkpoints.conclude(checkpoint)
+        evidence = run.checkpoints.show(checkpoint.id).evidence
+        return {"checkpoint_id": checkpoint.id, "resources": len(graph),
+                "skew": checkpoint.skew, "evidence": evidence}
+
+    def abandon(self, run: Run, steps: Sequence[Step], error: Mapping[str, Any]
+                ) -> Mapping[str, Any]:
+        if not run.operation.plan:
+            return {}       # it never came to a checkpoint
+        why = str(error.get("message", ""))
+        if error.get("resource"):
+            why = f"{error['resource']}: {why}"
+        run.checkpoints.clear(run.operation.checkpoint_id, keep_record=True)
+        run.checkpoints.conclude(self._checkpoint(
+            run, run.graph, CheckpointState.ERROR, reason=why, finished_at=run.setting.clock()))
+        return {"checkpoint_id": run.operation.checkpoint_id}
+
+    @staticmethod
+    def _checkpoint(run: Run, graph: ResourceGraph, state: CheckpointState, *,
+                    kept: Mapping[str, Kept] | None = None, skew: float | None = None,
+                    reason: str = "", finished_at: float | None = None) -> Checkpoint:
+        operation = run.operation
+        return Checkpoint(
+            operation.checkpoint_id, operation.project_id, operation.request["name"],
+            operation.created_at, state, graph, kept or {},
+            operation.request.get("parameters", {}), operation.id, run.setting.provider.id,
+            finished_at, skew, reason)
+
+    def _kept(self, run: Run, resource: Resource, steps: Sequence[Step]) -> Kept:
+        """What the steps of one resource saved; temporary things leave nothing behind."""
+        stages = self.stages(run, resource)
+        temporary = {stage.name for group in stages.values() for stage in group
+                     if isinstance(stage, Stage) and stage.temporary}
+        saved: dict[str, Mapping[str, Any]] = {}
+        not_kept: list[Mapping[str, str]] = []
+        proofs: list[Mapping[str, Any]] = []
+        for step in steps:
+            if step.resource != resource.key or step.stage.startswith(RELEASE):
+                continue
+            if step.hook is Hook.VERIFY:
+                proofs.append(step.saved)
+            elif step.stage not in temporary:
+                saved[step.stage] = step.saved
+                not_kept.extend(step.saved.get("not_kept", ()))
+        weakest = min((Evidence(one["evidence"]) for one in proofs if one.get("evidence")),
+                      key=lambda one: one.rank, default=None)
+        return Kept(resource.key, saved, weakest,
+                    "; ".join(one["unproved"] for one in proofs if one.get("unproved")),
+                    tuple(not_kept))
+
+    def _skew(self, run: Run, steps: Sequence[Step]) -> float | None:
+        """Seconds between the first and the last request for a snapshot."""
+        times = []
+        for step in steps:
+            if step.resource and step.entered_at is not None and not step.releases:
+                stages = self.stages(run, run.graph[step.resource])
+                if any(isinstance(stage, Stage) and stage.temporary and stage.name == step.stage
+                       for stage in stages.get(Hook.PREPARE_FINISH, ())):
+                    times.append(step.entered_at)
+        return max(times) - min(times) if times else None
+
+
+def obstacles(graph: ResourceGraph, provider: Provider, cloud: Cloud) -> list[Obstacle]:
+    """Everything that would make protecting the graph fail, found without touching anything."""
+    found: list[Obstacle] = []
+    for type, resources in by_type(graph).items():
+        protection = provider.protections.get(type)
+        if protection is None:
+            found.append(Obstacle(f"provider {provider.name} has no protection for {type}",
+                                  remedy="choose another provider, or other resources"))
+        else:
+            found.extend(protection.protect_obstacles(resources, cloud))
+    return found
+
+
+def by_type(graph: ResourceGraph) -> dict[str, list[Resource]]:
+    groups: dict[str, list[Resource]] = defaultdict(list)
+    for one in graph:
+        groups[one.type].append(one)
+    return dict(groups)
+
+
+def refuse(message: str, found: Sequence[Obstacle]) -> None:
+    """Raise Obstacles when there are any."""
+    if found:
+        raise Obstacles(message, [
+            {"what": one.what, "remedy": one.remedy, "map_from": one.map_from,
+             "resource": one.resource} for one in found])
+
+

@@ -1,0 +1,108 @@
+"""Restore: a checkpoint into new resources, beside the old ones or instead of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor.domain.checkpoint import Checkpoint, CheckpointState
+from karbor.domain.errors import Conflict
+from karbor.domain.resource import Resource
+from karbor.domain.step import Step, StepState
+from karbor.engine.runner import Planned
+from karbor.operations.choreography import unfold
+from karbor.operations.protect import by_type, refuse
+from karbor.operations.run import Run
+from karbor.operations.setting import Provider
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protection import Obstacle, Stages, Target
+
+
+class Restore:
+    """Everything missing at the target is found while planning, before anything is made."""
+
+    fail_fast = True
+
+    def plan(self, run: Run) -> Planned:
+        checkpoint = restorable(run.checkpoint)
+        assert checkpoint.graph is not None  # noqa: S101
+        refuse(f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
+               obstacles(checkpoint, run.setting.provider, target(run)))
+        steps = unfold(checkpoint.graph, lambda one: self.stages(run, one))
+        return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
+
+    def stages(self, run: Run, resource: Resource) -> Stages:
+        return run.protection(resource).restore(resource)
+
+    def keeps(self, run: Run) -> bool:
+        return bool(run.operation.request.get("keep"))
+
+    def finish(self, run: Run, steps: Sequence[Step]) -> Mapping[str, Any]:
+        return {"checkpoint_id": run.operation.checkpoint_id, "restored": made(run, steps)}
+
+    def abandon(self, run: Run, steps: Sequence[Step], error: Mapping[str, Any]
+                ) -> Mapping[str, Any]:
+        if not run.operation.plan:
+            return {}
+        return {"checkpoint_id": run.operation.checkpoint_id,
+                "kept" if self.keeps(run) else "removed": made(run, steps)}
+
+
+def restorable(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint itself, or Conflict with what it is instead."""
+    if checkpoint.state is not CheckpointState.AVAILABLE:
+        why = f": {checkpoint.reason}" if checkpoint.reason else ""
+        raise Conflict(f"checkpoint {checkpoint.name or checkpoint.id} is {checkpoint.state}{why}",
+                       remedy="only an available checkpoint can be used")
+    return checkpoint
+
+
+def target(run: Run) -> Target:
+    return make_target(run.checkpoint, run.cloud, run.parameters,
+                       run.operation.request.get("map", {}))
+
+
+def make_target(checkpoint: Checkpoint, cloud: Cloud, parameters: Any,
+                mapping: Mapping[str, str]) -> Target:
+    assert checkpoint.graph is not None  # noqa: S101
+
+    def kept(stage: str, resource: Resource) -> Mapping[str, Any]:
+        found = checkpoint.kept.get(resource.key)
+        return found.saved.get(stage, {}) if found else {}
+
+    return Target(cloud, checkpoint.graph, kept, parameters, mapping)
+
+
+def obstacles(checkpoint: Checkpoint, provider: Provider, to: Target) -> list[Obstacle]:
+    """Everything that would make restoring fail, found without touching anything."""
+    assert checkpoint.graph is not None  # noqa: S101
+    found: list[Obstacle] = []
+    for type, resources in by_type(checkpoint.graph).items():
+        protection = provider.protections.get(type)
+        if protection is None:
+            found.append(Obstacle(f"no protection plugin for {type} is installed"))
+        else:
+            found.extend(protection.restore_obstacles(resources, to))
+    return found
+
+
+def preview(checkpoint: Checkpoint, provider: Provider, to: Target) -> list[tuple[Resource, str]]:
+    """What a restore would make or re-use, a line each."""
+    assert checkpoint.graph is not None  # noqa: S101
+    return [(one, line) for one in checkpoint.graph.parents_first()
+            for line in provider.protections[one.type].restore_preview(one, to)]
+
+
+def made(run: Run, steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """What exists (or existed, before it was undone) because of this operation."""
+    out = []
+    for step in steps:
+        if not step.resource or step.state is StepState.WAITING:
+            continue
+        known = {**step.handle, **step.saved}
+        if known:
+            resource = run.graph[step.resource]
+            out.append({"type": resource.type, "old_id": resource.id, "name": resource.name,
+                        "within": resource.within, "stage": step.stage, "state": step.state,
+                        **known})
+    return out

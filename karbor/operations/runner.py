@@ -1,0 +1,115 @@
+"""OperationRunner: the engine's Runner for all verbs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor.domain.errors import KarborError
+from karbor.domain.operation import Operation, Verb
+from karbor.domain.step import Done, Outcome, Step
+from karbor.engine.runner import Planned, Sight
+from karbor.operations import staging
+from karbor.operations.choreography import BARRIER, RELEASE
+from karbor.operations.delete import Delete
+from karbor.operations.protect import Protect
+from karbor.operations.restore import Restore
+from karbor.operations.run import Run
+from karbor.operations.setting import Setting
+from karbor.operations.verb import VerbRules
+from karbor.operations.verify import Verify
+from karbor.operations.work import StepWork
+from karbor.plugin.protection import DAY, Stage, Task
+
+_VERBS: Mapping[Verb, VerbRules] = {
+    Verb.PROTECT: Protect(), Verb.RESTORE: Restore(), Verb.VERIFY: Verify(),
+    Verb.DELETE: Delete()}
+
+
+class OperationRunner:
+    """Runs one operation; make one for each."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._lock = threading.Lock()
+        self._run: Run | None = None
+        self._index: dict[tuple[str, str], int] = {}
+        self._stages: dict[tuple[str, str], Stage | Task] = {}
+
+    # ------------------------------------------------------------------ whole operations
+    def plan(self, operation: Operation) -> Planned:
+        return _VERBS[operation.verb].plan(Run(operation, self._setting))
+
+    def fail_fast(self, operation: Operation) -> bool:
+        return _VERBS[operation.verb].fail_fast
+
+    def finish(self, operation: Operation, steps: Sequence[Step]) -> Mapping[str, Any]:
+        return _VERBS[operation.verb].finish(self._of(operation), steps)
+
+    def abandon(self, operation: Operation, steps: Sequence[Step], error: Mapping[str, Any]
+                ) -> Mapping[str, Any]:
+        return _VERBS[operation.verb].abandon(self._of(operation), steps, error)
+
+    # ------------------------------------------------------------------ single steps
+    def run(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
+        if step.stage == BARRIER:
+            return Done()
+        work = self._work(operation, step, sight)
+        stage = self._stage(operation, step)
+        if isinstance(stage, Stage):
+            return staging.perform(stage, work)
+        return stage.run(work)
+
+    def undo(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
+        work = self._work(operation, step, sight)
+        stage = self._stage(operation, step)
+        if isinstance(stage, Stage):
+            return staging.undo(stage, work)
+        return stage.undo(work)
+
+    def undoable(self, operation: Operation, step: Step) -> bool:
+        if step.stage == BARRIER or step.releases is not None:
+            return False
+        stage = self._stage(operation, step)
+        if isinstance(stage, Stage) and stage.temporary:
+            return True
+        return not _VERBS[operation.verb].keeps(self._of(operation))
+
+    def deadline(self, operation: Operation, step: Step) -> float:
+        if step.stage == BARRIER or step.stage.startswith(RELEASE):
+            return DAY
+        stage = self._stage(operation, step)
+        return stage.deadline if isinstance(stage, Stage) else DAY
+
+    def explain(self, operation: Operation, step: Step, error: KarborError) -> KarborError:
+        if step.resource and not error.resource:
+            error.resource = str(self._of(operation).graph[step.resource])
+        return error
+
+    # ------------------------------------------------------------------ what they share
+    def _of(self, operation: Operation) -> Run:
+        with self._lock:
+            if self._run is None or self._run.operation.plan != operation.plan:
+                self._run = Run(operation, self._setting)
+            return self._run
+
+    def _work(self, operation: Operation, step: Step, sight: Sight) -> StepWork:
+        if not self._index:
+            self._index = {(one.resource, one.stage): number
+                           for number, one in sight.steps.items()}
+        return StepWork(self._of(operation), step, sight, self._index)
+
+    def _stage(self, operation: Operation, step: Step) -> Stage | Task:
+        wanted = (step.resource, step.stage)
+        if wanted not in self._stages:
+            run = self._of(operation)
+            resource = run.graph[step.resource]
+            for stages in _VERBS[operation.verb].stages(run, resource).values():
+                for stage in stages:
+                    self._stages[step.resource, stage.name] = stage
+        if wanted not in self._stages:
+            raise KarborError(
+                f"no installed plugin has the stage {step.stage} for {step.resource}",
+                remedy="resume with the plugins that the operation was begun with")
+        return self._stages[wanted]

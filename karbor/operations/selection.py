@@ -1,0 +1,47 @@
+"""What a user means by `web-1`: names and ids → resources of the caller's project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from karbor.domain.errors import AmbiguousName, UnknownName
+from karbor.domain.resource import Resource
+from karbor.plugin.protectable import Listings, Protectable
+
+
+def short(type: str) -> str:
+    """`OS::Nova::Server` → `server`: what people type."""
+    return type.rsplit("::", 1)[-1].lower()
+
+
+def select(words: Sequence[str], protectables: Mapping[str, Protectable], listings: Listings
+           ) -> list[Resource]:
+    """The resources meant by words of the form `NAME`, `ID`, `TYPE:NAME` or `TYPE:ID` (TYPE as
+    `server` or `OS::Nova::Server`), in their order, each once.
+
+    Lists each type that may be meant once. Raises UnknownName and AmbiguousName, the latter with
+    the ids to choose from.
+    """
+    chosen: dict[str, Resource] = {}
+    for word in words:
+        types, name = _split(word, protectables)
+        everything = [one for type in types for one in protectables[type].list(listings)]
+        found = ([one for one in everything if one.id == name]
+                 or [one for one in everything if one.name == name])
+        if not found:
+            raise UnknownName(f"nothing in project {listings.cloud.project_name} is called {word}",
+                              remedy="see what there is with: karbor resources")
+        if len(found) > 1:
+            raise AmbiguousName(
+                f"{word} means several resources",
+                remedy="give one of: " + ", ".join(f"{short(o.type)}:{o.id}" for o in found[:8]))
+        chosen.setdefault(found[0].key, found[0])
+    return list(chosen.values())
+
+
+def _split(word: str, protectables: Mapping[str, Protectable]) -> tuple[list[str], str]:
+    for type in protectables:
+        for prefix in (f"{type}:", f"{type}#", f"{short(type)}:"):
+            if word.startswith(prefix) and len(word) > len(prefix):
+                return [type], word[len(prefix):]
+    return list(protectables), word

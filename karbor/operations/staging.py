@@ -1,0 +1,62 @@
+"""Performs a Stage: adopt or create, wait, and remove again."""
+
+from __future__ import annotations
+
+from karbor.domain.errors import CloudConflict, CloudNotFound, RemoteFailed
+from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.plugin.protection import Stage, Work
+
+DELETION_FAILED = frozenset({"error_deleting", "error-deleting"})
+
+
+def perform(stage: Stage, work: Work) -> Outcome:
+    """One entry: at most one request that creates, or one look."""
+    made = work.handle.get("id")
+    if made is None:
+        made = (stage.find(work) if work.entered_before else None) or stage.create(work)
+        return Again(0.0, handle={"id": made})
+    seen = work.cloud.look(stage.kind, made)
+    if seen is None:
+        if stage.absent_is_error:
+            return Failed(RemoteFailed(
+                f"{_what(stage)} {made} has vanished while it was waited for",
+                remedy="somebody may have deleted it; start again"))
+        return Done({"id": made}, handle=dict(work.handle))
+    state = stage.status(seen)
+    if state in stage.ready:
+        return Done(stage.finished(work, made, seen), handle=dict(work.handle))
+    if state in stage.failed:
+        why = stage.failure(seen)
+        return Failed(RemoteFailed(
+            f"{_what(stage)} {made} went to state {state}" + (f": {why}" if why else ""),
+            remedy="the log of the service says more"))
+    return Again(work.cloud.interval(stage.kind), handle=dict(work.handle),
+                 progress=stage.progress(seen))
+
+
+def undo(stage: Stage, work: Work) -> Outcome:
+    """One entry of the removal: one request to delete, or one look whether it is gone."""
+    made = work.handle.get("id") or stage.find(work)
+    if made is None:
+        return Done()
+    handle = {**work.handle, "id": made}
+    if not work.handle.get("deleting"):
+        try:
+            stage.delete(work, made)
+        except CloudConflict:       # e.g. a backup still being made: cannot be deleted yet
+            return Again(work.cloud.interval(stage.kind), handle=handle)
+        except CloudNotFound:
+            return Done()
+        return Again(0.0, handle={**handle, "deleting": True})
+    seen = work.cloud.look(stage.kind, made)
+    if seen is None or stage.status(seen) == "deleted":
+        return Done()
+    if stage.status(seen) in DELETION_FAILED:
+        return Failed(RemoteFailed(f"{_what(stage)} {made} cannot be deleted: "
+                                   f"{stage.failure(seen) or stage.status(seen)}",
+                                   remedy="an administrator can reset its state and delete it"))
+    return Again(work.cloud.interval(stage.kind), handle=handle)
+
+
+def _what(stage: Stage) -> str:
+    return stage.kind.split(".", 1)[-1]

@@ -1,0 +1,87 @@
+"""What a stage is given to work with: the plugin contract's Work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from karbor.domain.operation import Verb
+from karbor.domain.resource import Resource, ResourceGraph
+from karbor.domain.step import Progress, Step, StepState
+from karbor.engine.runner import Sight
+from karbor.operations.run import Run
+from karbor.plugin.bank import Section
+from karbor.plugin.cloud import Cloud
+
+
+class StepWork:
+    """One entry of one step. `steps_by_stage` maps (resource key, stage name) → step number."""
+
+    def __init__(self, run: Run, step: Step, sight: Sight,
+                 steps_by_stage: Mapping[tuple[str, str], int]) -> None:
+        self._run = run
+        self._step = step
+        self._sight = sight
+        self._steps_by_stage = steps_by_stage
+
+    @property
+    def resource(self) -> Resource:
+        return self._run.graph[self._step.resource]
+
+    @property
+    def graph(self) -> ResourceGraph:
+        return self._run.graph
+
+    @property
+    def cloud(self) -> Cloud:
+        return self._run.cloud
+
+    @property
+    def bank(self) -> Section:
+        return self._run.checkpoints.section(self.checkpoint_id, self.resource)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return self._run.parameters(self.resource)
+
+    @property
+    def mark(self) -> str:
+        """`karbor:OPERATION:` and a digest of resource and stage: 56 characters, since a Neutron
+        tag and a Nova tag have at most 60."""
+        what = hashlib.blake2s(f"{self._step.resource} {self._step.stage}".encode(),
+                               digest_size=6).hexdigest()
+        return f"{self._run.operation.mark}:{what}"
+
+    @property
+    def handle(self) -> Mapping[str, Any]:
+        return self._step.handle
+
+    @property
+    def entered_before(self) -> bool:
+        return self._step.state is StepState.ENTERED or self._step.state is StepState.UNDOING
+
+    @property
+    def checkpoint_id(self) -> str:
+        return self._run.operation.checkpoint_id
+
+    @property
+    def operation_id(self) -> str:
+        return self._run.operation.id
+
+    def saved(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
+        key = (resource or self.resource).key
+        number = self._steps_by_stage.get((key, stage))
+        return self._sight.steps[number].saved if number is not None else {}
+
+    def kept(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
+        if self._run.operation.verb is Verb.PROTECT:
+            return self.saved(stage, resource)      # it is being kept right now
+        return self._run.kept(stage, resource or self.resource)
+
+    def report(self, progress: Progress) -> None:
+        self._sight.report(progress)
+
+    @property
+    def stopping(self) -> bool:
+        return self._sight.stopping()
