@@ -9,9 +9,11 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
+from devcloud.cloud import Cloud
 from devcloud.down import down
 from devcloud.install import venv_path
 from devcloud.processes import Processes
+from devcloud.services.keystone import Keystone
 from devcloud.settings import DEFAULT_SERVICES, DevcloudError, State
 from devcloud.status import status
 from devcloud.up import up
@@ -31,7 +33,8 @@ def _parser() -> argparse.ArgumentParser:
         "up", parents=[common], help="start, or change, the cloud; what is not named stays as it is"
     )
     start.add_argument(
-        "--services", help=f"comma-separated, are added to it (default: {','.join(DEFAULT_SERVICES)})"
+        "--services",
+        help=f"comma-separated, are added to it (default: {','.join(DEFAULT_SERVICES)})",
     )
     start.add_argument("--token-expiration", type=int, metavar="SECONDS")
     start.add_argument("--allow-expired-window", type=int, metavar="SECONDS")
@@ -93,9 +96,7 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"export OS_CLIENT_CONFIG_FILE={state.clouds_yaml} DEVCLOUD_STATE={state.root}")
             print(f"export PATH={venv_path()}/bin:$PATH")
         case "rotate-keys":
-            from devcloud.services.keystone import rotate_keys
-
-            rotate_keys(state)
+            Keystone(Cloud(state, state.settings(), venv_path())).rotate_keys()
         case "logs":
             print(processes.tail(arguments.process, arguments.lines))
         case "stop" | "start" | "restart":

@@ -27,7 +27,7 @@ class Admin:
             }
         }
         self._headers: dict[str, str] = {}
-        answer, headers = self._send("POST", f"{cloud.auth_url}/auth/tokens", body)
+        _, headers = self._send("POST", f"{cloud.auth_url}/auth/tokens", body)
         self._headers["X-Auth-Token"] = headers["X-Subject-Token"]
 
     def get(self, url: str, **headers: str) -> Any:

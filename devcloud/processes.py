@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -129,10 +130,8 @@ class Processes:
     def signal(self, name: str, number: int) -> None:
         record = self.record(name)
         if record and self.alive(name):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(record.pid, number)
-            except ProcessLookupError:
-                pass
 
     def stop(self, name: str, patience: float = 15) -> None:
         """TERM to the whole group, KILL after a while; the record stays, for `start`."""
@@ -145,10 +144,8 @@ class Processes:
             while time.monotonic() < end and self.alive(name):
                 _reap(record.pid)
                 time.sleep(0.05)
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(record.pid, signal.SIGKILL)  # workers that outlived their leader
-        except ProcessLookupError:
-            pass
 
     # ---------------------------------------------------------------- logs and waiting
     def tail(self, name: str, lines: int = 30) -> str:
@@ -211,7 +208,5 @@ class Processes:
 
 def _reap(pid: int) -> None:
     """A child of this very process stays a zombie until it is waited for."""
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass

@@ -49,9 +49,8 @@ class Settings:
         asked = given.pop("services", [])
         unknown = set(asked) - set(DEFAULT_SERVICES)
         if unknown:
-            raise DevcloudError(
-                f"unknown service {', '.join(sorted(unknown))} (have: {', '.join(DEFAULT_SERVICES)})"
-            )
+            have = ", ".join(DEFAULT_SERVICES)
+            raise DevcloudError(f"unknown service {', '.join(sorted(unknown))} (have: {have})")
         wanted = {*self.services, *asked}
         given["services"] = [name for name in DEFAULT_SERVICES if name in wanted]
         return dataclasses.replace(self, **given)

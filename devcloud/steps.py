@@ -32,7 +32,7 @@ def run(steps: Sequence[Step], report: Callable[[str, float, str], None], limit:
         remark, error = "", None
         try:
             remark = step.action() or ""
-        except BaseException as caught:  # carried to the caller's thread
+        except BaseException as caught:  # noqa: BLE001 - carried to the caller's thread
             error = caught
         results.put((step, time.monotonic() - begin, remark, error))
 

@@ -15,6 +15,7 @@ def ensure(
     name: str,
     module: str,
     port: int,
+    *,
     files: Iterable[Any],
     environment: Mapping[str, str] | None = None,
     processes: int = 1,

@@ -7,13 +7,11 @@ from devcloud.admin import Admin
 from devcloud.service import Endpoint, Service
 from devcloud.settings import PLUGINS
 
-_UNLIMITED = (
-    "network subnet port router floatingip security_group security_group_rule rbac_policy"
-)
+_UNLIMITED = "network subnet port router floatingip security_group security_group_rule"
 
 
 class Neutron(Service):
-    """Only the API: plugins/devcloud_ml2.py binds every port at once, so that no agent is needed."""
+    """Only the API: plugins/devcloud_ml2.py binds every port at once, without an agent."""
 
     name = "neutron"
     needs = ("keystone", "rabbit")

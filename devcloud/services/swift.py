@@ -117,7 +117,9 @@ class Swift(Service):
             names.append(f"swift-{kind}")
         self.processes.wait(
             names,
-            lambda: all(ports.is_open(self.host, port) for port in _STORAGE.values())
-            and self.cloud.answers(ports.SWIFT, "/healthcheck"),
+            lambda: (
+                all(ports.is_open(self.host, port) for port in _STORAGE.values())
+                and self.cloud.answers(ports.SWIFT, "/healthcheck")
+            ),
             "swift",
         )

@@ -1,0 +1,59 @@
+# Two commands are enough: `make demo` shows what Karbor does, `make test` proves it.
+# Both install what they need (Debian packages, two Python environments) and start a real
+# OpenStack on a loopback address; `make cloud-down` stops it.
+
+PYTHON ?= python3
+DEVCLOUD := $(PYTHON) -m devcloud
+DEMO_SERVICES := keystone,glance,swift,cinder,placement,neutron,nova
+
+.DEFAULT_GOAL := help
+.PHONY: help cloud-up cloud-down cloud-status venv test test-fast lint demo
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------- the development cloud
+cloud-up:  ## start it, or change it: SERVICES= TOKEN_EXPIRATION= ALLOW_EXPIRED_WINDOW= TOKEN_CACHE_TIME=
+	@$(DEVCLOUD) up \
+	  $(if $(SERVICES),--services $(SERVICES)) \
+	  $(if $(TOKEN_EXPIRATION),--token-expiration $(TOKEN_EXPIRATION)) \
+	  $(if $(ALLOW_EXPIRED_WINDOW),--allow-expired-window $(ALLOW_EXPIRED_WINDOW)) \
+	  $(if $(TOKEN_CACHE_TIME),--token-cache-time $(TOKEN_CACHE_TIME)) \
+	  $(if $(POSIX_BACKUP),--posix-backup)
+
+cloud-down:  ## stop it; WIPE=1 removes its state too
+	@$(DEVCLOUD) down $(if $(WIPE),--wipe)
+
+cloud-status:  ## what runs, and how much memory it takes
+	@$(DEVCLOUD) status
+
+# ---------------------------------------------------------------- Karbor's own environment
+venv: .venv/complete  ## Karbor and its development tools in .venv
+
+# uv is several times quicker; pip knows ways to the packages that uv may not
+.venv/complete: pyproject.toml $(wildcard constraints.txt)
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/pip install -q --disable-pip-version-check uv
+	@.venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev]' $(addprefix -c ,$(wildcard constraints.txt)) || \
+	  .venv/bin/pip install -q --disable-pip-version-check -e '.[dev]' $(addprefix -c ,$(wildcard constraints.txt))
+	@touch $@
+
+# ---------------------------------------------------------------- what to do with it
+test: venv  ## all tests, those on the cloud included
+	@$(DEVCLOUD) up --token-expiration 3600 --allow-expired-window 172800 --token-cache-time 300
+	@.venv/bin/pytest
+
+test-fast: venv  ## the tests that need no cloud
+	@.venv/bin/pytest --ignore=tests/cloud
+
+lint: venv  ## ruff, mypy, import floors
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+demo: venv  ## protect, destroy and restore an application, with tokens that live 15 seconds
+	@$(DEVCLOUD) up --services $(DEMO_SERVICES) --token-expiration 15
+	@.venv/bin/python -m demo
