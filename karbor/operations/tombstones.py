@@ -1,7 +1,8 @@
 """Things that a deleted checkpoint still has in the cloud, because others were built upon them.
 
 Cinder refuses to delete a backup on which incremental ones were built. The checkpoint is hidden at
-once; the backup is recorded here, and the first later delete or start that finds it free removes it.
+once; the backup is recorded here, and the first later delete or start that finds it free takes it
+away.
 """
 
 from __future__ import annotations

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
+from karbor.domain.identifiers import time_ordered_uuid
+from karbor.domain.operation import OperationState
+
+
+def test_an_operation_that_is_over_stays_over() -> None:
+    for state in OperationState:
+        if state.over:
+            assert not any(state.may_become(other) for other in OperationState)
+
+
+def test_every_state_can_still_come_to_an_end() -> None:
+    for state in OperationState:
+        reachable, todo = {state}, [state]
+        while todo:
+            here = todo.pop()
+            new = {other for other in OperationState if here.may_become(other)} - reachable
+            reachable |= new
+            todo.extend(new)
+        assert any(one.over for one in reachable)
+
+
+@given(st.lists(st.floats(1e9, 4e9), min_size=2, max_size=20))
+def test_checkpoint_ids_sort_by_time(times: list[float]) -> None:
+    ordered = sorted({round(one, 2) for one in times})
+    ids = [time_ordered_uuid(one) for one in ordered]
+    assert ids == sorted(ids)
+    assert all(uuid.UUID(one).version == 7 for one in ids)
+
+
+def checkpoint(*levels: Evidence | None) -> Checkpoint:
+    kept = {str(i): Kept(str(i), {}, level) for i, level in enumerate(levels)}
+    return Checkpoint("c", "p", "n", 0.0, CheckpointState.AVAILABLE, kept=kept)
+
+
+def test_a_checkpoint_is_proved_as_far_as_its_weakest_resource() -> None:
+    assert checkpoint(Evidence.CHECKSUMS, Evidence.STATUS).evidence is Evidence.STATUS
+    assert checkpoint(Evidence.CHECKSUMS, Evidence.OBJECTS).evidence is Evidence.OBJECTS
+    assert checkpoint(Evidence.CHECKSUMS, None).evidence is None
+    assert checkpoint().evidence is None

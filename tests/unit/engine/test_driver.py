@@ -1,0 +1,334 @@
+"""The driver on an in-memory journal and a toy world, killed at every write of its journal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from karbor.domain.errors import (
+    BadInput,
+    CloudUnavailable,
+    Fenced,
+    KarborError,
+    RemoteFailed,
+)
+from karbor.domain.operation import Operation, OperationState, Verb, Wanted
+from karbor.domain.step import Again, Done, Failed, Hook, Outcome, Step, StepState
+from karbor.engine.driver import Driver
+from karbor.engine.runner import Planned, Sight
+from karbor.testing.journal import MemoryJournal
+
+
+class World:
+    """A remote service: things are made, take some looks to be ready, and can be removed."""
+
+    def __init__(self) -> None:
+        self.things: dict[str, int] = {}        # mark → looks until ready
+        self.made: list[str] = []
+        self.lock = threading.Lock()
+
+    def make(self, mark: str, looks: int) -> None:
+        with self.lock:
+            self.made.append(mark)
+            self.things[mark] = looks
+
+    def look(self, mark: str) -> bool:
+        with self.lock:
+            self.things[mark] -= 1
+            return self.things[mark] < 0
+
+
+class Toy:
+    """A runner over a World: each step makes one thing and waits for it."""
+
+    def __init__(self, world: World, steps: Sequence[Step], *, looks: int = 1,
+                 trouble: Mapping[int, Callable[[], Outcome]] | None = None) -> None:
+        self.world, self.planned, self.looks = world, steps, looks
+        self.trouble = dict(trouble or {})
+        self.ended: list[str] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self.patience = 60.0
+        self.fast = True
+
+    def plan(self, operation: Operation) -> Planned:
+        return Planned({"graph": {}}, self.planned, "checkpoint")
+
+    def run(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
+        if step.releases is None and step.number in self.trouble:
+            return self.trouble[step.number]()
+        mark = f"{operation.id}/{step.number}"
+        if not step.handle:
+            if not (step.state is StepState.ENTERED and mark in self.world.things):
+                self.world.make(mark, self.looks)
+            under_way = sum(one.state in (StepState.ENTERED, StepState.RUNNING)
+                            for one in sight.steps.values())
+            self.most_under_way = max(self.most_under_way, under_way)
+            return Again(0.0, handle={"mark": mark})
+        return Done({"mark": mark}) if self.world.look(mark) else Again(0.0)
+
+    def undo(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
+        self.world.things.pop(f"{operation.id}/{step.number}", None)
+        return Done()
+
+    def undoable(self, operation: Operation, step: Step) -> bool:
+        return step.releases is None
+
+    def deadline(self, operation: Operation, step: Step) -> float:
+        return self.patience
+
+    def fail_fast(self, operation: Operation) -> bool:
+        return self.fast
+
+    def finish(self, operation: Operation, steps: Sequence[Step]) -> Mapping[str, Any]:
+        assert all(step.state is StepState.DONE for step in steps)
+        self.ended.append("finish")
+        return {"ok": True}
+
+    def abandon(self, operation: Operation, steps: Sequence[Step], error: Mapping[str, Any]
+                ) -> Mapping[str, Any]:
+        self.ended.append("abandon")
+        return {}
+
+    def explain(self, operation: Operation, step: Step, error: KarborError) -> KarborError:
+        error.resource = step.resource
+        return error
+
+
+def step(number: int, *needs: int, limit: str = "", releases: int | None = None) -> Step:
+    return Step(number, f"r{number}", Hook.MAIN, "thing", needs, limit=limit, releases=releases)
+
+
+def accepted(journal: MemoryJournal) -> Operation:
+    operation = Operation("op", Verb.PROTECT, "project", {}, {}, {})
+    journal.add(operation)
+    return operation
+
+
+CHAIN = [step(0), step(1, 0), step(2, 0), step(3, 1, 2), step(4, 3, releases=0)]
+
+
+def test_steps_run_in_the_order_of_their_needs_and_the_result_is_kept() -> None:
+    world, journal = World(), MemoryJournal()
+    runner = Toy(world, CHAIN)
+    accepted(journal)
+    assert Driver(journal, runner).drive("op") is OperationState.DONE
+    assert [mark.split("/")[1] for mark in world.made if mark.endswith(("0", "3"))] == ["0", "3"]
+    assert sorted(world.things) == ["op/1", "op/2", "op/3"]     # the temporary one is gone
+    assert journal.operation("op").result == {"ok": True}
+    assert [one.state for one in journal.steps("op")] == [StepState.DONE] * 5
+
+
+def test_a_failed_step_ends_the_operation_and_everything_made_is_removed() -> None:
+    world, journal = World(), MemoryJournal()
+    runner = Toy(world, CHAIN, trouble={3: lambda: Failed(RemoteFailed("no"))})
+    accepted(journal)
+    assert Driver(journal, runner).drive("op") is OperationState.FAILED
+    assert world.things == {}
+    assert runner.ended == ["abandon"]
+    error = journal.operation("op").error or {}
+    assert (error["error"], error["resource"]) == ("RemoteFailed", "r3")
+
+
+def test_a_thing_that_was_released_is_not_removed_again() -> None:
+    world, journal = World(), MemoryJournal()
+    steps = [*CHAIN, step(5, 4)]
+    undone: list[int] = []
+    runner = Toy(world, steps, trouble={5: lambda: Failed(RemoteFailed("no"))})
+    undo = runner.undo
+
+    def recording(operation: Operation, one: Step, sight: Sight) -> Outcome:
+        undone.append(one.number)
+        return undo(operation, one, sight)
+
+    runner.undo = recording     # type: ignore[method-assign]
+    accepted(journal)
+    assert Driver(journal, runner).drive("op") is OperationState.FAILED
+    assert undone.count(0) == 1     # by its release, not once more
+
+
+def test_transient_failures_come_again_and_permanent_ones_do_not() -> None:
+    world, journal = World(), MemoryJournal()
+    failures = iter([CloudUnavailable("503"), CloudUnavailable("lost")])
+    calls: list[int] = []
+
+    def flaky() -> Outcome:
+        calls.append(1)
+        for error in failures:
+            raise error
+        return Done({"after": len(calls)})
+
+    accepted(journal)
+    runner = Toy(world, [step(0)], trouble={0: flaky})
+    assert Driver(journal, runner).drive("op") is OperationState.DONE
+    assert len(calls) == 3
+
+
+def test_a_bug_in_a_plugin_fails_its_operation_and_says_so(
+        caplog: pytest.LogCaptureFixture) -> None:
+    def bug() -> Outcome:
+        raise ZeroDivisionError("oh")
+
+    journal = MemoryJournal()
+    accepted(journal)
+    assert Driver(journal, Toy(World(), [step(0)], trouble={0: bug})).drive(
+        "op") is OperationState.FAILED
+    assert "ZeroDivisionError" in (journal.operation("op").error or {})["message"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_what_never_becomes_ready_fails_at_its_deadline() -> None:
+    journal = MemoryJournal()
+    accepted(journal)
+    runner = Toy(World(), [step(0)], looks=10**9)
+    runner.patience = 0.2
+    assert Driver(journal, runner).drive("op") is OperationState.FAILED
+    assert (journal.operation("op").error or {})["error"] == "DeadlinePassed"
+
+
+def test_only_so_many_limited_steps_are_under_way_at_once() -> None:
+    journal = MemoryJournal()
+    accepted(journal)
+    runner = Toy(World(), [step(i, limit="backups") for i in range(12)], looks=3)
+    assert Driver(journal, runner, limits={"backups": 3}).drive("op") is OperationState.DONE
+    assert runner.most_under_way == 3
+
+
+def test_a_planning_error_touches_nothing_and_ends_the_operation() -> None:
+    journal = MemoryJournal()
+    accepted(journal)
+    runner = Toy(World(), [])
+
+    def refuse(operation: Operation) -> Planned:
+        raise BadInput("no such volume")
+
+    runner.plan = refuse    # type: ignore[method-assign]
+    assert Driver(journal, runner).drive("op") is OperationState.FAILED
+    assert (journal.operation("op").error or {})["message"] == "no such volume"
+
+
+def test_a_cancelled_operation_is_undone() -> None:
+    world, journal = World(), MemoryJournal()
+    accepted(journal)
+    runner = Toy(world, CHAIN, looks=10**9)
+    driver = Driver(journal, runner)
+    waiting = runner.run
+
+    def cancel_when_under_way(operation: Operation, one: Step, sight: Sight) -> Outcome:
+        outcome = waiting(operation, one, sight)
+        journal.want("project", "op", Wanted.CANCEL)
+        return outcome
+
+    runner.run = cancel_when_under_way  # type: ignore[method-assign]
+    assert driver.drive("op") is OperationState.CANCELLED
+    assert world.made
+    assert world.things == {}
+
+
+def test_a_stopped_driver_leaves_an_operation_that_another_one_finishes() -> None:
+    world, journal = World(), MemoryJournal()
+    accepted(journal)
+    stopping = threading.Event()
+    runner = Toy(world, CHAIN, looks=2)
+    going = runner.run
+
+    def stop_soon(operation: Operation, one: Step, sight: Sight) -> Outcome:
+        if one.number == 1:
+            stopping.set()
+        return going(operation, one, sight)
+
+    runner.run = stop_soon  # type: ignore[method-assign]
+    assert Driver(journal, runner).drive("op", stopping) is None
+    assert not journal.operation("op").state.over
+    assert Driver(journal, Toy(world, CHAIN)).drive("op") is OperationState.DONE
+    assert len(world.made) == len(set(world.made)) == 4
+
+
+def test_a_driver_that_was_overtaken_touches_nothing_any_more() -> None:
+    world, journal = World(), MemoryJournal()
+    accepted(journal)
+    runner = Toy(world, CHAIN)
+    going = runner.run
+
+    def overtaken(operation: Operation, one: Step, sight: Sight) -> Outcome:
+        journal.claim("op")
+        return going(operation, one, sight)
+
+    runner.run = overtaken  # type: ignore[method-assign]
+    with pytest.raises(Fenced):
+        Driver(journal, runner).drive("op")
+    assert len(world.made) == 1     # the entry under way; nothing after it
+
+
+def test_without_fail_fast_every_step_is_tried() -> None:
+    journal = MemoryJournal()
+    accepted(journal)
+    runner = Toy(World(), [step(0), step(1), step(2, 0)],
+                 trouble={0: lambda: Failed(RemoteFailed("damaged"))})
+    runner.fast = False
+    assert Driver(journal, runner).drive("op") is OperationState.FAILED
+    states = {one.number: one.saved for one in journal.steps("op")}
+    assert states[1] == {"mark": "op/1"}
+    assert states[2] == {}
+
+
+class Killed(BaseException):
+    """The process is gone: nothing may catch it."""
+
+
+class Mortal:
+    """A journal whose process dies at its n-th write, before or after the write took effect."""
+
+    WRITES = ("claim", "planned", "enter", "settle", "move")
+
+    def __init__(self, inner: MemoryJournal, die_at: int, after: bool) -> None:
+        self._inner, self._left, self._after = inner, die_at, after
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        if name not in self.WRITES:
+            return method
+
+        def write(*args: Any, **kwargs: Any) -> Any:
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise Killed
+            out = method(*args, **kwargs)
+            if self._left == 0:
+                raise Killed
+            return out
+
+        return write
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
+def test_killed_at_any_write_the_next_driver_finishes_and_makes_nothing_twice(
+        after: bool, fails: bool) -> None:
+    trouble = {3: lambda: Failed(RemoteFailed("no"))} if fails else {}
+    for die_at in range(1, 200):
+        world, journal = World(), MemoryJournal()
+        accepted(journal)
+        try:
+            Driver(Mortal(journal, die_at, after), Toy(world, CHAIN, trouble=trouble)).drive("op")
+        except Killed:
+            pass
+        else:
+            assert die_at > 10      # there were that many writes to die at
+            return
+        end = Driver(journal, Toy(world, CHAIN, trouble=trouble)).drive("op")
+        if journal.operation("op").state.over and end is None:
+            end = journal.operation("op").state
+        assert end is (OperationState.FAILED if fails else OperationState.DONE)
+        assert len(world.made) == len(set(world.made)), f"made twice when killed at {die_at}"
+        assert sorted(world.things) == ([] if fails else ["op/1", "op/2", "op/3"])
+    pytest.fail("never ran to its end")
+
+
+def test_replace_is_enough_to_read_a_step() -> None:
+    assert replace(step(0), state=StepState.DONE).state.touched
+    assert not step(0).state.touched
