@@ -1,0 +1,1 @@
+"""SQL: where operations and their steps are kept. The only room that knows of sqlalchemy."""

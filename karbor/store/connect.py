@@ -1,0 +1,119 @@
+"""A database URL → an engine with the manners Karbor needs; transactions with Karbor's errors."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from karbor.domain.errors import BadInput, StoreUnavailable
+
+BUSY_SECONDS = 30.0     # how long a writer of SQLite waits for another one
+_READS = "karbor_reads"
+
+
+def connect(url: str) -> sa.Engine:
+    """An engine for `sqlite:///PATH` or `postgresql://…`; nothing is asked of a server yet.
+
+    An SQLite file is made with mode 0600 (and its directory with 0700) if it does not exist: it
+    names what a project owns and holds sealed credentials. Raises BadInput for another kind of
+    URL, StoreUnavailable if the file cannot be made.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError as error:
+        raise BadInput("the database URL cannot be read",
+                       remedy="write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+                       ) from error
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _sqlite(parsed)
+        case "postgresql":
+            # The parameters of a statement are never part of an error's text: they may be sealed
+            # credentials, and what users named.
+            return sa.create_engine(parsed.set(drivername="postgresql+psycopg"),
+                                    pool_pre_ping=True, hide_parameters=True)
+        case other:
+            raise BadInput(f"databases of the kind {other!r} are not supported",
+                           remedy="use SQLite or PostgreSQL")
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    if not url.database or url.database == ":memory:":
+        raise BadInput("a database in memory would be lost with its process",
+                       remedy="name a file: sqlite:///PATH")
+    _private_file(Path(url.database))
+    engine = sa.create_engine(url, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def manners(connection: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ARG001
+        connection.isolation_level = None   # we say BEGIN ourselves: the driver says it too late
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A step is written as entered before its request goes out; after a power cut the cloud
+        # would remember a request that a database with less than FULL has forgotten.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # A deferred transaction that reads first and writes later fails at once, whatever the
+        # timeout, if another wrote in between: writers take their lock at the beginning.
+        reads = connection.get_execution_options().get(_READS)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _private_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise StoreUnavailable(f"the database {path} cannot be opened: {error.strerror}",
+                               remedy="see its permissions, and whether the disk is full"
+                               ) from error
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction that writes: all or nothing. Raises StoreUnavailable."""
+    with _translated(), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction that reads, from one state of the database. Raises StoreUnavailable."""
+    with (_translated(),
+          engine.execution_options(**{_READS: True}).begin() as connection):
+        yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise _unavailable(error.orig) from error
+    except sqlite3.DatabaseError as error:      # while connecting, before SQLAlchemy wraps it
+        raise _unavailable(error) from error
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:    # its subclasses are faults of ours
+            raise
+        raise _unavailable(error.orig) from error
+
+
+def _unavailable(cause: BaseException | None) -> StoreUnavailable:
+    return StoreUnavailable(f"the database cannot be used: {cause}",
+                            remedy="see whether it runs, is locked or damaged, or its disk is full")

@@ -1,0 +1,175 @@
+"""SqlJournal: the contract of `karbor.engine.journal` on a database.
+
+Each write is one transaction which first locks the operation's row and compares the fence, so
+that a driver which was taken over changes nothing, however late its write arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from karbor.domain.errors import Conflict, Fenced, NotFound
+from karbor.domain.operation import Operation, OperationState, Wanted
+from karbor.domain.step import Step, StepState
+from karbor.engine.journal import Settlement
+from karbor.store.connect import reading, writing
+from karbor.store.rows import operation_from_row, step_from_row, step_to_row
+from karbor.store.tables import EVENTS, OPERATIONS, STEPS
+
+_CHUNK = 500    # numbers in one IN (…): far below every database's limit of parameters
+_MAY_BE_ENTERED = {StepState.WAITING, StepState.ENTERED, StepState.RUNNING, StepState.UNDOING}
+
+
+class SqlJournal:
+    """Any number of processes and threads may use journals on one database."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def operation(self, operation_id: str) -> Operation:
+        with reading(self._engine) as connection:
+            row = connection.execute(
+                sa.select(OPERATIONS).where(OPERATIONS.c.id == operation_id)).mappings().first()
+        if row is None:
+            raise _unknown(operation_id)
+        return operation_from_row(row)
+
+    def steps(self, operation_id: str) -> list[Step]:
+        with reading(self._engine) as connection:
+            rows = connection.execute(
+                sa.select(STEPS).where(STEPS.c.operation_id == operation_id)
+                .order_by(STEPS.c.number)).mappings().all()
+        return [step_from_row(row) for row in rows]
+
+    def claim(self, operation_id: str) -> int:
+        with writing(self._engine) as connection:
+            fence = connection.execute(
+                sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id)
+                .values(fence=OPERATIONS.c.fence + 1)
+                .returning(OPERATIONS.c.fence)).scalar_one_or_none()
+        if fence is None:
+            raise _unknown(operation_id)
+        return int(fence)
+
+    def wanted(self, operation_id: str) -> Wanted:
+        with reading(self._engine) as connection:
+            wanted = connection.execute(
+                sa.select(OPERATIONS.c.wanted).where(OPERATIONS.c.id == operation_id)
+                ).scalar_one_or_none()
+        if wanted is None:
+            raise _unknown(operation_id)
+        return Wanted(wanted)
+
+    def planned(self, operation_id: str, fence: int, plan: Mapping[str, Any],
+                steps: Sequence[Step], checkpoint_id: str) -> None:
+        with self._held(operation_id, fence) as (connection, state):
+            if state is not OperationState.PLANNING:
+                raise Conflict(f"operation {operation_id} is {state}: it is planned only once")
+            connection.execute(
+                sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id)
+                .values(plan=dict(plan), checkpoint_id=checkpoint_id,
+                        state=OperationState.RUNNING))
+            if steps:
+                connection.execute(sa.insert(STEPS),
+                                   [step_to_row(operation_id, step) for step in steps])
+
+    def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float) -> None:
+        wanted = list(numbers)
+        with self._held(operation_id, fence) as (connection, _):
+            for start in range(0, len(wanted), _CHUNK):
+                _enter(connection, operation_id, wanted[start:start + _CHUNK], now)
+
+    def settle(self, operation_id: str, fence: int, settlements: Sequence[Settlement]) -> None:
+        with self._held(operation_id, fence) as (connection, _):
+            if not settlements:
+                return
+            changed = connection.execute(_SETTLE, [
+                {"b_operation": operation_id, "b_number": one.number, "b_state": one.state,
+                 "b_wake_at": one.wake_at, "b_failures": one.failures,
+                 "b_handle": None if one.handle is None else dict(one.handle),
+                 "b_saved": None if one.saved is None else dict(one.saved),
+                 "b_progress": one.progress.to_dict() if one.progress else None,
+                 "b_error": dict(one.error) if one.error else None,
+                 "b_finished_at": one.finished_at}
+                for one in settlements])
+            if changed.rowcount != len(settlements):
+                raise NotFound(f"operation {operation_id} has not all of the steps "
+                               + ", ".join(str(one.number) for one in settlements))
+
+    def move(self, operation_id: str, fence: int, state: OperationState, *, now: float,
+             error: Mapping[str, Any] | None = None,
+             result: Mapping[str, Any] | None = None) -> None:
+        with self._held(operation_id, fence) as (connection, before):
+            if not before.may_become(state):
+                raise Conflict(f"operation {operation_id} is {before}: it cannot become {state}")
+            values: dict[str, Any] = {"state": state}
+            if error is not None:
+                values["error"] = dict(error)
+            if result is not None:
+                values["result"] = dict(result)
+            if state.over:
+                values["finished_at"] = now
+            connection.execute(
+                sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id).values(values))
+            if state is not before:
+                connection.execute(sa.insert(EVENTS).values(
+                    operation_id=operation_id, at=now, text=f"{before} → {state}"))
+
+    @contextmanager
+    def _held(self, operation_id: str, fence: int
+              ) -> Iterator[tuple[sa.Connection, OperationState]]:
+        """A writing transaction in which nobody else can write to the operation."""
+        with writing(self._engine) as connection:
+            row = connection.execute(
+                sa.select(OPERATIONS.c.fence, OPERATIONS.c.state)
+                .where(OPERATIONS.c.id == operation_id).with_for_update()).first()
+            if row is None:
+                raise _unknown(operation_id)
+            if row.fence != fence:
+                raise Fenced(f"another process drives operation {operation_id} now")
+            yield connection, OperationState(row.state)
+
+
+def _enter(connection: sa.Connection, operation_id: str, numbers: Sequence[int],
+           now: float) -> None:
+    mine = sa.and_(STEPS.c.operation_id == operation_id, STEPS.c.number.in_(numbers))
+    found = {row.number: StepState(row.state) for row in connection.execute(
+        sa.select(STEPS.c.number, STEPS.c.state).where(mine))}
+    for number in numbers:
+        if number not in found:
+            raise NotFound(f"operation {operation_id} has no step {number}")
+        if found[number] not in _MAY_BE_ENTERED:
+            raise Conflict(f"step {number} of operation {operation_id} is {found[number]}: "
+                           "it cannot be entered any more")
+    connection.execute(
+        sa.update(STEPS).where(mine).values(
+            state=sa.case((STEPS.c.state == StepState.UNDOING, StepState.UNDOING),
+                          else_=StepState.ENTERED),
+            entries=STEPS.c.entries + 1,
+            entered_at=sa.func.coalesce(STEPS.c.entered_at, now)))
+
+
+def _kept_or(column: sa.Column[Any], name: str) -> sa.ColumnElement[Any]:
+    """The new value, or, where it is None, what the column has."""
+    return sa.func.coalesce(sa.bindparam(name, type_=column.type), column, type_=column.type)
+
+
+_SETTLE = sa.update(STEPS).where(
+    STEPS.c.operation_id == sa.bindparam("b_operation"),
+    STEPS.c.number == sa.bindparam("b_number"),
+).values(
+    state=sa.bindparam("b_state"), wake_at=sa.bindparam("b_wake_at"),
+    failures=sa.bindparam("b_failures"),
+    handle=_kept_or(STEPS.c.handle, "b_handle"), saved=_kept_or(STEPS.c.saved, "b_saved"),
+    progress=_kept_or(STEPS.c.progress, "b_progress"),
+    error=_kept_or(STEPS.c.error, "b_error"),
+    finished_at=_kept_or(STEPS.c.finished_at, "b_finished_at"),
+)
+
+
+def _unknown(operation_id: str) -> NotFound:
+    return NotFound(f"no operation {operation_id}")

@@ -1,0 +1,12 @@
+"""Run by Alembic: migrate on the connection, and in the transaction, that `upgrade` has opened."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from karbor.store.tables import METADATA
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA,
+                  transactional_ddl=True, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,84 @@
+"""All tables, once. What migrations make must equal this; a test compares them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+METADATA = MetaData(naming_convention={
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+})
+
+SMALL_JSON = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""Small JSON: ids, sizes, checksums. None is SQL NULL, so COALESCE can mean "leave as it is"."""
+
+# Times are seconds since the epoch in double precision: `Float` may have four bytes, and then a
+# time of today is rounded to two minutes.
+OPERATIONS = Table(
+    "operations", METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("verb", String(16), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("caller", SMALL_JSON, nullable=False),
+    Column("credential", SMALL_JSON, nullable=False),   # sealed by its maker
+    Column("request", SMALL_JSON, nullable=False),
+    Column("checkpoint_id", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("wanted", String(16), nullable=False),
+    Column("plan", SMALL_JSON, nullable=False),
+    Column("result", SMALL_JSON, nullable=False),
+    Column("error", SMALL_JSON),
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Index(None, "project_id", "created_at"),
+)
+
+STEPS = Table(
+    "steps", METADATA,
+    Column("operation_id", String(64), ForeignKey("operations.id", ondelete="CASCADE"),
+           primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("resource", Text, nullable=False),
+    Column("hook", String(32), nullable=False),
+    Column("stage", String(64), nullable=False),
+    Column("needs", SMALL_JSON, nullable=False),
+    Column("limit", String(64), nullable=False),
+    Column("carries", Boolean, nullable=False),
+    Column("releases", Integer),
+    Column("state", String(16), nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("wake_at", Double, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("handle", SMALL_JSON, nullable=False),
+    Column("saved", SMALL_JSON, nullable=False),
+    Column("progress", SMALL_JSON),
+    Column("error", SMALL_JSON),
+    Column("entered_at", Double),
+    Column("finished_at", Double),
+)
+
+EVENTS = Table(
+    "operation_events", METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("operation_id", String(64), ForeignKey("operations.id", ondelete="CASCADE"),
+           nullable=False),
+    Column("at", Double, nullable=False),
+    Column("text", Text, nullable=False),
+    Index(None, "operation_id"),
+)

@@ -1,0 +1,163 @@
+"""MemoryJournal: operations and their steps in memory, with the behaviour of the database's.
+
+For tests of drivers and verbs: the contract of `karbor.engine.journal`, and what
+`karbor.store.operations` offers. Everything goes through JSON as it would in a database, so what
+a database could not keep fails here as well.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from karbor.domain.errors import AmbiguousName, Conflict, Fenced, NotFound
+from karbor.domain.operation import Operation, OperationState, Verb, Wanted
+from karbor.domain.step import Step, StepState
+from karbor.engine.driver import apply
+from karbor.engine.journal import Settlement
+
+_MAY_BE_ENTERED = {StepState.WAITING, StepState.ENTERED, StepState.RUNNING, StepState.UNDOING}
+
+
+class MemoryJournal:
+    """May be used from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._operations: dict[str, Operation] = {}
+        self._steps: dict[str, dict[int, Step]] = {}
+        self._fences: dict[str, int] = {}
+
+    # ------------------------------------------------------------------ as store.operations
+    def add(self, operation: Operation) -> None:
+        with self._lock:
+            if operation.id in self._operations:
+                raise Conflict(f"there is an operation {operation.id} already")
+            self._operations[operation.id] = replace(
+                operation, caller=_json(operation.caller), credential=_json(operation.credential),
+                request=_json(operation.request), plan=_json(operation.plan),
+                result=_json(operation.result))
+            self._steps[operation.id] = {}
+            self._fences[operation.id] = 0
+
+    def list(self, project_id: str, *, limit: int | None = None, verb: Verb | None = None,
+             state: OperationState | None = None) -> list[Operation]:
+        with self._lock:
+            found = [one for one in self._operations.values() if one.project_id == project_id
+                     and verb in (None, one.verb) and state in (None, one.state)]
+        return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)[:limit]
+
+    def show(self, project_id: str, id_or_prefix: str) -> Operation:
+        found = [one for one in self.list(project_id) if one.id.startswith(id_or_prefix)]
+        found = [one for one in found if one.id == id_or_prefix] or found
+        if not found or not id_or_prefix:
+            raise NotFound(f"no operation {id_or_prefix} in this project")
+        if len(found) > 1:
+            raise AmbiguousName(f"several operations begin with {id_or_prefix}",
+                                remedy="give more of the id")
+        return found[0]
+
+    def want(self, project_id: str, operation_id: str, wanted: Wanted) -> None:
+        with self._lock:
+            operation = self.operation(operation_id)
+            if operation.project_id != project_id:
+                raise NotFound(f"no operation {operation_id} in this project")
+            if operation.state.over:
+                raise Conflict(f"operation {operation_id} is over: {operation.state}")
+            self._operations[operation_id] = replace(operation, wanted=wanted)
+
+    # ------------------------------------------------------------------ as engine.journal
+    def operation(self, operation_id: str) -> Operation:
+        with self._lock:
+            if operation_id not in self._operations:
+                raise NotFound(f"no operation {operation_id}")
+            return self._operations[operation_id]
+
+    def steps(self, operation_id: str) -> builtins.list[Step]:
+        with self._lock:
+            return [step for _, step in sorted(self._steps.get(operation_id, {}).items())]
+
+    def claim(self, operation_id: str) -> int:
+        with self._lock:
+            self.operation(operation_id)
+            self._fences[operation_id] += 1
+            return self._fences[operation_id]
+
+    def wanted(self, operation_id: str) -> Wanted:
+        return self.operation(operation_id).wanted
+
+    def planned(self, operation_id: str, fence: int, plan: Mapping[str, Any],
+                steps: Sequence[Step], checkpoint_id: str) -> None:
+        with self._held(operation_id, fence) as operation:
+            if operation.state is not OperationState.PLANNING:
+                raise Conflict(f"operation {operation_id} is {operation.state}: "
+                               "it is planned only once")
+            self._operations[operation_id] = replace(
+                operation, plan=_json(plan), checkpoint_id=checkpoint_id,
+                state=OperationState.RUNNING)
+            self._steps[operation_id] = {
+                one.number: replace(one, handle=_json(one.handle), saved=_json(one.saved))
+                for one in steps}
+
+    def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float) -> None:
+        with self._held(operation_id, fence):
+            steps = dict(self._steps[operation_id])
+            for number in numbers:
+                step = self._step(operation_id, number)
+                if step.state not in _MAY_BE_ENTERED:
+                    raise Conflict(f"step {number} of operation {operation_id} is {step.state}: "
+                                   "it cannot be entered any more")
+                undoing = step.state is StepState.UNDOING
+                steps[number] = replace(
+                    step, state=StepState.UNDOING if undoing else StepState.ENTERED,
+                    entries=step.entries + 1,
+                    entered_at=now if step.entered_at is None else step.entered_at)
+            self._steps[operation_id] = steps
+
+    def settle(self, operation_id: str, fence: int, settlements: Sequence[Settlement]) -> None:
+        with self._held(operation_id, fence):
+            steps = dict(self._steps[operation_id])
+            for one in settlements:
+                self._step(operation_id, one.number)
+                kept = apply(steps[one.number], one)
+                steps[one.number] = replace(kept, handle=_json(kept.handle),
+                                            saved=_json(kept.saved),
+                                            error=kept.error and _json(kept.error))
+            self._steps[operation_id] = steps
+
+    def move(self, operation_id: str, fence: int, state: OperationState, *, now: float,
+             error: Mapping[str, Any] | None = None,
+             result: Mapping[str, Any] | None = None) -> None:
+        with self._held(operation_id, fence) as operation:
+            if not operation.state.may_become(state):
+                raise Conflict(f"operation {operation_id} is {operation.state}: "
+                               f"it cannot become {state}")
+            self._operations[operation_id] = replace(
+                operation, state=state,
+                error=operation.error if error is None else _json(error),
+                result=operation.result if result is None else _json(result),
+                finished_at=now if state.over else operation.finished_at)
+
+    @contextmanager
+    def _held(self, operation_id: str, fence: int) -> Iterator[Operation]:
+        with self._lock:
+            operation = self.operation(operation_id)
+            if fence != self._fences[operation_id]:
+                raise Fenced(f"another process drives operation {operation_id} now")
+            yield operation
+
+    def _step(self, operation_id: str, number: int) -> Step:
+        try:
+            return self._steps[operation_id][number]
+        except KeyError:
+            raise NotFound(f"operation {operation_id} has no step {number}") from None
+
+
+def _json(value: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = json.loads(json.dumps(dict(value)))
+    return kept
