@@ -11,6 +11,7 @@ from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.operation import Operation
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.parameters import parameters_of
 from karbor.operations.setting import Setting
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Protection
@@ -54,11 +55,7 @@ class Run:
         return self.setting.provider.protections[resource.type]
 
     def parameters(self, resource: Resource) -> dict[str, Any]:
-        """For the type, overlaid by those for the one resource; with the answers of `--map`."""
-        given: Mapping[str, Any] = self.operation.request.get("parameters", {})
-        common = {name: self.operation.request[name] for name in ("map", "new_networks")
-                  if name in self.operation.request}
-        return {**common, **given.get(resource.type, {}), **given.get(resource.key, {})}
+        return parameters_of(self.operation, resource)
 
     def kept(self, stage: str, resource: Resource) -> Mapping[str, Any]:
         found = self.checkpoint.kept.get(resource.key)

@@ -1,0 +1,190 @@
+"""Acceptance: from what somebody asks to an operation that is worth starting.
+
+Everything that can be known beforehand is checked here: names are resolved, the checkpoint is
+found and in a fit state, nobody else works on it, obstacles are looked for. What is refused here
+has touched nothing. What is accepted stands in the records, and any process may drive it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol
+
+from karbor.domain.caller import Caller
+from karbor.domain.checkpoint import Checkpoint, CheckpointState
+from karbor.domain.errors import BadInput, Conflict
+from karbor.domain.identifiers import time_ordered_uuid
+from karbor.domain.operation import Operation, Verb
+from karbor.domain.resource import Resource, ResourceGraph
+from karbor.operations import protect, restore
+from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.discovery import discover
+from karbor.operations.parameters import Parameters, check, parameters_of
+from karbor.operations.selection import select
+from karbor.operations.setting import Setting
+from karbor.plugin.bank import Section
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protectable import Listings
+
+LONGEST_NAME = 255
+PROBE = 64 * 1024       # bytes
+READERS = frozenset({Verb.RESTORE, Verb.VERIFY})
+
+
+class Records(Protocol):
+    """Where accepted operations are kept; implemented by the store."""
+
+    def add(self, operation: Operation) -> None: ...
+
+    def list(self, project_id: str) -> Sequence[Operation]: ...
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who asks, with which credential an operation of theirs will run, and what they see."""
+
+    caller: Caller
+    credential: Mapping[str, Any]       # sealed, as Operation keeps it
+    cloud: Cloud
+
+
+@dataclass(frozen=True)
+class RestoreWishes:
+    """How a restore differs from the plain one. `mapping` are the answers of `--map OLD=NEW`."""
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    new_networks: bool = False
+    keep: bool = False
+    parameters: Parameters = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An operation that would be accepted: nothing has been written down yet."""
+
+    operation: Operation
+    graph: ResourceGraph
+    preview: Sequence[tuple[Resource, str]] = ()
+
+
+class Desk:
+    """Where operations are drafted and accepted. Stateless; the caller comes with each call."""
+
+    def __init__(self, setting: Setting, records: Records) -> None:
+        self._setting = setting
+        self._records = records
+
+    def accept(self, draft: Draft) -> Operation:
+        """Write it down as queued. Raises Conflict when somebody else has begun to work on the
+        checkpoint since it was drafted."""
+        operation = replace(draft.operation, created_at=self._setting.clock())
+        if operation.verb is not Verb.PROTECT:
+            self._require_peace(operation.verb, operation.project_id, operation.checkpoint_id)
+        self._records.add(operation)
+        return operation
+
+    # ------------------------------------------------------------------ the four verbs
+    def protect(self, asking: Asking, words: Sequence[str], *, name: str = "",
+                parameters: Parameters | None = None) -> Draft:
+        """Raises UnknownName, AmbiguousName, Obstacles, BadInput, BankError, and what the cloud
+        answers."""
+        if not words:
+            raise BadInput("nothing was named that should be protected",
+                           remedy="see what there is with: karbor resources")
+        provider, cloud = self._setting.provider, asking.cloud
+        listings = Listings(cloud)
+        chosen = select(words, self._setting.protectables, listings)
+        title = _title(name or ", ".join(one.name or one.id for one in chosen))
+        graph = discover(cloud, self._setting.protectables, chosen, listings)
+        check(parameters or {}, Verb.PROTECT, graph, provider.protections)
+        protect.refuse(f"{title} cannot be protected as it stands",
+                       protect.obstacles(graph, provider, cloud))
+        self._probe_bank(asking)
+        now = self._setting.clock()
+        return Draft(self._operation(asking, Verb.PROTECT, time_ordered_uuid(now), {
+            "resources": [one.to_dict() for one in chosen], "name": title,
+            "parameters": dict(parameters or {})}), graph)
+
+    def restore(self, asking: Asking, name_or_id: str,
+                wishes: RestoreWishes | None = None) -> Draft:
+        """Raises NotFound, AmbiguousName, Conflict, Obstacles, BadInput, BankError, and what the
+        cloud answers."""
+        wishes = wishes or RestoreWishes()
+        checkpoint = restore.restorable(self._checkpoints(asking).find(name_or_id))
+        self._require_peace(Verb.RESTORE, asking.caller.project_id, checkpoint.id)
+        graph = _graph(checkpoint)
+        provider = self._setting.provider
+        check(wishes.parameters, Verb.RESTORE, graph, provider.protections)
+        operation = self._operation(asking, Verb.RESTORE, checkpoint.id, {
+            "name": checkpoint.name, "map": dict(wishes.mapping),
+            "new_networks": wishes.new_networks, "keep": wishes.keep,
+            "parameters": dict(wishes.parameters)})
+        target = restore.make_target(checkpoint, asking.cloud,
+                                     partial(parameters_of, operation), wishes.mapping)
+        protect.refuse(
+            f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
+            restore.obstacles(checkpoint, provider, target))
+        return Draft(operation, graph, restore.preview(checkpoint, provider, target))
+
+    def verify(self, asking: Asking, name_or_id: str) -> Draft:
+        """Raises NotFound, AmbiguousName, Conflict, BankError."""
+        checkpoint = restore.restorable(self._checkpoints(asking).find(name_or_id))
+        self._require_peace(Verb.VERIFY, asking.caller.project_id, checkpoint.id)
+        return Draft(self._operation(asking, Verb.VERIFY, checkpoint.id,
+                                     {"name": checkpoint.name}), _graph(checkpoint))
+
+    def delete(self, asking: Asking, name_or_id: str) -> Draft:
+        """Raises NotFound, AmbiguousName, Conflict, BankError. A checkpoint that is being deleted
+        may be deleted again: then an earlier deletion was not finished."""
+        checkpoint = self._checkpoints(asking).find(name_or_id)
+        self._require_peace(Verb.DELETE, asking.caller.project_id, checkpoint.id)
+        if checkpoint.state is CheckpointState.PROTECTING:
+            # No operation of these records is making it: it may be another machine's.
+            raise Conflict(
+                f"checkpoint {checkpoint.name or checkpoint.id} is being made by operation "
+                f"{checkpoint.operation_id}, of which nothing is known here",
+                remedy="finish or cancel it where it was begun")
+        return Draft(self._operation(asking, Verb.DELETE, checkpoint.id,
+                                     {"name": checkpoint.name}), _graph(checkpoint))
+
+    # ------------------------------------------------------------------ what they share
+    def _checkpoints(self, asking: Asking) -> Checkpoints:
+        return Checkpoints(self._setting.provider.bank, asking.caller.project_id)
+
+    def _operation(self, asking: Asking, verb: Verb, checkpoint_id: str,
+                   request: Mapping[str, Any]) -> Operation:
+        return Operation(
+            id=str(uuid.uuid4()), verb=verb, project_id=asking.caller.project_id,
+            caller=asking.caller.to_dict(), credential=asking.credential, request=request,
+            checkpoint_id=checkpoint_id, created_at=self._setting.clock())
+
+    def _require_peace(self, verb: Verb, project_id: str, checkpoint_id: str) -> None:
+        """Restores and verifications of one checkpoint do not disturb each other; all else does."""
+        for other in self._records.list(project_id):
+            if other.checkpoint_id != checkpoint_id or other.state.over:
+                continue
+            if not (verb in READERS and other.verb in READERS):
+                raise Conflict(
+                    f"operation {other.id} ({other.verb}, {other.state}) works on this checkpoint",
+                    remedy=f"wait for its end, or: karbor operation cancel {other.id}")
+
+    def _probe_bank(self, asking: Asking) -> None:
+        """A bank that is full or read-only should say so before the cloud is asked for anything."""
+        section = Section(self._setting.provider.bank, f"projects/{asking.caller.project_id}")
+        key = f"probes/{uuid.uuid4()}"
+        section.put(key, [bytes(PROBE)])
+        section.delete([key])
+
+
+def _graph(checkpoint: Checkpoint) -> ResourceGraph:
+    assert checkpoint.graph is not None  # noqa: S101 - every checkpoint of a bank has one
+    return checkpoint.graph
+
+
+def _title(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        return name[:LONGEST_NAME - 1] + "…"
+    return name

@@ -1,0 +1,97 @@
+"""Parameters of protections: checked against what each says it takes, before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from karbor.domain.errors import BadInput
+from karbor.domain.operation import Operation
+from karbor.domain.resource import Resource, ResourceGraph
+from karbor.operations.selection import short
+from karbor.plugin.protection import Protection
+
+Parameters = Mapping[str, Mapping[str, Any]]
+"""Resource type, or key of one resource → option → value."""
+
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "string": str, "integer": int, "number": (int, float), "boolean": bool,
+    "object": Mapping, "array": (list, tuple)}
+
+
+def parameters_of(operation: Operation, resource: Resource) -> dict[str, Any]:
+    """For the type, overlaid by those for the one resource; with the answers of `--map`."""
+    request = operation.request
+    given: Parameters = request.get("parameters", {})
+    common = {name: request[name] for name in ("map", "new_networks") if name in request}
+    return {**common, **given.get(resource.type, {}), **given.get(resource.key, {})}
+
+
+def check(parameters: Parameters, verb: str, graph: ResourceGraph,
+          protections: Mapping[str, Protection]) -> None:
+    """Raises BadInput for an option that no protection takes, a value that does not fit, or a
+    resource that is not part of the graph."""
+    for target, given in parameters.items():
+        type = graph[target].type if target in graph else target
+        if type not in protections:
+            raise BadInput(f"parameters for {target}: no such resource type or resource here",
+                           remedy="types: " + ", ".join(short(one) for one in protections))
+        schema = protections[type].options_schema(verb)
+        if problem := misfit(given, schema):
+            raise BadInput(f"parameters for {short(type)} ({verb}): {problem}")
+
+
+def misfit(value: Any, schema: Mapping[str, Any], where: str = "") -> str:
+    """Why a value does not fit the schema, or "".
+
+    Of JSON Schema the part that options need: type, enum, minimum, maximum, properties, required,
+    additionalProperties, items.
+    """
+    name = where or "the value"
+    wanted = schema.get("type")
+    if wanted is not None:
+        kinds = wanted if isinstance(wanted, list) else [wanted]
+        if not any(_is(value, kind) for kind in kinds):
+            return f"{name} must be {_article(' or '.join(kinds))}, not {value!r}"
+    if "enum" in schema and value not in schema["enum"]:
+        choices = ", ".join(str(one) for one in schema["enum"])
+        return f"{name} must be one of {choices}; not {value!r}"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if value < schema.get("minimum", value):
+            return f"{name} must be at least {schema['minimum']}"
+        if value > schema.get("maximum", value):
+            return f"{name} must be at most {schema['maximum']}"
+    if isinstance(value, Mapping):
+        return _members(value, schema, where)
+    if isinstance(value, list | tuple) and "items" in schema:
+        return next((found for at, one in enumerate(value)
+                     if (found := misfit(one, schema["items"], f"{name}[{at}]"))), "")
+    return ""
+
+
+def _members(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> str:
+    known: Mapping[str, Any] = schema.get("properties", {})
+    for name in schema.get("required", ()):
+        if name not in value:
+            return f"{where + '.' if where else ''}{name} is missing"
+    for name, one in value.items():
+        full = f"{where}.{name}" if where else name
+        if name in known:
+            if found := misfit(one, known[name], full):
+                return found
+        elif schema.get("additionalProperties", True) is False:
+            choices = ", ".join(sorted(known)) or "no options at all"
+            return f"there is no option {full} (it takes: {choices})"
+    return ""
+
+
+def _is(value: Any, kind: str) -> bool:
+    if kind == "null":
+        return value is None
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, _TYPES.get(kind, object))
+
+
+def _article(word: str) -> str:
+    return ("an " if word[0] in "aeio" else "a ") + word
