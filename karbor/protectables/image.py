@@ -1,0 +1,83 @@
+"""OS::Glance::Image: the project's own images, and each server's own disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from karbor.domain.resource import IMAGE, PROJECT, SERVER, Resource
+from karbor.plugin.protectable import Listings
+from karbor.protectables import server as servers
+
+MARK = "karbor_mark"
+IDS_PER_LIST = 100      # ids in one request: an address of some 4 KB, which every proxy lets pass
+
+
+class Images:
+    """Below the project: the images it owns, hidden ones too, without those that Karbor itself is
+    just making (they bear its mark). Below a server that was booted from an image: the server's own
+    disk, `within` the server, under the id of the image it once was a copy of; that image may be
+    gone meanwhile, the disk is there all the same.
+
+    Facts of an image: `status`, `size` (bytes), `disk_format`, `visibility`, `protected`. Facts of
+    a disk: `server_status`, `task_state`, `base` (the base image's status, or gone).
+    """
+
+    type: ClassVar[str] = IMAGE
+    parents: ClassVar[frozenset[str]] = frozenset({PROJECT, SERVER})
+
+    def list(self, listings: Listings) -> Sequence[Resource]:
+        owner = listings.cloud.project_id
+        listed = [one for hidden in ("false", "true")
+                  for one in listings.list(
+                      "glance", f"/images?owner={owner}&os_hidden={hidden}", "images")]
+        own = {str(one["id"]): one for one in listed if one.get("owner") == owner}
+        return [_image(one) for one in own.values() if MARK not in one]
+
+    def dependents(self, parents: Sequence[Resource], listings: Listings
+                   ) -> Mapping[str, Sequence[Resource]]:
+        found: dict[str, Sequence[Resource]] = {}
+        on_images = {}
+        for parent in parents:
+            if parent.type == PROJECT:
+                found[parent.key] = self.list(listings)
+            elif parent.type == SERVER:
+                server = servers.record(parent, listings)
+                if servers.image_id(server):
+                    on_images[parent.key] = server
+        bases = _bases(sorted({servers.image_id(one) for one in on_images.values()}), listings)
+        for key, server in on_images.items():
+            found[key] = [_disk(server, bases.get(servers.image_id(server)))]
+        return found
+
+
+def _bases(ids: Sequence[str], listings: Listings) -> dict[str, Mapping[str, Any]]:
+    """The base images that still exist and are visible, by id."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for some in _batches(ids):
+        for one in listings.list(
+                "glance", f"/images?visibility=all&id=in:{','.join(some)}", "images"):
+            found[str(one["id"])] = one
+    return found
+
+
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), IDS_PER_LIST):
+        yield ids[start:start + IDS_PER_LIST]
+
+
+def _image(one: Mapping[str, Any]) -> Resource:
+    return Resource(IMAGE, str(one["id"]), str(one.get("name") or ""), facts={
+        "status": one.get("status", ""), "size": one.get("size"),
+        "disk_format": one.get("disk_format"), "visibility": one.get("visibility"),
+        "protected": bool(one.get("protected"))})
+
+
+def _disk(server: Mapping[str, Any], base: Mapping[str, Any] | None) -> Resource:
+    id = servers.image_id(server)
+    name = str((base or {}).get("name") or id)
+    return Resource(IMAGE, id, f"{name} (disk of {server.get('name') or server['id']})",
+                    within=str(server["id"]), facts={
+                        "server_status": server.get("status", ""),
+                        "task_state": server.get("OS-EXT-STS:task_state"),
+                        "base": base.get("status", "") if base else "gone"})

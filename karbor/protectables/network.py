@@ -1,0 +1,46 @@
+"""OS::Neutron::Network: the project's network topology as one resource."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from karbor.domain.resource import NETWORK, PROJECT, SERVER, Resource
+from karbor.plugin.protectable import Listings
+from karbor.protectables import server as servers
+
+NAME = "Network topology"
+
+
+class Networks:
+    """As in Karbor 1.x, networks, subnets, routers and security groups are one resource of the
+    project, since they make sense only as one consistent set. Its id is the project's. It belongs
+    to the project and to every server that has a port."""
+
+    type: ClassVar[str] = NETWORK
+    parents: ClassVar[frozenset[str]] = frozenset({PROJECT, SERVER})
+
+    def list(self, listings: Listings) -> Sequence[Resource]:
+        cloud = listings.cloud
+        return [Resource(NETWORK, cloud.project_id, NAME)] if cloud.has("neutron") else []
+
+    def dependents(self, parents: Sequence[Resource], listings: Listings
+                   ) -> Mapping[str, Sequence[Resource]]:
+        topology = self.list(listings)
+        if not topology:
+            return {}
+        connected = self._connected([one for one in parents if one.type == SERVER], listings)
+        return {one.key: topology for one in parents
+                if one.type == PROJECT or (one.type == SERVER and one.id in connected)}
+
+    @staticmethod
+    def _connected(wanted: Sequence[Resource], listings: Listings) -> set[str]:
+        """Ids of servers with a port. Nova's addresses show also ports that belong to another
+        project, Neutron's list also ports without an address: both are asked."""
+        if not wanted:
+            return set()
+        addressed = {one.id for one in wanted
+                     if servers.record(one, listings).get("addresses")}
+        path = f"/ports?project_id={listings.cloud.project_id}"
+        return addressed | {str(port.get("device_id"))
+                            for port in listings.list("neutron", path, "ports")}

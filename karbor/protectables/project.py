@@ -1,0 +1,24 @@
+"""OS::Keystone::Project: everything that the caller's project has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from karbor.domain.resource import PROJECT, Resource
+from karbor.plugin.protectable import Listings
+
+
+class Projects:
+    """The one project of the caller's token; it holds servers, volumes, images and networks."""
+
+    type: ClassVar[str] = PROJECT
+    parents: ClassVar[frozenset[str]] = frozenset()
+
+    def list(self, listings: Listings) -> Sequence[Resource]:
+        cloud = listings.cloud
+        return [Resource(PROJECT, cloud.project_id, cloud.project_name)]
+
+    def dependents(self, parents: Sequence[Resource], listings: Listings
+                   ) -> Mapping[str, Sequence[Resource]]:
+        return {}

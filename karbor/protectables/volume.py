@@ -1,0 +1,66 @@
+"""OS::Cinder::Volume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from karbor.domain.resource import PROJECT, SERVER, VOLUME, Resource
+from karbor.plugin.protectable import Listings
+from karbor.protectables import server as servers
+
+
+class Volumes:
+    """The project's volumes, and those attached to servers.
+
+    Facts: `status` (Cinder's word), `size` (GiB), `availability_zone`, `volume_type`, `bootable`,
+    `encrypted`, `multiattach`, `attachments` (each with `server_id`, `device`, `attachment_id`).
+
+    Nova may show a volume on a server that Cinder does not list for this project: it was deleted
+    between the two lists, or belongs to another project. It is never left out in silence: it
+    becomes a resource with the status `invisible`, which cannot be protected, and the plan says so.
+    """
+
+    type: ClassVar[str] = VOLUME
+    parents: ClassVar[frozenset[str]] = frozenset({PROJECT, SERVER})
+
+    def list(self, listings: Listings) -> Sequence[Resource]:
+        return list(self._by_id(listings).values())
+
+    def dependents(self, parents: Sequence[Resource], listings: Listings
+                   ) -> Mapping[str, Sequence[Resource]]:
+        # Servers first: a volume attached before Nova's list is in a later list of Cinder's.
+        attached = {parent.key: servers.volume_ids(servers.record(parent, listings))
+                    for parent in parents if parent.type == SERVER}
+        projects = [parent for parent in parents if parent.type == PROJECT]
+        if not projects and not any(attached.values()):
+            return {}
+        known = self._by_id(listings)
+        found: dict[str, Sequence[Resource]] = {
+            key: [known.get(id) or _invisible(id) for id in ids] for key, ids in attached.items()}
+        found.update({project.key: list(known.values()) for project in projects})
+        return found
+
+    @staticmethod
+    def _by_id(listings: Listings) -> dict[str, Resource]:
+        listed = listings.list("cinder", "/volumes/detail", "volumes")
+        return {str(one["id"]): _resource(one) for one in listed}
+
+
+def _resource(one: Mapping[str, Any]) -> Resource:
+    return Resource(VOLUME, str(one["id"]), str(one.get("name") or ""), facts={
+        "status": one.get("status", ""),
+        "size": int(one["size"]),
+        "availability_zone": one.get("availability_zone") or "",
+        "volume_type": one.get("volume_type") or "",
+        "bootable": str(one.get("bootable", "")).lower() == "true",
+        "encrypted": bool(one.get("encrypted")),
+        "multiattach": bool(one.get("multiattach")),
+        "attachments": [{"server_id": at.get("server_id"), "device": at.get("device"),
+                         "attachment_id": at.get("attachment_id")}
+                        for at in one.get("attachments") or ()],
+    })
+
+
+def _invisible(id: str) -> Resource:
+    return Resource(VOLUME, id, facts={"status": "invisible"})

@@ -1,0 +1,195 @@
+"""Protect a volume: wait until it is at rest, take a snapshot, back the snapshot up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable, RemoteFailed
+from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protection import Stage, Task, Work
+from karbor.protections.cinder_deletion import delete_backup
+
+MARK = "karbor_mark"
+WITH_METADATA = "3.43"      # the first microversion in which a backup has metadata
+AT_REST = frozenset({"available", "in-use"})
+BROKEN = frozenset({"error", "error_restoring", "error_extending", "error_deleting",
+                    "error_managing", "maintenance"})
+
+
+def volume_of(cloud: Cloud, id: str) -> dict[str, Any]:
+    """The volume as Cinder shows it now. Raises CloudNotFound."""
+    found: dict[str, Any] = cloud.api("cinder").get(f"/volumes/{id}")["volume"]
+    return found
+
+
+class Settled(Task):
+    """Waits until nobody is working on the volume, and keeps what a restore must know of it.
+
+    A snapshot is possible only of a volume that is available or in use; attaching, detaching,
+    extending, another backup and the like pass by themselves.
+    """
+
+    name = "settled"
+
+    def run(self, work: Work) -> Outcome:
+        id = work.resource.id
+        try:
+            volume = volume_of(work.cloud, id)
+        except CloudNotFound as error:
+            return Failed(error)
+        status = str(volume["status"]).lower()
+        if status in AT_REST:
+            return Done({"volume": facts(volume)})
+        if status in BROKEN or status == "deleting":
+            return Failed(RemoteFailed(
+                f"the volume is {status}", service="cinder", resource=work.resource.key,
+                remedy="repair or delete it, or leave it out"))
+        return Again(work.cloud.interval("cinder.volume"))
+
+
+def facts(volume: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of a volume, to make one like it. Sizes are in GiB."""
+    metadata = {key: value for key, value in (volume.get("metadata") or {}).items()
+                if key not in (MARK, "readonly", "attached_mode")}
+    return {
+        "size": int(volume["size"]),
+        "name": volume.get("name") or "",
+        "description": volume.get("description") or "",
+        "volume_type": volume.get("volume_type") or "",
+        "availability_zone": volume.get("availability_zone") or "",
+        "bootable": str(volume.get("bootable", "")).lower() == "true",
+        "encrypted": bool(volume.get("encrypted")),
+        "multiattach": bool(volume.get("multiattach")),
+        "readonly": str((volume.get("metadata") or {}).get("readonly", "")).lower() == "true",
+        "metadata": metadata,
+        "image_metadata": dict(volume.get("volume_image_metadata") or {}),
+    }
+
+
+class Snapshot(Stage):
+    """A snapshot at the moment that all resources of the operation share; gone after the backup."""
+
+    name = "snapshot"
+    kind = "cinder.snapshot"
+    ready = frozenset({"available"})
+    failed = frozenset({"error", "error_deleting"})
+    temporary = True
+
+    def create(self, work: Work) -> str:
+        body = {"snapshot": {
+            "volume_id": work.resource.id, "force": True,
+            "name": f"karbor {work.resource.name or work.resource.id}"[:255],
+            "description": f"for checkpoint {work.checkpoint_id}",
+            "metadata": {MARK: work.mark}}}
+        try:
+            made = work.cloud.api("cinder").post("/snapshots", body)
+        except CloudConflict as error:
+            status = str(volume_of(work.cloud, work.resource.id)["status"]).lower()
+            if status in AT_REST or status in BROKEN or status == "deleting":
+                raise
+            # somebody began to work on it after it had been seen at rest: that passes
+            raise CloudUnavailable(f"the volume is {status}: {error.message}", service="cinder",
+                                   request=error.request, request_id=error.request_id,
+                                   status=error.status) from error
+        return str(made["snapshot"]["id"])
+
+    def find(self, work: Work) -> str | None:
+        listed = work.cloud.api("cinder").list(
+            "/snapshots/detail", "snapshots", params={"volume_id": work.resource.id})
+        return _marked(listed, work.mark)
+
+    def delete(self, work: Work, id: str) -> None:
+        work.cloud.api("cinder").delete(f"/snapshots/{id}")
+
+    def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Saves `id`, `created_at` (Cinder's time) and `size` (GiB) at that moment."""
+        return {"id": id, "created_at": seen.get("created_at"), "size": int(seen["size"])}
+
+
+class Backup(Stage):
+    """Cinder's backup of the snapshot: full, or on top of the newest earlier one."""
+
+    name = "backup"
+    kind = "cinder.backup"
+    ready = frozenset({"available"})
+    limit = "cinder-backups"
+
+    def create(self, work: Work) -> str:
+        snapshot = work.saved("snapshot")
+        body: dict[str, Any] = {
+            "volume_id": work.resource.id, "snapshot_id": snapshot["id"], "force": True,
+            "name": f"karbor {work.resource.name or work.resource.id}"[:255],
+            "description": f"checkpoint {work.checkpoint_id}",
+            "incremental": self._incremental(work), "metadata": {MARK: work.mark}}
+        if work.parameters.get("container"):
+            body["container"] = work.parameters["container"]
+        made = work.cloud.api("cinder").post("/backups", {"backup": body}, version=WITH_METADATA)
+        return str(made["backup"]["id"])
+
+    def find(self, work: Work) -> str | None:
+        return _marked(_backups(work), work.mark)
+
+    def delete(self, work: Work, id: str) -> None:
+        if not delete_backup(work.cloud, id):
+            raise CloudConflict("other backups were built upon it", service="cinder",
+                                request=f"DELETE /backups/{id}", resource=work.resource.key)
+
+    def failure(self, seen: Mapping[str, Any]) -> str:
+        why = super().failure(seen)
+        if "service not found" in why.lower():
+            why += " No cinder-backup service is running: tell the cloud's operator"
+        return why
+
+    def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Saves `id`, `size` (GiB, the volume's at that time), `is_incremental`, `container`,
+        `object_count`, `created_at`, `snapshot_size` (GiB: as many bytes must have been kept) and
+        `volume`, all that is needed to make a volume like it."""
+        return {
+            "id": id, "size": int(seen["size"]),
+            "is_incremental": bool(seen.get("is_incremental")),
+            "container": seen.get("container") or "",
+            "object_count": int(seen.get("object_count") or 0),
+            "availability_zone": seen.get("availability_zone") or "",
+            "created_at": seen.get("created_at"),
+            "volume_id": work.resource.id,
+            "snapshot_size": work.saved("snapshot")["size"],
+            "volume": {**work.saved("settled")["volume"]},
+        }
+
+    @staticmethod
+    def _incremental(work: Work) -> bool:
+        mode = work.parameters.get("backup_mode", "full")
+        if mode != "auto":
+            return bool(mode == "incremental")
+        snapshot = work.saved("snapshot")
+        return may_be_parent(_backups(work), snapshot)
+
+
+def may_be_parent(backups: list[dict[str, Any]], snapshot: Mapping[str, Any]) -> bool:
+    """Whether Cinder will find a parent for an incremental backup of the snapshot.
+
+    It takes the available backup with the newest data older than the snapshot (cinder's
+    backup/api.py, create), and its chunked drivers refuse one that is smaller than the volume.
+    """
+    older = [one for one in backups
+             if one.get("status") == "available"
+             and str(one.get("data_timestamp") or "") < str(snapshot["created_at"])]
+    if not older:
+        return False
+    newest = max(older, key=lambda one: str(one["data_timestamp"]))
+    return int(newest["size"]) >= int(snapshot["size"])
+
+
+def _backups(work: Work) -> list[dict[str, Any]]:
+    return work.cloud.api("cinder").list(
+        "/backups/detail", "backups", params={"volume_id": work.resource.id},
+        version=WITH_METADATA)
+
+
+def _marked(listed: list[dict[str, Any]], mark: str) -> str | None:
+    for one in listed:
+        if (one.get("metadata") or {}).get(MARK) == mark:
+            return str(one["id"])
+    return None

@@ -1,0 +1,17 @@
+"""OS::Keystone::Project: what holds the others."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from karbor.domain.resource import PROJECT
+from karbor.plugin.protection import Protection
+
+
+class ProjectProtection(Protection):
+    """A project has no data of its own: everything is kept with its servers, volumes, images and
+    networks. So there are no stages; and since nothing is kept, there is nothing to prove: a
+    resource without verify stages does not lower the evidence of its checkpoint. A restore goes to
+    the project of whoever restores."""
+
+    types: ClassVar[frozenset[str]] = frozenset({PROJECT})

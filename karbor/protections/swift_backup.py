@@ -1,0 +1,175 @@
+"""What Cinder's Swift driver has written for one backup, as far as the user can see it.
+
+Facts from cinder/backup/chunkeddriver.py and drivers/swift.py: all objects of a backup have one
+prefix, `volume_VOLUME/TIME/az_ZONE_backup_BACKUP`, which the API does not tell; `PREFIX_metadata`
+lists the data objects `PREFIX-00001`… with offset, length and MD5 *before* compression;
+`PREFIX_sha256file` has one SHA-256 per block of the whole volume, also in an incremental backup.
+"""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from karbor.domain.errors import CloudForbidden, CloudNotFound, ObjectDamaged
+from karbor.plugin.cloud import Api, Cloud
+
+PAGE = 10_000           # Swift's own limit for one page of a listing
+HEAD = 16 * 1024        # bytes: all that stands before the checksums in a sha256file
+
+
+class NotVisible(Exception):
+    """The objects of a backup cannot be looked at; the message says why."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object as Swift lists it: bytes as stored, and the MD5 of these."""
+
+    size: int
+    md5: str
+
+
+class SwiftBackup:
+    """The objects of one backup in the caller's own Swift account."""
+
+    def __init__(self, api: Api, container: str, prefix: str, entries: dict[str, Entry]) -> None:
+        self._api = api
+        self._container = container
+        self.prefix = prefix
+        self.entries = entries
+
+    @classmethod
+    def find(cls, cloud: Cloud, backup: Mapping[str, Any]) -> SwiftBackup:
+        """`backup` as Cinder shows it. Raises NotVisible, and the CloudError family."""
+        container = backup.get("container")
+        if not cloud.has("swift"):
+            raise NotVisible("this cloud has no Swift")
+        if not container:
+            raise NotVisible("Cinder does not tell where the backup is kept")
+        api = cloud.api("swift")
+        root = f"volume_{backup['volume_id']}/"
+        try:
+            times = [str(one["subdir"]) for one in _listing(api, container, root, delimiter="/")
+                     if "subdir" in one]
+            for time in sorted(times, key=_nearness(backup)):
+                listed = {str(one["name"]): Entry(int(one["bytes"]), str(one["hash"]))
+                          for one in _listing(api, container, time)}
+                ending = f"_backup_{backup['id']}_metadata"
+                own = [name for name in listed if name.endswith(ending)]
+                if own:
+                    prefix = own[0].removesuffix("_metadata")
+                    return cls(api, container, prefix, {
+                        name: entry for name, entry in listed.items()
+                        if name.startswith(prefix)})
+        except CloudNotFound:
+            raise NotVisible(f"the project's Swift account has no container {container}: Cinder "
+                             "keeps its backups elsewhere") from None
+        except CloudForbidden:
+            raise NotVisible(f"the container {container} may not be read") from None
+        raise NotVisible(f"the container {container} of the project's Swift account has no "
+                         "description of this backup")
+
+    def entry(self, name: str) -> Entry | None:
+        """The object of that name; asked for itself when the listing (which Swift brings up to
+        date a little later) does not have it. None when it does not exist."""
+        if name not in self.entries:
+            try:
+                headers = self._api.head(self._path(name))
+            except CloudNotFound:
+                return None
+            self.entries[name] = Entry(int(headers["content-length"]),
+                                       headers.get("etag", "").strip('"'))
+        return self.entries[name]
+
+    def metadata(self) -> dict[str, Any]:
+        """The driver's description of the backup. Raises ObjectDamaged."""
+        name = f"{self.prefix}_metadata"
+        body = b"".join(self._api.download(self._path(name)))
+        try:
+            found = json.loads(body)
+        except ValueError as error:
+            raise ObjectDamaged(f"{name} is not JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise ObjectDamaged(f"{name} does not hold an object")
+        return found
+
+    def hashed_bytes(self) -> int | None:
+        """How many bytes of the volume the driver has read at most, by the length of its list of
+        checksums (of which only the beginning is read: it has 64 bytes for every 32 KiB)."""
+        name = f"{self.prefix}_sha256file"
+        entry = self.entry(name)
+        if entry is None:
+            return None
+        found = re.search(rb'\n {2}"chunk_size": (\d+)', self.beginning(name, HEAD))
+        if not found:
+            return None
+        return entry.size // 64 * int(found[1])
+
+    def beginning(self, name: str, size: int) -> bytes:
+        """At least the first `size` stored bytes of an object, or all of it."""
+        stream = self._api.download(self._path(name))
+        got = b""
+        try:
+            for piece in stream:
+                got += piece
+                if len(got) >= size:
+                    break
+        finally:
+            close = getattr(stream, "close", None)
+            if close:
+                close()
+        return got
+
+    def digest(self) -> str:
+        """SHA-256 over names, sizes and MD5 sums of all objects: equal as long as none changed."""
+        lines = [f"{name} {one.size} {one.md5}\n" for name, one in sorted(self.entries.items())]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def _path(self, name: str) -> str:
+        return f"/{quote(self._container, safe='')}/{quote(name)}"
+
+
+def opened(stored: bytes, compression: str, size: int) -> bytes | None:
+    """The first bytes of what was compressed; None for an algorithm that is not known here."""
+    match compression:
+        case "none":
+            return stored[:size]
+        case "zlib" | "gzip":
+            return zlib.decompressobj().decompress(stored, size)
+        case "bz2" | "bzip2":
+            return bz2.BZ2Decompressor().decompress(stored, size)
+        case _:
+            return None
+
+
+def _listing(api: Api, container: str, prefix: str, delimiter: str = "") -> Iterator[Any]:
+    path = f"/{quote(container, safe='')}"
+    marker = ""
+    while True:
+        params = {"format": "json", "prefix": prefix, "limit": PAGE}
+        params |= {"delimiter": delimiter} if delimiter else {}
+        params |= {"marker": marker} if marker else {}
+        page = api.get(path, params=params) or []
+        yield from page
+        if len(page) < PAGE:
+            return
+        marker = page[-1].get("name") or page[-1]["subdir"]
+
+
+def _nearness(backup: Mapping[str, Any]) -> Any:
+    """Sorts the driver's times (YYYYmmddHHMMSS of its start) by their distance from the creation
+    of the backup, so that usually the first one is right."""
+    born = int((re.sub(r"\D", "", str(backup.get("created_at") or "")) + "0" * 14)[:14])
+
+    def distance(subdir: str) -> int:
+        digits = re.sub(r"\D", "", subdir.rstrip("/").rsplit("/", 1)[-1])
+        return abs(int(digits or 0) - born)
+    return distance

@@ -1,0 +1,160 @@
+"""OS::Cinder::Volume by Cinder's own backups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from karbor.domain.errors import CloudForbidden
+from karbor.domain.resource import VOLUME, Resource
+from karbor.domain.step import Hook
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protection import Obstacle, Protection, Stages, Target
+from karbor.protections import cinder_quota
+from karbor.protections.cinder_backup import BROKEN, WITH_METADATA, Backup, Settled, Snapshot
+from karbor.protections.cinder_deletion import Removal
+from karbor.protections.cinder_evidence import ReadBack
+from karbor.protections.cinder_restore import Restored, Volume
+
+OPERATOR = "tell the cloud's operator"
+
+
+class VolumeBackup(Protection):
+    """Keeps a volume as a Cinder backup of a snapshot that is taken together with all others.
+
+    The bytes go where Cinder's backup driver puts them, not through Karbor. A restore makes a new
+    volume: `work.saved("restored", resource)["id"]`. Attaching it is the server's business.
+
+    A member cannot ask whether a cinder-backup service runs (only administrators may list
+    services); without that right, its absence shows when the backup goes to an error state.
+    """
+
+    types: ClassVar[frozenset[str]] = frozenset({VOLUME})
+
+    def protect(self, resource: Resource) -> Stages:
+        return {Hook.PREPARE_BEGIN: [Settled()],
+                Hook.PREPARE_FINISH: [Snapshot()],
+                Hook.MAIN: [Backup()]}
+
+    def restore(self, resource: Resource) -> Stages:
+        return {Hook.MAIN: [Volume(), Restored()]}
+
+    def verify(self, resource: Resource) -> Stages:
+        return {Hook.VERIFY: [ReadBack()]}
+
+    def remove(self, resource: Resource) -> Stages:
+        return {Hook.MAIN: [Removal()]}
+
+    def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
+        found = [Obstacle(f"volume {one.name or one.id} {why}", remedy, resource=one.key)
+                 for one in resources for why, remedy in _unfit(one)]
+        seen = [one for one in resources if one.facts.get("status") != "invisible"]
+        if not seen:
+            return found
+        found += _backup_service(cloud)
+        return found + cinder_quota.protecting(
+            [(one.facts["volume_type"], one.facts["size"]) for one in seen], cloud)
+
+    def restore_obstacles(self, resources: Sequence[Resource], target: Target
+                          ) -> Sequence[Obstacle]:
+        kept = {one: target.kept("backup", one) for one in resources}
+        if not kept:
+            return ()
+        found = _backup_service(target.cloud) + _lost(kept, target.cloud)
+        found += _types(kept, target) + _zones(kept, target)
+        wanted = [(target.mapping.get(one["volume"]["volume_type"], one["volume"]["volume_type"]),
+                   int(one["size"])) for one in kept.values() if one]
+        return found + cinder_quota.restoring(wanted, target.cloud)
+
+    def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
+        backup = target.kept("backup", resource)
+        volume = backup["volume"]
+        name = target.parameters(resource).get("name") or volume["name"] or "without a name"
+        kind = target.mapping.get(volume["volume_type"], volume["volume_type"])
+        return [f"create volume {name} ({backup['size']} GiB, type {kind})",
+                f"restore backup {backup['id']} into it"]
+
+    def options_schema(self, verb: str) -> Mapping[str, Any]:
+        properties: dict[str, Any] = {}
+        if verb == "protect":
+            properties = {
+                "backup_mode": {
+                    "type": "string", "enum": ["full", "incremental", "auto"], "default": "full",
+                    "description": "auto: incremental where Cinder has a backup to build upon"},
+                "container": {
+                    "type": "string", "minLength": 1, "maxLength": 255,
+                    "description": "where Cinder's backup driver shall put it (Swift: container)"}}
+        elif verb == "restore":
+            properties = {
+                "name": {"type": "string", "minLength": 1, "maxLength": 255,
+                         "description": "of the new volume; else that of the old one"},
+                "map": {"type": "object", "additionalProperties": {"type": "string"},
+                            "description": "volume types and zones: old name to new name"}}
+        return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _unfit(volume: Resource) -> list[tuple[str, str]]:
+    status = str(volume.facts.get("status", ""))
+    if status == "invisible":
+        return [("is attached to a server, but this project cannot see it",
+                 "protect it in its own project and leave the server out, or detach it")]
+    if status in BROKEN or status == "deleting":
+        return [(f"is in the state {status}", "repair or delete it, or leave it out")]
+    return []
+
+
+def _backup_service(cloud: Cloud) -> list[Obstacle]:
+    try:
+        services = cloud.api("cinder").get("/os-services",
+                                           params={"binary": "cinder-backup"})["services"]
+    except CloudForbidden:
+        return []       # not for members: see the class
+    if any(one["state"] == "up" and one["status"] == "enabled" for one in services):
+        return []
+    return [Obstacle("no cinder-backup service is running in this cloud", OPERATOR)]
+
+
+def _lost(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
+    listed = cloud.api("cinder").list("/backups/detail", "backups", version=WITH_METADATA)
+    status = {str(one["id"]): str(one["status"]) for one in listed}
+    found = []
+    for one, backup in kept.items():
+        if not backup:
+            found.append(Obstacle(f"the checkpoint has no backup of volume {one.name or one.id}",
+                                  resource=one.key))
+            continue
+        seen = status.get(backup["id"], "gone")
+        if seen not in ("available", "restoring"):
+            found.append(Obstacle(f"backup {backup['id']} of volume {one.name or one.id} is {seen}",
+                                  resource=one.key))
+    return found
+
+
+def _types(kept: Mapping[Resource, Mapping[str, Any]], target: Target) -> list[Obstacle]:
+    listed = target.cloud.api("cinder").list("/types", "volume_types")
+    known = {str(one[field]) for one in listed for field in ("id", "name")}
+    found = []
+    for one, backup in kept.items():
+        old = backup["volume"]["volume_type"] if backup else ""
+        new = target.mapping.get(old, old)
+        if new and new not in known:
+            found.append(Obstacle(f"there is no volume type {new}", f"--map {old}=OTHER-TYPE",
+                                  map_from=old, resource=one.key))
+        elif new != old and backup["volume"]["encrypted"]:
+            found.append(Obstacle(
+                f"volume {one.name or one.id} is encrypted: Cinder restores it to its own volume "
+                f"type {old} only", resource=one.key))
+    return found
+
+
+def _zones(kept: Mapping[Resource, Mapping[str, Any]], target: Target) -> list[Obstacle]:
+    listed = target.cloud.api("cinder").get("/os-availability-zone")["availabilityZoneInfo"]
+    known = {str(one["zoneName"]) for one in listed if one["zoneState"]["available"]}
+    found = []
+    for one, backup in kept.items():
+        old = backup["volume"]["availability_zone"] if backup else ""
+        new = target.mapping.get(old, old)
+        if new and new not in known:
+            found.append(Obstacle(f"there is no availability zone {new} for volumes",
+                                  f"--map {old}=OTHER-ZONE", map_from=old, resource=one.key))
+    return found
