@@ -1,0 +1,1 @@
+"""The demonstration: protect, destroy and restore an application while its tokens die."""
