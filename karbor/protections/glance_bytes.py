@@ -1,0 +1,123 @@
+"""Protect an image's bytes: a server's disk becomes an image first; then bytes go to the bank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from karbor.domain.checkpoint import Evidence
+from karbor.domain.errors import CloudConflict, CloudUnavailable, ObjectMissing, RemoteFailed
+from karbor.domain.step import Again, Done, Failed, Outcome, Progress
+from karbor.plugin.protection import Stage, Task, Work
+from karbor.protections.glance_record import MARK, checksums, describe
+from karbor.vault import Paused, Vault
+
+STREAM = "bytes"
+COMING = frozenset({"queued", "saving", "uploading", "importing"})
+LOST = frozenset({"killed", "deleted", "pending_delete", "deactivated"})
+
+
+class Disk(Stage):
+    """An image that Nova makes of a server's own disk; gone when its bytes are in the bank."""
+
+    name = "disk"
+    kind = "glance.image"
+    ready = frozenset({"active"})
+    failed = LOST
+    temporary = True
+    limit = "server-images"
+
+    def create(self, work: Work) -> str:
+        nova, server = work.cloud.api("nova"), work.resource.within
+        body = {"createImage": {"name": f"karbor {work.resource.name or server}"[:255],
+                                "metadata": {MARK: work.mark}}}
+        try:
+            made = nova.post(f"/servers/{server}/action", body, version="2.45")
+        except CloudConflict as error:
+            task = nova.get(f"/servers/{server}")["server"].get("OS-EXT-STS:task_state")
+            if not task:
+                raise
+            raise CloudUnavailable(f"the server is busy ({task}): {error.message}",
+                                   service="nova", request=error.request, status=error.status,
+                                   request_id=error.request_id) from error
+        return str(made["image_id"])
+
+    def find(self, work: Work) -> str | None:
+        return find_marked(work)
+
+    def delete(self, work: Work, id: str) -> None:
+        work.cloud.api("glance").delete(f"/images/{id}")
+
+    def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Saves `id`, `size` (bytes) and `created_at` (Glance's time)."""
+        return {"id": id, "size": seen.get("size"), "created_at": seen.get("created_at")}
+
+
+def find_marked(work: Work) -> str | None:
+    """The image that bears this stage's mark. Glance filters by any property; it is compared
+    again, since a cloud that ignores the filter would hand out all images."""
+    for one in work.cloud.api("glance").list("/images", "images", params={MARK: work.mark}):
+        if one.get(MARK) == work.mark:
+            return str(one["id"])
+    return None
+
+
+class Bytes(Task):
+    """Carries the bytes into the vault and compares them with Glance's size and checksum.
+
+    Re-entered after anything, it goes on behind the last complete page of the vault. Saves the
+    vault's facts as `stream`, and `image`: what a new image shall have (see glance_record).
+    """
+
+    name = "bytes"
+    carries = True
+    limit = "glance-transfers"
+
+    def run(self, work: Work) -> Outcome:
+        disk = bool(work.resource.within)
+        id = str(work.saved("disk")["id"]) if disk else work.resource.id
+        glance = work.cloud.api("glance")
+        image = glance.get(f"/images/{id}")
+        status = str(image["status"])
+        if status in COMING:
+            return Again(work.cloud.interval("glance.image"))
+        if status != "active":
+            return Failed(RemoteFailed(f"the image is {status}", service="glance",
+                                       resource=work.resource.key,
+                                       remedy="only an active image has bytes to keep"))
+        size = int(image.get("size") or 0)
+
+        def report(done: int) -> None:
+            work.report(Progress(done, size, "bytes"))
+
+        kept = Vault(work.bank).store(
+            STREAM,
+            # Glance answers 204 for an image without data (of a server booted from a volume)
+            lambda offset: glance.download(f"/images/{id}/file", offset=offset) if size else (),
+            size=size, expected=checksums(image) if size else {}, hashes=("sha512", "md5"),
+            progress=report, stop=lambda: work.stopping)
+        if isinstance(kept, Paused):
+            return Again(progress=Progress(kept.offset, size, "bytes"))
+        return Done({"stream": kept.facts(), "image": describe(image, disk=disk), "size": size})
+
+
+class ReadBack(Task):
+    """Reads every byte back from the bank and compares all checksums."""
+
+    name = "read_back"
+    carries = True
+
+    def run(self, work: Work) -> Outcome:
+        kept = work.kept("bytes") or work.saved("bytes")
+        if not kept:
+            return Failed(ObjectMissing("the checkpoint has no bytes of this image",
+                                        resource=work.resource.key))
+        vault = Vault(work.bank)
+        manifest = vault.open(STREAM, kept["stream"])
+        reached = vault.check(
+            manifest, int(work.handle.get("offset", 0)), stop=lambda: work.stopping,
+            progress=lambda done: work.report(Progress(done, manifest.size, "bytes")))
+        if reached < manifest.size:
+            return Again(handle={"offset": reached},
+                         progress=Progress(reached, manifest.size, "bytes"))
+        return Done({"evidence": Evidence.CHECKSUMS.value, "unproved": ""})

@@ -1,0 +1,55 @@
+"""What of an image is kept, and what of it may be given to a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MARK = "karbor_mark"
+
+_FIELDS = ("disk_format", "container_format", "min_disk", "min_ram", "visibility", "protected",
+           "os_hidden")
+
+_OWN = frozenset({              # of this very record: Glance gives the new one others
+    "id", "name", "tags", "owner", "status", "size", "virtual_size", "checksum", "os_hash_algo",
+    "os_hash_value", "created_at", "updated_at", "self", "file", "schema", "direct_url",
+    "locations", "stores", *_FIELDS})
+
+_OF_THE_SNAPSHOT = frozenset({  # Nova writes them about where a server's image came from
+    "instance_uuid", "instance_owner", "user_id", "owner_id", "owner_user_name",
+    "owner_project_name", "image_type", "image_location", "image_state", "base_image_ref",
+    "boot_roles"})
+
+_DANGEROUS = frozenset({        # a copy that says so would delete the original's key with itself
+    "cinder_encryption_key_deletion_policy"})
+
+
+def describe(image: Mapping[str, Any], *, disk: bool) -> dict[str, Any]:
+    """Everything about an image that a new one shall have as well; `disk`: it was made by Nova
+    from a server, and what is true of that making only is left out."""
+    drop = _OWN | _DANGEROUS | {MARK} | (_OF_THE_SNAPSHOT if disk else frozenset())
+    properties = {key: value for key, value in image.items()
+                  if key not in drop and not key.startswith("os_glance_") and value is not None}
+    return {**{field: image.get(field) for field in _FIELDS},
+            "name": image.get("name") or "", "tags": sorted(image.get("tags") or ()),
+            "properties": properties}
+
+
+def body(record: Mapping[str, Any], name: str, mark: str) -> dict[str, Any]:
+    """The request that makes an image like it, private, without protection, bearing the mark."""
+    made = {**record["properties"], "name": name, "tags": list(record["tags"]),
+            "visibility": "private", MARK: mark}
+    for field in ("disk_format", "container_format", "min_disk", "min_ram", "os_hidden"):
+        if record.get(field) is not None:
+            made[field] = record[field]
+    return made
+
+
+def checksums(image: Mapping[str, Any]) -> dict[str, str]:
+    """Those that Glance computed of the bytes, by hashlib's names."""
+    found = {}
+    if image.get("os_hash_algo") and image.get("os_hash_value"):
+        found[str(image["os_hash_algo"])] = str(image["os_hash_value"])
+    if image.get("checksum"):
+        found["md5"] = str(image["checksum"])
+    return found

@@ -1,0 +1,101 @@
+"""OS::Glance::Image: images, and servers' own disks, as bytes in the bank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from karbor.domain.errors import CloudNotFound
+from karbor.domain.resource import IMAGE, Resource
+from karbor.domain.step import Hook
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protection import Obstacle, Protection, Stages, Target
+from karbor.protections.glance_bytes import COMING, Bytes, Disk, ReadBack
+from karbor.protections.glance_restore import Image, new_name
+
+MIB = 1024 ** 2
+
+_CANNOT = {             # states of a server of whose disk Nova makes no image, and what helps
+    "BUILD": "wait until it is built", "ERROR": "repair the server",
+    "SHELVED": "unshelve it", "SHELVED_OFFLOADED": "unshelve it",
+    "VERIFY_RESIZE": "confirm or revert the resize", "RESIZE": "wait for the resize",
+    "RESCUE": "unrescue it", "DELETED": "leave it out", "SOFT_DELETED": "restore it, or leave it "
+    "out", "UNKNOWN": "its compute cell does not answer: try later"}
+
+
+class ImageProtection(Protection):
+    """Keeps the bytes and properties of an image. A resource `within` a server is that server's
+    own disk: Nova makes an image of it together with the other snapshots of the operation, which
+    is removed again when its bytes are in the bank.
+
+    A restore makes a new image: `work.saved("image", resource)["id"]`. That of a disk stays after
+    the server was built from it, under the name "SERVER disk (restored)": Nova needs it to rebuild
+    or migrate the server, and it may be deleted with the server.
+    """
+
+    types: ClassVar[frozenset[str]] = frozenset({IMAGE})
+
+    def protect(self, resource: Resource) -> Stages:
+        if resource.within:
+            return {Hook.PREPARE_FINISH: [Disk()], Hook.MAIN: [Bytes()]}
+        return {Hook.MAIN: [Bytes()]}
+
+    def restore(self, resource: Resource) -> Stages:
+        return {Hook.MAIN: [Image()]}
+
+    def verify(self, resource: Resource) -> Stages:
+        return {Hook.VERIFY: [ReadBack()]}
+
+    def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
+        found = []
+        for one in resources:
+            state = str(one.facts.get("server_status" if one.within else "status", ""))
+            if one.within and state in _CANNOT:
+                found.append(Obstacle(f"no image of {one.name} can be made while its server is "
+                                      f"{state}", _CANNOT[state], resource=one.key))
+            elif not one.within and state not in ("active", *COMING):
+                found.append(Obstacle(f"image {one.name or one.id} is {state}",
+                                      "activate it, or leave it out", resource=one.key))
+        disks = sum(1 for one in resources if one.within)
+        return found + _quota(cloud, count=disks, size=0)
+
+    def restore_obstacles(self, resources: Sequence[Resource], target: Target
+                          ) -> Sequence[Obstacle]:
+        kept = {one: target.kept("bytes", one) for one in resources}
+        found = [Obstacle(f"the checkpoint has no bytes of {one.name or one.id}", resource=one.key)
+                 for one, bytes in kept.items() if not bytes]
+        size = sum(int(one["size"]) for one in kept.values() if one)
+        return found + _quota(target.cloud, count=len(kept), size=size)
+
+    def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
+        kept = target.kept("bytes", resource)
+        name = new_name(resource, target.graph, kept["image"], target.parameters(resource))
+        stays = ", which stays as long as the server needs it" if resource.within else ""
+        return [f"create image {name or 'without a name'} ({kept['size']} bytes){stays}"]
+
+    def options_schema(self, verb: str) -> Mapping[str, Any]:
+        properties: dict[str, Any] = {}
+        if verb == "restore":
+            properties["name"] = {"type": "string", "minLength": 1, "maxLength": 255,
+                                  "description": "of the new image; else that of the old one"}
+        return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _quota(cloud: Cloud, *, count: int, size: int) -> list[Obstacle]:
+    """Glance tells users their limits (since 2.13 of its API) where the cloud has set any."""
+    if not count:
+        return []
+    try:
+        usage: Mapping[str, Any] = cloud.api("glance").get("/info/usage").get("usage", {})
+    except CloudNotFound:
+        return []
+    found = []
+    for name, more, unit in (("image_count_total", count, "images"),
+                             ("image_size_total", -(-size // MIB), "MiB")):
+        one = usage.get(name)
+        if one and int(one["limit"]) >= 0 and int(one["limit"]) - int(one["usage"]) < more:
+            found.append(Obstacle(
+                f"Glance's {name} has {int(one['limit']) - int(one['usage'])} {unit} left of "
+                f"{one['limit']}, and {more} are needed", "delete images, or ask the cloud's "
+                "operator for more"))
+    return found
