@@ -89,16 +89,15 @@ class Cloud:
 
         The statement selects the worker's name and the time of the sign.
         """
-        signs = {
-            name: float(seen)
-            for name, seen in self.sql(f"SET time_zone = '+00:00'; {statement}", database)
-            if seen != "NULL"
-        }
-        earliest = time.time() - 60
+        ages = self.sign_ages(database, statement)
         return all(
-            signs.get(name, 0.0) >= max(earliest, self.processes.started(name) - 1)
+            ages.get(name, 1e9) < min(60, time.time() - self.processes.started(name) + 1)
             for name in workers
         )
+
+    def sign_ages(self, database: str, statement: str) -> dict[str, float]:
+        rows = self.sql(f"SET time_zone = '+00:00'; {statement}", database)
+        return {name: time.time() - float(seen) for name, seen in rows if seen != "NULL"}
 
     # ---------------------------------------------------------------- configuration sections
     def database(self, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ class Record:
     environment: dict[str, str]
     digest: str
     started: float
+    log_offset: int = 0
 
 
 def _birth(pid: int) -> str | None:
@@ -54,6 +56,7 @@ class Processes:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self.cancelled = threading.Event()  # ends all waits, when a part of the cloud has failed
 
     # ---------------------------------------------------------------- records
     def record(self, name: str) -> Record | None:
@@ -112,6 +115,7 @@ class Processes:
         with (self._state.log / f"{name}.log").open("ab") as log:
             log.write(f"\n===== start {time.strftime('%F %T')} =====\n".encode())
             log.flush()
+            offset = log.tell()
             process = subprocess.Popen(
                 command,
                 env=environment,
@@ -122,7 +126,7 @@ class Processes:
                 cwd=self._state.root,
             )
         birth = _birth(process.pid) or ""
-        record = Record(name, process.pid, birth, command, environment, dig, time.time())
+        record = Record(name, process.pid, birth, command, environment, dig, time.time(), offset)
         temporary = self._state.run / f".{name}.new"
         temporary.write_text(json.dumps(dataclasses.asdict(record), indent=1))
         temporary.replace(self._path(name))
@@ -154,6 +158,15 @@ class Processes:
             return "(no log)"
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
+    def logged(self, name: str, text: str) -> bool:
+        """Whether a process has written this soon after its latest start."""
+        record = self.record(name)
+        if record is None:
+            return False
+        with (self._state.log / f"{name}.log").open("rb") as log:
+            log.seek(record.log_offset)
+            return text.encode() in log.read(1 << 18)
+
     def wait(
         self, names: Sequence[str], ready: Callable[[], bool], what: str, patience: float = 240
     ) -> None:
@@ -161,6 +174,8 @@ class Processes:
         end = time.monotonic() + patience
         trouble = "not ready"
         while time.monotonic() < end:
+            if self.cancelled.is_set():
+                raise DevcloudError(f"no longer waiting for {what}")
             for name in names:
                 if not self.alive(name):
                     raise DevcloudError(f"{name} died: waiting for {what}\n{self.tail(name)}")

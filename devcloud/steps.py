@@ -18,10 +18,16 @@ class Step:
     after: tuple[str, ...] = ()
 
 
-def run(steps: Sequence[Step], report: Callable[[str, float, str], None], limit: int) -> None:
+def run(
+    steps: Sequence[Step],
+    report: Callable[[str, float, str], None],
+    cancel: Callable[[], None],
+    limit: int,
+) -> None:
     """Run all steps, `limit` at most at a time and the first in the list first.
 
-    After a failure nothing more is started; it is raised when the running steps have ended.
+    After a failure nothing more is started and `cancel` is called, which tells the running steps
+    not to wait any longer; the failure is raised when they have ended.
     """
     waiting = list(steps)
     done: set[str] = set()
@@ -53,6 +59,7 @@ def run(steps: Sequence[Step], report: Callable[[str, float, str], None], limit:
             report(step.name, took, remark)
         elif failure is None:
             failure = error
+            cancel()
             report(step.name, took, "FAILED")
     if failure is not None:
         raise failure

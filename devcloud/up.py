@@ -29,7 +29,7 @@ def up(state: State, **options: Any) -> None:
     cloud.account_document = json.dumps(document, sort_keys=True)
     for service in all_services:
         service.configure()
-    steps.run(_steps(cloud, all_services), _report, _AT_ONCE)
+    steps.run(_steps(cloud, all_services), _report, cloud.processes.cancelled.set, _AT_ONCE)
     dead = [name for name in cloud.processes.names() if not cloud.processes.alive(name)]
     if dead:
         raise DevcloudError(f"{dead[0]} died\n{cloud.processes.tail(dead[0])}")

@@ -14,8 +14,7 @@ _UNLIMITED = "instances cores ram metadata_items key_pairs server_groups server_
 class Nova(Service):
     name = "nova"
     needs = ("keystone", "rabbit", "glance", "placement", "neutron", "cinder")
-    # nova-compute asks these two when it starts, and again only after a minute
-    after = ("rabbit", "keystone", "placement")
+    after = ("rabbit",)
     databases = ("nova_api", "nova_cell0", "nova_cell1")
     user = "nova"
     endpoints = (Endpoint("nova", "compute", f"http://{{host}}:{ports.NOVA}/v2.1"),)
@@ -109,19 +108,34 @@ class Nova(Service):
         for name in ("nova-conductor", "nova-scheduler"):
             command = [self.cloud.bin(name), *arguments]
             self.processes.ensure(name, command, environment, files=files)
+        early = ["nova-conductor", "nova-scheduler"]
+        self.processes.wait(early, lambda: all(map(self._runs, early)), " and ".join(early))
+        # nova-compute asks these three when it starts: an answer missed costs 10 s, or a minute
+        self.processes.wait(
+            ["nova-conductor"],
+            lambda: (
+                self.cloud.answers(ports.KEYSTONE, "/v3") and self.cloud.answers(ports.PLACEMENT)
+            ),
+            "keystone and placement",
+        )
         command = [self.cloud.bin("python"), "-m", "devcloud_compute", *arguments]
         driver = PLUGINS / "nova_virt" / "devcloud.py"
         self.processes.ensure("nova-compute", command, environment, files=[*files, driver])
-        workers = ["nova-conductor", "nova-scheduler", "nova-compute"]
-        self.processes.wait(
-            ["nova-api", *workers], lambda: self.cloud.answers(ports.NOVA), "nova-api"
-        )
-        # a first start counts from the record's creation: the first report comes 10 s later
+        workers = [*early, "nova-compute"]
+        # Nova believes in a worker by its last report, and the first one comes after 5 s: one of
+        # before a restart will do, if it is not old, together with what the log says
         reported = (
             "SELECT `binary`, UNIX_TIMESTAMP(COALESCE(last_seen_up, created_at)) FROM services "
             "WHERE NOT deleted AND (`binary` != 'nova-compute' OR EXISTS "
             "(SELECT 1 FROM compute_nodes))"
         )
-        self.processes.wait(
-            workers, lambda: self.cloud.reported("nova_cell1", reported, workers), "nova's workers"
-        )
+
+        def ready() -> bool:
+            ages = self.cloud.sign_ages("nova_cell1", reported)
+            return all(ages.get(name, 1e9) < 45 and self._runs(name) for name in workers)
+
+        self.processes.wait(workers, ready, "nova's workers")
+        self.processes.wait(["nova-api"], lambda: self.cloud.answers(ports.NOVA), "nova-api")
+
+    def _runs(self, worker: str) -> bool:
+        return self.processes.logged(worker, f"Starting {worker.removeprefix('nova-')} node")
