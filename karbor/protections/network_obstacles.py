@@ -1,0 +1,128 @@
+"""Why restoring a topology would fail, and what it would make: found without touching anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from typing import Any
+
+from karbor.domain.resource import Resource
+from karbor.plugin.protection import Obstacle, Target
+from karbor.protections.listed import Listed, listed
+
+Record = dict[str, Any]
+
+_KINDS = {"networks": "network", "subnets": "subnet", "routers": "router",
+          "security_groups": "security_group"}     # in the summary → as Neutron's quotas say
+
+
+class _Plan:
+    """What is there, and what of the kept things would be made."""
+
+    def __init__(self, resource: Resource, target: Target) -> None:
+        self.summary = target.kept("topology", resource)
+        self.lists: Listed = listed(target.cloud)
+        self.chosen = {**(target.parameters(resource).get("map") or {}), **target.mapping}
+        self.fresh = bool(target.parameters(resource).get("new_networks"))
+        self.project_id = target.cloud.project_id
+        self.new = {kind: [one for one in self.summary[kind] if self._missing(kind, one)]
+                    for kind in _KINDS}
+
+    def _missing(self, kind: str, one: Record) -> bool:
+        if kind == "security_groups" and one["name"] == "default":
+            return False        # every project has its own, which is used
+        return self.fresh or one["id"] not in self.there(kind)
+
+    def there(self, kind: str) -> dict[str, Record]:
+        return {one["id"]: one for one in self.lists.neutron(kind.replace("_", "-"))}
+
+    def networks_for(self, reference: Record) -> list[Record]:
+        wanted = (self.chosen.get(reference["id"]) or self.chosen.get(reference["name"])
+                  or reference["id"])
+        return [one for one in self.lists.neutron("networks")
+                if wanted in (one["id"], one["name"])]
+
+
+def find(resource: Resource, target: Target) -> list[Obstacle]:
+    plan = _Plan(resource, target)
+    return [*_references(plan, resource), *_overlaps(plan, resource), *_quotas(plan, resource)]
+
+
+def _references(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
+    gateways = {one["gateway"] for one in plan.new["routers"]}
+    for one in plan.summary["references"]:
+        if one["external"] and one["id"] not in gateways:
+            continue            # only floating addresses need it: their server tells of it
+        found = plan.networks_for(one)
+        name = one["name"] or one["id"]
+        if not found:
+            yield Obstacle(f"the network {name}, which belongs to another project, is not visible "
+                           "here", f"name the one to use instead: --map {name}=NETWORK", name,
+                           resource.key)
+        elif len(found) > 1:
+            yield Obstacle(f"several networks are called {found[0]['name']}",
+                           f"give an id: --map {name}=ID", name, resource.key)
+
+
+def _overlaps(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
+    """A router that is used again cannot take a subnet whose addresses it already routes."""
+    made = {one["id"]: one for one in plan.new["subnets"]}
+    subnets = plan.there("subnets")
+    new_routers = {one["id"] for one in plan.new["routers"]}
+    for router in plan.summary["routers"]:
+        if router["id"] in new_routers:
+            continue
+        present = [subnets[fixed["subnet_id"]] for port in plan.lists.neutron("ports")
+                   if port.get("device_id") == router["id"]
+                   for fixed in port["fixed_ips"] if fixed["subnet_id"] in subnets]
+        for id in router["subnets"]:
+            clash = [one for one in present if id in made
+                     and _overlap(one["cidr"], made[id]["cidr"])]
+            if clash:
+                yield Obstacle(f"router {router['name']} already routes {clash[0]['cidr']}, which "
+                               f"overlaps the kept subnet {made[id]['cidr']}",
+                               "take that interface off, or restore with new networks",
+                               resource=resource.key)
+
+
+def _overlap(one: str, other: str) -> bool:
+    left, right = ip_network(one), ip_network(other)
+    return left.version == right.version and left.overlaps(right)
+
+
+def _quotas(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
+    needed = {quota: len(plan.new[kind]) for kind, quota in _KINDS.items()}
+    needed["security_group_rule"] = sum(one["rules"] for one in plan.new["security_groups"])
+    yield from quota_obstacles(plan.lists, plan.project_id, needed, resource.key)
+
+
+def quota_obstacles(lists: Listed, project_id: str, needed: dict[str, int], resource: str
+                    ) -> Iterator[Obstacle]:
+    """For each kind of Neutron of which more are needed than may be made."""
+    if not any(needed.values()):
+        return
+    quota = lists.network_quota(project_id)
+    for kind, count in needed.items():
+        limit, used = quota.get(kind, (-1, None))
+        if limit >= 0 and count and (used or 0) + count > limit:
+            words = kind.replace("_", " ") + "s"
+            room = f"{limit}" if used is None else f"{limit}, of which {used} are used"
+            yield Obstacle(f"the restore needs {count} more {words}, and the project may have "
+                           f"{room}", f"have the quota of {words} raised, or delete some",
+                           resource=resource)
+
+
+def preview(resource: Resource, target: Target) -> list[str]:
+    """A line for each thing: used again, or made."""
+    plan = _Plan(resource, target)
+    lines = []
+    for kind, word in _KINDS.items():
+        new = {one["id"] for one in plan.new[kind]}
+        for one in plan.summary[kind]:
+            name = one.get("name") or one.get("cidr") or one["id"]
+            lines.append(f"{'create' if one['id'] in new else 'use again'} "
+                         f"{word.replace('_', ' ')} {name}")
+    for one in plan.summary["references"]:
+        lines += [f"use network {found['name'] or found['id']} of another project"
+                  for found in plan.networks_for(one)]
+    return lines

@@ -1,0 +1,100 @@
+"""How things of Neutron bear a mark: in their description, from the request that makes them.
+
+Every kind that is made here has a description (the extension standard-attr-description, in
+every Neutron since Newton), it is written by the creating transaction itself, and any member may
+set it. Tags would be the other carrier, but only newer clouds take them in the creating request
+(extension tag-creation); one carrier that is always there means one path to get right. When all is
+made, `settle` writes the original description and tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from karbor.domain.errors import CloudConflict, CloudError, CloudForbidden
+from karbor.plugin.cloud import Api
+
+Record = dict[str, Any]
+
+
+def birth_mark(mark: str, old: str) -> str:
+    """The description of a thing being made in place of `old`."""
+    return f"{mark} {old}"
+
+
+def marked(items: Iterable[Record], mark: str) -> dict[str, str]:
+    """Among listed things, those that bear the mark: old id → id."""
+    prefix = mark + " "
+    return {one["description"].removeprefix(prefix): one["id"] for one in items
+            if (one.get("description") or "").startswith(prefix)}
+
+
+def settle(api: Api, kind: str, id: str, original: Record, extra: Record | None = None) -> None:
+    """Give a made thing its original description and tags. Idempotent."""
+    singular = kind.removesuffix("s").replace("-", "_")
+    body = {"description": original.get("description") or "", **(extra or {})}
+    api.put(f"/{kind}/{id}", {singular: body})
+    if original.get("tags"):
+        api.put(f"/{kind}/{id}/tags", {"tags": list(original["tags"])})
+
+
+def create(api: Api, kind: str, body: Record, optional: Sequence[str] = (),
+           weaker: Mapping[str, Any] | None = None) -> tuple[Record, dict[str, str]]:
+    """Create one thing. Where policy or the state of the cloud refuses it, try again without an
+    optional field (`a` or `a.b`): the one that the refusal names, else the first that is left.
+    `weaker` has a second value to try for a field before it is left out.
+
+    A refusal makes nothing, so trying again cannot double anything. Returns the record and which
+    fields were given up, with the reason. Raises the refusal when no optional field is left.
+    """
+    singular = kind.removesuffix("s").replace("-", "_")
+    second = dict(weaker or {})
+    given_up: dict[str, str] = {}
+    while True:
+        try:
+            record: Record = api.post(f"/{kind}", {singular: body})[singular]
+            return record, given_up
+        except (CloudForbidden, CloudConflict) as error:
+            field = _to_give_up(body, optional, error)
+            if field is None:
+                raise
+            given_up.setdefault(field, error.message)
+            body = ({**body, field: second.pop(field)} if field in second
+                    else _without(body, field))
+
+
+def _to_give_up(body: Record, optional: Sequence[str], error: CloudError) -> str | None:
+    """Refusals name the field (policy) or its value (an address in use)."""
+    present = [field for field in optional if _has(body, field)]
+    named = [field for field in present if field.rpartition(".")[2] in error.message
+             or any(leaf in error.message for leaf in _leaves(_value(body, field)))]
+    return next(iter(named + present), None)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and len(value) > 4:       # long enough to mean something
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _leaves(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _leaves(one)
+
+
+def _value(body: Record, field: str) -> Any:
+    outer, _, inner = field.partition(".")
+    return body[outer][inner] if inner else body[outer]
+
+
+def _has(body: Record, field: str) -> bool:
+    outer, _, inner = field.partition(".")
+    return outer in body and (not inner or inner in body[outer])
+
+
+def _without(body: Record, field: str) -> Record:
+    outer, _, inner = field.partition(".")
+    if not inner:
+        return {key: value for key, value in body.items() if key != outer}
+    return {**body, outer: {key: value for key, value in body[outer].items() if key != inner}}

@@ -1,0 +1,95 @@
+"""Protection of servers: everything to build one again but its disks, which are resources too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor.domain.errors import CloudNotFound
+from karbor.domain.resource import SERVER, Resource
+from karbor.domain.step import Done, Hook, Outcome
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protection import Obstacle, Protection, Stages, Target, Task, Work
+from karbor.protections import kept_json, server_facts, server_obstacles
+from karbor.protections.listed import listed
+from karbor.protections.server_restore import RebuildServer
+
+OBJECT = "server.json"
+
+
+class KeepServer(Task):
+    """Joins lists that all servers of the operation share; only tags of devices and the order of
+    volumes must be asked for server by server. Makes nothing in the cloud."""
+
+    name = "server"
+
+    def run(self, work: Work) -> Outcome:
+        facts = gather(work.cloud, work.resource)
+        document = server_facts.describe(facts)
+        told = server_facts.not_kept(facts)
+        stored = kept_json.write(work.bank, OBJECT, document)
+        return Done({"object": stored, **server_facts.summary(document, told)})
+
+
+def gather(cloud: Cloud, resource: Resource) -> server_facts.Facts:
+    """Raises CloudNotFound when the server is gone."""
+    lists = listed(cloud)
+    record = lists.servers().get(resource.id)
+    if record is None:
+        raise CloudNotFound(f"server {resource.name or resource.id} is gone", service="nova",
+                            resource=resource.key)
+    nova = cloud.api("nova")
+    version = lists.nova_version()
+    ports = [one for one in lists.neutron("ports") if one.get("device_id") == resource.id]
+    ids = {one["id"] for one in ports}
+    attachments = interfaces = []
+    if record.get("os-extended-volumes:volumes_attached"):
+        attachments = nova.list(f"/servers/{resource.id}/os-volume_attachments",
+                                "volumeAttachments", version=version)
+    if ports:
+        interfaces = nova.list(f"/servers/{resource.id}/os-interface", "interfaceAttachments",
+                               version=version)
+    groups = lists.nova("/os-server-groups", "server_groups")
+    key_pair = lists.key_pairs().get(record["key_name"]) if record.get("key_name") else None
+    return server_facts.Facts(
+        server=record, attachments=attachments, interfaces=interfaces, ports=ports,
+        floating=[one for one in lists.neutron("floatingips") if one.get("port_id") in ids],
+        key_pair=key_pair, group=server_facts.group_of(resource.id, groups))
+
+
+class ServerProtection(Protection):
+    """A server is built when its image, volumes and networks have been restored."""
+
+    types = frozenset({SERVER})
+
+    def protect(self, resource: Resource) -> Stages:
+        return {Hook.PREPARE_FINISH: [KeepServer()]}
+
+    def restore(self, resource: Resource) -> Stages:
+        return {Hook.COMPLETE: [RebuildServer(OBJECT)]}
+
+    def verify(self, resource: Resource) -> Stages:
+        return {Hook.MAIN: [kept_json.ReadBack(KeepServer.name)]}
+
+    def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
+        return server_obstacles.protecting(resources, cloud)
+
+    def restore_obstacles(self, resources: Sequence[Resource], target: Target
+                          ) -> Sequence[Obstacle]:
+        return server_obstacles.restoring(resources, target)
+
+    def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
+        return server_obstacles.preview(resource, target)
+
+    def options_schema(self, verb: str) -> Mapping[str, Any]:
+        properties: dict[str, Any] = {}
+        if verb == "restore":
+            properties = {
+                "restore_name": {"type": "string", "minLength": 1, "maxLength": 255,
+                                 "description": "the new server's name; default the kept one"},
+                "restore_flavor_id": {"type": "string",
+                                      "description": "build it with this flavor"},
+                "map": {"type": "object", "additionalProperties": {"type": "string"},
+                        "description": "old name or id → new one: flavors, key pairs, zones"},
+            }
+        return {"type": "object", "properties": properties, "additionalProperties": False}

@@ -1,0 +1,61 @@
+"""The ports of a server that is built again: the kept one where it is still free, else a new one
+with the kept addresses where they are free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from karbor.plugin.cloud import Api
+from karbor.protections import server_body
+from karbor.protections.neutron_marks import birth_mark, create, marked
+
+Record = dict[str, Any]
+
+
+def make_ports(api: Api, mark: str, ports: Sequence[Record], *,
+               maps: Mapping[str, Mapping[str, str]], chosen: Mapping[str, str],
+               state: Record, tell: Callable[[str, str], None]) -> None:
+    """Fill state["ports"] (old → new), ["made_ports"] and ["addresses"] (port → addresses).
+
+    Addresses that are taken, and fields that policy refuses, are given up one by one and told. A
+    port made here outlives the deletion of its server, as every port does that Nova was given.
+    """
+    present = api.list("/ports", "ports")
+    by_id = {one["id"]: one for one in present}
+    adopted = marked(present, mark)
+    for old in ports:
+        if old["id"] in state["ports"]:
+            continue
+        body, weaker = server_body.port(old, birth_mark(mark, old["id"]), maps, chosen)
+        original = by_id.get(old["id"])
+        if old["id"] in adopted:
+            record = by_id[adopted[old["id"]]]
+            made = True
+        elif (original is not None and not original.get("device_id")
+              and original["network_id"] == body["network_id"]):
+            record, made = original, False      # it survived its server, and nobody uses it
+        else:
+            record, given_up = create(api, "ports", body, server_body.PORT_OPTIONAL, weaker)
+            made = True
+            for field, why in given_up.items():
+                if field not in ("mac_address", "fixed_ips"):
+                    tell(f"port {old['name'] or old['id']}: {field}", why)
+        _compare(old, record, tell)
+        state["ports"][old["id"]] = record["id"]
+        state["addresses"][record["id"]] = [one["ip_address"] for one in record["fixed_ips"]]
+        if made and record["id"] not in state["made_ports"]:
+            state["made_ports"].append(record["id"])
+
+
+def _compare(old: Record, new: Record, tell: Callable[[str, str], None]) -> None:
+    """Said of the record itself, so that a port adopted after a crash is told of as well."""
+    name = old["name"] or old["id"]
+    if new["mac_address"] != old["mac_address"]:
+        tell(f"port {name}: MAC address",
+             f"{old['mac_address']} is in use or refused; it is {new['mac_address']} now")
+    before = [one["ip_address"] for one in old["fixed_ips"]]
+    now = [one["ip_address"] for one in new["fixed_ips"]]
+    if sorted(before) != sorted(now):
+        tell(f"port {name}: fixed address",
+             f"{', '.join(before) or 'none'} cannot be had; it is {', '.join(now) or 'none'} now")

@@ -1,0 +1,55 @@
+"""Removal of what a restore of a server made, and of nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from karbor.domain.errors import CloudConflict
+from karbor.domain.step import Again, Done, Outcome, Progress
+from karbor.plugin.protection import Work
+from karbor.protections import kept_json, server_body
+from karbor.protections.listed import listed
+from karbor.protections.neutron_marks import marked
+from karbor.protections.server_groups import remove_made
+
+Record = dict[str, Any]
+
+PAUSE = 2.0
+OBJECT = "server.json"
+
+
+def undo(work: Work) -> Outcome:
+    """The server first, and only when it is gone its ports, addresses and group. Addresses that
+    were the project's before are only left by it."""
+    nova, neutron = work.cloud.api("nova"), work.cloud.api("neutron")
+    known = work.handle
+    server = known.get("server") or find_server(work)
+    if server and work.cloud.look("nova.server", server) is not None:
+        try:
+            nova.delete(f"/servers/{server}")
+        except CloudConflict as error:
+            return Again(PAUSE, progress=Progress(text=error.message))
+        return Again(work.cloud.interval("nova.server"), {**known, "server": server},
+                     Progress(text="the server is being deleted"))
+    made = {"floatingips": set(known.get("made_floating", ())),
+            "ports": set(known.get("made_ports", ()))}
+    if not known.get("built"):
+        for kind, ids in made.items():
+            ids.update(marked(neutron.list(f"/{kind}", kind), work.mark).values())
+    try:
+        for kind, ids in made.items():
+            for id in sorted(ids):
+                neutron.delete(f"/{kind}/{id}")
+    except CloudConflict as error:
+        return Again(PAUSE, progress=Progress(text=f"still in use: {error.message}"))
+    if known.get("group_wanted"):
+        remove_made(nova, kept_json.read(work.bank, OBJECT)["group"],
+                    listed(work.cloud).nova_version())
+    return Done()
+
+
+def find_server(work: Work) -> str | None:
+    """The server that bears this step's mark."""
+    found = work.cloud.api("nova").list("/servers/detail", "servers")
+    return next((one["id"] for one in found
+                 if one.get("metadata", {}).get(server_body.MARK_KEY) == work.mark), None)

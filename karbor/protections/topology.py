@@ -1,0 +1,189 @@
+"""What of a project's networks an application needs: chosen from bulk lists, without any request.
+
+A member sees its own networks, those shared with it, and external ones. Only what belongs to the
+project can be made again; the rest is kept by reference (its id and name).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Record = dict[str, Any]
+
+INTERFACES = frozenset({"network:router_interface", "network:router_interface_distributed",
+                        "network:ha_router_replicated_interface"})
+"""Owners of the ports by which a router is on a subnet (neutron_lib.constants)."""
+
+HIDDEN = "hidden from this user by the cloud's policy"
+RELEASED = ("kept while it stays allocated; once released, by default only a manager or "
+            "administrator may ask for the same address again")
+_PROVIDER = ("provider:network_type", "provider:physical_network", "provider:segmentation_id")
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Everything of Neutron that the caller sees, one list a kind."""
+
+    networks: list[Record]
+    subnets: list[Record]
+    ports: list[Record]
+    routers: list[Record]
+    groups: list[Record]
+    floating: list[Record]
+
+
+def choose(lists: Lists, project_id: str, servers: Collection[str] | None) -> Record:
+    """The topology document: of the whole project (`servers` None), or what these servers need."""
+    own_ports = [one for one in lists.ports if _owner(one) == project_id]
+    ports = own_ports if servers is None else \
+        [one for one in lists.ports if one.get("device_id") in servers]
+    networks = {one["id"]: one for one in lists.networks}
+    if servers is None:
+        wanted = {one["id"] for one in lists.networks if _owner(one) == project_id}
+        used = {port["network_id"] for port in ports}
+    else:
+        wanted = used = {port["network_id"] for port in ports}
+    kept = [networks[id] for id in sorted(wanted)
+            if id in networks and _owner(networks[id]) == project_id]
+    kept_ids = {one["id"] for one in kept}
+    subnets = [one for one in lists.subnets if one["network_id"] in kept_ids]
+    routers = _routers(lists, project_id, {one["id"] for one in subnets}, whole=servers is None)
+    floating = [one for one in lists.floating if _owner(one) == project_id and
+                (servers is None or one.get("port_id") in {port["id"] for port in ports})]
+    referred = (used | {_gateway(one) for one in routers}
+                | {one["floating_network_id"] for one in floating}) - kept_ids - {""}
+    return {
+        "id": project_id,
+        "whole": servers is None,
+        "networks": kept,
+        "subnets": subnets,
+        "routers": routers,
+        "security_groups": _groups(lists.groups, project_id, ports, whole=servers is None),
+        "floating_ips": floating,
+        "references": [_reference(id, networks.get(id), lists.subnets)
+                       for id in sorted(referred)],
+    }
+
+
+def _owner(one: Record) -> str:
+    return str(one.get("project_id") or one.get("tenant_id") or "")
+
+
+def _gateway(router: Record) -> str:
+    return str((router.get("external_gateway_info") or {}).get("network_id") or "")
+
+
+def _routers(lists: Lists, project_id: str, subnets: set[str], *, whole: bool) -> list[Record]:
+    found = []
+    for router in lists.routers:
+        if _owner(router) != project_id:
+            continue
+        ports = [one for one in lists.ports
+                 if one.get("device_id") == router["id"] and one.get("device_owner") in INTERFACES]
+        interfaces = [{"subnet_id": fixed["subnet_id"], "ip_address": fixed["ip_address"],
+                       "network_id": port["network_id"]}
+                      for port in ports for fixed in port["fixed_ips"]]
+        inside = [one for one in interfaces if one["subnet_id"] in subnets]
+        if whole or inside:
+            left = [one for one in interfaces if one not in inside]
+            found.append({**router, "interfaces": inside, "interfaces_left_out": left})
+    return found
+
+
+def _groups(groups: list[Record], project_id: str, ports: Iterable[Record], *, whole: bool
+            ) -> list[Record]:
+    """All groups, or those of the ports and every group that one of their rules refers to."""
+    own = {one["id"]: one for one in groups if _owner(one) == project_id}
+    if whole:
+        return list(own.values())
+    pending = [id for port in ports for id in port.get("security_groups", ())]
+    chosen: dict[str, Record] = {}
+    while pending:
+        id = pending.pop()
+        if id in own and id not in chosen:
+            chosen[id] = own[id]
+            pending += [rule["remote_group_id"] for rule in own[id]["security_group_rules"]
+                        if rule.get("remote_group_id")]
+    return list(chosen.values())
+
+
+def _reference(id: str, network: Record | None, subnets: list[Record]) -> Record:
+    if network is None:
+        return {"id": id, "name": "", "external": False, "seen": False, "subnets": []}
+    return {"id": id, "name": network.get("name", ""), "seen": True,
+            "external": bool(network.get("router:external")),
+            "subnets": [{"id": one["id"], "cidr": one["cidr"]} for one in subnets
+                        if one["network_id"] == id]}
+
+
+def not_kept(document: Record) -> list[dict[str, str]]:
+    """What is not in the document, or in it but not for a plain member to choose at a restore."""
+    told = [*_of_networks(document), *_of_routers(document), *_of_groups(document)]
+    told += [(f"floating address {one['floating_ip_address']}", RELEASED)
+             for one in document["floating_ips"]]
+    told += [(f"network {one['name'] or one['id']}",
+              "it belongs to another project: kept by reference" if one["seen"] else HIDDEN)
+             for one in document["references"]]
+    return [{"field": field, "why": why} for field, why in told]
+
+
+def _of_networks(document: Record) -> Iterator[tuple[str, str]]:
+    for network in document["networks"]:
+        name = f"network {network['name'] or network['id']}"
+        if any(field not in network for field in _PROVIDER):
+            yield f"{name}: provider attributes", HIDDEN
+        if network.get("shared"):
+            yield (f"{name}: sharing with other projects",
+                   "only an administrator may share a network; made again it is private")
+        if network.get("router:external"):
+            yield (f"{name}: being external", "only an administrator may make external networks")
+
+
+def _of_routers(document: Record) -> Iterator[tuple[str, str]]:
+    for router in document["routers"]:
+        name = f"router {router['name'] or router['id']}"
+        for flag in ("distributed", "ha"):
+            if flag not in router:
+                yield f"{name}: {flag}", HIDDEN
+        fixed = (router.get("external_gateway_info") or {}).get("external_fixed_ips") or []
+        if fixed:
+            yield (f"{name}: gateway address " + ", ".join(one["ip_address"] for one in fixed),
+                   "kept, but by default only an administrator may choose it at a restore")
+        for one in router["interfaces_left_out"]:
+            yield (f"{name}: interface {one['ip_address']}",
+                   f"its network {one['network_id']} is not part of this checkpoint")
+
+
+def _of_groups(document: Record) -> Iterator[tuple[str, str]]:
+    kept = {one["id"] for one in document["security_groups"]}
+    for group in document["security_groups"]:
+        for rule in group["security_group_rules"]:
+            field = f"security group {group['name'] or group['id']}: rule {rule['id']}"
+            if rule.get("remote_address_group_id"):
+                yield field, "it refers to an address group, which is kept by reference only"
+            if rule.get("remote_group_id") and rule["remote_group_id"] not in kept:
+                yield field, "it refers to a security group of another project, by reference only"
+
+
+def summary(document: Record) -> Record:
+    """What the checkpoint's head keeps: enough to say what a restore needs, without the bank."""
+    return {
+        "id": document["id"],
+        "whole": document["whole"],
+        "networks": [{"id": one["id"], "name": one["name"]} for one in document["networks"]],
+        "references": document["references"],
+        "subnets": [{"id": one["id"], "cidr": one["cidr"], "network_id": one["network_id"]}
+                    for one in document["subnets"]],
+        "routers": [{"id": one["id"], "name": one["name"], "gateway": _gateway(one),
+                     "subnets": [each["subnet_id"] for each in one["interfaces"]]}
+                    for one in document["routers"]],
+        "security_groups": [{"id": one["id"], "name": one["name"],
+                             "rules": len(one["security_group_rules"])}
+                            for one in document["security_groups"]],
+        "floating_ips": [{"id": one["id"], "address": one["floating_ip_address"],
+                          "network_id": one["floating_network_id"]}
+                         for one in document["floating_ips"]],
+        "not_kept": not_kept(document),
+    }
