@@ -1,0 +1,1 @@
+"""OpenStack's services as plugins see them: the hand behind `plugin/cloud.py`."""

@@ -1,0 +1,216 @@
+"""Api: one service of the cloud as JSON over HTTP, on the operation's session."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import requests
+from keystoneauth1 import exceptions as ksa
+
+from karbor.clients import refusal
+from karbor.clients.microversion import Microversions
+from karbor.clients.pages import pages
+from karbor.clients.service import Service
+from karbor.clients.streams import SizedBody, pieces, small
+from karbor.config import ConfigOpts
+from karbor.credentials.session import OperationSession
+from karbor.domain.errors import (
+    CloudConflict,
+    CloudError,
+    CloudNotFound,
+    CloudUnavailable,
+    KarborError,
+)
+from karbor.plugin.cloud import Json
+
+LOG = logging.getLogger(__name__)
+
+_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_T = TypeVar("_T")
+
+
+class ServiceApi:
+    """Implements `karbor.plugin.cloud.Api`; the contract stands there.
+
+    `wrote` is told the ids that a request which may change something named or created, when its
+    answer has come (or has not). `wait` sleeps between repetitions.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        address: str,
+        session: OperationSession,
+        conf: ConfigOpts,
+        microversions: Microversions,
+        *,
+        wrote: Callable[[set[str]], None] = lambda ids: None,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.service = service
+        self._address = address
+        self._session = session
+        self._conf = conf
+        self._microversions = microversions
+        self._wrote = wrote
+        self._wait = wait
+
+    # -- reading: repeated when the service is unavailable --------------------------------------
+
+    def get(self, path: str, *, params: Json | None = None, version: str | None = None) -> Any:
+        def once() -> Any:
+            return _json(self._send("GET", path, params=params, version=version), path, self.name)
+        return self._patiently(once)
+
+    def head(self, path: str) -> Mapping[str, str]:
+        def once() -> Mapping[str, str]:
+            answer = self._send("HEAD", path)
+            return {name.lower(): value for name, value in answer.headers.items()}
+        return self._patiently(once)
+
+    def list(self, path: str, key: str, *, params: Json | None = None,
+             version: str | None = None) -> list[dict[str, Any]]:
+        asked: dict[str, Any] = dict(params or {})
+        if self.service.page is not None:
+            asked.setdefault("limit", self.service.page)
+        if not key:
+            asked.setdefault("format", "json")      # Swift's lists are plain text otherwise
+
+        def collect() -> list[dict[str, Any]]:
+            return [item for page in pages(
+                lambda query: self.get(path, params=query, version=version), key, asked, self.name)
+                for item in page]
+        try:
+            return collect()
+        except (CloudNotFound, CloudConflict):
+            # The last thing of a page went away before the next one was asked for: once more.
+            return collect()
+
+    def download(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        answer = self._patiently(lambda: self._send("GET", path, headers=headers, stream=True,
+                                                    also_good=416 if offset else None))
+        return pieces(answer, offset, self.name, f"GET {path}")
+
+    # -- writing: sent once ----------------------------------------------------------------------
+
+    def post(self, path: str, body: Json | None = None, *, version: str | None = None) -> Any:
+        return self._write("POST", path, body, version=version)
+
+    def put(self, path: str, body: Json | None = None, *, version: str | None = None) -> Any:
+        return self._write("PUT", path, body, version=version)
+
+    def patch(self, path: str, body: Any, *, headers: Mapping[str, str] | None = None) -> Any:
+        return self._write("PATCH", path, body, headers=headers)
+
+    def delete(self, path: str, *, params: Json | None = None) -> None:
+        try:
+            self._write("DELETE", path, None, params=params)
+        except CloudNotFound:
+            return
+
+    def upload(self, path: str, body: Iterable[bytes], *, size: int | None = None) -> None:
+        headers = {"Content-Type": "application/octet-stream"}
+        data: Iterable[bytes] = small(body)
+        if size is not None:
+            data = SizedBody(data, size, self.name, f"PUT {path}")
+            headers["Content-Length"] = str(size)
+            if size == 0:
+                for _ in data:      # the body must be as empty as it says
+                    pass
+                data = b""
+        try:
+            self._send("PUT", path, headers=headers, data=data)
+        finally:
+            self._wrote(set(_ID.findall(path)))
+
+    # -------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.service.name
+
+    def _write(self, method: str, path: str, body: Any, **options: Any) -> Any:
+        touched = set(_ID.findall(path)) | set(_ID.findall(str(body)))
+        try:
+            answer = self._send(method, path, json=body, **options)
+            touched |= set(_ID.findall(answer.text))
+            return _json(answer, path, self.name, empty={})
+        finally:
+            self._wrote(touched)
+
+    def _send(self, method: str, path: str, *, version: str | None = None,
+              also_good: int | None = None, headers: Mapping[str, str] | None = None,
+              **options: Any) -> requests.Response:
+        """One request; a second one only when the first was not understood (406): then nothing
+        has been done yet."""
+        request = f"{method} {path}"
+        chosen = version or self._microversions.of(self.service, self._address)
+        sent = {"Accept": "application/json", **self.service.headers(chosen), **(headers or {})}
+        try:
+            answer = self._session.request(
+                self._address + quote(path, safe="/%?:@!$&'()*+,;=~"), method, headers=sent,
+                raise_exc=False, log=False, **options)
+        except (ksa.ClientException, requests.RequestException, OSError) as error:
+            raise refusal.unanswered(error, self.name, request) from error
+        LOG.debug("%s %s: %s (%s)", self.name, request, answer.status_code,
+                  refusal.request_id(answer))
+        if answer.status_code < 300 or answer.status_code == also_good:
+            return answer
+        if answer.status_code == 406 and not version and chosen:
+            lower = self._microversions.lower(
+                self.service, self._address,
+                lambda url: self._session.get(url, raise_exc=False, log=False))
+            if lower != chosen:
+                return self._send(method, path, version=lower, headers=headers, **options)
+        with answer:
+            error = refusal.answered(answer, self.name, request)
+        if getattr(answer, "credential_renewed", False):
+            # A stream is never sent again by itself: whoever has the bytes may begin anew.
+            raise CloudUnavailable(error.message, service=self.name, request=request,
+                                   request_id=error.request_id, status=401)
+        if "Retry-After" in answer.headers and isinstance(error, CloudUnavailable):
+            error.add_note(f"Retry-After: {answer.headers['Retry-After']}")
+        raise error
+
+    def _patiently(self, once: Callable[[], _T]) -> _T:
+        http = self._conf.http
+        for attempt in range(http.retries):
+            try:
+                return once()
+            except KarborError as error:
+                if not error.transient:
+                    raise
+                pause = min(max(0.5 * 2 ** attempt, _asked_for(error)), http.retry_longest)
+                LOG.info("%s: again in %.1f s", error.message, pause)
+            self._wait(pause)
+        return once()
+
+
+def _asked_for(error: KarborError) -> float:
+    """Seconds of patience that the service asked for."""
+    for note in getattr(error, "__notes__", ()):
+        name, _, value = note.partition(": ")
+        if name == "Retry-After" and value.isdigit():
+            return float(value)
+    return 0.0
+
+
+def _json(answer: requests.Response, path: str, service: str, empty: Any = None) -> Any:
+    if not answer.content and empty is not None:
+        return empty
+    try:
+        return answer.json()
+    except ValueError:
+        if empty is not None:
+            return empty
+        raise CloudError(f"{service} answered something else than JSON", service=service,
+                         request=f"GET {path}", request_id=refusal.request_id(answer),
+                         status=answer.status_code) from None

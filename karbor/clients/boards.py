@@ -1,0 +1,37 @@
+"""Boards: one Board per kind of thing and per caller's view of it, in one process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from karbor.clients.looking import Board
+from karbor.clients.service import Looked
+
+Whose = tuple[str, ...]
+"""Who sees the same things: where the cloud is, user, project, region."""
+
+
+class Boards:
+    """Operations of the same user and project share their looking."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._boards: dict[tuple[Whose, str], Board] = {}
+        self._lock = threading.Lock()
+
+    def of(self, whose: Whose, kind: str, looked: Looked, project_id: str) -> Board:
+        with self._lock:
+            key = (whose, kind)
+            if key not in self._boards:
+                self._boards[key] = Board(looked, project_id, self._clock)
+            return self._boards[key]
+
+    def touched(self, whose: Whose, ids: Iterable[str]) -> None:
+        """A request named these things: what any board knows of them counts no more."""
+        named = list(ids)
+        with self._lock:
+            boards = [board for (who, _), board in self._boards.items() if who == whose]
+        for board in boards:
+            board.touched(named)

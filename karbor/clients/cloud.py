@@ -1,0 +1,118 @@
+"""OpenStackCloud: the cloud as one caller sees it, for the length of an operation."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from karbor.clients.api import ServiceApi
+from karbor.clients.boards import Boards
+from karbor.clients.factory import ClientFactory
+from karbor.clients.microversion import Microversions
+from karbor.clients.services import KNOWN, LOOKED
+from karbor.credentials.authority import Authority, Login
+from karbor.credentials.credential import Credential
+from karbor.domain.caller import Caller
+from karbor.domain.errors import BadInput
+from karbor.plugin.cloud import Json
+
+
+class Shared:
+    """What the clouds of one process learn for each other: versions, and how things stand."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.microversions = Microversions()
+        self.boards = Boards(clock)
+
+
+class OpenStackCloud:
+    """Implements `karbor.plugin.cloud.Cloud`; the contract stands there.
+
+    Opened once per operation and closed at its end. `requests` counts what was sent, by
+    (service, method).
+    """
+
+    def __init__(self, authority: Authority, login: Login, shared: Shared | None = None, *,
+                 wait: Callable[[float], None] = time.sleep) -> None:
+        self._conf = authority.conf
+        self._login = login
+        self._shared = shared or Shared()
+        self._wait = wait
+        self.factory = ClientFactory(authority.conf, login)
+        self._apis: dict[str, ServiceApi] = {}
+        self._lock = threading.Lock()
+        place = login.credential.place
+        self._whose = (login.auth_url, login.caller.user_id,
+                       login.caller.project_id, place.region_name or "")
+
+    @property
+    def caller(self) -> Caller:
+        return self._login.caller
+
+    @property
+    def credential(self) -> Credential:
+        return self._login.credential
+
+    @property
+    def user_id(self) -> str:
+        return self._login.caller.user_id
+
+    @property
+    def project_id(self) -> str:
+        return self._login.caller.project_id
+
+    @property
+    def project_name(self) -> str:
+        return self._login.caller.project_name
+
+    @property
+    def requests(self) -> Mapping[tuple[str, str], int]:
+        return self._login.session.transport.counted
+
+    def api(self, service: str) -> ServiceApi:
+        known = self.factory.known(service)
+        with self._lock:
+            if service not in self._apis:
+                self._apis[service] = ServiceApi(
+                    known, self.factory.endpoint(service), self._login.session, self._conf,
+                    self._shared.microversions, wait=self._wait,
+                    wrote=lambda ids: self._shared.boards.touched(self._whose, ids))
+            return self._apis[service]
+
+    def has(self, service: str) -> bool:
+        return service in KNOWN and self.factory.has(service)
+
+    def client(self, service: str) -> Any:
+        return self.factory.client(service)
+
+    def look(self, kind: str, id: str) -> Json | None:
+        service, looked = _kind(kind)
+        board = self._shared.boards.of(self._whose, kind, looked, self.project_id)
+        return board.look(id, self.api(service))
+
+    def interval(self, kind: str) -> float:
+        _, looked = _kind(kind)
+        return self._shared.boards.of(self._whose, kind, looked, self.project_id).interval
+
+    def close(self) -> None:
+        """Give up the connections and everything that holds the credential."""
+        self.factory.close()
+        self._login.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _kind(kind: str) -> tuple[str, Any]:
+    if kind not in LOOKED:
+        raise BadInput(f"nothing is known of how to look at a {kind}",
+                       remedy="kinds: " + ", ".join(sorted(LOOKED)))
+    service, looked = LOOKED[kind]
+    return service.name, looked

@@ -1,0 +1,97 @@
+"""Endpoints: where a service answers, resolved once per project and service.
+
+Looking an address up in a large catalog costs milliseconds, and discovery a request; both would
+be paid for every single request if left to the client libraries.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from karbor.clients.service import Service
+from karbor.config import ConfigOpts
+from karbor.credentials.authority import Login
+from karbor.domain.errors import CloudError
+
+
+class Endpoints:
+    """The addresses of one login's cloud. In this order: the operator's `endpoint_override`, the
+    one in clouds.yaml, the catalog by type, interface and region."""
+
+    def __init__(self, conf: ConfigOpts, login: Login) -> None:
+        self._conf = conf
+        self._login = login
+        self._place = login.credential.place
+        self._catalog: list[Mapping[str, Any]] | None = None
+        self._found: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def of(self, service: Service) -> str:
+        """The address, with its version. Raises CloudError when there is none; which types,
+        interfaces or regions there are stands in the message."""
+        with self._lock:
+            if service.name not in self._found:
+                raw = self._override(service) or self._from_catalog(service)
+                address = service.address(raw).replace(
+                    "%(project_id)s", self._login.caller.project_id).replace(
+                    "$(project_id)s", self._login.caller.project_id)
+                self._login.session.transport.name(address, service.name)
+                self._found[service.name] = address
+            return self._found[service.name]
+
+    def has(self, service: Service) -> bool:
+        """Raises CloudError when there is neither an override nor any catalog to look into."""
+        with self._lock:
+            if service.name not in self._found and not self._override(service):
+                self._entries()
+        try:
+            self.of(service)
+        except CloudError:
+            return False
+        return True
+
+    def _override(self, service: Service) -> str | None:
+        given = self._conf[service.name].endpoint_override
+        if given:
+            return str(given)
+        return next((self._place.endpoints[one] for one in service.types
+                     if one in self._place.endpoints), None)
+
+    def _from_catalog(self, service: Service) -> str:
+        section = self._conf[service.name]
+        types = (section.service_type,) if section.service_type else service.types
+        interface = section.interface or self._place.interface
+        region = section.region_name or self._place.region_name
+        offered = [one for wanted in types for one in self._entries() if one.get("type") == wanted]
+        if not offered:
+            raise CloudError(
+                f"this cloud has no {service.name}", service=service.name,
+                remedy=f"its catalog has none of the types {', '.join(types)}; an address can be "
+                       f"configured as [{service.name}] endpoint_override")
+        for address in _addresses(offered, interface, region):
+            return address
+        there = sorted({f"{one.get('interface')} in {one.get('region_id') or one.get('region')}"
+                        for entry in offered for one in entry.get("endpoints", ())})
+        raise CloudError(
+            f"{service.name} has no {interface} address in the region {region or '(any)'}",
+            service=service.name, remedy="the catalog has: " + (", ".join(there) or "no address"))
+
+    def _entries(self) -> list[Mapping[str, Any]]:
+        if self._catalog is None:
+            access = self._login.access
+            if not access.has_service_catalog():
+                raise CloudError("the token came without a catalog of services",
+                                 remedy="configure endpoint_override for each service")
+            self._catalog = list(access.service_catalog.catalog)
+        return self._catalog
+
+
+def _addresses(entries: list[Mapping[str, Any]], interface: str, region: str | None
+               ) -> Iterator[str]:
+    for entry in entries:
+        for one in entry.get("endpoints", ()):
+            regions = {one.get("region_id"), one.get("region")}
+            if one.get("interface") == interface and (region is None or region in regions):
+                yield str(one["url"])

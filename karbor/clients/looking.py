@@ -1,0 +1,171 @@
+"""Looking: how many things stand, learnt from one list.
+
+A thousand backups that are waited for are one list request every few seconds, not a thousand
+requests. One Board serves all waits of a kind, of one project, in one process; its lists follow
+each other within 1 s while there is news, growing to 15 s while there is none.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from karbor.clients.service import Looked
+from karbor.domain.errors import CloudNotFound, KarborError
+from karbor.plugin.cloud import Api, Json
+
+SHORTEST = 1.0
+LONGEST = 15.0
+GROWTH = 1.5
+PATIENCE = 5
+"""A list that takes long is asked for at most once in so many times its duration."""
+
+FORGOTTEN = 600.0
+"""Seconds after which a thing that nobody looks at counts as not waited for any more."""
+
+
+@dataclass
+class _Watched:
+    """One thing that is waited for."""
+
+    since: float                    # only answers to questions asked after this moment count
+    looked_at: float
+    seen: dict[str, Any] | None = None
+    seen_at: float = float("-inf")  # when the question was asked whose answer `seen` is
+    state: tuple[Any, ...] | None = None
+
+
+class Board:
+    """What is known of the things of one kind that are waited for. Safe for threads.
+
+    `api` is whoever looks: all who share a board see the same project.
+    """
+
+    def __init__(self, looked: Looked, project_id: str,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._looked = looked
+        self._query = {name: value.replace("%(project_id)s", project_id)
+                       for name, value in looked.query.items()}
+        self._clock = clock
+        self._watched: dict[str, _Watched] = {}
+        self._changed = threading.Condition()
+        self._listing = False
+        self._listed_at = float("-inf")     # when the last complete list was asked for
+        self._failed_at = float("-inf")
+        self._failure: KarborError | None = None
+        self._took = 0.0
+        self._interval = SHORTEST
+
+    @property
+    def interval(self) -> float:
+        """Seconds until a further look is worth while."""
+        return max(self._interval, PATIENCE * self._took)
+
+    def touched(self, ids: Iterable[str]) -> None:
+        """A request that named these things was sent: what was known of them counts no more."""
+        with self._changed:
+            now = self._clock()
+            for id in ids:
+                watched = self._watched.get(id)
+                if watched is None:
+                    self._watched[id] = _Watched(since=now, looked_at=now)
+                else:
+                    watched.since, watched.state = now, None
+
+    def look(self, id: str, api: Api) -> Json | None:
+        """The thing as its list shows it, or None when it is gone.
+
+        The first look at a thing, and the first after a request that named it, is a fresh one: by
+        a list, or of this thing alone when the last list is too young for another. When a list
+        fails, all threads that waited for it learn why.
+        """
+        with self._changed:
+            came = self._clock()
+            watched = self._watch(id, came)
+            while True:
+                if self._knows(watched):
+                    return watched.seen
+                if self._failed_at >= came and self._failure is not None:
+                    raise copy.copy(self._failure)
+                if self._clock() - self._listed_at < self._pause:
+                    alone = True
+                    break
+                if not self._listing:
+                    self._listing, alone = True, False
+                    break
+                self._changed.wait()
+        if not alone:
+            self._list(api)
+        # What a list lacks is not gone before the service says so when asked for it by its id.
+        return self._seen(watched) if self._knows(watched) else self._alone(id, watched, api)
+
+    @property
+    def _pause(self) -> float:
+        return max(SHORTEST, PATIENCE * self._took)
+
+    def _watch(self, id: str, now: float) -> _Watched:
+        watched = self._watched.setdefault(id, _Watched(since=now, looked_at=now))
+        watched.looked_at = now
+        if watched.state is None:
+            self._interval = SHORTEST
+        return watched
+
+    def _knows(self, watched: _Watched) -> bool:
+        return watched.seen_at >= max(watched.since, self._clock() - self.interval)
+
+    def _seen(self, watched: _Watched) -> Json | None:
+        with self._changed:
+            return watched.seen
+
+    def _list(self, api: Api) -> None:
+        """One list request for everybody."""
+        begun = self._clock()
+        try:
+            items = api.list(self._looked.path, self._looked.items, params=self._query)
+        except KarborError as error:
+            with self._changed:
+                self._failure, self._failed_at = error, self._clock()
+            raise
+        else:
+            with self._changed:
+                self._learn({str(item.get("id")): item for item in items}, begun)
+        finally:
+            with self._changed:
+                self._listing = False
+                self._changed.notify_all()
+
+    def _learn(self, items: Mapping[str, dict[str, Any]], begun: float) -> None:
+        self._listed_at, self._took = begun, self._clock() - begun
+        news = False
+        for id, watched in list(self._watched.items()):
+            if watched.looked_at < begun - FORGOTTEN:
+                del self._watched[id]
+            elif id in items and begun >= watched.seen_at:
+                news |= self._note(watched, items[id], begun)
+        self._interval = SHORTEST if news else min(LONGEST, self._interval * GROWTH)
+
+    def _alone(self, id: str, watched: _Watched, api: Api) -> Json | None:
+        begun = self._clock()
+        try:
+            body = api.get(self._looked.one + id)
+        except CloudNotFound:
+            with self._changed:
+                self._watched.pop(id, None)
+                self._interval = SHORTEST
+            return None
+        item: dict[str, Any] = body[self._looked.item] if self._looked.item else body
+        with self._changed:
+            if begun >= watched.seen_at and self._note(watched, item, begun):
+                self._interval = SHORTEST
+        return item
+
+    def _note(self, watched: _Watched, item: dict[str, Any], begun: float) -> bool:
+        """Remember how it stands; True when that is news."""
+        state = tuple(item.get(name) for name in self._looked.state)
+        news = watched.state is not None and watched.state != state
+        watched.seen, watched.seen_at, watched.state = item, begun, state
+        return news

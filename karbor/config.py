@@ -1,0 +1,161 @@
+"""Every option of Karbor, grouped, each with the reason why one would change it.
+
+Nothing here is global: `load` returns a ConfigOpts that is handed to whoever needs it. Without
+any file every option has a default that works for a single user with a clouds.yaml entry.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from keystoneauth1 import loading
+from oslo_config import cfg
+
+from karbor.domain.errors import BadInput
+
+SERVICES = ("cinder", "nova", "glance", "neutron", "swift", "manila", "barbican")
+"""The services a plugin may ask for, and the names of their groups."""
+
+_DEFAULT = [
+    cfg.StrOpt("state_path",
+               help="Where Karbor keeps its database, its sealing key and, unless told otherwise, "
+                    "its bank. Default: karbor below XDG_DATA_HOME (~/.local/share). A service "
+                    "sets it to a directory of its own account."),
+]
+
+_HTTP = [
+    cfg.FloatOpt("connect_timeout", default=10.0, min=0.1,
+                 help="Seconds until a service that does not accept a connection counts as "
+                      "unavailable."),
+    cfg.FloatOpt("read_timeout", default=120.0, min=0.1,
+                 help="Seconds of silence until an answer counts as lost. Some requests (an "
+                      "image's last chunk, a detach) take a service a minute under load."),
+    cfg.IntOpt("retries", default=4, min=0,
+               help="How often a request that only reads is repeated when a service is "
+                    "unavailable. Requests that create are never repeated."),
+    cfg.FloatOpt("retry_longest", default=8.0, min=0.0,
+                 help="The longest pause between two such repetitions, in seconds; also the most "
+                      "that is granted to a service which asks for patience (Retry-After)."),
+]
+
+_LIMITS = [
+    cfg.IntOpt("workers", default=8, min=1,
+               help="Threads that run steps; the connection pool has room for them all."),
+    cfg.IntOpt("carriers", default=2, min=1,
+               help="Threads that move bytes. Each uses about one core at full speed."),
+    cfg.IntOpt("cinder_backups", default=4, min=1,
+               help="Cinder backups and restores under way at once: a cinder-backup service works "
+                    "on few at a time and the rest would only wait there."),
+    cfg.IntOpt("glance_transfers", default=2, min=1,
+               help="Images read from or written to Glance at once: each fills a connection."),
+    cfg.IntOpt("server_images", default=2, min=1,
+               help="Images being made of servers at once: each reads a whole disk on a compute "
+                    "host."),
+]
+
+_CREDENTIALS = [
+    cfg.StrOpt("key_file",
+               help="File with the keys that seal what an operation keeps of a user's token; "
+                    "made at the first use, mode 0600. Default: seal.key in state_path. All "
+                    "processes that share a database need the same one."),
+    cfg.IntOpt("allow_expired_window", default=172800, min=0,
+               help="Seconds for which Keystone lets services use expired tokens ([token] "
+                    "allow_expired_window of Keystone, whose default is the same). Deadlines of "
+                    "operations are computed from it; a larger value here does not extend it."),
+    cfg.StrOpt("service_role", default="service",
+               help="The role that makes a token count as a service token in this cloud "
+                    "(service_token_roles of its services)."),
+]
+
+_FS_BANK = [
+    cfg.StrOpt("path",
+               help="Directory of the file-system bank. Default: bank in state_path. Should not "
+                    "share its disks with what it protects."),
+]
+
+
+def _service_options(name: str) -> list[cfg.Opt]:
+    return [
+        cfg.StrOpt("endpoint_override",
+                   help=f"Address of {name}, when the catalog's is not the one to use; "
+                        "%(project_id)s is replaced."),
+        cfg.StrOpt("interface",
+                   help=f"Which address of {name} in the catalog: public, internal or admin. "
+                        "Default: what clouds.yaml says, else public."),
+        cfg.StrOpt("region_name",
+                   help=f"Region of {name}. Default: what clouds.yaml says, else the only one."),
+        cfg.StrOpt("service_type",
+                   help=f"Type of {name} in the catalog, when it is registered under another "
+                        "than the usual ones."),
+    ]
+
+
+def options() -> ConfigOpts:
+    """A fresh set of all options with their defaults, no file read."""
+    conf = cfg.ConfigOpts()
+    conf.register_opts(_DEFAULT)
+    for group, opts in (("http", _HTTP), ("limits", _LIMITS), ("credentials", _CREDENTIALS),
+                        ("fs_bank", _FS_BANK)):
+        conf.register_opts(opts, group=group)
+    for name in SERVICES:
+        conf.register_opts(_service_options(name), group=name)
+    # The account that vouches for users: any auth type of keystoneauth, with its own options.
+    loading.register_auth_conf_options(conf, "service_user")
+    loading.register_session_conf_options(conf, "service_user")
+    return conf
+
+
+ConfigOpts = cfg.ConfigOpts
+
+
+def usual_files() -> list[Path]:
+    """The files read when none is named: that of KARBOR_CONFIG alone, else the system's and then
+    the user's, of which the later one wins."""
+    named = os.environ.get("KARBOR_CONFIG")
+    if named:
+        return [Path(named)]
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    places = [Path("/etc/karbor/karbor.conf"), home / "karbor" / "karbor.conf"]
+    return [place for place in places if place.is_file()]
+
+
+def load(files: Sequence[Path] | None = None) -> ConfigOpts:
+    """Read these files, or the usual ones. Raises BadInput naming the file and what is wrong."""
+    chosen = usual_files() if files is None else list(files)
+    conf = options()
+    try:
+        conf(args=[], project="karbor", default_config_files=[str(one) for one in chosen],
+             default_config_dirs=[])
+    except cfg.ConfigFilesNotFoundError as error:
+        raise BadInput("no such configuration file: " + ", ".join(error.config_files)) from error
+    except (cfg.Error, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise BadInput(f"the configuration cannot be read: {line}") from error
+    return conf
+
+
+def state_path(conf: ConfigOpts) -> Path:
+    """Where Karbor keeps what it must not lose. The directory need not exist yet."""
+    if conf.state_path:
+        return Path(conf.state_path).expanduser()
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "karbor"
+
+
+def key_file(conf: ConfigOpts) -> Path:
+    """Where the sealing keys are."""
+    named = conf.credentials.key_file
+    return Path(named).expanduser() if named else state_path(conf) / "seal.key"
+
+
+def bank_path(conf: ConfigOpts) -> Path:
+    """Where the file-system bank is."""
+    named = conf.fs_bank.path
+    return Path(named).expanduser() if named else state_path(conf) / "bank"
+
+
+def service_user_configured(conf: ConfigOpts) -> bool:
+    """Whether an account that vouches for users was configured at all."""
+    return bool(conf.service_user.auth_type or conf.service_user.auth_section)

@@ -1,0 +1,104 @@
+"""What Keystone's refusals mean, told apart, each with what a person can do about it."""
+
+from __future__ import annotations
+
+from keystoneauth1 import exceptions as ksa
+
+from karbor.domain.errors import (
+    CredentialError,
+    KeystoneUnreachable,
+    LoginFailed,
+    ServiceUserUnfit,
+    TokenRejected,
+)
+
+
+def login_refused(error: Exception, *, who: str, auth_url: str | None, remedy: str
+                  ) -> CredentialError:
+    """Why a login failed: at Keystone's door, or because there was none."""
+    away = unreachable(error, auth_url)
+    if away is not None:
+        return away
+    return LoginFailed(f"Keystone refused the login of {who}: {_words(error)}", remedy=remedy)
+
+
+def service_login_refused(error: Exception, *, auth_url: str | None) -> CredentialError:
+    """The same for the account of [service_user]."""
+    away = unreachable(error, auth_url)
+    if away is not None:
+        return away
+    return ServiceUserUnfit(
+        f"Keystone refused the login of [service_user]: {_words(error)}",
+        remedy="check user name, password, project and domains in the section [service_user]")
+
+
+def unreachable(error: Exception, auth_url: str | None) -> KeystoneUnreachable | None:
+    """Whether nobody answered, or nobody who was able to; None when Keystone answered."""
+    where = auth_url or "the authentication URL"
+    match error:
+        case ksa.SSLError():
+            return KeystoneUnreachable(f"no trusted connection to Keystone at {where}",
+                                       remedy="check the CA file (cacert, cafile)")
+        case ksa.DiscoveryFailure() | ksa.NotFound():
+            return KeystoneUnreachable(f"no Keystone answers at {where}",
+                                       remedy="check auth_url and the network")
+        case ksa.HttpServerError() | ksa.TooManyRequests():
+            return KeystoneUnreachable(f"Keystone at {where} cannot answer now "
+                                       f"({error.http_status})", remedy="try again later")
+        case ksa.ConnectionError() | OSError():
+            return KeystoneUnreachable(f"nobody answers at {where}",
+                                       remedy="check auth_url and the network")
+    return None
+
+
+def validation_refused(error: Exception, *, auth_url: str | None) -> CredentialError:
+    """Why Keystone did not describe a user's token to the service account.
+
+    401: it does not accept the service account's own token. 403: either that account may not ask,
+    or the trust behind the user's token has lost what it delegated. 404: the token is over; the
+    text says from which cause. 5xx: nothing is known, ask later.
+    """
+    words = _words(error)
+    match error:
+        case ksa.Unauthorized():
+            return ServiceUserUnfit(
+                f"Keystone does not accept the token of [service_user]: {words}",
+                remedy="see whether the account is enabled and its project too")
+        case ksa.Forbidden() if "validate_token" in words:
+            return ServiceUserUnfit(
+                "the account of [service_user] may not look at users' tokens",
+                remedy="give it the role service on its project")
+        case ksa.Forbidden():
+            return TokenRejected(
+                f"what the user's token stands for was taken back: {words}",
+                remedy="its trust or its roles are gone: the user has to log in again")
+        case ksa.NotFound():
+            return _over(words)
+    away = unreachable(error, auth_url)
+    return away or TokenRejected(f"Keystone cannot tell about the user's token: {words}")
+
+
+def _over(words: str) -> TokenRejected:
+    """The 404s of a validation. (Their texts are Keystone's; seen with release 30.)"""
+    lowered = words.lower()
+    if "fernet" in lowered:
+        return TokenRejected(
+            "Keystone cannot read the user's token any more: its key was rotated away",
+            remedy="[fernet_tokens] max_active_keys must cover token life and allow_expired_window")
+    if "disabled" in lowered:
+        return TokenRejected(f"the user's token is void: {words}",
+                             remedy="it works again when the project or user is enabled again")
+    if "application credential" in lowered or "trust" in lowered:
+        return TokenRejected(f"what the user's token came from is gone: {words}",
+                             remedy="the user has to log in again")
+    if "could not find token" in lowered:
+        return TokenRejected("the user has no role in the project any more",
+                             remedy="give the role back, or log in again")
+    return TokenRejected(
+        "the user's token is over: expired for longer than Keystone's window, or revoked",
+        remedy="log in again; for longer operations raise [token] allow_expired_window")
+
+
+def _words(error: Exception) -> str:
+    """One line, as Keystone said it."""
+    return " ".join(str(getattr(error, "message", None) or error).split())
