@@ -18,13 +18,13 @@ class Listings:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        self._lists: dict[tuple[str, str, str], list[dict[str, object]]] = {}
+        self._lists: dict[tuple[object, ...], list[dict[str, object]]] = {}
 
-    def list(self, service: str, path: str, key: str) -> list[dict[str, object]]:
+    def list(self, service: str, path: str, key: str, **params: str) -> list[dict[str, object]]:
         """As Api.list, but asked once per discovery."""
-        which = (service, path, key)
+        which = (service, path, key, *sorted(params.items()))
         if which not in self._lists:
-            self._lists[which] = self.cloud.api(service).list(path, key)
+            self._lists[which] = self.cloud.api(service).list(path, key, params=params)
         return self._lists[which]
 
 

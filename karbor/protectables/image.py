@@ -29,8 +29,8 @@ class Images:
     def list(self, listings: Listings) -> Sequence[Resource]:
         owner = listings.cloud.project_id
         listed = [one for hidden in ("false", "true")
-                  for one in listings.list(
-                      "glance", f"/images?owner={owner}&os_hidden={hidden}", "images")]
+                  for one in listings.list("glance", "/images", "images",
+                                           owner=owner, os_hidden=hidden)]
         own = {str(one["id"]): one for one in listed if one.get("owner") == owner}
         return [_image(one) for one in own.values() if MARK not in one]
 
@@ -55,8 +55,8 @@ def _bases(ids: Sequence[str], listings: Listings) -> dict[str, Mapping[str, Any
     """The base images that still exist and are visible, by id."""
     found: dict[str, Mapping[str, Any]] = {}
     for some in _batches(ids):
-        for one in listings.list(
-                "glance", f"/images?visibility=all&id=in:{','.join(some)}", "images"):
+        for one in listings.list("glance", "/images", "images",
+                                 visibility="all", id="in:" + ",".join(some)):
             found[str(one["id"])] = one
     return found
 

@@ -41,6 +41,6 @@ class Networks:
             return set()
         addressed = {one.id for one in wanted
                      if servers.record(one, listings).get("addresses")}
-        path = f"/ports?project_id={listings.cloud.project_id}"
-        return addressed | {str(port.get("device_id"))
-                            for port in listings.list("neutron", path, "ports")}
+        ports = listings.list("neutron", "/ports", "ports",
+                              project_id=listings.cloud.project_id)
+        return addressed | {str(port.get("device_id")) for port in ports}

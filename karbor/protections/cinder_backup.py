@@ -12,7 +12,6 @@ from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_deletion import delete_backup
 
 MARK = "karbor_mark"
-WITH_METADATA = "3.43"      # the first microversion in which a backup has metadata
 AT_REST = frozenset({"available", "in-use"})
 BROKEN = frozenset({"error", "error_restoring", "error_extending", "error_deleting",
                     "error_managing", "maintenance"})
@@ -125,7 +124,7 @@ class Backup(Stage):
             "incremental": self._incremental(work), "metadata": {MARK: work.mark}}
         if work.parameters.get("container"):
             body["container"] = work.parameters["container"]
-        made = work.cloud.api("cinder").post("/backups", {"backup": body}, version=WITH_METADATA)
+        made = work.cloud.api("cinder").post("/backups", {"backup": body})
         return str(made["backup"]["id"])
 
     def find(self, work: Work) -> str | None:
@@ -184,8 +183,7 @@ def may_be_parent(backups: list[dict[str, Any]], snapshot: Mapping[str, Any]) ->
 
 def _backups(work: Work) -> list[dict[str, Any]]:
     return work.cloud.api("cinder").list(
-        "/backups/detail", "backups", params={"volume_id": work.resource.id},
-        version=WITH_METADATA)
+        "/backups/detail", "backups", params={"volume_id": work.resource.id})
 
 
 def _marked(listed: list[dict[str, Any]], mark: str) -> str | None:

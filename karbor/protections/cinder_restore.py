@@ -138,7 +138,7 @@ def _action(cinder: Api, id: str, action: str, body: Mapping[str, Any]) -> None:
 def _reason(work: Work, id: str) -> str:
     """What Cinder tells users of a failure, where it does (its messages, microversion 3.3)."""
     try:
-        told = work.cloud.api("cinder").list("/messages", "messages", version="3.31",
+        told = work.cloud.api("cinder").list("/messages", "messages",
                                              params={"resource_uuid": id})
     except CloudNotFound:
         return ""

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +21,6 @@ from urllib.parse import quote
 from karbor.domain.errors import CloudForbidden, CloudNotFound, ObjectDamaged
 from karbor.plugin.cloud import Api, Cloud
 
-PAGE = 10_000           # Swift's own limit for one page of a listing
 HEAD = 16 * 1024        # bytes: all that stands before the checksums in a sha256file
 
 
@@ -150,18 +149,9 @@ def opened(stored: bytes, compression: str, size: int) -> bytes | None:
             return None
 
 
-def _listing(api: Api, container: str, prefix: str, delimiter: str = "") -> Iterator[Any]:
-    path = f"/{quote(container, safe='')}"
-    marker = ""
-    while True:
-        params = {"format": "json", "prefix": prefix, "limit": PAGE}
-        params |= {"delimiter": delimiter} if delimiter else {}
-        params |= {"marker": marker} if marker else {}
-        page = api.get(path, params=params) or []
-        yield from page
-        if len(page) < PAGE:
-            return
-        marker = page[-1].get("name") or page[-1]["subdir"]
+def _listing(api: Api, container: str, prefix: str, delimiter: str = "") -> list[dict[str, Any]]:
+    params = {"prefix": prefix} | ({"delimiter": delimiter} if delimiter else {})
+    return api.list(f"/{quote(container, safe='')}", "", params=params)
 
 
 def _nearness(backup: Mapping[str, Any]) -> Any:

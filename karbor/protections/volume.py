@@ -11,7 +11,7 @@ from karbor.domain.step import Hook
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target
 from karbor.protections import cinder_quota
-from karbor.protections.cinder_backup import BROKEN, WITH_METADATA, Backup, Settled, Snapshot
+from karbor.protections.cinder_backup import BROKEN, Backup, Settled, Snapshot
 from karbor.protections.cinder_deletion import Removal
 from karbor.protections.cinder_evidence import ReadBack
 from karbor.protections.cinder_restore import Restored, Volume
@@ -115,7 +115,7 @@ def _backup_service(cloud: Cloud) -> list[Obstacle]:
 
 
 def _lost(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
-    listed = cloud.api("cinder").list("/backups/detail", "backups", version=WITH_METADATA)
+    listed = cloud.api("cinder").list("/backups/detail", "backups")
     status = {str(one["id"]): str(one["status"]) for one in listed}
     found = []
     for one, backup in kept.items():
