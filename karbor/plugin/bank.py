@@ -1,7 +1,8 @@
 """Bank: where checkpoints live. Named bytes, written once.
 
 Keys are `/`-separated names of `[A-Za-z0-9._@=-]`, no empty part, no `.` or `..`, at most 512
-characters; `check_key` refuses everything else at the edge, so that no bank needs to escape.
+characters, 200 in a part (file systems end at 255); `check_key` refuses everything else at the
+edge, so that no bank needs to escape.
 A bank keeps no state between calls but its location, and every method may be called from several
 threads. Objects are complete or absent: a reader never meets half of one.
 """
@@ -17,18 +18,25 @@ from karbor.domain.errors import BadInput
 
 _KEY = re.compile(r"[A-Za-z0-9._@=\-]+(?:/[A-Za-z0-9._@=\-]+)*\Z")
 MAX_KEY = 512
+MAX_PART = 200
 
 
 def check_key(key: str) -> str:
     """The key itself, or BadInput."""
-    if len(key) > MAX_KEY or not _KEY.match(key) or {".", ".."} & set(key.split("/")):
+    parts = key.split("/")
+    if (len(key) > MAX_KEY or not _KEY.match(key) or {".", ".."} & set(parts)
+            or max(len(part) for part in parts) > MAX_PART):
         raise BadInput(f"not a name for an object in a bank: {key!r}")
     return key
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a bank knows of an object: its size in bytes and its BLAKE3 checksum in hexadecimal."""
+    """What a bank knows of an object: its size in bytes and its BLAKE3 checksum in hexadecimal.
+
+    In a listing the checksum is empty when the bank can see that the object is damaged: it is
+    listed, so that it can be deleted, and reading it raises ObjectDamaged.
+    """
 
     key: str
     size: int
