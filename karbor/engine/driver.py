@@ -210,8 +210,10 @@ class Driver:
         self._results.put((step, outcome))
 
     def _call_run(self, operation: Operation, step: Step) -> Outcome:
-        if step.releases is not None:
-            return self._runner.undo(operation, self._steps[step.releases], self._sight(step))
+        if step.releases is not None:       # undoes the other step, with a handle of its own
+            made = self._steps[step.releases]
+            made = replace(made, handle={**made.handle, **step.handle})
+            return self._runner.undo(operation, made, self._sight(step))
         return self._runner.run(operation, step, self._sight(step))
 
     def _call_undo(self, operation: Operation, step: Step) -> Outcome:

@@ -1,0 +1,317 @@
+"""Protect, restore, verify and delete over a toy cloud, a bank in memory and the real driver."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from karbor.domain.checkpoint import CheckpointState, Evidence
+from karbor.domain.errors import Conflict, NewerFormat, NotFound, ObjectDamaged, RemoteFailed
+from karbor.domain.identifiers import time_ordered_uuid
+from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.resource import Resource
+from karbor.domain.step import Done, Failed, Hook, Outcome
+from karbor.engine.driver import Driver
+from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.runner import OperationRunner
+from karbor.operations.setting import Provider, Setting
+from karbor.operations.tombstones import Tombstones
+from karbor.plugin.protectable import Listings
+from karbor.plugin.protection import Obstacle, Protection, Stage, Stages, Task, Work
+from karbor.testing.bank import MemoryBank
+from karbor.testing.journal import MemoryJournal
+
+BOX, THING = "Toy::Box", "Toy::Thing"
+
+
+class ToyCloud:
+    """Things by kind and id, each with its mark; ready at the second look."""
+
+    user_id, project_id, project_name = "u", "p", "toys"
+
+    def __init__(self) -> None:
+        self.things: dict[str, dict[str, dict[str, Any]]] = {}
+        self.failing: set[str] = set()
+        self.needed: set[str] = set()       # ids that cannot be deleted yet
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def make(self, kind: str, mark: str) -> str:
+        with self._lock:
+            id = f"{kind}{next(self._ids)}"
+            self.things.setdefault(kind, {})[id] = {"mark": mark, "looks": 1, "status": "creating"}
+            return id
+
+    def look(self, kind: str, id: str) -> Mapping[str, Any] | None:
+        thing = self.things.get(kind, {}).get(id)
+        if thing and thing["status"] == "creating":
+            thing["looks"] -= 1
+            if thing["looks"] < 0:
+                thing["status"] = "error" if kind in self.failing else "ready"
+        return dict(thing) if thing else None
+
+    def interval(self, kind: str) -> float:
+        return 0.0
+
+    def left(self) -> dict[str, int]:
+        return {kind: len(ids) for kind, ids in self.things.items() if ids}
+
+
+class Make(Stage):
+    ready = frozenset({"ready"})
+
+    def create(self, work: Any) -> str:
+        return str(work.cloud.make(self.kind, work.mark))
+
+    def find(self, work: Any) -> str | None:
+        return next((id for id, one in work.cloud.things.get(self.kind, {}).items()
+                     if one["mark"] == work.mark), None)
+
+    def delete(self, work: Any, id: str) -> None:
+        work.cloud.things[self.kind].pop(id, None)
+
+
+class Snapshot(Make):
+    name, kind, temporary = "snapshot", "snapshots", True
+
+
+class Backup(Make):
+    name, kind = "backup", "backups"
+
+
+class Remade(Make):
+    name, kind = "remade", "remade"
+
+
+class ReadBack(Task):
+    name = "proof"
+
+    def run(self, work: Work) -> Outcome:
+        backup = work.kept("backup")["id"]
+        cloud: Any = work.cloud
+        if backup not in cloud.things.get("backups", {}):
+            return Failed(RemoteFailed(f"backup {backup} is gone"))
+        return Done({"evidence": Evidence.OBJECTS, "unproved": "no bytes were read"})
+
+
+class Remove(Task):
+    name = "remove"
+
+    def run(self, work: Work) -> Outcome:
+        backup = work.kept("backup")["id"]
+        cloud: Any = work.cloud
+        if backup in cloud.needed:
+            return Done({"deferred": {"id": backup}})
+        cloud.things["backups"].pop(backup, None)
+        return Done()
+
+
+class ThingProtection(Protection):
+    types = frozenset({THING})
+    obstacle: tuple[Obstacle, ...] = ()
+
+    def protect(self, resource: Resource) -> Stages:
+        return {Hook.PREPARE_FINISH: [Snapshot()], Hook.MAIN: [Backup()]}
+
+    def restore(self, resource: Resource) -> Stages:
+        return {Hook.MAIN: [Remade()]}
+
+    def verify(self, resource: Resource) -> Stages:
+        return {Hook.MAIN: [ReadBack()]}
+
+    def remove(self, resource: Resource) -> Stages:
+        return {Hook.MAIN: [Remove()]}
+
+    def bury(self, facts: Mapping[str, Any], cloud: Any) -> bool:
+        if facts["id"] in cloud.needed:
+            return False
+        cloud.things["backups"].pop(facts["id"], None)
+        return True
+
+    def protect_obstacles(self, resources: Sequence[Resource], cloud: Any) -> Sequence[Obstacle]:
+        return self.obstacle
+
+    def restore_obstacles(self, resources: Sequence[Resource], target: Any) -> Sequence[Obstacle]:
+        return self.obstacle
+
+
+class BoxProtection(Protection):
+    types = frozenset({BOX})
+
+
+class Things:
+    type, parents = THING, frozenset({BOX})
+
+    def list(self, listings: Listings) -> Sequence[Resource]:
+        return [Resource(THING, "t1", "one"), Resource(THING, "t2", "two")]
+
+    def dependents(self, parents: Sequence[Resource], listings: Listings
+                   ) -> Mapping[str, Sequence[Resource]]:
+        return {parent.key: self.list(listings) for parent in parents}
+
+
+class Toys:
+    """One of everything, and ways to ask for operations."""
+
+    def __init__(self) -> None:
+        self.cloud, self.bank, self.journal = ToyCloud(), MemoryBank(), MemoryJournal()
+        self.protection = ThingProtection()
+        self._now = itertools.count(1_800_000_000)
+        self._ids = itertools.count(1)
+        provider = Provider("prov", "toys", self.bank,
+                            {THING: self.protection, BOX: BoxProtection()})
+        connect: Any = lambda operation: self.cloud  # noqa: E731
+        self.setting = Setting(provider, {THING: Things()}, connect, lambda: float(next(self._now)))
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.bank, "p")
+
+    def run(self, verb: Verb, request: dict[str, Any], checkpoint: str) -> Operation:
+        id = f"op{next(self._ids)}"
+        self.journal.add(Operation(id, verb, "p", {}, {}, request, checkpoint, created_at=1.0))
+        Driver(self.journal, OperationRunner(self.setting)).drive(id)
+        return self.journal.operation(id)
+
+    def protect(self, name: str = "nightly") -> Operation:
+        resources = [Resource(BOX, "b", "box").to_dict()]
+        return self.run(Verb.PROTECT, {"resources": resources, "name": name},
+                        time_ordered_uuid(float(next(self._now))))
+
+
+@pytest.fixture
+def toys() -> Toys:
+    return Toys()
+
+
+def test_a_protected_application_is_available_and_leaves_nothing_temporary(toys: Toys) -> None:
+    operation = toys.protect()
+    assert operation.state is OperationState.DONE
+    found = toys.checkpoints.find("nightly")
+    assert found.state is CheckpointState.AVAILABLE
+    assert found.evidence is None           # the box itself proves nothing
+    thing = found.kept[f"{THING}#t1"]
+    assert thing.evidence is Evidence.OBJECTS
+    assert thing.unproved == "no bytes were read"
+    assert set(thing.saved) == {"backup"}
+    assert found.skew is not None
+    assert 0 <= found.skew < 60
+    assert toys.cloud.left() == {"backups": 2}
+
+
+def test_a_protect_that_fails_says_why_and_removes_all_it_made(toys: Toys) -> None:
+    toys.cloud.failing.add("backups")
+    operation = toys.protect()
+    assert operation.state is OperationState.FAILED
+    found = toys.checkpoints.find("nightly")
+    assert found.state is CheckpointState.ERROR
+    assert "Toy::Thing" in found.reason
+    assert "went to state error" in found.reason
+    assert toys.cloud.left() == {}
+    assert [one.key.rsplit("/", 1)[1] for one in toys.bank.list()] == ["begin.json", "head.json"]
+
+
+def test_obstacles_are_told_before_anything_is_made(toys: Toys) -> None:
+    toys.protection.obstacle = (Obstacle("no backup service", "start one"),)
+    operation = toys.protect()
+    assert operation.state is OperationState.FAILED
+    assert (operation.error or {})["obstacles"][0]["what"] == "no backup service"
+    assert toys.cloud.left() == {}
+    assert list(toys.bank.list()) == []
+
+
+def test_a_checkpoint_is_restored_and_says_what_was_made(toys: Toys) -> None:
+    checkpoint = toys.protect().checkpoint_id
+    operation = toys.run(Verb.RESTORE, {}, checkpoint)
+    assert operation.state is OperationState.DONE
+    assert toys.cloud.left() == {"backups": 2, "remade": 2}
+    assert {one["old_id"] for one in operation.result["restored"]} == {"t1", "t2"}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_a_failed_restore_made_is_removed_unless_it_is_to_be_kept(
+        toys: Toys, keep: bool) -> None:
+    checkpoint = toys.protect().checkpoint_id
+    toys.cloud.failing.add("remade")
+    operation = toys.run(Verb.RESTORE, {"keep": keep}, checkpoint)
+    assert operation.state is OperationState.FAILED
+    assert ("remade" in toys.cloud.left()) is keep
+    assert operation.result["kept" if keep else "removed"]
+
+
+def test_a_damaged_checkpoint_is_told_resource_by_resource(toys: Toys) -> None:
+    checkpoint = toys.protect().checkpoint_id
+    first = toys.checkpoints.show(checkpoint).kept[f"{THING}#t1"].saved["backup"]["id"]
+    del toys.cloud.things["backups"][first]
+    operation = toys.run(Verb.VERIFY, {}, checkpoint)
+    assert operation.state is OperationState.FAILED
+    lines = {one["id"]: one for one in operation.result["verified"]}
+    assert "is gone" in lines["t1"]["error"]
+    assert lines["t2"]["evidence"] == Evidence.OBJECTS
+
+
+def test_an_error_checkpoint_is_not_restored(toys: Toys) -> None:
+    toys.cloud.failing.add("backups")
+    checkpoint = toys.protect().checkpoint_id
+    operation = toys.run(Verb.RESTORE, {}, checkpoint)
+    assert (operation.error or {})["error"] == Conflict.__name__
+    assert toys.cloud.left() == {}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_deleted_checkpoint_leaves_nothing(toys: Toys, fails: bool) -> None:
+    if fails:
+        toys.cloud.failing.add("backups")
+    checkpoint = toys.protect().checkpoint_id
+    operation = toys.run(Verb.DELETE, {}, checkpoint)
+    assert operation.state is OperationState.DONE
+    assert list(toys.bank.list()) == []
+    assert toys.cloud.left() == {}
+    with pytest.raises(NotFound):
+        toys.checkpoints.find(checkpoint)
+
+
+def test_a_backup_that_others_build_upon_is_removed_when_the_last_of_them_goes(
+        toys: Toys) -> None:
+    first, second = toys.protect("first").checkpoint_id, toys.protect("second").checkpoint_id
+    kept = [one.saved["backup"]["id"] for one in toys.checkpoints.show(first).kept.values()
+            if one.saved]
+    toys.cloud.needed.update(kept)
+    operation = toys.run(Verb.DELETE, {}, first)
+    assert {one["id"] for one in operation.result["deferred"]} == set(kept)
+    assert [one.name for one in toys.checkpoints.list()] == ["second"]
+    assert len(Tombstones(toys.bank, "p").all()) == 2
+
+    toys.cloud.needed.clear()
+    operation = toys.run(Verb.DELETE, {}, second)
+    assert set(operation.result["swept"]) == set(kept)
+    assert toys.cloud.left() == {}
+    assert list(toys.bank.list()) == []
+
+
+def test_a_checkpoint_of_a_later_format_is_refused(toys: Toys) -> None:
+    checkpoint = toys.protect().checkpoint_id
+    key = f"projects/p/checkpoints/{checkpoint}/head.json"
+    head = json.loads(b"".join(toys.bank.get(key)))
+    toys.bank.put(key, [json.dumps({**head, "format": 99}).encode()])
+    with pytest.raises(NewerFormat, match="99"):
+        toys.checkpoints.show(checkpoint)
+
+
+def test_a_head_that_is_no_json_is_damage(toys: Toys) -> None:
+    checkpoint = toys.protect().checkpoint_id
+    toys.bank.put(f"projects/p/checkpoints/{checkpoint}/head.json", [b"\x00"])
+    with pytest.raises(ObjectDamaged):
+        toys.checkpoints.show(checkpoint)
+
+
+def test_checkpoints_are_listed_in_the_order_of_their_making(toys: Toys) -> None:
+    for name in ("a", "b", "c"):
+        toys.protect(name)
+    assert [one.name for one in toys.checkpoints.list()] == ["a", "b", "c"]
+    assert list(Checkpoints(toys.bank, "other").list()) == []
