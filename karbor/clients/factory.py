@@ -64,7 +64,10 @@ class ClientFactory:
                         region_name=self._login.credential.place.region_name,
                         app_name="karbor")
                 config = self._connection.config.config
+                # With both the SDK asks nobody; with the address alone it fails for Glance, whose
+                # versioned address describes nothing.
                 config[f"{known.sdk}_endpoint_override"] = endpoint
+                config[f"{known.sdk}_api_version"] = known.version_path[2]
                 self._proxies[service] = getattr(self._connection, known.sdk)
             return self._proxies[service]
 
