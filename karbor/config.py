@@ -12,6 +12,7 @@ from pathlib import Path
 
 from keystoneauth1 import loading
 from oslo_config import cfg
+from oslo_config.cfg import ConfigOpts as ConfigOpts
 
 from karbor.domain.errors import BadInput
 
@@ -94,7 +95,7 @@ def _service_options(name: str) -> list[cfg.Opt]:
 
 def options() -> ConfigOpts:
     """A fresh set of all options with their defaults, no file read."""
-    conf = cfg.ConfigOpts()
+    conf = ConfigOpts()
     conf.register_opts(_DEFAULT)
     for group, opts in (("http", _HTTP), ("limits", _LIMITS), ("credentials", _CREDENTIALS),
                         ("fs_bank", _FS_BANK)):
@@ -105,9 +106,6 @@ def options() -> ConfigOpts:
     loading.register_auth_conf_options(conf, "service_user")
     loading.register_session_conf_options(conf, "service_user")
     return conf
-
-
-ConfigOpts = cfg.ConfigOpts
 
 
 def usual_files() -> list[Path]:

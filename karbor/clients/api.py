@@ -49,7 +49,7 @@ class ServiceApi:
         conf: ConfigOpts,
         microversions: Microversions,
         *,
-        wrote: Callable[[set[str]], None] = lambda ids: None,
+        wrote: Callable[[set[str]], None] = lambda _ids: None,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.service = service
@@ -118,14 +118,12 @@ class ServiceApi:
 
     def upload(self, path: str, body: Iterable[bytes], *, size: int | None = None) -> None:
         headers = {"Content-Type": "application/octet-stream"}
-        data: Iterable[bytes] = small(body)
+        data: Iterable[bytes] | bytes = small(body)
         if size is not None:
-            data = SizedBody(data, size, self.name, f"PUT {path}")
+            sized = SizedBody(small(body), size, self.name, f"PUT {path}")
             headers["Content-Length"] = str(size)
-            if size == 0:
-                for _ in data:      # the body must be as empty as it says
-                    pass
-                data = b""
+            # requests sends an empty stream in chunks: here it is bytes, as empty as announced.
+            data = sized if size else b"".join(sized)
         try:
             self._send("PUT", path, headers=headers, data=data)
         finally:
@@ -171,14 +169,14 @@ class ServiceApi:
             if lower != chosen:
                 return self._send(method, path, version=lower, headers=headers, **options)
         with answer:
-            error = refusal.answered(answer, self.name, request)
+            refused = refusal.answered(answer, self.name, request)
         if getattr(answer, "credential_renewed", False):
             # A stream is never sent again by itself: whoever has the bytes may begin anew.
-            raise CloudUnavailable(error.message, service=self.name, request=request,
-                                   request_id=error.request_id, status=401)
-        if "Retry-After" in answer.headers and isinstance(error, CloudUnavailable):
-            error.add_note(f"Retry-After: {answer.headers['Retry-After']}")
-        raise error
+            raise CloudUnavailable(refused.message, service=self.name, request=request,
+                                   request_id=refused.request_id, status=401)
+        if "Retry-After" in answer.headers and refused.transient:
+            refused.add_note(f"Retry-After: {answer.headers['Retry-After']}")
+        raise refused
 
     def _patiently(self, once: Callable[[], _T]) -> _T:
         http = self._conf.http

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import requests
 import urllib3
@@ -24,7 +25,8 @@ def pieces(answer: requests.Response, offset: int, service: str, request: str) -
     A server that ignores the Range header sends everything: then what comes before is skipped.
     Raises CloudUnavailable when the body ends before its announced length, or silence falls.
     """
-    facts = {"service": service, "request": request, "request_id": request_id(answer)}
+    facts: dict[str, Any] = {"service": service, "request": request,
+                             "request_id": request_id(answer)}
     with answer:
         if answer.status_code in (204, 416):
             return
@@ -70,7 +72,7 @@ class SizedBody:
     def __init__(self, body: Iterable[bytes], size: int, service: str, request: str) -> None:
         self._body = body
         self._size = size
-        self._facts = {"service": service, "request": request}
+        self._facts: dict[str, Any] = {"service": service, "request": request}
 
     def __len__(self) -> int:
         return self._size

@@ -60,7 +60,7 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
         inner: BaseIdentityPlugin,
         *,
         explain: Callable[[Exception], CredentialError],
-        check: Callable[[AccessInfo], None] = lambda access: None,
+        check: Callable[[AccessInfo], None] = lambda _access: None,
         session: Session | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:

@@ -48,13 +48,15 @@ class OperationSession(Session):  # type: ignore[misc]
     def request(self, url: str, method: str, **options: Any) -> requests.Response:
         options.setdefault("timeout", self._timeouts)
         if not _is_stream(options.get("data")):
-            return super().request(url, method, **options)
+            whole: requests.Response = super().request(url, method, **options)
+            return whole
         raise_exc = options.pop("raise_exc", True)
         options.update(allow_reauth=False, redirect=False, connect_retries=0,
                        status_code_retries=0)
-        response = super().request(url, method, raise_exc=False, **options)
+        response: requests.Response = super().request(url, method, raise_exc=False, **options)
         if response.status_code == 401:
-            response.credential_renewed = self.invalidate(options.get("auth"))
+            renewed = self.invalidate(options.get("auth"))
+            response.credential_renewed = renewed   # type: ignore[attr-defined]
         if raise_exc and response.status_code >= 300:
             # 3xx too: the body went to somebody who did not want it.
             raise from_response(response, method, url)
