@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from blake3 import blake3
 
-from karbor.domain.errors import BankUnavailable, ObjectExists, ObjectMissing
+from karbor.domain.errors import BankUnavailable, ObjectDamaged, ObjectExists, ObjectMissing
 from karbor.plugin.bank import Bank, Stored, check_key
 
 PART = 4 * 1024 * 1024
@@ -20,36 +20,39 @@ class MemoryBank:
 
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
+        self._stored: dict[str, Stored] = {}
         self._lock = threading.Lock()
 
     def put(self, key: str, body: Iterable[bytes], *, absent: bool = False) -> Stored:
         check_key(key)
         raw = b"".join(body)
+        stored = Stored(key, len(raw), blake3(raw).hexdigest())
         with self._lock:
             if absent and key in self._objects:
                 raise ObjectExists(f"the bank has an object {key} already")
             self._objects[key] = raw
-        return _stored(key, raw)
+            self._stored[key] = stored
+        return stored
 
     def get(self, key: str) -> Iterator[bytes]:
         check_key(key)
         with self._lock:
-            raw = self._objects.get(key)
-        if raw is None:
+            raw, stored = self._objects.get(key), self._stored.get(key)
+        if raw is None or stored is None:
             raise ObjectMissing(f"the bank has no object {key}")
+        if (len(raw), blake3(raw).hexdigest()) != (stored.size, stored.checksum):
+            raise ObjectDamaged(f"the bank's object {key} is damaged")
         return (raw[at:at + PART] for at in range(0, len(raw), PART))
 
     def stat(self, key: str) -> Stored | None:
         check_key(key)
         with self._lock:
-            raw = self._objects.get(key)
-        return None if raw is None else _stored(key, raw)
+            return self._stored.get(key)
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[Stored]:
         with self._lock:
-            found = sorted((key, raw) for key, raw in self._objects.items()
-                           if key.startswith(prefix) and key > after)
-        return [_stored(key, raw) for key, raw in found[:max(limit, 0)]]
+            found = sorted(key for key in self._stored if key.startswith(prefix) and key > after)
+            return [self._stored[key] for key in found[:max(limit, 0)]]
 
     def delete(self, keys: Sequence[str]) -> None:
         for key in keys:
@@ -57,10 +60,15 @@ class MemoryBank:
         with self._lock:
             for key in keys:
                 self._objects.pop(key, None)
+                self._stored.pop(key, None)
 
-
-def _stored(key: str, raw: bytes) -> Stored:
-    return Stored(key, len(raw), blake3(raw).hexdigest())
+    def damage(self, key: str, how: str) -> None:
+        """What a bad disk does: "flip" a bit in the middle of the bytes, or "cut" the last off."""
+        with self._lock:
+            raw = self._objects[key]
+            middle = len(raw) // 2
+            self._objects[key] = raw[:-1] if how == "cut" else (
+                raw[:middle] + bytes([raw[middle] ^ 1]) + raw[middle + 1:])
 
 
 class How(StrEnum):
