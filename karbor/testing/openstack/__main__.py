@@ -1,0 +1,38 @@
+"""`python -m karbor.testing.openstack`: prints one line of JSON with its address, then serves."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from karbor.testing.openstack.cloud import Cloud
+from karbor.testing.openstack.control import Control
+from karbor.testing.openstack.keystone import Identity, populate
+from karbor.testing.openstack.server import Server
+from karbor.testing.openstack.services import SERVICES
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="python -m karbor.testing.openstack")
+    arguments.add_argument("--host", default="127.0.0.1")
+    arguments.add_argument("--port", type=int, default=0)
+    arguments.add_argument("--seed", type=int, default=1, help="of the ids that are given out")
+    given = arguments.parse_args()
+
+    cloud = Cloud(given.seed)
+    identity = Identity(cloud)
+    control = Control(cloud)
+    server = Server((given.host, given.port), cloud,
+                    [identity, *(one(cloud) for one in SERVICES)], control)
+    control.attach(server)
+    populate(cloud, server.services.values())
+    print(json.dumps({"url": cloud.root}), flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
