@@ -1,0 +1,10 @@
+"""The door for people: the command `karbor`."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Entry point of the program."""
+    from karbor.cli.group import karbor  # noqa: PLC0415 - importing the package costs nothing
+
+    karbor(prog_name="karbor")

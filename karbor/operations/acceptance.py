@@ -7,6 +7,7 @@ has touched nothing. What is accepted stands in the records, and any process may
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,19 +16,22 @@ from typing import Any, Protocol
 
 from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
-from karbor.domain.errors import BadInput, Conflict
+from karbor.domain.errors import BadInput, BankError, CloudError, Conflict
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations import protect, restore
 from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.delete import sweep
 from karbor.operations.discovery import discover
-from karbor.operations.parameters import Parameters, check, parameters_of
+from karbor.operations.parameters import Parameters, check, parameters_of, with_names
 from karbor.operations.selection import select
 from karbor.operations.setting import Setting
 from karbor.plugin.bank import Section
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protectable import Listings
+
+LOG = logging.getLogger(__name__)
 
 LONGEST_NAME = 255
 PROBE = 64 * 1024       # bytes
@@ -53,12 +57,14 @@ class Asking:
 
 @dataclass(frozen=True)
 class RestoreWishes:
-    """How a restore differs from the plain one. `mapping` are the answers of `--map OLD=NEW`."""
+    """How a restore differs from the plain one. `mapping` are the answers of `--map OLD=NEW`,
+    `names` are new names by the old name, id or key of a resource."""
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     new_networks: bool = False
     keep: bool = False
     parameters: Parameters = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,14 +83,23 @@ class Desk:
         self._setting = setting
         self._records = records
 
-    def accept(self, draft: Draft) -> Operation:
+    def accept(self, draft: Draft, cloud: Cloud) -> Operation:
         """Write it down as queued. Raises Conflict when somebody else has begun to work on the
         checkpoint since it was drafted."""
         operation = replace(draft.operation, created_at=self._setting.clock())
         if operation.verb is not Verb.PROTECT:
             self._require_peace(operation.verb, operation.project_id, operation.checkpoint_id)
+        else:
+            self._tidy(operation.project_id, cloud)
         self._records.add(operation)
         return operation
+
+    def _tidy(self, project_id: str, cloud: Cloud) -> None:
+        """What earlier deletions had to leave costs the project quota that a protect may need."""
+        try:
+            sweep(self._setting.provider, project_id, cloud)
+        except (CloudError, BankError) as error:
+            LOG.warning("what earlier deletions had to leave is still there: %s", error)
 
     # ------------------------------------------------------------------ the four verbs
     def protect(self, asking: Asking, words: Sequence[str], *, name: str = "",
@@ -117,11 +132,12 @@ class Desk:
         self._require_peace(Verb.RESTORE, asking.caller.project_id, checkpoint.id)
         graph = _graph(checkpoint)
         provider = self._setting.provider
-        check(wishes.parameters, Verb.RESTORE, graph, provider.protections)
+        parameters = with_names(wishes.parameters, wishes.names, graph, provider.protections)
+        check(parameters, Verb.RESTORE, graph, provider.protections)
         operation = self._operation(asking, Verb.RESTORE, checkpoint.id, {
             "name": checkpoint.name, "map": dict(wishes.mapping),
             "new_networks": wishes.new_networks, "keep": wishes.keep,
-            "parameters": dict(wishes.parameters)})
+            "parameters": parameters})
         target = restore.make_target(checkpoint, asking.cloud,
                                      partial(parameters_of, operation), wishes.mapping)
         protect.refuse(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from karbor.domain.errors import BadInput
-from karbor.domain.operation import Operation
+from karbor.domain.errors import AmbiguousName, BadInput, UnknownName
+from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations.selection import short
 from karbor.plugin.protection import Protection
@@ -39,6 +39,28 @@ def check(parameters: Parameters, verb: str, graph: ResourceGraph,
         schema = protections[type].options_schema(verb)
         if problem := misfit(given, schema):
             raise BadInput(f"parameters for {short(type)} ({verb}): {problem}")
+
+
+def with_names(parameters: Parameters, names: Mapping[str, str], graph: ResourceGraph,
+               protections: Mapping[str, Protection]) -> dict[str, dict[str, Any]]:
+    """The parameters of a restore, and in them new names for the resources that bear (or have as
+    id or key) an old one. Raises UnknownName, AmbiguousName, BadInput."""
+    out = {target: dict(given) for target, given in parameters.items()}
+    for old, new in names.items():
+        found = ([one for one in graph if old in (one.id, one.key) and not one.within]
+                 or [one for one in graph if one.name == old and not one.within])
+        if not found:
+            raise UnknownName(f"the checkpoint holds nothing called {old}")
+        if len(found) > 1:
+            raise AmbiguousName(f"{old} means several resources of the checkpoint",
+                                remedy="give one of: " + ", ".join(one.key for one in found[:8]))
+        [one] = found
+        options = protections[one.type].options_schema(Verb.RESTORE).get("properties", {})
+        option = next((name for name in ("name", "restore_name") if name in options), None)
+        if option is None:
+            raise BadInput(f"a restored {short(one.type)} cannot be given another name")
+        out.setdefault(one.key, {})[option] = new
+    return out
 
 
 def misfit(value: Any, schema: Mapping[str, Any], where: str = "") -> str:

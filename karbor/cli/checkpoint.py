@@ -1,0 +1,104 @@
+"""karbor checkpoint: what there is to restore from."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from karbor.cli import exits
+from karbor.cli.complaint import answering, leave
+from karbor.cli.invocation import common, this
+from karbor.cli.output import as_json, as_table, say
+from karbor.cli.portrait import checkpoint_json, paint_checkpoint
+from karbor.cli.running import run
+from karbor.cli.wording import duration, moment
+from karbor.domain.checkpoint import Checkpoint, CheckpointState
+from karbor.domain.errors import KarborError
+
+
+@click.group(short_help="List, show and delete checkpoints.")
+def checkpoint() -> None:
+    """What there is to restore from."""
+
+
+@checkpoint.command("list", short_help="The newest first.")
+@click.option("--all", "hidden", is_flag=True, help="Those that are being deleted as well.")
+@common
+@answering
+def list_(hidden: bool) -> None:
+    """The project's checkpoints, the newest first."""
+    invocation = this()
+    with invocation.local() as local:
+        shelf = local.checkpoints(hidden=hidden)
+        interrupted = {one.checkpoint_id: one.id for one in local.interrupted()}
+    for error in shelf.unreadable:
+        say(f"karbor: {error}")
+    if invocation.json:
+        as_json([checkpoint_json(one, brief=True) for one in shelf.found])
+    else:
+        as_table(("ID", "NAME", "CREATED", "STATE", "RESOURCES", "EVIDENCE", "SKEW"), [
+            (one.id, one.name, moment(one.created_at), _state(one, interrupted),
+             str(len(one.graph or ())), str(one.evidence or ""),
+             "" if one.skew is None else duration(one.skew)) for one in shelf.found],
+            "this project has no checkpoints")
+    if shelf.unreadable:
+        sys.exit(exits.BANK)
+
+
+def _state(one: Checkpoint, interrupted: dict[str, str]) -> str:
+    if one.state is CheckpointState.PROTECTING and one.id in interrupted:
+        return f"interrupted (karbor operation resume {interrupted[one.id]})"
+    return one.state + (f": {one.reason}" if one.reason else "")
+
+
+@checkpoint.command("show", short_help="What one holds, and how far that is proved.")
+@click.argument("checkpoint")
+@common
+@answering
+def show(checkpoint: str) -> None:
+    """What CHECKPOINT (name, id, or its beginning) holds, and how far that is proved."""
+    invocation = this()
+    with invocation.local() as local:
+        found = local.checkpoint(checkpoint)
+    if invocation.json:
+        as_json(checkpoint_json(found))
+    else:
+        paint_checkpoint(found)
+
+
+@checkpoint.command("delete", short_help="Remove them, and all that only they hold.")
+@click.argument("checkpoint", nargs=-1, required=True)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@common
+@answering
+def delete(checkpoint: tuple[str, ...], yes: bool) -> None:
+    """Remove CHECKPOINTs (names, ids, or their beginnings) and all that only they hold.
+
+    A checkpoint vanishes at once. A Cinder backup on which later ones are built goes together with
+    the last of them.
+    """
+    invocation = this()
+    with invocation.local() as local:
+        drafts = [local.draft_delete(one) for one in dict.fromkeys(checkpoint)]
+        drafts = list({one.operation.checkpoint_id: one for one in drafts}.values())
+        if not yes and sys.stdin.isatty():
+            for draft in drafts:
+                say(f"{draft.operation.checkpoint_id}  {draft.operation.request['name']}")
+            if not click.confirm("delete for ever?", err=True):
+                say("nothing was deleted")
+                return
+        worst = 0
+        for draft in drafts:
+            try:
+                code = run(invocation, local, local.start(draft))
+            except KarborError as error:
+                if len(drafts) == 1:
+                    leave(error)
+                say(f"karbor: {error}")
+                code = exits.code_of(error)
+            worst = max(worst, code)
+            if code == exits.INTERRUPTED:
+                break
+    if worst:
+        sys.exit(worst)

@@ -1,0 +1,84 @@
+"""What every command knows: the global options, and how to get to work with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from karbor.cmd.local import Local
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass
+class Invocation:
+    """One call of the program. `opener` stands between it and the real world (tests replace it)."""
+
+    opener: Callable[[Invocation], Local] | None = None
+    cloud: str | None = None
+    config_files: list[Path] = field(default_factory=list)
+    format: str = "table"
+    debug: bool = False
+
+    @property
+    def json(self) -> bool:
+        return self.format == "json"
+
+    @contextmanager
+    def local(self) -> Iterator[Local]:
+        """Karbor in this process, closed at the end."""
+        with (self.opener or _open)(self) as opened:
+            yield opened
+
+
+def _open(invocation: Invocation) -> Local:
+    from karbor import config  # noqa: PLC0415 - slow imports, only when there is work
+    from karbor.cmd.local import Local  # noqa: PLC0415
+
+    return Local(config.load(invocation.config_files or None), cloud=invocation.cloud)
+
+
+def this() -> Invocation:
+    """The invocation of the command that runs."""
+    found = click.get_current_context().find_root().obj
+    assert isinstance(found, Invocation)  # noqa: S101 - made by the group
+    return found
+
+
+def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def callback(context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+        if value is not None and value != () and value is not False:
+            root = context.find_root()
+            invocation = root.ensure_object(Invocation)
+            setattr(invocation, name, list(value) if isinstance(value, tuple) else value)
+            if name == "debug":
+                from karbor.cli.voices import let_speak  # noqa: PLC0415
+                let_speak(debug=True)
+        return value
+    return callback
+
+
+def common(command: Command) -> Command:
+    """The global options, which people may write before or after the command's name."""
+    for option in reversed((
+            click.option("--os-cloud", metavar="NAME", expose_value=False,
+                         callback=_remember("cloud"),
+                         help="Entry of clouds.yaml. Default: OS_CLOUD, or OS_* variables."),
+            click.option("--config-file", metavar="PATH", multiple=True, expose_value=False,
+                         type=click.Path(path_type=Path), callback=_remember("config_files"),
+                         help="Configuration. Default: KARBOR_CONFIG, or /etc/karbor/karbor.conf "
+                              "and ~/.config/karbor/karbor.conf."),
+            click.option("-f", "--format", type=click.Choice(["table", "json"]),
+                         expose_value=False, callback=_remember("format"),
+                         help="How results are written to stdout. Default: table."),
+            click.option("--debug", is_flag=True, expose_value=False,
+                         callback=_remember("debug"),
+                         help="Log everything to stderr, and show tracebacks."))):
+        command = option(command)
+    return command

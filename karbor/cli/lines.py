@@ -1,0 +1,72 @@
+"""Progress where there is no terminal: a line for every change, with its time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from karbor.cli.view import graph_of, message, stage_name
+from karbor.cli.wording import clock, duration, thing
+from karbor.domain.operation import Operation
+from karbor.domain.resource import ResourceGraph
+from karbor.domain.step import Step, StepState
+
+_TOLD = {StepState.ENTERED, StepState.RUNNING, StepState.DONE, StepState.FAILED,
+         StepState.UNDOING, StepState.UNDONE, StepState.LEFT}
+
+
+class Lines:
+    """Says on stderr what has changed since it was last shown."""
+
+    def __init__(self, *, since: Sequence[Step] = ()) -> None:
+        self._state = ""
+        self._seen: dict[int, str] = {one.number: _word(one) for one in since}
+        self._graph: ResourceGraph | None = None
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        return None
+
+    def show(self, operation: Operation, steps: Sequence[Step], now: float) -> None:
+        if operation.state != self._state:
+            self._state = operation.state
+            why = f": {(operation.error or {}).get('message', '')}" if operation.error else ""
+            self._say(now, f"{operation.verb}: {operation.state}{why}")
+        for step in steps:
+            word = _word(step)
+            if not step.resource or step.state not in _TOLD or self._seen.get(step.number) == word:
+                continue
+            self._seen[step.number] = word
+            self._say(step.finished_at or now, f"{self._name(operation, step)}: {word}")
+
+    def note(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def _name(self, operation: Operation, step: Step) -> str:
+        if self._graph is None:
+            self._graph = graph_of(operation)
+        known = self._graph is not None and step.resource in self._graph
+        return thing(self._graph[step.resource]) if known and self._graph else step.resource
+
+    @staticmethod
+    def _say(when: float, text: str) -> None:
+        click.echo(f"{clock(when)}  {text}", err=True)
+
+
+def _word(step: Step) -> str:
+    name = stage_name(step)
+    match step.state:
+        case StepState.ENTERED | StepState.RUNNING:
+            return f"{name} …"
+        case StepState.DONE:
+            took = ""
+            if step.finished_at is not None and step.entered_at is not None:
+                took = f" ({duration(max(0.0, step.finished_at - step.entered_at))})"
+            return f"{name}: done{took}"
+        case StepState.FAILED | StepState.LEFT:
+            return f"{name}: {step.state}: {message(step)}"
+        case _:
+            return f"{name}: {step.state}"

@@ -1,0 +1,141 @@
+"""karbor operation: what was asked for, how it stands, and how to go on with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from karbor.cli.complaint import answering
+from karbor.cli.invocation import common, this
+from karbor.cli.outcome import journalled, operation_json
+from karbor.cli.output import as_facts, as_json, as_table
+from karbor.cli.running import run_to_exit
+from karbor.cli.view import graph_of, message, stage_name, told
+from karbor.cli.wording import clock, duration, moment, thing
+from karbor.domain.operation import Operation
+from karbor.domain.step import Step
+
+if TYPE_CHECKING:
+    from karbor.cmd.local import Local
+
+
+@click.group(short_help="List, show, resume and cancel operations.")
+def operation() -> None:
+    """What was asked for, how it stands, and how to go on with it."""
+
+
+@operation.command("list", short_help="The newest first.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True,
+              help="Not more than so many.")
+@common
+@answering
+def list_(limit: int) -> None:
+    """The project's operations, the newest first."""
+    invocation = this()
+    with invocation.local() as local:
+        found = local.operations(limit=limit)
+        interrupted = {one.id for one in local.interrupted()}
+    if invocation.json:
+        as_json([{**operation_json(one), "interrupted": one.id in interrupted} for one in found])
+        return
+    as_table(("ID", "VERB", "WHAT", "CREATED", "TOOK", "STATE"), [
+        (one.id, one.verb, one.request.get("name", ""), moment(one.created_at),
+         duration(one.finished_at - one.created_at) if one.finished_at else "",
+         "interrupted (karbor operation resume ID)" if one.id in interrupted else one.state)
+        for one in found], "nothing has been done in this project yet")
+
+
+@operation.command("show", short_help="One with all its steps.")
+@click.argument("operation")
+@click.option("--steps/--no-steps", default=True, help="With its steps, or without.")
+@common
+@answering
+def show(operation: str, steps: bool) -> None:
+    """How OPERATION (id, or its beginning) stands, step by step."""
+    invocation = this()
+    with invocation.local() as local:
+        found = local.operation(operation)
+        listed = local.steps(found.id)
+        events = local.events(found.id)
+        interrupted = local.is_interrupted(found)
+    if invocation.json:
+        as_json({**operation_json(found), "interrupted": interrupted,
+                 "steps": [_step_json(one) for one in listed],
+                 "events": [{"at": at, "text": text} for at, text in events]})
+        return
+    paint(found, interrupted)
+    for at, text in events:
+        as_facts((("event", f"{clock(at)}  {text}"),))
+    if steps:
+        paint_steps(found, listed)
+
+
+def paint(found: Operation, interrupted: bool) -> None:
+    credential = found.credential
+    deadline = credential.get("deadline")
+    state = str(found.state)
+    if interrupted:
+        state = f"interrupted while {state} (resume with: karbor operation resume {found.id})"
+    as_facts((
+        ("operation", found.id), ("verb", found.verb),
+        ("what", str(found.request.get("name", ""))), ("checkpoint", found.checkpoint_id),
+        ("state", state),
+        ("error", journalled(found.error) if found.error else ""),
+        ("created", moment(found.created_at)),
+        ("finished", moment(found.finished_at) if found.finished_at else ""),
+        ("credential", f"{credential.get('rung', '')} of cloud {credential.get('cloud', '')}"),
+        ("can run", "" if found.state.over else
+         (f"until {moment(deadline)}" if deadline else "without an end"))))
+    for one in found.result.get("left", ()):
+        as_facts((("left over", f"{one['resource']} {one['stage']}: {one['handle']}"),))
+
+
+def paint_steps(found: Operation, steps: list[Step]) -> None:
+    graph = graph_of(found)
+    as_table(("STEP", "RESOURCE", "STAGE", "STATE", "TOOK", "SAID"), [
+        (str(one.number),
+         thing(graph[one.resource]) if graph and one.resource in graph else one.resource,
+         stage_name(one), one.state,
+         duration(max(0.0, one.finished_at - one.entered_at))
+         if one.finished_at and one.entered_at else "",
+         message(one) or told(one.progress)) for one in steps], "it has no steps yet")
+
+
+def _step_json(one: Step) -> dict[str, object]:
+    return {"number": one.number, "resource": one.resource, "hook": one.hook, "stage": one.stage,
+            "state": one.state, "entries": one.entries, "failures": one.failures,
+            "handle": dict(one.handle), "saved": dict(one.saved),
+            "progress": one.progress.to_dict() if one.progress else None,
+            "error": dict(one.error) if one.error else None,
+            "entered_at": one.entered_at, "finished_at": one.finished_at}
+
+
+@operation.command("resume", short_help="Go on with one that was interrupted.")
+@click.argument("operation")
+@common
+@answering
+def resume(operation: str) -> None:
+    """Go on with OPERATION (id, or its beginning), whose process has ended."""
+    invocation = this()
+    with invocation.local() as local:
+        run_to_exit(invocation, local, local.resume(operation))
+
+
+@operation.command("cancel", short_help="End one, and undo what it began.")
+@click.argument("operation")
+@common
+@answering
+def cancel(operation: str) -> None:
+    """End OPERATION (id, or its beginning) and undo what it began.
+
+    Where another process drives it, that one does it; where its process has ended, this one does.
+    """
+    invocation = this()
+    with invocation.local() as local:
+        cancelled = local.cancel(operation)
+        _finish_cancelling(local, cancelled)
+
+
+def _finish_cancelling(local: Local, cancelled: Operation) -> None:
+    run_to_exit(this(), local, cancelled)

@@ -1,0 +1,141 @@
+"""How an operation ended, in the words of people or as JSON, and with which exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from karbor.cli import exits
+from karbor.cli.invocation import Invocation
+from karbor.cli.output import as_json, as_table, say
+from karbor.cli.portrait import checkpoint_json, paint_checkpoint
+from karbor.cli.wording import count, duration
+from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.operations.selection import short
+
+if TYPE_CHECKING:
+    from karbor.cmd.local import Local
+
+
+def operation_json(operation: Operation) -> dict[str, Any]:
+    """Without what is sealed: nobody needs it outside."""
+    credential = {name: operation.credential[name]
+                  for name in ("rung", "cloud", "deadline", "why") if name in operation.credential}
+    return {"id": operation.id, "verb": operation.verb, "state": operation.state,
+            "wanted": operation.wanted, "project_id": operation.project_id,
+            "checkpoint_id": operation.checkpoint_id, "credential": credential,
+            "request": dict(operation.request), "result": dict(operation.result),
+            "error": dict(operation.error) if operation.error else None,
+            "created_at": operation.created_at, "finished_at": operation.finished_at}
+
+
+def tell(invocation: Invocation, local: Local, operation: Operation) -> int:
+    """Say how it ended; the exit code."""
+    done = operation.state is OperationState.DONE
+    if invocation.json:
+        body: dict[str, Any] = {"operation": operation_json(operation)}
+        if done and operation.verb is Verb.PROTECT:
+            body["checkpoint"] = checkpoint_json(local.checkpoint(operation.checkpoint_id))
+        as_json(body)
+    elif done:
+        _tell_success(local, operation)
+    if not done:
+        _tell_failure(operation)
+    return exits.DONE if done else exits.FAILED
+
+
+def _tell_success(local: Local, operation: Operation) -> None:
+    took = duration((operation.finished_at or operation.created_at) - operation.created_at)
+    name = operation.request.get("name") or operation.checkpoint_id
+    say("")
+    match operation.verb:
+        case Verb.PROTECT:
+            say(f"{name}: protected in {took}")
+            paint_checkpoint(local.checkpoint(operation.checkpoint_id))
+        case Verb.RESTORE:
+            say(f"{name}: restored in {took}")
+            paint_restored(operation.result)
+        case Verb.VERIFY:
+            say(f"{name}: verified in {took}")
+            paint_verified(operation.result)
+        case Verb.DELETE:
+            say(f"{name}: deleted in {took}")
+            paint_deleted(operation.result)
+
+
+def paint_restored(result: Mapping[str, Any]) -> None:
+    restored = result.get("restored", ())
+    as_table(("TYPE", "NAME", "OLD ID", "NEW ID"), final(restored), "nothing was restored")
+    for one in restored:
+        for told in one.get("not_restored", ()):
+            say(f"not restored: {short(one['type'])} {one['name']}: {_field(told)}")
+
+
+def final(restored: Any) -> list[tuple[str, str, str, str]]:
+    """A row for each resource with the id that its last stage ended with."""
+    last: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    for one in restored:
+        if one.get("id"):
+            last[one["type"], one["old_id"], one.get("within", "")] = one
+    return [("disk" if within else short(type), str(one["name"]), old, str(one["id"]))
+            for (type, old, within), one in last.items()]
+
+
+def _field(told: Mapping[str, Any]) -> str:
+    what = told.get("field") or told.get("what") or ""
+    return f"{what}: {told['why']}" if told.get("why") else str(what)
+
+
+def paint_verified(result: Mapping[str, Any]) -> None:
+    as_table(("TYPE", "NAME", "EVIDENCE", "WHY NO FURTHER"),
+             [(short(one["type"]), one["name"], one.get("error") or str(one.get("evidence", "")),
+               one.get("unproved", "")) for one in result.get("verified", ())],
+             "there was nothing to verify")
+
+
+def paint_deleted(result: Mapping[str, Any]) -> None:
+    for one in result.get("deferred", ()):
+        say(f"left for later: {short(one['type'])} {one['name']}: backup {one['id']}, on which "
+            "later ones were built; it goes with the last of them")
+    if swept := result.get("swept"):
+        say(f"removed as well: {count(len(swept), 'backup')} that earlier deletions had to leave")
+
+
+def _tell_failure(operation: Operation) -> None:
+    """What happened, to which resource, at which request; what is left over; what to do next."""
+    error = operation.error or {}
+    name = operation.request.get("name") or operation.checkpoint_id
+    say("")
+    if operation.verb is Verb.VERIFY and operation.result.get("verified"):
+        paint_verified(operation.result)
+    if operation.state is OperationState.CANCELLED:
+        say(f"karbor: {operation.verb} of {name} was cancelled; what it had begun is undone")
+    else:
+        say(f"karbor: {operation.verb} of {name} failed: {journalled(error)}")
+    for one in error.get("obstacles", ()):
+        say(f"  - {one['what']}" + (f" ({one['remedy']})" if one.get("remedy") else ""))
+    for one in operation.result.get("left", ()):
+        say(f"left over: {one['resource']} {one['stage']}: {_ids(one['handle'])}: {one['why']}")
+    for one in operation.result.get("kept", ()):
+        say(f"kept: {short(one['type'])} {one['name']} {one['stage']}: {_ids(one)}")
+    click.echo(f"        see: karbor operation show {operation.id}", err=True)
+
+
+def journalled(error: Mapping[str, Any]) -> str:
+    """An error of the journal in one line."""
+    text = str(error.get("message", "nothing is known of the cause"))
+    if error.get("resource"):
+        text = f"{error['resource']}: {text}"
+    if error.get("remedy"):
+        text += f" ({error['remedy']})"
+    where = " ".join(str(error[part]) for part in ("service", "request") if error.get(part))
+    if where or error.get("request_id"):
+        text += f" [{', '.join(filter(None, (where, error.get('request_id'))))}]"
+    return text
+
+
+def _ids(handle: Mapping[str, Any]) -> str:
+    return str(handle.get("id") or {key: value for key, value in handle.items()
+                                    if key in ("created", "maps")} or "unknown id")

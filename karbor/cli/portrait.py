@@ -1,0 +1,80 @@
+"""What a checkpoint holds: its resources as a tree, each with its proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from karbor.cli.output import as_facts, as_table
+from karbor.cli.view import tree
+from karbor.cli.wording import count, duration, moment, size, thing
+from karbor.domain.checkpoint import Checkpoint, Kept
+
+GIB = 1 << 30
+
+
+def checkpoint_json(checkpoint: Checkpoint, *, brief: bool = False) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "id": checkpoint.id, "name": checkpoint.name, "state": checkpoint.state,
+        "project_id": checkpoint.project_id, "created_at": checkpoint.created_at,
+        "finished_at": checkpoint.finished_at, "skew": checkpoint.skew,
+        "evidence": checkpoint.evidence, "reason": checkpoint.reason,
+        "operation_id": checkpoint.operation_id, "provider_id": checkpoint.provider_id,
+        "resources": len(checkpoint.graph or ())}
+    if not brief and checkpoint.graph is not None:
+        body |= {"graph": checkpoint.graph.to_dict(), "parameters": dict(checkpoint.parameters),
+                 "kept": [one.to_dict() for one in checkpoint.kept.values()]}
+    return body
+
+
+def paint_checkpoint(checkpoint: Checkpoint) -> None:
+    """Everything a person may want to know before relying on it."""
+    skew = "" if checkpoint.skew is None else \
+        f"{duration(checkpoint.skew)} between the first and the last snapshot"
+    as_facts((
+        ("checkpoint", checkpoint.id), ("name", checkpoint.name),
+        ("state", checkpoint.state + (f": {checkpoint.reason}" if checkpoint.reason else "")),
+        ("created", moment(checkpoint.created_at)),
+        ("holds", count(len(checkpoint.graph or ()), "resource")),
+        ("skew", skew),
+        ("evidence", str(checkpoint.evidence or "")),
+        ("operation", checkpoint.operation_id)))
+    if checkpoint.graph is None:
+        return
+    rows = []
+    for resource, depth, first in tree(checkpoint.graph):
+        kept = checkpoint.kept.get(resource.key)
+        rows.append(("  " * depth + thing(resource) + ("" if first else " (see above)"),
+                     resource.id, held(kept) if first else "",
+                     str(kept.evidence or "none") if kept and first else "",
+                     kept.unproved if kept and first else ""))
+    as_table(("RESOURCE", "ID", "KEPT", "EVIDENCE", "WHY NO FURTHER"), rows, "it holds nothing")
+    missing = [(thing(resource), told) for resource, _, first in tree(checkpoint.graph) if first
+               for told in getattr(checkpoint.kept.get(resource.key), "not_kept", ())]
+    for name, told in missing:
+        as_facts((("not kept", f"{name}: {told.get('field', '')}: {told.get('why', '')}"),))
+
+
+def held(kept: Kept | None) -> str:
+    """How much is kept of a resource, where its plugin says so."""
+    if kept is None:
+        return ""
+    amount = bytes_of(kept)
+    backup = kept.saved.get("backup", {})
+    if "snapshot_size" in backup:
+        kind = "incremental" if backup.get("is_incremental") else "full"
+        return f"{size(int(backup['size']) * GIB)} volume, {kind}"
+    return size(amount) if amount is not None else ""
+
+
+def bytes_of(kept: Kept) -> int | None:
+    """What the stages say they stored in the bank; None when none says anything."""
+    found = [amount for saved in kept.saved.values() for amount in _amounts(saved)]
+    return sum(found) if found else None
+
+
+def _amounts(saved: Mapping[str, Any]) -> list[int]:
+    stored = saved.get("object")
+    if isinstance(stored, Mapping) and isinstance(stored.get("size"), int):
+        return [stored["size"]]
+    return [saved["bytes"]] if isinstance(saved.get("bytes"), int) else []

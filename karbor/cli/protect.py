@@ -1,0 +1,82 @@
+"""karbor protect: an application into a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from karbor.cli.complaint import answering
+from karbor.cli.invocation import common, this
+from karbor.cli.output import as_json, as_table, say
+from karbor.cli.running import run_to_exit
+from karbor.cli.view import tree
+from karbor.cli.wording import count, thing
+from karbor.domain.errors import BadInput
+from karbor.domain.resource import IMAGE, NETWORK, PROJECT, SERVER, VOLUME, ResourceGraph
+from karbor.operations.selection import short
+
+_TYPES = {short(one): one for one in (PROJECT, SERVER, VOLUME, IMAGE, NETWORK)}
+
+
+def read_parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`volume:backup_mode=full`, or a resource's key before the last `:`. A value that is JSON is
+    taken as such, everything else as text."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in given:
+        left, equals, text = one.partition("=")
+        target, colon, name = left.rpartition(":")
+        if not equals or not colon or not target or not name:
+            raise BadInput(f"--param {one}: it has the form TYPE:OPTION=VALUE",
+                           remedy="for example: --param volume:backup_mode=auto")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        found.setdefault(_TYPES.get(target, target), {})[name] = value
+    return found
+
+
+@click.command(short_help="Keep resources and all that belongs to them.")
+@click.argument("resource", nargs=-1, required=True)
+@click.option("--name", default="", help="Of the checkpoint. Default: the resources' names.")
+@click.option("--dry-run", is_flag=True,
+              help="Show what would be protected, or why it would fail; make nothing.")
+@click.option("--incremental", "mode", flag_value="auto",
+              help="Volumes: only what has changed, where there is a backup to build upon.")
+@click.option("--full", "mode", flag_value="full", help="Volumes: everything (the default).")
+@click.option("--param", metavar="TYPE:OPTION=VALUE", multiple=True,
+              help="An option of the protection of a resource type; may be given several times.")
+@common
+@answering
+def protect(resource: tuple[str, ...], name: str, dry_run: bool, mode: str | None,
+            param: tuple[str, ...]) -> None:
+    """Keep RESOURCEs and all that belongs to them in one checkpoint.
+
+    RESOURCE is a name or an id, or TYPE:NAME where a name alone is not enough; TYPE is project,
+    server, volume, image or network. All snapshots are taken before the first backup begins. What
+    was made by a protect that fails is removed again.
+    """
+    invocation = this()
+    parameters = read_parameters(param)
+    if mode:
+        parameters.setdefault(VOLUME, {}).setdefault("backup_mode", mode)
+    with invocation.local() as local:
+        draft = local.draft_protect(resource, name=name, parameters=parameters)
+        if dry_run:
+            if invocation.json:
+                as_json({"dry_run": True, "name": draft.operation.request["name"],
+                         "parameters": parameters, "graph": draft.graph.to_dict()})
+            else:
+                paint(draft.graph)
+            return
+        run_to_exit(invocation, local, local.start(draft))
+
+
+def paint(graph: ResourceGraph) -> None:
+    as_table(("RESOURCE", "ID"),
+             [("  " * depth + thing(one) + ("" if first else " (see above)"), one.id)
+              for one, depth, first in tree(graph)], "nothing would be protected")
+    say(f"{count(len(graph), 'resource')} would be protected; nothing stands in the way")

@@ -1,0 +1,36 @@
+"""karbor resources: what of the project can be protected."""
+
+from __future__ import annotations
+
+import click
+
+from karbor.cli.complaint import answering
+from karbor.cli.invocation import common, this
+from karbor.cli.output import as_json, as_table
+from karbor.cli.view import tree
+from karbor.cli.wording import thing
+from karbor.domain.resource import Resource
+
+
+@click.command(short_help="Show what can be protected, as a tree.")
+@common
+@answering
+def resources() -> None:
+    """Show everything of the project that can be protected, each with what belongs to it.
+
+    Any NAME or ID shown here can be given to `karbor protect`, with its type before it where the
+    name alone is not enough: server:web-1.
+    """
+    invocation = this()
+    with invocation.local() as local:
+        graph = local.resources()
+    if invocation.json:
+        as_json(graph.to_dict())
+        return
+    rows = [("  " * depth + thing(one) + ("" if first else " (see above)"), one.id, state(one))
+            for one, depth, first in tree(graph)]
+    as_table(("RESOURCE", "ID", "STATE"), rows, "this project has nothing that can be protected")
+
+
+def state(resource: Resource) -> str:
+    return str(resource.facts.get("status") or "").lower()

@@ -1,0 +1,74 @@
+"""karbor restore: a checkpoint into new resources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from karbor.cli.complaint import answering
+from karbor.cli.invocation import common, this
+from karbor.cli.output import as_json, as_table, say
+from karbor.cli.protect import read_parameters
+from karbor.cli.running import run_to_exit
+from karbor.cli.wording import thing
+from karbor.domain.errors import BadInput
+from karbor.operations.acceptance import Draft, RestoreWishes
+
+
+def read_pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    """`OLD=NEW` → {OLD: NEW}."""
+    found: dict[str, str] = {}
+    for one in given:
+        old, equals, new = one.partition("=")
+        if not equals or not old or not new:
+            raise BadInput(f"{option} {one}: it has the form OLD=NEW")
+        if found.setdefault(old, new) != new:
+            raise BadInput(f"{option} says two different things of {old}")
+    return found
+
+
+@click.command(short_help="Make the resources of a checkpoint again.")
+@click.argument("checkpoint")
+@click.option("--dry-run", is_flag=True,
+              help="Show what would be made or re-used, or why it would fail; make nothing.")
+@click.option("--map", "mapping", metavar="OLD=NEW", multiple=True,
+              help="Use NEW where the checkpoint says OLD: flavor, key pair, volume type, zone, "
+                   "network (names or ids); may be given several times.")
+@click.option("--new-networks", is_flag=True,
+              help="Make new networks also where the original ones still exist.")
+@click.option("--keep", is_flag=True, help="Do not remove what was made when the restore fails.")
+@click.option("--name", "names", metavar="RESOURCE=NAME", multiple=True,
+              help="Call the new resource NAME; RESOURCE is an old name or id.")
+@click.option("--param", metavar="TYPE:OPTION=VALUE", multiple=True,
+              help="An option of the restore of a resource type; may be given several times.")
+@common
+@answering
+def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_networks: bool,
+            keep: bool, names: tuple[str, ...], param: tuple[str, ...]) -> None:
+    """Make the resources of CHECKPOINT (name, id, or its beginning) again.
+
+    New resources are made beside the old ones, whether these still exist or not; networks that
+    still exist are used again. What is missing in the cloud is found before anything is made.
+    """
+    invocation = this()
+    wishes = RestoreWishes(read_pairs(mapping, "--map"), new_networks, keep,
+                           read_parameters(param), read_pairs(names, "--name"))
+    with invocation.local() as local:
+        draft = local.draft_restore(checkpoint, wishes)
+        if dry_run:
+            if invocation.json:
+                as_json({"dry_run": True, "checkpoint_id": draft.operation.checkpoint_id,
+                         "preview": [{"type": one.type, "id": one.id, "name": one.name,
+                                      "within": one.within, "what": line}
+                                     for one, line in draft.preview]})
+            else:
+                paint(draft)
+            return
+        run_to_exit(invocation, local, local.start(draft))
+
+
+def paint(draft: Draft) -> None:
+    as_table(("RESOURCE", "WHAT WOULD BE DONE"),
+             [(thing(one), line) for one, line in draft.preview], "nothing would be made")
+    say("nothing stands in the way of this restore")

@@ -1,0 +1,43 @@
+"""From an accepted operation to its exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from karbor.cli import exits
+from karbor.cli.invocation import Invocation
+from karbor.cli.outcome import tell
+from karbor.cli.output import say
+from karbor.cli.watch import Interrupted, follow, introduce
+from karbor.domain.operation import Operation
+
+if TYPE_CHECKING:
+    from karbor.cmd.local import Local
+
+
+def run(invocation: Invocation, local: Local, operation: Operation) -> int:
+    """Follow an operation that is being driven; its exit code."""
+    introduce(operation)
+    try:
+        over = follow(local, operation)
+    except Interrupted as left:
+        say_interrupted(left.operation)
+        return exits.INTERRUPTED
+    return tell(invocation, local, over)
+
+
+def run_to_exit(invocation: Invocation, local: Local, operation: Operation) -> None:
+    """As `run`, as the last thing a command does."""
+    code = run(invocation, local, operation)
+    if code:
+        sys.exit(code)
+
+
+def say_interrupted(operation: Operation) -> None:
+    if operation.state.over:
+        say(f"karbor: interrupted; the operation is {operation.state}")
+        return
+    say(f"karbor: interrupted; the {operation.verb} can be resumed with: "
+        f"karbor operation resume {operation.id}")
+    say(f"        or undone with: karbor operation cancel {operation.id}")

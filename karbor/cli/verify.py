@@ -1,0 +1,25 @@
+"""karbor verify: read back what a checkpoint claims to hold."""
+
+from __future__ import annotations
+
+import click
+
+from karbor.cli.complaint import answering
+from karbor.cli.invocation import common, this
+from karbor.cli.running import run_to_exit
+
+
+@click.command(short_help="Read back what a checkpoint holds.")
+@click.argument("checkpoint")
+@common
+@answering
+def verify(checkpoint: str) -> None:
+    """Read back what CHECKPOINT (name, id, or its beginning) holds, as far as that can be done.
+
+    The evidence tells how far: `checksums` (every byte was read and compared), `objects` (every
+    object that holds the data is there, with its size), `metadata` (the service's description of
+    the data was read), `status` (the service says that it is good).
+    """
+    invocation = this()
+    with invocation.local() as local:
+        run_to_exit(invocation, local, local.start(local.draft_verify(checkpoint)))

@@ -1,0 +1,82 @@
+"""Driving: the engine library and the driver, put together for the operations of one process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from karbor.domain.operation import Operation, OperationState
+from karbor.engine.driver import Driver
+from karbor.engine.journal import Journal
+from karbor.operations.runner import OperationRunner
+from karbor.operations.setting import Setting
+
+if TYPE_CHECKING:
+    from karbor.durable.engine import Engine
+
+
+class Driving:
+    """The library is imported and launched when the first operation comes."""
+
+    def __init__(self, state: Path, journal: Journal, setting: Setting, *, threads: int,
+                 carriers: int) -> None:
+        self._state = state
+        self._journal = journal
+        self._setting = setting
+        self._threads = threads
+        self._carriers = carriers
+        self._engine: Engine | None = None
+        self._ends: dict[str, Future[OperationState | None]] = {}
+
+    def submit(self, operation: Operation) -> None:
+        self._begin(operation, self._launched().submit)
+
+    def resume(self, operation: Operation) -> None:
+        """Raises Conflict when another process drives it, or it is over."""
+        self._begin(operation, self._launched().resume)
+
+    def has(self, operation_id: str) -> bool:
+        return operation_id in self._ends
+
+    def wait(self, operation_id: str, timeout: float | None = None) -> None:
+        """Until its driver has ended, or for so many seconds. Raises what ended the driver."""
+        with suppress(NotYet):
+            self._ends[operation_id].result(timeout)
+
+    def stop(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.stop()
+
+    def _begin(self, operation: Operation, how: Callable[[str, str, str], None]) -> None:
+        self._ends[operation.id] = Future()
+        try:
+            how(operation.id, self._setting.provider.id, operation.project_id)
+        except BaseException:
+            del self._ends[operation.id]
+            raise
+
+    def _launched(self) -> Engine:
+        if self._engine is None:
+            from karbor.durable.engine import Engine  # noqa: PLC0415 - DBOS: a third of a second
+
+            self._engine = Engine(self._state, self._drive).__enter__()
+        return self._engine
+
+    def _drive(self, operation_id: str, stopping: threading.Event) -> OperationState | None:
+        driver = Driver(self._journal, OperationRunner(self._setting),
+                        limits=self._setting.limits, threads=self._threads,
+                        carriers=self._carriers)
+        end = self._ends[operation_id]
+        try:
+            state = driver.drive(operation_id, stopping)
+        except BaseException as error:
+            end.set_exception(error)
+            raise
+        end.set_result(state)
+        return state

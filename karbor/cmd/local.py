@@ -1,0 +1,279 @@
+"""Local: Karbor in one process, without a service: everything wired together.
+
+    with Local(config.load(), cloud="mine") as karbor:
+        operation = karbor.wait(karbor.protect(["web-1"], name="before the upgrade"))
+
+Everything is made at its first use: what only reads the database needs no cloud, what only reads
+the bank needs no engine.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from karbor import config
+from karbor.cmd.driving import Driving
+from karbor.cmd.provider import built_in
+from karbor.cmd.remembered import RememberedLogins
+from karbor.cmd.shelf import Shelf, read_shelf
+from karbor.domain.checkpoint import Checkpoint
+from karbor.domain.errors import Conflict
+from karbor.domain.operation import Operation, OperationState, Verb, Wanted
+from karbor.domain.resource import PROJECT, ResourceGraph
+from karbor.domain.step import Step
+from karbor.durable.locks import operation_locks
+from karbor.operations.acceptance import Asking, Desk, Draft, RestoreWishes
+from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.discovery import discover
+from karbor.operations.parameters import Parameters
+from karbor.operations.setting import Provider, Setting
+from karbor.plugin import registry
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protectable import Listings
+from karbor.store.connect import connect
+from karbor.store.journal import SqlJournal
+from karbor.store.operations import Operations
+from karbor.store.upgrade import upgrade
+
+if TYPE_CHECKING:
+    from karbor.clients.cloud import OpenStackCloud
+    from karbor.clients.connect import Connector
+
+LOOK = 0.25     # seconds between looks at an operation that another process drives
+
+Which = Operation | str
+
+
+class Local:
+    """A context manager; one at a time in a process as soon as it drives something.
+
+    `cloud` is an entry of clouds.yaml; None: as OS_CLOUD or the OS_* variables say. Methods raise
+    the errors of `domain.errors`.
+    """
+
+    def __init__(self, conf: config.ConfigOpts, cloud: str | None = None) -> None:
+        self._conf = conf
+        self._cloud_name = cloud
+        self._state = config.state_path(conf)
+        self._logins = RememberedLogins(self._state / "logins.json")
+        self._locks = operation_locks(self._state)
+        self._login: OpenStackCloud | None = None
+        self._clouds: dict[str, OpenStackCloud] = {}
+        self._connecting = threading.RLock()
+        self._driving: Driving | None = None
+        self._cancelling: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.stop()
+        clouds = {id(one): one for one in (*self._clouds.values(), self._login) if one}
+        for one in clouds.values():
+            one.close()
+        if "_database" in self.__dict__:
+            self._database.dispose()
+
+    def stop(self) -> None:
+        """Stop driving; what is not over can be resumed, here or in another process."""
+        if self._driving is not None:
+            self._driving.stop()
+
+    # ------------------------------------------------------------------ what there is
+    @property
+    def project_id(self) -> str:
+        """Of the login, without logging in where nothing has changed since the last time."""
+        if self._login is None:
+            known = self._logins.project_of(self._cloud_name)
+            if known is not None:
+                return known
+        return self.cloud.project_id
+
+    @property
+    def cloud(self) -> OpenStackCloud:
+        """The cloud as this person sees it; logged in at the first use."""
+        with self._connecting:
+            if self._login is None:
+                self._login = self._connector.log_in(self._cloud_name)
+                self._logins.remember(self._cloud_name, self._login.project_id)
+            return self._login
+
+    @cached_property
+    def provider(self) -> Provider:
+        return built_in(self._conf)
+
+    def resources(self) -> ResourceGraph:
+        """Everything of the project that can be protected."""
+        protectables = self._setting.protectables
+        listings = Listings(self.cloud)
+        start = protectables[PROJECT].list(listings)
+        return discover(self.cloud, protectables, start, listings)
+
+    def checkpoints(self, *, hidden: bool = False) -> Shelf:
+        """The newest first."""
+        return read_shelf(self._checkpoints, hidden=hidden)
+
+    def checkpoint(self, name_or_id: str) -> Checkpoint:
+        return self._checkpoints.find(name_or_id)
+
+    def operations(self, *, limit: int | None = None) -> list[Operation]:
+        """The newest first."""
+        return self._records.list(self.project_id, limit=limit)
+
+    def operation(self, which: Which) -> Operation:
+        """As it stands now; by its id or the beginning of it."""
+        return self._records.show(self.project_id, _id(which))
+
+    def steps(self, which: Which) -> list[Step]:
+        return self._records.steps(self.project_id, _id(which))
+
+    def events(self, which: Which) -> list[tuple[float, str]]:
+        """(when, what), oldest first."""
+        return [(one.at, one.text) for one in self._records.events(self.project_id, _id(which))]
+
+    def interrupted(self) -> list[Operation]:
+        """Those that are not over and that no process drives."""
+        live = [one for state in OperationState if not state.over
+                for one in self._records.list(self.project_id, state=state)]
+        return [one for one in live if self.is_interrupted(one)]
+
+    def is_interrupted(self, operation: Operation) -> bool:
+        return not operation.state.over and self._locks.holder(operation.id) is None
+
+    # ------------------------------------------------------------------ what would be done
+    def draft_protect(self, words: Sequence[str], *, name: str = "",
+                      parameters: Parameters | None = None) -> Draft:
+        return self._desk.protect(self._asking, words, name=name, parameters=parameters)
+
+    def draft_restore(self, checkpoint: str, wishes: RestoreWishes | None = None) -> Draft:
+        return self._desk.restore(self._asking, checkpoint, wishes)
+
+    def draft_verify(self, checkpoint: str) -> Draft:
+        return self._desk.verify(self._asking, checkpoint)
+
+    def draft_delete(self, checkpoint: str) -> Draft:
+        return self._desk.delete(self._asking, checkpoint)
+
+    # ------------------------------------------------------------------ what is done
+    def start(self, draft: Draft) -> Operation:
+        """Write it down and begin; `wait` for its end."""
+        operation = self._desk.accept(draft, self.cloud)
+        self._drive.submit(operation)
+        return operation
+
+    def protect(self, words: Sequence[str], *, name: str = "",
+                parameters: Parameters | None = None) -> Operation:
+        return self.start(self.draft_protect(words, name=name, parameters=parameters))
+
+    def restore(self, checkpoint: str, wishes: RestoreWishes | None = None) -> Operation:
+        return self.start(self.draft_restore(checkpoint, wishes))
+
+    def verify(self, checkpoint: str) -> Operation:
+        return self.start(self.draft_verify(checkpoint))
+
+    def delete(self, checkpoint: str) -> Operation:
+        return self.start(self.draft_delete(checkpoint))
+
+    def resume(self, which: Which) -> Operation:
+        """Go on with one that nobody drives. Raises Conflict where there is nothing to resume."""
+        operation = self.operation(which)
+        if operation.state.over:
+            raise Conflict(f"operation {operation.id} is over: {operation.state}",
+                           remedy="there is nothing to resume; begin anew")
+        self._drive.resume(operation)
+        return operation
+
+    def cancel(self, which: Which) -> Operation:
+        """Ask for its end; whoever drives it undoes what it began, this process if nobody does.
+        `wait` for it."""
+        operation = self.operation(which)
+        if operation.verb is Verb.DELETE and operation.state is not OperationState.QUEUED:
+            raise Conflict(f"operation {operation.id} deletes: that cannot be undone",
+                           remedy=f"finish it with: karbor operation resume {operation.id}")
+        self._records.want(self.project_id, operation.id, Wanted.CANCEL)
+        self._cancelling.add(operation.id)
+        return self.operation(operation.id)
+
+    def wait(self, which: Which, timeout: float | None = None) -> Operation:
+        """Until it is over, no longer driven by this process, or `timeout` seconds have passed; as
+        it stands then. Raises what kept the driver from going on."""
+        identity = _id(which)
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            if self._driving is not None and self._driving.has(identity):
+                self._driving.wait(identity, left)
+                return self.operation(identity)
+            operation = self.operation(identity)
+            if operation.state.over or left == 0.0:
+                return operation
+            if identity in self._cancelling and self.is_interrupted(operation):
+                self._drive.resume(operation)
+                continue
+            time.sleep(LOOK if left is None else min(LOOK, left))
+
+    # ------------------------------------------------------------------ the wiring
+    @cached_property
+    def _database(self) -> Any:
+        engine = connect(f"sqlite:///{self._state / 'karbor.sqlite'}")
+        upgrade(engine)
+        return engine
+
+    @cached_property
+    def _records(self) -> Operations:
+        return Operations(self._database)
+
+    @property
+    def _checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.provider.bank, self.project_id)
+
+    @cached_property
+    def _connector(self) -> Connector:
+        from karbor.clients.connect import Connector  # noqa: PLC0415 - openstacksdk: half a second
+        from karbor.credentials.authority import Authority  # noqa: PLC0415
+
+        return Connector(Authority(self._conf))
+
+    @cached_property
+    def _setting(self) -> Setting:
+        # Plugins name their limits with hyphens, options have underscores.
+        limits = {name.replace("_", "-"): self._conf.limits[name]
+                  for name in ("cinder_backups", "glance_transfers", "server_images")}
+        return Setting(self.provider, registry.protectables(), self._connect, time.time, limits)
+
+    @property
+    def _desk(self) -> Desk:
+        return Desk(self._setting, self._records)
+
+    @property
+    def _asking(self) -> Asking:
+        cloud = self.cloud
+        return Asking(cloud.caller, cloud.credential.to_dict(), cloud)
+
+    @property
+    def _drive(self) -> Driving:
+        if self._driving is None:
+            self._driving = Driving(self._state, SqlJournal(self._database), self._setting,
+                                    threads=self._conf.limits.workers,
+                                    carriers=self._conf.limits.carriers)
+        return self._driving
+
+    def _connect(self, operation: Operation) -> Cloud:
+        """The login with which it was accepted, where that was here; else from what was kept."""
+        with self._connecting:
+            if operation.id not in self._clouds:
+                login = self._login
+                if login is None or login.credential.to_dict() != operation.credential:
+                    login = self._connector.resume(operation.credential)
+                self._clouds[operation.id] = login
+            return self._clouds[operation.id]
+
+
+def _id(which: Which) -> str:
+    return which.id if isinstance(which, Operation) else which
