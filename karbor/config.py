@@ -12,9 +12,12 @@ from pathlib import Path
 
 from keystoneauth1 import loading
 from oslo_config import cfg
-from oslo_config.cfg import ConfigOpts as ConfigOpts
+from oslo_config.cfg import ConfigOpts
 
 from karbor.domain.errors import BadInput
+
+__all__ = ["SERVICES", "ConfigOpts", "bank_path", "key_file", "load", "options",
+           "service_user_configured", "state_path", "usual_files"]
 
 SERVICES = ("cinder", "nova", "glance", "neutron", "swift", "manila", "barbican")
 """The services a plugin may ask for, and the names of their groups."""
