@@ -1,0 +1,192 @@
+"""From a project or some resources to a graph, with bulk lists only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from karbor.domain.errors import CloudUnavailable, UnknownName
+from karbor.domain.resource import (
+    IMAGE,
+    NETWORK,
+    PROJECT,
+    SERVER,
+    VOLUME,
+    Resource,
+    ResourceGraph,
+)
+from karbor.plugin.protectable import Listings
+from karbor.protectables.image import Images
+from karbor.protectables.network import Networks
+from karbor.protectables.project import Projects
+from karbor.protectables.server import Servers
+from karbor.protectables.volume import Volumes
+from tests.unit.protections.scripted import ScriptedCloud
+
+ALL = [Projects(), Servers(), Volumes(), Images(), Networks()]
+
+
+def server(number: int, *, image: str = "base", volumes: tuple[str, ...] = (),
+           addresses: Any = None, **more: Any) -> dict[str, Any]:
+    return {"id": f"server-{number}", "name": f"web-{number}", "status": "ACTIVE",
+            "image": {"id": image} if image else "", "addresses": addresses or {},
+            "os-extended-volumes:volumes_attached": [{"id": one} for one in volumes], **more}
+
+
+def volume(id: str, **more: Any) -> dict[str, Any]:
+    return {"id": id, "name": id, "status": "in-use", "size": 3, "bootable": "true",
+            "volume_type": "file", "availability_zone": "nova", "encrypted": False,
+            "multiattach": False, "attachments": [
+                {"server_id": "server-1", "device": "/dev/vdb", "attachment_id": "a"}], **more}
+
+
+def image(id: str, owner: str = "project", **more: Any) -> dict[str, Any]:
+    return {"id": id, "name": f"{id}-name", "owner": owner, "status": "active", "size": 5,
+            "disk_format": "raw", "visibility": "private", "protected": False, **more}
+
+
+def cloud(servers: list[Any], volumes: list[Any], images: list[Any], ports: list[Any] = (),
+          **more: Any) -> ScriptedCloud:
+    def matching(params: dict[str, str]) -> list[Any]:
+        if "id" in params:
+            wanted = params["id"].removeprefix("in:").split(",")
+            return [one for one in images if one["id"] in wanted]
+        return [one for one in images if str(bool(one.get("os_hidden"))).lower()
+                == params["os_hidden"]]
+
+    return ScriptedCloud(nova={"LIST /servers/detail": servers},
+                         cinder={"LIST /volumes/detail": volumes},
+                         glance={"LIST /images": matching},
+                         neutron={"LIST /ports": list(ports)}, **more)
+
+
+def discover(start: list[Resource], listings: Listings) -> ResourceGraph:
+    def dependents(level: Any) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for protectable in ALL:
+            for key, children in protectable.dependents(level, listings).items():
+                found.setdefault(key, []).extend(children)
+        return found
+    return ResourceGraph.build(start, dependents)
+
+
+def keys(resources: Any) -> list[str]:
+    return sorted(one.key for one in resources)
+
+
+def test_a_project_holds_all_and_servers_hold_their_own() -> None:
+    listings = Listings(cloud(
+        [server(1, volumes=("v2", "v1")), server(2, image="", volumes=("boot",))],
+        [volume("v1"), volume("v2"), volume("boot"), volume("alone")],
+        [image("base", owner="somebody else", visibility="public"), image("own"),
+         image("hidden", os_hidden=True)],
+        [{"id": "p", "device_id": "server-2"}]))
+    project, = Projects().list(listings)
+    graph = discover([project], listings)
+    assert graph.roots == [f"{PROJECT}#project"]
+    assert keys(graph.children(project.key)) == sorted([
+        f"{SERVER}#server-1", f"{SERVER}#server-2", f"{VOLUME}#v1", f"{VOLUME}#v2",
+        f"{VOLUME}#boot", f"{VOLUME}#alone", f"{IMAGE}#own", f"{IMAGE}#hidden",
+        f"{NETWORK}#project"])
+    assert [one.key for one in graph.children(f"{SERVER}#server-1")] == [
+        f"{VOLUME}#v2", f"{VOLUME}#v1", f"{IMAGE}#base@server-1"]
+    assert [one.key for one in graph.children(f"{SERVER}#server-2")] == [
+        f"{VOLUME}#boot", f"{NETWORK}#project"]
+
+
+def test_two_servers_from_one_image_are_two_disks() -> None:
+    listings = Listings(cloud([server(1), server(2)], [], [image("base", owner="x")]))
+    graph = discover(Servers().list(listings), listings)
+    assert keys(graph.of_type(IMAGE)) == [f"{IMAGE}#base@server-1", f"{IMAGE}#base@server-2"]
+    assert graph[f"{IMAGE}#base@server-1"].name == "base-name (disk of web-1)"
+
+
+def test_a_disk_outlives_its_base_image() -> None:
+    listings = Listings(cloud([server(1, image="gone")], [], []))
+    disk, = Images().dependents(Servers().list(listings), listings)[f"{SERVER}#server-1"]
+    assert (disk.id, disk.within, disk.facts["base"]) == ("gone", "server-1", "gone")
+    assert disk.name == "gone (disk of web-1)"
+
+
+def test_a_volume_of_a_server_that_cinder_does_not_list_is_told_not_dropped() -> None:
+    listings = Listings(cloud([server(1, volumes=("theirs",))], [volume("v1")], []))
+    one, = Volumes().dependents(Servers().list(listings), listings)[f"{SERVER}#server-1"]
+    assert (one.key, one.facts["status"]) == (f"{VOLUME}#theirs", "invisible")
+
+
+def test_images_that_karbor_is_just_making_are_not_the_users() -> None:
+    listings = Listings(cloud([], [], [image("own"), image("temporary", karbor_mark="karbor:x")]))
+    assert keys(Images().list(listings)) == [f"{IMAGE}#own"]
+
+
+def test_an_administrators_list_shows_only_the_projects_own_images() -> None:
+    listings = Listings(cloud([], [], [image("own"), image("theirs", owner="other")]))
+    assert keys(Images().list(listings)) == [f"{IMAGE}#own"]
+
+
+def test_addresses_alone_connect_a_server_too() -> None:
+    listings = Listings(cloud(
+        [server(1, addresses={"net": [{"addr": "10.0.0.3"}]}), server(2)], [], []))
+    found = Networks().dependents(Servers().list(listings), listings)
+    assert list(found) == [f"{SERVER}#server-1"]
+
+
+def test_without_neutron_there_is_no_topology() -> None:
+    bare = cloud([server(1)], [], [])
+    del bare.apis["neutron"]
+    listings = Listings(bare)
+    assert list(Networks().list(listings)) == []
+    assert Networks().dependents(Servers().list(listings), listings) == {}
+
+
+def test_facts_tell_what_plugins_need_without_another_request() -> None:
+    listings = Listings(cloud([server(1, volumes=("v1",), flavor={"original_name": "m1"})],
+                              [volume("v1")], []))
+    one, = Servers().list(listings)
+    assert one.facts == {"status": "ACTIVE", "task_state": None, "image_id": "base",
+                         "boot": "image", "flavor": "m1", "availability_zone": "",
+                         "volumes": ["v1"]}
+    assert Volumes().list(listings)[0].facts == {
+        "status": "in-use", "size": 3, "availability_zone": "nova", "volume_type": "file",
+        "bootable": True, "encrypted": False, "multiattach": False, "attachments": [
+            {"server_id": "server-1", "device": "/dev/vdb", "attachment_id": "a"}]}
+
+
+@pytest.mark.parametrize("service", ["nova", "cinder", "glance", "neutron"])
+def test_a_list_that_fails_is_an_error_not_a_smaller_application(service: str) -> None:
+    broken = cloud([server(1, volumes=("v1",))], [volume("v1")], [image("base")])
+    script = broken.apis[service]._script
+    for request in script:
+        script[request] = CloudUnavailable(f"{service} is down")     # type: ignore[index]
+    listings = Listings(broken)
+    with pytest.raises(CloudUnavailable, match=service):
+        discover(Projects().list(listings), listings)
+
+
+def test_a_server_of_a_cell_that_is_down_is_an_error() -> None:
+    partial = {"id": "server-1", "status": "UNKNOWN"}     # as Nova lists it from 2.69 on
+    listings = Listings(cloud([partial], [], []))
+    with pytest.raises(CloudUnavailable, match="cell does not answer"):
+        Servers().list(listings)
+
+
+def test_a_server_that_is_not_there_is_an_error() -> None:
+    listings = Listings(cloud([], [], []))
+    with pytest.raises(UnknownName, match="web-9"):
+        discover([Resource(SERVER, "server-9", "web-9")], listings)
+
+
+def test_the_number_of_requests_does_not_grow_with_resources() -> None:
+    def requests(count: int) -> list[str]:
+        asked = cloud([server(n, volumes=(f"v{n}",)) for n in range(count)],
+                      [volume(f"v{n}") for n in range(count)], [image("base", owner="x")],
+                      [{"id": f"p{n}", "device_id": f"server-{n}"} for n in range(count)])
+        listings = Listings(asked)
+        graph = discover(Projects().list(listings), listings)
+        assert len(graph) == 2 + 3 * count
+        return asked.log
+
+    assert sorted(requests(1)) == sorted(requests(50)) == [
+        "cinder LIST /volumes/detail", "glance LIST /images", "glance LIST /images",
+        "glance LIST /images", "neutron LIST /ports", "nova LIST /servers/detail"]
