@@ -43,10 +43,10 @@ def restoring(resources: Sequence[Resource], target: Target) -> list[Obstacle]:
         flavor = choose_flavor(kept["flavor"], flavors, chosen, explicit)
         if flavor is None:
             found.append(_no_flavor(one, kept, flavors, explicit))
-        else:
-            totals["instances"] += 1
-            totals["cores"] += flavor["vcpus"]
-            totals["ram"] += flavor["ram"]
+        size = flavor or kept["flavor"]
+        totals["instances"] += 1
+        totals["cores"] += size.get("vcpus", 0)
+        totals["ram"] += size.get("ram", 0)
         found += [*_key_pair(one, kept, chosen, lists), *_zone(one, kept, chosen, lists),
                   *_floating_networks(one, kept, target, lists)]
     if plans:

@@ -24,12 +24,15 @@ def undo(work: Work) -> Outcome:
     nova, neutron = work.cloud.api("nova"), work.cloud.api("neutron")
     known = work.handle
     server = known.get("server") or find_server(work)
-    if server and work.cloud.look("nova.server", server) is not None:
-        try:
-            nova.delete(f"/servers/{server}")
-        except CloudConflict as error:
-            return Again(PAUSE, progress=Progress(text=error.message))
-        return Again(work.cloud.interval("nova.server"), {**known, "server": server},
+    seen = work.cloud.look("nova.server", server) if server else None
+    if seen is not None:
+        if not known.get("deleting") or str(seen.get("status")).upper() == "ERROR":
+            try:
+                nova.delete(f"/servers/{server}")
+            except CloudConflict as error:
+                return Again(PAUSE, {**known, "server": server}, Progress(text=error.message))
+        return Again(work.cloud.interval("nova.server"),
+                     {**known, "server": server, "deleting": True},
                      Progress(text="the server is being deleted"))
     made = {"floatingips": set(known.get("made_floating", ())),
             "ports": set(known.get("made_ports", ()))}
