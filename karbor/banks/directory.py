@@ -69,8 +69,9 @@ class DirectoryBank:
     # ------------------------------------------------------------------ writing
     def put(self, key: str, body: Iterable[bytes], *, absent: bool = False) -> Stored:
         path = tree.path_of(self._objects, check_key(key))
-        if absent and path.exists():
-            raise _exists(key)
+        with self._writing(key):
+            if absent and path.exists():    # spares reading the body; link() decides
+                raise _exists(key)
         size, hashed = 0, blake3()
         with ExitStack() as stack:
             with self._writing(key):
@@ -195,7 +196,9 @@ class DirectoryBank:
             os.close(fd)
 
     def _present(self) -> None:
-        if not (self._root / description.FILE).exists():
+        with self._reading("the description"):
+            present = (self._root / description.FILE).exists()
+        if not present:
             raise BankUnavailable(f"the bank {self._root} is gone",
                                   remedy="is its file system mounted?")
 

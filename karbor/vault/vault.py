@@ -15,7 +15,8 @@ from karbor.vault.whole import Whole
 
 
 class Vault:
-    """Streams in one section of a bank, each below its own name.
+    """Streams in one section of a bank, each below its own name. A name stands for one stream
+    whose bytes never change: what an earlier attempt has kept of it counts.
 
     A task that keeps an image calls `store` at every entry, the first and all later ones alike; it
     goes on where an earlier one has stopped, failed or died:
@@ -141,13 +142,13 @@ class Vault:
 
 def _understood(manifest: Manifest, name: str) -> Manifest:
     """Refuses what would mislead a reader: sizes that cannot be, pages with gaps."""
-    following = 0
+    key, following = manifest_key(name), 0
     for at in manifest.pages:
         if at.first != following or at.count < 1:
-            raise ObjectDamaged(f"{manifest.key} names pages that do not follow each other")
+            raise ObjectDamaged(f"{key} names pages that do not follow each other")
         following += at.count
     if (manifest.name != name or manifest.size < 0 or manifest.cut < 1
             or following != -(-manifest.size // manifest.cut)
             or "blake3" not in manifest.checksums):
-        raise ObjectDamaged(f"{manifest.key} contradicts itself")
+        raise ObjectDamaged(f"{key} contradicts itself")
     return manifest
