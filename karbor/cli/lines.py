@@ -31,16 +31,21 @@ class Lines:
         return None
 
     def show(self, operation: Operation, steps: Sequence[Step], now: float) -> None:
-        if operation.state != self._state:
-            self._state = operation.state
-            why = f": {(operation.error or {}).get('message', '')}" if operation.error else ""
-            self._say(now, f"{operation.verb}: {operation.state}{why}")
+        if not operation.state.over:
+            self._show_state(operation, now)
         for step in steps:
             word = _word(step)
             if not step.resource or step.state not in _TOLD or self._seen.get(step.number) == word:
                 continue
             self._seen[step.number] = word
             self._say(step.finished_at or now, f"{self._name(operation, step)}: {word}")
+        self._show_state(operation, now)
+
+    def _show_state(self, operation: Operation, now: float) -> None:
+        if operation.state != self._state:
+            self._state = operation.state
+            why = f": {(operation.error or {}).get('message', '')}" if operation.error else ""
+            self._say(operation.finished_at or now, f"{operation.verb}: {operation.state}{why}")
 
     def note(self, text: str) -> None:
         click.echo(text, err=True)

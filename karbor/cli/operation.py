@@ -99,7 +99,7 @@ def paint_steps(found: Operation, steps: list[Step]) -> None:
          stage_name(one), one.state,
          duration(max(0.0, one.finished_at - one.entered_at))
          if one.finished_at and one.entered_at else "",
-         message(one) or told(one.progress)) for one in steps], "it has no steps yet")
+         message(one) or ("" if one.finished_at else told(one.progress))) for one in steps], "it has no steps yet")
 
 
 def _step_json(one: Step) -> dict[str, object]:

@@ -35,7 +35,7 @@ def tell(invocation: Invocation, local: Local, operation: Operation) -> int:
     """Say how it ended; the exit code."""
     done = operation.state is OperationState.DONE
     if invocation.json:
-        body: dict[str, Any] = {"operation": operation_json(operation)}
+        body = operation_json(operation)
         if done and operation.verb is Verb.PROTECT:
             body["checkpoint"] = checkpoint_json(local.checkpoint(operation.checkpoint_id))
         as_json(body)
