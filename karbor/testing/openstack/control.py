@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from karbor.domain.errors import BadInput
 from karbor.testing.openstack.cloud import need
 from karbor.testing.openstack.exchange import Answer, Refusal, Request
 from karbor.testing.openstack.faults import Fault
@@ -43,7 +44,10 @@ class Levers(Part):
 
     @route("POST", "/faults")
     def plan(self, request: Request) -> Answer:
-        self.server.plan.faults.append(Fault(**request.json()))
+        try:
+            self.server.plan.faults.append(Fault(**request.json()))
+        except (BadInput, TypeError) as error:
+            raise Refusal(400, str(error)) from error
         return Answer(201, {})
 
     @route("DELETE", "/faults")

@@ -185,16 +185,20 @@ def fits(one: Mapping[str, Any], query: Mapping[str, Sequence[str]]) -> bool:
     """Whether a record passes the filters of a list request, as Neutron reads them."""
     tags = set(one.get("tags", ()))
     for name, values in query.items():
-        if name == "tags" and not set(values[-1].split(",")) <= tags:
-            return False
-        if name == "tags-any" and not set(values[-1].split(",")) & tags:
-            return False
-        if name == "fixed_ips":
+        wanted = set(values[-1].split(","))
+        if name == "tags":
+            passes = wanted <= tags
+        elif name == "tags-any":
+            passes = bool(wanted & tags)
+        elif name == "fixed_ips":
             pairs = [value.partition("=") for value in values]
-            if not any(all(str(fixed.get(key)) == value for key, _, value in pairs)
-                       for fixed in one["fixed_ips"]):
-                return False
-        elif name in one and str(one[name]).lower() not in [value.lower() for value in values]:
+            passes = any(all(str(fixed.get(key)) == value for key, _, value in pairs)
+                         for fixed in one["fixed_ips"])
+        elif isinstance(one.get(name), list):
+            passes = bool(set(values) & set(map(str, one[name])))
+        else:
+            passes = name not in one or str(one[name]).lower() in map(str.lower, values)
+        if not passes:
             return False
     return True
 

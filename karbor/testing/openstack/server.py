@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -88,7 +89,13 @@ class Server(ThreadingHTTPServer):
             return Answer(404, {"error": {"code": 404, "title": "Not Found",
                                           "message": f"no service is called {name}"}})
         request.root = f"{self.cloud.root}/{name}"
-        return service.answer(request)
+        try:
+            return service.answer(request)
+        except Exception:       # noqa: BLE001 (a request that the double does not understand)
+            why = traceback.format_exc()
+            print(why, file=sys.stderr)
+            return Answer(500, {"error": {"code": 500, "title": "Internal Server Error",
+                                          "message": why}})
 
     def _before(self, due: list[Fault]) -> None:
         for fault in due:
