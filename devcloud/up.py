@@ -100,7 +100,8 @@ def _start(service: Service) -> Any:
 
 
 def _pids(service: Service) -> list[int]:
-    return [record.pid for record in service.processes.records()]
+    """Its processes are named after it."""
+    return [r.pid for r in service.processes.records() if r.name.startswith(service.name)]
 
 
 def _seed(cloud: Cloud, service: Service) -> Any:
