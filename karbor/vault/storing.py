@@ -23,7 +23,8 @@ from karbor.vault.whole import Whole
 Source = Callable[[int], Iterable[bytes]]
 """Opens a stream: called with an offset, it gives the bytes from there to the end, in chunks of
 any size. What cannot seek reads and drops that many. Each chunk must stay as it is after it was
-handed out (no buffer that is filled again). A generator is closed when no more is wanted of it."""
+handed out (no buffer that is filled again). What has a `close` is closed
+when no more is wanted of it."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,8 @@ class Storing:
         except Exception as error:  # noqa: BLE001  raised again by run(), whatever it is
             self._error = error
         finally:
-            if isinstance(stream, Generator):
-                stream.close()                  # lets go of a connection now, not some day
+            if callable(close := getattr(stream, "close", None)):
+                close()                         # lets go of a connection now, not some day
 
     def _asked_to_stop(self) -> bool:
         if self._stop and self._stop():
