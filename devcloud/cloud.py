@@ -47,6 +47,16 @@ class Cloud:
         environment.update({name: str(value) for name, value in extra.items()})
         return environment
 
+    def claim(self, process: str, *numbers: int) -> None:
+        """Before a server is started: what answers on its ports must not be somebody else's.
+
+        Without this a check of ours would be answered by another cloud, and believed.
+        """
+        if not self.processes.alive(process):
+            taken = [str(port) for port in numbers if ports.is_open(self.host, port)]
+            if taken:
+                raise DevcloudError(f"{process}: {self.host} port {', '.join(taken)} is taken")
+
     def copy_package_etc(self, service: str) -> pathlib.Path:
         """Paste and policy files that a service's package brings; returns its directory."""
         directory = self.state.etc / service

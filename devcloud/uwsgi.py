@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from devcloud import ports
 from devcloud.cloud import Cloud
-from devcloud.settings import PLUGINS, DevcloudError
+from devcloud.settings import PLUGINS
 
 
 def ensure(
@@ -23,8 +22,7 @@ def ensure(
     arguments: str = "",
 ) -> None:
     """Start a WSGI application; `arguments` is for those that read sys.argv (Cinder, Manila)."""
-    if not cloud.processes.alive(name) and ports.is_open(cloud.host, port):
-        raise DevcloudError(f"{name}: another process has {cloud.host}:{port}")
+    cloud.claim(name, port)
     command = [
         cloud.bin("uwsgi"),
         *("--http-socket", f"{cloud.host}:{port}", "--module", module),

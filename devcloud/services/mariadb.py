@@ -32,6 +32,7 @@ class MariaDB(Service):
             f"CREATE USER IF NOT EXISTS 'devcloud'@'127.%' IDENTIFIED BY '{PASSWORD}';\n"
             "GRANT ALL ON *.* TO 'devcloud'@'127.%' WITH GRANT OPTION;\n"
         )
+        self.cloud.claim("mariadb", ports.MARIADB)
         self.processes.ensure(
             "mariadb",
             [

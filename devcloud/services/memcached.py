@@ -12,5 +12,6 @@ class Memcached(Service):
     def start(self) -> None:
         port = ports.MEMCACHED
         command = ["memcached", "-l", self.host, "-p", port, "-m", 64, "-u", "root"]
+        self.cloud.claim("memcached", port)
         self.processes.ensure("memcached", command, self.cloud.environment())
         self.processes.wait(["memcached"], lambda: ports.is_open(self.host, port), "memcached")

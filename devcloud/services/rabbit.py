@@ -50,6 +50,7 @@ class Rabbit(Service):
         )
         # first, and in the foreground: otherwise Erlang forks one that outlives the cloud
         command = ["epmd", "-port", epmd, "-address", self.host]
+        self.cloud.claim("rabbit", ports.RABBIT)
         self.processes.ensure("epmd", command, environment)
         server = "/usr/lib/rabbitmq/bin/rabbitmq-server"
         self.processes.ensure("rabbit", [server], environment, files=[conf])

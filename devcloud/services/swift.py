@@ -110,6 +110,9 @@ class Swift(Service):
             command = [self.cloud.bin("python"), PLUGINS / "swift_rings.py", self.etc, self.host]
             self.processes.run("swift-setup", [*command, *rings], environment)
             self.state.mark("swift-rings")
+        self.cloud.claim("swift-proxy", ports.SWIFT)
+        for kind, port in _STORAGE.items():
+            self.cloud.claim(f"swift-{kind}", port)
         names = ["swift-proxy"]
         for kind in ("object", "container", "account", "proxy"):
             command = [self.cloud.bin(f"swift-{kind}-server"), self.etc / f"{kind}-server.conf"]
