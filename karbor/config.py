@@ -134,7 +134,20 @@ def load(files: Sequence[Path] | None = None) -> ConfigOpts:
     except (cfg.Error, ValueError) as error:
         line = " ".join(str(error).split())
         raise BadInput(f"the configuration cannot be read: {line}") from error
+    _check(conf)
     return conf
+
+
+def _check(conf: ConfigOpts) -> None:
+    """oslo.config looks at a value when it is used: that may be hours later."""
+    for group in (None, "http", "limits", "credentials", "fs_bank", "service_user", *SERVICES):
+        for name in conf if group is None else conf[group]:
+            try:
+                _ = conf[name] if group is None else conf[group][name]
+            except (cfg.ConfigFileValueError, ValueError) as error:
+                line = " ".join(str(error).split())
+                raise BadInput(f"[{group or 'DEFAULT'}] {name} in the configuration is not valid: "
+                               f"{line}") from error
 
 
 def state_path(conf: ConfigOpts) -> Path:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from requests import PreparedRequest
 
@@ -19,8 +19,9 @@ from karbor.domain.errors import CloudForbidden
 
 # /v3/attachments, /v3/{project}/attachments/{id}, …/action. Swift's objects live below /v1/ and
 # may bear any name; Nova's collection is called os-volume_attachments.
-_ATTACHMENTS = re.compile(r"/attachments(/[^/]+(/action)?)?/?$")
-_VOLUME_ACTION = re.compile(r"/volumes/[^/]+/action/?$")
+# Cinder's routes take a format behind the last name (action.json).
+_ATTACHMENTS = re.compile(r"/attachments(\.\w+)?(/+[^/]+(/+action(\.\w+)?)?)?/*$")
+_VOLUME_ACTION = re.compile(r"/volumes/+[^/]+/+action(\.\w+)?/*$")
 _DISARMING = frozenset({"os-detach", "os-terminate_connection", "os-force_detach"})
 
 
@@ -28,7 +29,7 @@ def refuse_disarming(request: PreparedRequest) -> None:
     """Raise CloudForbidden for a request that would disarm Cinder; it has not been sent then."""
     if "X-Service-Token" not in request.headers:
         return
-    path = urlsplit(request.url or "").path
+    path = unquote(urlsplit(request.url or "").path)
     if "/v1/" in path or request.method in ("GET", "HEAD", "OPTIONS"):
         return
     if _ATTACHMENTS.search(path):

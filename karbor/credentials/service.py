@@ -35,7 +35,7 @@ class ServiceAuth(Renewed):
             verify=False if section.insecure else section.cafile or True,
             cert=(section.certfile, section.keyfile) if section.keyfile else section.certfile)
         if section.timeout is not None:
-            self.session.timeout = float(section.timeout)
+            self.session.timeouts = (float(section.timeout), float(section.timeout))
         self.session.transport.name(inner.auth_url or "", "keystone")
         self._session = self.session
 

@@ -38,7 +38,7 @@ class OperationSession(Session):  # type: ignore[misc]
         super().__init__(auth=auth, session=transport, verify=verify, cert=cert,
                          discovery_cache=discovery, app_name="karbor")
         self.transport = transport
-        self._timeouts = timeouts
+        self.timeouts = timeouts
 
     def close(self) -> None:
         """Give up the connections. (keystoneauth leaves those of a session that it was given.)"""
@@ -46,7 +46,7 @@ class OperationSession(Session):  # type: ignore[misc]
         self.session.close()
 
     def request(self, url: str, method: str, **options: Any) -> requests.Response:
-        options.setdefault("timeout", self._timeouts)
+        options.setdefault("timeout", self.timeouts)
         if not _is_stream(options.get("data")):
             whole: requests.Response = super().request(url, method, **options)
             return whole

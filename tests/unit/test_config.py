@@ -1,0 +1,79 @@
+"""Options: their defaults, their places, and what is said of a file that cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from karbor import config
+from karbor.domain.errors import BadInput
+
+
+def test_every_option_has_a_default_and_a_reason() -> None:
+    conf = config.load([])
+    for group in ("http", "limits", "credentials", "fs_bank", *config.SERVICES):
+        for name, info in conf._groups[group]._opts.items():
+            assert info["opt"].help, f"[{group}] {name}"
+    assert (conf.limits.cinder_backups, conf.limits.glance_transfers,
+            conf.limits.server_images) == (4, 2, 2)
+    assert conf.credentials.allow_expired_window == 172800
+    assert not config.service_user_configured(conf)
+
+
+def test_state_is_kept_in_the_users_data_directory(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    conf = config.load([])
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert config.state_path(conf) == tmp_path / "data" / "karbor"
+    assert config.key_file(conf) == tmp_path / "data" / "karbor" / "seal.key"
+    assert config.bank_path(conf) == tmp_path / "data" / "karbor" / "bank"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert config.state_path(conf) == tmp_path / ".local" / "share" / "karbor"
+
+
+def test_a_file_of_the_user_is_found_and_one_that_is_named_counts_alone(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KARBOR_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "karbor").mkdir()
+    (tmp_path / "karbor" / "karbor.conf").write_text("[limits]\nworkers = 3\n")
+    assert config.load().limits.workers == 3
+    other = tmp_path / "other.conf"
+    other.write_text("[limits]\ncarriers = 1\n[cinder]\nregion_name = R2\n"
+                     "[fs_bank]\npath = /srv/bank\n[credentials]\nkey_file = /etc/k\n")
+    monkeypatch.setenv("KARBOR_CONFIG", str(other))
+    conf = config.load()
+    assert (conf.limits.workers, conf.limits.carriers, conf.cinder.region_name) == (8, 1, "R2")
+    assert (config.bank_path(conf), config.key_file(conf)) == (Path("/srv/bank"), Path("/etc/k"))
+
+
+def test_two_configurations_live_side_by_side(tmp_path: Path) -> None:
+    file = tmp_path / "one.conf"
+    file.write_text("[limits]\nworkers = 3\n")
+    assert (config.load([file]).limits.workers, config.load([]).limits.workers) == (3, 8)
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("workers = 3\n", "cannot be read"),
+    ("[limits]\nworkers\n", "cannot be read"),
+])
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "one.conf"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=said) as caught:
+        config.load([file])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="nowhere"):
+        config.load([tmp_path / "nowhere.conf"])
+
+
+def test_a_value_out_of_bounds_is_told_when_the_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "one.conf"
+    file.write_text("[limits]\nworkers = none\n")
+    with pytest.raises(BadInput, match=r"\[limits\] workers"):
+        config.load([file])
