@@ -2,9 +2,9 @@
 
 Every kind that is made here has a description (the extension standard-attr-description, in
 every Neutron since Newton), it is written by the creating transaction itself, and any member may
-set it. Tags would be the other carrier, but only newer clouds take them in the creating request
-(extension tag-creation); one carrier that is always there means one path to get right. When all is
-made, `settle` writes the original description and tags.
+set it. Tags are no carrier: Neutron 29, which announces the extension tag-creation, refuses them in
+the creating request of a network ("Attribute 'tags' not allowed in POST"). When all is made,
+`settle` writes the original description and tags.
 """
 
 from __future__ import annotations
