@@ -81,10 +81,11 @@ class Endpoints:
     def _entries(self) -> list[Mapping[str, Any]]:
         if self._catalog is None:
             access = self._login.access
-            if not access.has_service_catalog():
+            entries = access.service_catalog.catalog if access.has_service_catalog() else ()
+            if not entries:
                 raise CloudError("the token came without a catalog of services",
                                  remedy="configure endpoint_override for each service")
-            self._catalog = list(access.service_catalog.catalog)
+            self._catalog = list(entries)
         return self._catalog
 
 

@@ -8,6 +8,7 @@ each other within 1 s while there is news, growing to 15 s while there is none.
 from __future__ import annotations
 
 import copy
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +25,9 @@ GROWTH = 1.5
 PATIENCE = 5
 """A list that takes long is asked for at most once in so many times its duration."""
 
+EARLY = 0.9
+"""Who looks again this much of an interval later counts as punctual."""
+
 FORGOTTEN = 600.0
 """Seconds after which a thing that nobody looks at counts as not waited for any more."""
 
@@ -32,11 +36,15 @@ FORGOTTEN = 600.0
 class _Watched:
     """One thing that is waited for."""
 
-    since: float                    # only answers to questions asked after this moment count
+    since: int                      # only answers to later questions than this count
     looked_at: float
     seen: dict[str, Any] | None = None
-    seen_at: float = float("-inf")  # when the question was asked whose answer `seen` is
+    question: int = 0               # the one whose answer `seen` is
+    seen_at: float = float("-inf")  # and when it was asked
     state: tuple[Any, ...] | None = None
+
+    def known_since(self, horizon: float) -> bool:
+        return self.question > self.since and self.seen_at > horizon
 
 
 class Board:
@@ -51,11 +59,13 @@ class Board:
         self._query = {name: value.replace("%(project_id)s", project_id)
                        for name, value in looked.query.items()}
         self._clock = clock
+        # Questions and events in their order: two may fall on the same instant of the clock.
+        self._order = itertools.count(1)
         self._watched: dict[str, _Watched] = {}
         self._changed = threading.Condition()
         self._listing = False
         self._listed_at = float("-inf")     # when the last complete list was asked for
-        self._failed_at = float("-inf")
+        self._failed = 0
         self._failure: KarborError | None = None
         self._took = 0.0
         self._interval = SHORTEST
@@ -68,13 +78,10 @@ class Board:
     def touched(self, ids: Iterable[str]) -> None:
         """A request that named these things was sent: what was known of them counts no more."""
         with self._changed:
-            now = self._clock()
+            order, now = next(self._order), self._clock()
             for id in ids:
-                watched = self._watched.get(id)
-                if watched is None:
-                    self._watched[id] = _Watched(since=now, looked_at=now)
-                else:
-                    watched.since, watched.state = now, None
+                watched = self._watched.setdefault(id, _Watched(order, now))
+                watched.since, watched.state = order, None
 
     def look(self, id: str, api: Api) -> Json | None:
         """The thing as its list shows it, or None when it is gone.
@@ -84,12 +91,13 @@ class Board:
         fails, all threads that waited for it learn why.
         """
         with self._changed:
-            came = self._clock()
+            came = next(self._order)
             watched = self._watch(id, came)
+            horizon = self._clock() - EARLY * self.interval
             while True:
-                if self._knows(watched):
+                if watched.known_since(horizon):
                     return watched.seen
-                if self._failed_at >= came and self._failure is not None:
+                if self._failed > came and self._failure is not None:
                     raise copy.copy(self._failure)
                 if self._clock() - self._listed_at < self._pause:
                     alone = True
@@ -100,56 +108,53 @@ class Board:
                 self._changed.wait()
         if not alone:
             self._list(api)
+            with self._changed:
+                if watched.known_since(horizon):
+                    return watched.seen
         # What a list lacks is not gone before the service says so when asked for it by its id.
-        return self._seen(watched) if self._knows(watched) else self._alone(id, watched, api)
+        return self._alone(id, watched, api)
 
     @property
     def _pause(self) -> float:
         return max(SHORTEST, PATIENCE * self._took)
 
-    def _watch(self, id: str, now: float) -> _Watched:
-        watched = self._watched.setdefault(id, _Watched(since=now, looked_at=now))
+    def _watch(self, id: str, came: int) -> _Watched:
+        now = self._clock()
+        watched = self._watched.setdefault(id, _Watched(came, now))
         watched.looked_at = now
         if watched.state is None:
             self._interval = SHORTEST
         return watched
 
-    def _knows(self, watched: _Watched) -> bool:
-        return watched.seen_at >= max(watched.since, self._clock() - self.interval)
-
-    def _seen(self, watched: _Watched) -> Json | None:
-        with self._changed:
-            return watched.seen
-
     def _list(self, api: Api) -> None:
         """One list request for everybody."""
-        begun = self._clock()
+        question, begun = next(self._order), self._clock()
         try:
             items = api.list(self._looked.path, self._looked.items, params=self._query)
         except KarborError as error:
             with self._changed:
-                self._failure, self._failed_at = error, self._clock()
+                self._failure, self._failed = error, next(self._order)
             raise
         else:
             with self._changed:
-                self._learn({str(item.get("id")): item for item in items}, begun)
+                self._learn({str(item.get("id")): item for item in items}, question, begun)
         finally:
             with self._changed:
                 self._listing = False
                 self._changed.notify_all()
 
-    def _learn(self, items: Mapping[str, dict[str, Any]], begun: float) -> None:
+    def _learn(self, items: Mapping[str, dict[str, Any]], question: int, begun: float) -> None:
         self._listed_at, self._took = begun, self._clock() - begun
         news = False
         for id, watched in list(self._watched.items()):
             if watched.looked_at < begun - FORGOTTEN:
                 del self._watched[id]
-            elif id in items and begun >= watched.seen_at:
-                news |= self._note(watched, items[id], begun)
+            elif id in items and question > watched.question:
+                news |= self._note(watched, items[id], question, begun)
         self._interval = SHORTEST if news else min(LONGEST, self._interval * GROWTH)
 
     def _alone(self, id: str, watched: _Watched, api: Api) -> Json | None:
-        begun = self._clock()
+        question, begun = next(self._order), self._clock()
         try:
             body = api.get(self._looked.one + id)
         except CloudNotFound:
@@ -159,13 +164,14 @@ class Board:
             return None
         item: dict[str, Any] = body[self._looked.item] if self._looked.item else body
         with self._changed:
-            if begun >= watched.seen_at and self._note(watched, item, begun):
+            if question > watched.question and self._note(watched, item, question, begun):
                 self._interval = SHORTEST
         return item
 
-    def _note(self, watched: _Watched, item: dict[str, Any], begun: float) -> bool:
+    def _note(self, watched: _Watched, item: dict[str, Any], question: int, begun: float) -> bool:
         """Remember how it stands; True when that is news."""
         state = tuple(item.get(name) for name in self._looked.state)
         news = watched.state is not None and watched.state != state
-        watched.seen, watched.seen_at, watched.state = item, begun, state
+        watched.seen, watched.state = item, state
+        watched.question, watched.seen_at = question, begun
         return news

@@ -1,0 +1,274 @@
+"""How many things stand, learnt from one list."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from karbor.clients.cloud import OpenStackCloud
+from karbor.clients.looking import FORGOTTEN, LONGEST, Board
+from karbor.clients.services import LOOKED
+from karbor.domain.errors import BadInput, CloudNotFound, CloudUnavailable
+from tests.unit.clients.conftest import Stage
+from tests.unit.credentials.wire import Clock, Reply, Sent
+
+
+class Cinder:
+    """Backups by id with their status; lists and shows, and counts both."""
+
+    def __init__(self) -> None:
+        self.backups: dict[str, str] = {}
+        self.unlisted: set[str] = set()
+        self.lists = 0
+        self.shows = 0
+        self.away = False
+        self.gate: threading.Event | None = None
+        self.inside = threading.Event()
+
+    def list(self, path: str, key: str, **_options: Any) -> list[dict[str, Any]]:
+        self.lists += 1
+        self.inside.set()
+        if self.gate is not None:
+            assert self.gate.wait(30)
+        if self.away:
+            raise CloudUnavailable("away")
+        return [{"id": id, "status": status} for id, status in self.backups.items()
+                if id not in self.unlisted]
+
+    def get(self, path: str, **_options: Any) -> dict[str, Any]:
+        self.shows += 1
+        id = path.rsplit("/", 1)[1]
+        if id not in self.backups:
+            raise CloudNotFound("gone")
+        return {"backup": {"id": id, "status": self.backups[id]}}
+
+    @property
+    def asked(self) -> tuple[int, int]:
+        return self.lists, self.shows
+
+
+@pytest.fixture
+def cinder() -> Any:
+    return Cinder()
+
+
+@pytest.fixture
+def board(clock: Clock) -> Board:
+    return Board(LOOKED["cinder.backup"][1], "p", clock)
+
+
+def state(board: Board, id: str, cinder: Any) -> str | None:
+    seen = board.look(id, cinder)
+    return None if seen is None else str(seen["status"])
+
+
+def test_a_hundred_waits_share_one_list(board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {str(n): "creating" for n in range(100)}
+    for id in cinder.backups:
+        board.touched([id])
+    clock.sleep(1)
+    assert {state(board, id, cinder) for id in cinder.backups} == {"creating"}
+    assert cinder.asked == (1, 0)
+    clock.sleep(board.interval)
+    assert {state(board, id, cinder) for id in cinder.backups} == {"creating"}
+    assert cinder.asked == (2, 0)
+
+
+def test_within_an_interval_nothing_is_asked(board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {"1": "creating"}
+    state(board, "1", cinder)
+    cinder.backups["1"] = "available"
+    clock.sleep(board.interval * 0.8)
+    assert state(board, "1", cinder) == "creating"
+    clock.sleep(board.interval * 0.2)
+    assert state(board, "1", cinder) == "available"
+    assert cinder.asked == (2, 0)
+
+
+def test_the_first_look_is_fresh_also_right_after_a_list(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {"1": "creating", "2": "creating"}
+    state(board, "1", cinder)
+    cinder.backups["2"] = "available"
+    clock.sleep(0.1)
+    assert state(board, "2", cinder) == "available"
+    assert cinder.asked == (1, 1)       # the list is too young for another: this one alone
+
+
+def test_what_a_request_named_is_looked_at_afresh(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {"1": "available"}
+    assert state(board, "1", cinder) == "available"
+    clock.sleep(0.1)
+    cinder.backups["1"] = "restoring"       # a restore was asked for
+    board.touched(["1"])
+    assert state(board, "1", cinder) == "restoring"
+    clock.sleep(5)
+    cinder.backups["1"] = "error"
+    board.touched(["1"])
+    assert state(board, "1", cinder) == "error"
+    assert cinder.asked == (2, 1)
+
+
+def test_a_list_asked_for_before_a_request_says_nothing_of_its_effect(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {"1": "available", "2": "available"}
+    cinder.gate = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(state, board, "1", cinder)
+        assert cinder.inside.wait(30)
+        clock.sleep(2)
+        board.touched(["2"])                # while the list is under way
+        second = pool.submit(state, board, "2", cinder)
+        clock.sleep(0.5)
+        cinder.gate.set()
+        assert first.result(30) == "available"
+        cinder.backups["2"] = "restoring"
+        # Answered by a question asked after the request, whichever it is.
+        assert second.result(30) in {"available", "restoring"}
+    assert sum(cinder.asked) == 2
+
+
+def test_the_interval_grows_without_news_and_begins_anew_with_them(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {"1": "creating"}
+    seen = []
+    for _ in range(12):
+        state(board, "1", cinder)
+        seen.append(board.interval)
+        clock.sleep(board.interval)
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (1.5, LONGEST)
+    cinder.backups["1"] = "available"
+    state(board, "1", cinder)
+    assert board.interval == 1.0
+
+
+def test_what_a_list_lacks_is_asked_for_by_its_id_before_it_counts_as_gone(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {"1": "creating", "2": "deleting"}
+    cinder.unlisted = {"1"}                 # a list may be cut, or filtered
+    assert state(board, "1", cinder) == "creating"
+    assert cinder.asked == (1, 1)
+    assert state(board, "2", cinder) == "deleting"
+    del cinder.backups["2"]
+    clock.sleep(board.interval)
+    assert state(board, "2", cinder) is None
+    assert state(board, "nonesuch", cinder) is None
+
+
+def test_a_slow_list_is_asked_for_seldom(board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {"1": "creating"}
+    listing = cinder.list
+
+    def slow(*given: Any, **options: Any) -> Any:
+        clock.sleep(2)
+        return listing(*given, **options)
+
+    cinder.list = slow
+    state(board, "1", cinder)
+    assert board.interval == 10.0
+    clock.sleep(3)
+    cinder.backups["2"] = "creating"
+    assert state(board, "2", cinder) == "creating"
+    assert cinder.asked == (1, 1)
+
+
+def test_threads_that_come_together_wait_for_one_list(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {str(n): "creating" for n in range(16)}
+    board.touched(cinder.backups)
+    clock.sleep(1)
+    cinder.gate = threading.Event()
+    with ThreadPoolExecutor(16) as pool:
+        looks = [pool.submit(state, board, id, cinder) for id in cinder.backups]
+        assert cinder.inside.wait(30)
+        cinder.gate.set()
+        assert {one.result(30) for one in looks} == {"creating"}
+    assert cinder.asked == (1, 0)
+
+
+def test_a_list_that_fails_is_told_to_all_and_the_next_look_tries_again(
+        board: Board, cinder: Any) -> None:
+    cinder.backups = {"1": "creating"}
+    cinder.away = True
+    with pytest.raises(CloudUnavailable):
+        board.look("1", cinder)
+    cinder.away = False
+    assert state(board, "1", cinder) == "creating"
+
+
+def test_what_nobody_looks_at_is_forgotten(board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {"1": "available", "2": "creating"}
+    state(board, "1", cinder)
+    clock.sleep(FORGOTTEN + 1)
+    state(board, "2", cinder)
+    assert set(board._watched) == {"2"}
+
+
+# -- as plugins see it ----------------------------------------------------------------------------
+
+VOLUME = "9d7a5a2e-0000-4000-8000-000000000001"
+BACKUP = "9d7a5a2e-0000-4000-8000-000000000002"
+
+
+def test_a_restore_into_a_volume_is_not_taken_for_done_by_an_old_look(
+        cloud: OpenStackCloud, stage: Stage) -> None:
+    volume = {"id": VOLUME, "status": "available"}
+
+    def answer(sent: Sent) -> Reply:
+        if sent.method == "POST":
+            volume["status"] = "restoring-backup"
+            return Reply(202, json={"restore": {"volume_id": VOLUME}})
+        if sent.path.endswith("/detail"):
+            return Reply(json={"volumes": [volume]})
+        return Reply(json={"volume": volume})
+
+    stage.answer = answer
+    assert cloud.look("cinder.volume", VOLUME) == volume
+    cloud.api("cinder").post(f"/backups/{BACKUP}/restore", {"restore": {"volume_id": VOLUME}})
+    seen = cloud.look("cinder.volume", VOLUME)
+    assert seen is not None
+    assert seen["status"] == "restoring-backup"
+
+
+def test_a_thing_made_by_a_request_is_found_in_the_next_list(
+        cloud: OpenStackCloud, stage: Stage, clock: Clock) -> None:
+    def answer(sent: Sent) -> Reply:
+        item = {"id": BACKUP, "status": "creating"}
+        return Reply(json={"backup": item} if sent.method == "POST" else {"backups": [item]})
+
+    stage.answer = answer
+    cloud.look("cinder.backup", BACKUP)
+    made = cloud.api("cinder").post("/backups", {"backup": {"volume_id": VOLUME}})
+    clock.sleep(1)
+    assert cloud.look("cinder.backup", made["backup"]["id"]) == made["backup"]
+    assert [one.path for one in stage.sent] == ["/v3/backups/detail", "/v3/backups",
+                                                "/v3/backups/detail"]
+
+
+def test_operations_of_one_project_share_their_lists(opened: Any, stage: Stage) -> None:
+    stage.answer = lambda sent: Reply(json={"servers": [{"id": VOLUME, "status": "ACTIVE"},
+                                                        {"id": BACKUP, "status": "BUILD"}]})
+    one, other = opened(), opened()
+    one.look("nova.server", VOLUME)
+    assert other.look("nova.server", VOLUME)["status"] == "ACTIVE"
+    assert len(stage.sent) == 1
+    assert other.interval("nova.server") == one.interval("nova.server")
+
+
+def test_images_are_listed_of_the_project_only(cloud: OpenStackCloud, stage: Stage) -> None:
+    stage.answer = lambda sent: Reply(json={"images": [{"id": VOLUME, "status": "active"}]})
+    cloud.look("glance.image", VOLUME)
+    assert stage.sent[0].query == {"owner": ["project-demo"], "limit": ["1000"]}
+    stage.answer = lambda sent: Reply(json={"id": BACKUP, "status": "active"})
+    assert cloud.look("glance.image", BACKUP) == {"id": BACKUP, "status": "active"}
+
+
+def test_an_unknown_kind_is_told(cloud: OpenStackCloud) -> None:
+    with pytest.raises(BadInput, match=r"trove\.database") as caught:
+        cloud.look("trove.database", "x")
+    assert "cinder.backup" in caught.value.remedy
