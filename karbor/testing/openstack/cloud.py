@@ -7,6 +7,7 @@ lock (the server's), so nothing here locks.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import random
 import time
@@ -65,6 +66,16 @@ class Change:
             self.failed(self.outcome.get("status", "error"), self.outcome.get("reason", ""))
         else:
             self.done()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A cloud at one time."""
+
+    kinds: dict[str, dict[str, Record]]
+    settings: Settings
+    ledger: list[dict[str, Any]]
+    random: tuple[Any, ...]
 
 
 class Cloud:
@@ -157,6 +168,22 @@ class Cloud:
                 change: Change | None = one.get("_change")
                 if change and change.kind not in self.settings.held:
                     change.finish()
+
+    def keep(self) -> Kept:
+        """A copy of everything, for `bring_back`. What is under way comes to its end first."""
+        self.settle()
+        kinds = {kind: {id: {name: value for name, value in one.items() if name != "_change"}
+                        for id, one in records.items()} for kind, records in self.kinds.items()}
+        return Kept(copy.deepcopy(kinds), copy.deepcopy(self.settings), list(self.ledger),
+                    self._random.getstate())
+
+    def bring_back(self, kept: Kept) -> None:
+        """Everything as it was kept, but the clock."""
+        self.kinds.clear()
+        self.kinds.update(copy.deepcopy(kept.kinds))
+        self.settings = copy.deepcopy(kept.settings)
+        self.ledger = list(kept.ledger)
+        self._random.setstate(kept.random)
 
     def over_quota(self, name: str, wanted: int, used: int) -> bool:
         limit = self.settings.quotas.get(name, -1)

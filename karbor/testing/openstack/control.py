@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from karbor.domain.errors import BadInput
-from karbor.testing.openstack.cloud import need
+from karbor.testing.openstack.cloud import Cloud, Kept, need
 from karbor.testing.openstack.exchange import Answer, Refusal, Request
 from karbor.testing.openstack.faults import Fault
 from karbor.testing.openstack.service import Part, Service, route
@@ -17,6 +17,26 @@ if TYPE_CHECKING:
 
 class Levers(Part):
     server: Server
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(cloud)
+        self._kept: dict[str, Kept] = {}
+
+    @route("PUT", "/kept/{name}")
+    def keep(self, _request: Request, name: str) -> Answer:
+        """Remember everything under this name; changes that are under way end before it."""
+        self._kept[name] = self.cloud.keep()
+        return Answer(204)
+
+    @route("POST", "/kept/{name}")
+    def bring_back(self, _request: Request, name: str) -> Answer:
+        """Everything as it was, no faults, no log; requests of earlier clients never count."""
+        need(name in self._kept, 404, f"nothing was kept as {name}")
+        self.cloud.bring_back(self._kept[name])
+        self.server.plan.faults.clear()
+        self.server.log.clear()
+        self.server.generation += 1
+        return Answer(204)
 
     @route("GET", "/state")
     def state(self, _request: Request) -> Answer:

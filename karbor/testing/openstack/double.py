@@ -90,6 +90,15 @@ class Double:
         """No more faults."""
         self._ask("DELETE", "faults")
 
+    def keep(self, name: str = "") -> None:
+        """Remember everything, for `bring_back`; changes that are under way end before it."""
+        self._ask("PUT", f"kept/{name or 'start'}")
+
+    def bring_back(self, name: str = "") -> None:
+        """Everything as it was kept, without faults and log. Clients of before are cut off: their
+        open connections are closed at the next request."""
+        self._ask("POST", f"kept/{name or 'start'}")
+
     def settle(self) -> None:
         """Every change that is not held comes to its end now."""
         self._ask("POST", "settle")

@@ -78,10 +78,12 @@ class Images(Part):
 
     @route("GET", "/v2/images")
     def listing(self, request: Request) -> Answer:
+        hidden = request.one("os_hidden", "false").lower() == "true"
         found = [self._view(one) for one in reversed(self.visible("glance.image", request))
-                 if not one["os_hidden"]]
+                 if one["os_hidden"] == hidden]
         for name, values in request.query.items():
-            if name not in {"limit", "marker", "sort", "sort_key", "sort_dir", "member_status"}:
+            if name not in {"limit", "marker", "sort", "sort_key", "sort_dir", "member_status",
+                            "os_hidden"} and (name, values[-1]) != ("visibility", "all"):
                 found = [one for one in found if self._fits(one, name, values[-1])]
         marker = request.one("marker")
         ids = [one["id"] for one in found]

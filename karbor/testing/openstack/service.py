@@ -71,7 +71,10 @@ class Service:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        self._routes = [one for part in self.parts for one in cloud.part(part).routes()]
+        found = [one for part in self.parts for one in cloud.part(part).routes()]
+        # What is spelled out goes before what stands for anything.
+        self._routes = sorted(found, key=lambda one: (one[1].pattern.count(".+)"),
+                                                      one[1].pattern.count("(?P<")))
 
     def answer(self, request: Request) -> Answer:
         """What the service answers; refusals are worded as the service words them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 from karbor.testing.openstack.cloud import Record, need
@@ -163,11 +162,20 @@ class Objects(Part):
     def _page(self, found: list[dict[str, Any]], request: Request) -> Any:
         prefix, marker = request.one("prefix"), request.one("marker")
         limit = min(int(request.one("limit", str(PAGE))), self.cloud.settings.page)
-        kept = [one for one in found
-                if one["name"].startswith(prefix) and one["name"] > marker][:limit]
+        delimiter = request.one("delimiter")
+        kept: dict[str, dict[str, Any]] = {}
+        for one in found:
+            name = str(one["name"])
+            if name.startswith(prefix) and name > marker:
+                head, cut, _ = name[len(prefix):].partition(delimiter or "\0")
+                if not cut:
+                    kept[name] = one
+                elif prefix + head + cut > marker:
+                    kept[prefix + head + cut] = {"subdir": prefix + head + cut}
+        names = list(kept)[:limit]
         if request.one("format") == "json" or "json" in request.headers.get("accept", ""):
-            return kept
-        return "".join(f"{one['name']}\n" for one in kept).encode()
+            return [kept[name] for name in names]
+        return "".join(f"{name}\n" for name in names).encode()
 
 
 def ranged(body: bytes, wanted: str) -> tuple[bytes, int, int]:
@@ -193,8 +201,3 @@ class Swift(Service):
         text = f"<html><h1>{refusal.status}</h1><p>{refusal.message}</p></html>"
         return Answer(refusal.status, text.encode(), {"Content-Type": "text/html; charset=UTF-8"})
 
-
-def blocks(body: bytes, size: int) -> Iterator[bytes]:
-    """The body in blocks of `size` bytes."""
-    for at in range(0, len(body), size):
-        yield body[at:at + size]
