@@ -54,8 +54,8 @@ def facts(volume: Mapping[str, Any]) -> dict[str, Any]:
                 if key not in (MARK, "readonly", "attached_mode")}
     return {
         "size": int(volume["size"]),
-        "name": volume.get("name") or "",
-        "description": volume.get("description") or "",
+        "name": volume.get("name"),
+        "description": volume.get("description"),
         "volume_type": volume.get("volume_type") or "",
         "availability_zone": volume.get("availability_zone") or "",
         "bootable": str(volume.get("bootable", "")).lower() == "true",

@@ -1,0 +1,102 @@
+"""Drives the stages of one resource as the engine does, without journal: for tests of plugins."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from karbor.domain.resource import Resource, ResourceGraph
+from karbor.domain.step import Done, Failed, Outcome
+from karbor.operations import staging
+from karbor.plugin.bank import Bank, Section
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protection import Stage, Stages, Task
+
+PATIENCE = 300.0        # seconds that one stage may take on a busy development cloud
+
+
+class ByHand:
+    """One operation on one resource: what stages save, and what of it is kept for later ones."""
+
+    def __init__(self, cloud: Cloud, resource: Resource, bank: Bank, *,
+                 graph: ResourceGraph | None = None, kept: Mapping[str, Any] | None = None,
+                 parameters: Mapping[str, Any] | None = None) -> None:
+        self.cloud = cloud
+        self.resource = resource
+        self.graph = graph or ResourceGraph.build([resource], lambda level: {})
+        self.bank = Section(bank, f"resource-{resource.id}")
+        self.parameters = parameters or {}
+        self.kept_ones = dict(kept or {})
+        self.saved_ones: dict[str, Any] = {}
+        self.handles: dict[str, Any] = {}
+        self.operation_id = str(uuid.uuid4())
+        self.checkpoint_id = "by-hand"
+
+    def run(self, stages: Stages) -> dict[str, Any]:
+        """Every stage of every hook in its order; returns what they saved."""
+        for some in stages.values():
+            for stage in some:
+                self.stage(stage)
+        return self.saved_ones
+
+    def stage(self, stage: Stage | Task) -> Mapping[str, Any]:
+        outcome = self._until_over(stage, self._enter)
+        assert isinstance(outcome, Done), outcome
+        self.saved_ones[stage.name] = dict(outcome.saved)
+        return outcome.saved
+
+    def undo(self, stage: Stage | Task) -> None:
+        outcome = self._until_over(stage, self._leave)
+        assert isinstance(outcome, Done), outcome
+
+    def entry(self, stage: Stage | Task, *, entered_before: bool = False) -> Outcome:
+        """One entry only, as after a crash with `entered_before`."""
+        return self._enter(stage, Entry(self, stage, entered_before))
+
+    @staticmethod
+    def _enter(stage: Stage | Task, work: Entry) -> Outcome:
+        return staging.perform(stage, work) if isinstance(stage, Stage) else stage.run(work)
+
+    @staticmethod
+    def _leave(stage: Stage | Task, work: Entry) -> Outcome:
+        return staging.undo(stage, work) if isinstance(stage, Stage) else stage.undo(work)
+
+    def _until_over(self, stage: Stage | Task, call: Any) -> Outcome:
+        end = time.monotonic() + PATIENCE
+        while True:
+            outcome: Outcome = call(stage, Entry(self, stage, False))
+            if outcome.handle is not None if not isinstance(outcome, Failed) else False:
+                self.handles[stage.name] = outcome.handle
+            if isinstance(outcome, Done | Failed):
+                return outcome
+            assert time.monotonic() < end, f"{stage.name} takes longer than {PATIENCE} s"
+            threading.Event().wait(outcome.after)
+
+
+class Entry:
+    """The Work of one entry."""
+
+    stopping = False
+
+    def __init__(self, run: ByHand, stage: Stage | Task, entered_before: bool) -> None:
+        self._run = run
+        self.cloud, self.resource, self.graph = run.cloud, run.resource, run.graph
+        self.bank, self.parameters = run.bank, run.parameters
+        self.checkpoint_id, self.operation_id = run.checkpoint_id, run.operation_id
+        self.entered_before = entered_before
+        self.handle = run.handles.get(stage.name, {})
+        what = hashlib.blake2s(f"{run.resource.key} {stage.name}".encode(), digest_size=6)
+        self.mark = f"karbor:{run.operation_id}:{what.hexdigest()}"
+
+    def saved(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
+        return self._run.saved_ones.get(stage, {})
+
+    def kept(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
+        return self._run.kept_ones.get(stage, {})
+
+    def report(self, progress: Any) -> None:
+        """Nobody watches."""
