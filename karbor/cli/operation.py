@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
 
 import click
 
+from karbor.cli import exits
 from karbor.cli.complaint import answering
 from karbor.cli.invocation import common, this
 from karbor.cli.outcome import journalled, operation_json
-from karbor.cli.output import as_facts, as_json, as_table
-from karbor.cli.running import run_to_exit
+from karbor.cli.output import as_facts, as_json, as_table, say
+from karbor.cli.running import run, run_to_exit
 from karbor.cli.view import graph_of, message, stage_name, told
 from karbor.cli.wording import clock, duration, moment, thing
-from karbor.domain.operation import Operation
+from karbor.domain.operation import Operation, OperationState
 from karbor.domain.step import Step
-
-if TYPE_CHECKING:
-    from karbor.cmd.local import Local
 
 
 @click.group(short_help="List, show, resume and cancel operations.")
@@ -93,13 +91,19 @@ def paint(found: Operation, interrupted: bool) -> None:
 
 def paint_steps(found: Operation, steps: list[Step]) -> None:
     graph = graph_of(found)
+
+    def name(one: Step) -> str:
+        return thing(graph[one.resource]) if graph and one.resource in graph else one.resource
+
+    def took(one: Step) -> str:
+        if not one.finished_at or not one.entered_at:
+            return ""
+        return duration(max(0.0, one.finished_at - one.entered_at))
+
     as_table(("STEP", "RESOURCE", "STAGE", "STATE", "TOOK", "SAID"), [
-        (str(one.number),
-         thing(graph[one.resource]) if graph and one.resource in graph else one.resource,
-         stage_name(one), one.state,
-         duration(max(0.0, one.finished_at - one.entered_at))
-         if one.finished_at and one.entered_at else "",
-         message(one) or ("" if one.finished_at else told(one.progress))) for one in steps], "it has no steps yet")
+        (str(one.number), name(one), stage_name(one), one.state, took(one),
+         message(one) or ("" if one.finished_at else told(one.progress))) for one in steps],
+        "it has no steps yet")
 
 
 def _step_json(one: Step) -> dict[str, object]:
@@ -133,9 +137,13 @@ def cancel(operation: str) -> None:
     """
     invocation = this()
     with invocation.local() as local:
-        cancelled = local.cancel(operation)
-        _finish_cancelling(local, cancelled)
-
-
-def _finish_cancelling(local: Local, cancelled: Operation) -> None:
-    run_to_exit(this(), local, cancelled)
+        asked = local.cancel(operation)
+        code = run(invocation, local, asked)
+        end = local.operation(asked).state
+    if end is OperationState.CANCELLED:
+        code = exits.DONE
+    elif end is OperationState.DONE:
+        say("karbor: it was done before it could be cancelled")
+        code = exits.CONFLICT
+    if code:
+        sys.exit(code)

@@ -77,4 +77,6 @@ def _amounts(saved: Mapping[str, Any]) -> list[int]:
     stored = saved.get("object")
     if isinstance(stored, Mapping) and isinstance(stored.get("size"), int):
         return [stored["size"]]
-    return [saved["bytes"]] if isinstance(saved.get("bytes"), int) else []
+    if isinstance(saved.get("stream"), Mapping) and isinstance(saved.get("size"), int):
+        return [saved["size"]]
+    return []

@@ -22,7 +22,7 @@ def run(invocation: Invocation, local: Local, operation: Operation) -> int:
     try:
         over = follow(local, operation)
     except Interrupted as left:
-        say_interrupted(left.operation)
+        say_interrupted(left.operation, resumable=local.is_interrupted(left.operation))
         return exits.INTERRUPTED
     return tell(invocation, local, over)
 
@@ -34,9 +34,10 @@ def run_to_exit(invocation: Invocation, local: Local, operation: Operation) -> N
         sys.exit(code)
 
 
-def say_interrupted(operation: Operation) -> None:
-    if operation.state.over:
-        say(f"karbor: interrupted; the operation is {operation.state}")
+def say_interrupted(operation: Operation, *, resumable: bool) -> None:
+    if not resumable:
+        how = operation.state if operation.state.over else "still driven by another process"
+        say(f"karbor: interrupted; the operation is {how}")
         return
     say(f"karbor: interrupted; the {operation.verb} can be resumed with: "
         f"karbor operation resume {operation.id}")
