@@ -55,5 +55,5 @@ lint: venv  ## ruff, mypy, import floors
 	.venv/bin/lint-imports
 
 demo: venv  ## protect, destroy and restore an application, with tokens that live 15 seconds
-	@$(DEVCLOUD) up --services $(DEMO_SERVICES) --token-expiration 15
+	@$(DEVCLOUD) up --services $(DEMO_SERVICES) --token-expiration $(or $(TOKEN_EXPIRATION),15)
 	@.venv/bin/python -m demo

@@ -19,12 +19,8 @@ def down(state: State, wipe: bool) -> None:
         others = [name for name in names if name not in _LAST]
         for name in others:  # all at once, then wait for each
             processes.signal(name, signal.SIGTERM)
-        for name in others:
-            processes.stop(name, patience=10)
-        for name in _LAST:
-            processes.stop(name)
-        for path in state.run.glob("*.json"):
-            path.unlink()
+        for name in (*others, *_LAST):
+            processes.remove(name)
     if wipe and state.root.exists():
         shutil.rmtree(state.root)
     print("devcloud: down, and everything removed" if wipe else "devcloud: down", flush=True)

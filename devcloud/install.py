@@ -62,10 +62,10 @@ def ensure_packages() -> bool:
     if os.geteuid() != 0:
         raise DevcloudError(f"please install {' '.join(missing)}, or run this as root")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    _run(["apt-get", "update", "-qq"], environment)
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=600"]
+    _run([*apt, "update"], environment)
     with _no_daemons():
-        options = ["-y", "-qq", "--no-install-recommends"]
-        _run(["apt-get", "install", *options, *missing], environment)
+        _run([*apt, "-y", "--no-install-recommends", "install", *missing], environment)
     return True
 
 

@@ -34,6 +34,9 @@ class Record:
     log_offset: int = 0
 
 
+_FIELDS = [field.name for field in dataclasses.fields(Record)]
+
+
 def _birth(pid: int) -> str | None:
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
@@ -61,9 +64,10 @@ class Processes:
     # ---------------------------------------------------------------- records
     def record(self, name: str) -> Record | None:
         try:
-            return Record(**json.loads(self._path(name).read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
+            written = json.loads(self._path(name).read_text())
+        except FileNotFoundError:
             return None
+        return Record(**{field: written[field] for field in _FIELDS if field in written})
 
     def records(self) -> Iterator[Record]:
         for path in sorted(self._state.run.glob("*.json")):
@@ -150,6 +154,11 @@ class Processes:
                 time.sleep(0.05)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(record.pid, signal.SIGKILL)  # workers that outlived their leader
+
+    def remove(self, name: str) -> None:
+        """Stop it for good."""
+        self.stop(name)
+        self._path(name).unlink(missing_ok=True)
 
     # ---------------------------------------------------------------- logs and waiting
     def tail(self, name: str, lines: int = 30) -> str:

@@ -122,10 +122,16 @@ class Cinder(Service):
             self._ensure_worker(worker, worker)
         if self.cloud.settings.posix_backup:
             self._ensure_worker("cinder-backup-posix", "cinder-backup", self.posix_conf)
+            workers.append("cinder-backup-posix")
+        else:
+            self.processes.remove("cinder-backup-posix")
         self.processes.wait(
             ["cinder-api", *workers], lambda: self.cloud.answers(ports.CINDER), "cinder-api"
         )
-        reported = "SELECT `binary`, UNIX_TIMESTAMP(updated_at) FROM services WHERE NOT deleted"
+        reported = (
+            "SELECT CONCAT(`binary`, IF(host = 'devcloud-posix', '-posix', '')), "
+            "UNIX_TIMESTAMP(updated_at) FROM services WHERE NOT deleted"
+        )
         self.processes.wait(
             workers, lambda: self.cloud.reported("cinder", reported, workers), "cinder's workers"
         )
