@@ -75,7 +75,7 @@ def said(response: requests.Response) -> tuple[str, str]:
     try:
         body = json.loads(text)
     except ValueError:
-        return _short(_MARKUP.sub(" ", text)), ""
+        return _short(text), ""
     if not isinstance(body, dict):
         return _short(str(body)), ""
     if "description" in body:
@@ -91,5 +91,5 @@ def _first_text(body: dict[str, Any]) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(_MARKUP.sub(" ", text).split())
     return line if len(line) <= _LONGEST else line[:_LONGEST - 1] + "…"

@@ -83,7 +83,7 @@ def _over(words: str) -> TokenRejected:
     lowered = words.lower()
     if "fernet" in lowered:
         return TokenRejected(
-            "Keystone cannot read the user's token any more: its key was rotated away",
+            "Keystone cannot read the user's token: its key was rotated away, or it never was one",
             remedy="[fernet_tokens] max_active_keys must cover token life and allow_expired_window")
     if "disabled" in lowered:
         return TokenRejected(f"the user's token is void: {words}",
