@@ -29,7 +29,8 @@ class KeepTopology(Task):
             lists.neutron("networks"), lists.neutron("subnets"), lists.neutron("ports"),
             lists.neutron("routers"), lists.neutron("security-groups"),
             lists.neutron("floatingips"))
-        document = topology.choose(found, work.resource.id, servers_of(work))
+        document = topology.choose(found, work.resource.id, servers_of(work),
+                                   {one.id for one in work.graph.of_type(SERVER)})
         stored = kept_json.write(work.bank, OBJECT, document)
         return Done({"object": stored, **topology.summary(document)})
 

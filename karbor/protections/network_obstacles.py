@@ -31,7 +31,19 @@ class _Plan:
     def _missing(self, kind: str, one: Record) -> bool:
         if kind == "security_groups" and one["name"] == "default":
             return False        # every project has its own, which is used
-        return self.fresh or one["id"] not in self.there(kind)
+        if kind == "subnets":
+            elsewhere = self.mapped("networks", self._network(one["network_id"]))
+            return not elsewhere and (self.fresh or one["id"] not in self.there(kind))
+        return (not self.mapped(kind, one)
+                and (self.fresh or one["id"] not in self.there(kind)))
+
+    def _network(self, id: str) -> Record:
+        return next(one for one in self.summary["networks"] if one["id"] == id)
+
+    def mapped(self, kind: str, one: Record) -> bool:
+        wanted = self.chosen.get(one["id"]) or self.chosen.get(one["name"])
+        return wanted is not None and any(
+            wanted in (each["id"], each["name"]) for each in self.there(kind).values())
 
     def there(self, kind: str) -> dict[str, Record]:
         return {one["id"]: one for one in self.lists.neutron(kind.replace("_", "-"))}
@@ -45,7 +57,18 @@ class _Plan:
 
 def find(resource: Resource, target: Target) -> list[Obstacle]:
     plan = _Plan(resource, target)
-    return [*_references(plan, resource), *_overlaps(plan, resource), *_quotas(plan, resource)]
+    return [*_answers(plan, resource), *_references(plan, resource), *_overlaps(plan, resource),
+            *_quotas(plan, resource)]
+
+
+def _answers(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
+    """Networks of the project itself that are to be replaced by one that is not there."""
+    for one in plan.summary["networks"]:
+        wanted = plan.chosen.get(one["id"]) or plan.chosen.get(one["name"])
+        if wanted and not plan.mapped("networks", one):
+            yield Obstacle(f"there is no network {wanted} here to be used for {one['name']}",
+                           "name one that is visible, or leave that --map out", one["name"],
+                           resource.key)
 
 
 def _references(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:

@@ -70,6 +70,9 @@ class _Build:
         self.over: list[str] = list(handle.get("over", ()))
         self._until: float | None = None
         self._lists: dict[str, list[Record]] = {}
+        self._elsewhere: set[str] = set()
+        """Kept networks in whose place the user wants another one: it has its own subnets and
+        routers."""
 
     @property
     def state(self) -> Record:
@@ -104,6 +107,8 @@ class _Build:
         return True
 
     def networks(self) -> bool:
+        self._elsewhere = {old["id"] for old in self.document["networks"]
+                           if self._mapped("networks", old) is not None}
         return all(self._ensure("networks", old, network_bodies.network,
                                 network_bodies.NETWORK_OPTIONAL)
                    for old in self.document["networks"])
@@ -112,8 +117,16 @@ class _Build:
         def body(old: Record, description: str) -> Record:
             return network_bodies.subnet(old, description,
                                          self.maps["networks"][old["network_id"]])
-        return all(self._ensure("subnets", old, body, network_bodies.SUBNET_OPTIONAL)
-                   for old in self.document["subnets"])
+        for old in self.document["subnets"]:
+            if old["network_id"] in self._elsewhere:
+                network = self.maps["networks"][old["network_id"]]
+                same = [one["id"] for one in self._list("subnets")
+                        if one["network_id"] == network and one["cidr"] == old["cidr"]]
+                if same:
+                    self.maps["subnets"][old["id"]] = same[0]
+            elif not self._ensure("subnets", old, body, network_bodies.SUBNET_OPTIONAL):
+                return False
+        return True
 
     def routers(self) -> bool:
         def body(old: Record, description: str) -> Record:
@@ -125,11 +138,19 @@ class _Build:
                                resource=self.work.resource.key)
             return network_bodies.router(old, description, self.maps["networks"])
         return all(self._ensure("routers", old, body, network_bodies.ROUTER_OPTIONAL)
-                   for old in self.document["routers"])
+                   for old in self._wanted_routers())
+
+    def _wanted_routers(self) -> list[Record]:
+        """Without those that would be left with no interface."""
+        return [old for old in self.document["routers"] if not old["interfaces"] or any(
+            one["network_id"] not in self._elsewhere for one in old["interfaces"])]
 
     def interfaces(self) -> bool:
         interfaces = Interfaces(self.api, self.mark, self.maps, self._made)
-        return self._each("routers", lambda old: interfaces.ensure(old, self.created))
+        def ensure(old: Record) -> None:
+            inside = [one for one in old["interfaces"] if one["network_id"] not in self._elsewhere]
+            interfaces.ensure({**old, "interfaces": inside}, self.created)
+        return self._each("routers", self._wanted_routers(), ensure)
 
     def rules(self) -> bool:
         def ensure(old: Record) -> None:
@@ -139,16 +160,17 @@ class _Build:
             else:
                 report_differences(self._existing("security-groups")[new], old,
                                    self.maps["security_groups"], self._tell)
-        return self._each("security_groups", ensure)
+        return self._each("rules", self.document["security_groups"], ensure)
 
-    def _each(self, member: str, ensure: Callable[[Record], None]) -> bool:
+    def _each(self, what: str, items: list[Record], ensure: Callable[[Record], None]) -> bool:
         """What has no entry in the maps: once each, as the handle tells."""
-        for old in self.document[member]:
-            if old["id"] not in self.over:
+        for old in items:
+            name = f"{what} {old['id']}"
+            if name not in self.over:
                 if self._late():
                     return False
                 ensure(old)
-                self.over.append(old["id"])
+                self.over.append(name)
         return True
 
     def _ensure(self, kind: str, old: Record, body: Callable[[Record, str], Record],
@@ -160,6 +182,10 @@ class _Build:
         if old["id"] in known:
             return True
         existing = self._existing(kind)
+        mapped = self._mapped(kind, old)
+        if mapped is not None:
+            known[old["id"]] = mapped
+            return True
         adopted = neutron_marks.marked(existing.values(), self.mark).get(old["id"])
         if adopted is None and old["id"] in existing and not self.fresh:
             known[old["id"]] = old["id"]
@@ -176,6 +202,22 @@ class _Build:
         known[old["id"]] = adopted
         self.created.append({"kind": kind, "id": adopted, "name": old["name"], "old": old["id"]})
         return True
+
+    def _mapped(self, kind: str, old: Record) -> str | None:
+        """What the user wants to be used instead. Names are of all kinds, so an answer that fits
+        nothing of this kind was meant for another one."""
+        wanted = self.chosen.get(old["id"]) or (self.chosen.get(old["name"]) if old["name"]
+                                                else None)
+        if kind == "subnets":
+            wanted = self.chosen.get(old["id"])
+        if wanted is None:
+            return None
+        found = {one["id"] for one in self._list(kind) if wanted in (one["id"], one["name"])}
+        if len(found) > 1:
+            raise BadInput(f"{len(found)} {kind.replace('-', ' ')} are called {wanted}",
+                           remedy=f"give an id: --map {old['name'] or old['id']}=ID",
+                           resource=self.work.resource.key)
+        return next(iter(found), None)
 
     def _made(self, member: str, old: str) -> bool:
         kind = member.replace("_", "-")

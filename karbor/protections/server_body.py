@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from karbor.protections.server_facts import zone
@@ -37,17 +37,19 @@ def nearest_flavor(kept: Mapping[str, Any], flavors: Iterable[Mapping[str, Any]]
     return min(fitting, key=lambda one: (one["ram"], one["vcpus"], one["disk"]), default=None)
 
 
-def port(old: Record, description: str, maps: Mapping[str, Mapping[str, str]], chosen: Chosen
-         ) -> tuple[Record, Record]:
+def port(old: Record, description: str, maps: Mapping[str, Mapping[str, str]], chosen: Chosen,
+         automatic: Collection[str] = ()) -> tuple[Record, Record]:
     """The port's body, and weaker values for fields that may be refused. On a network other than
-    the kept one's copy its addresses mean nothing, so they are left out."""
+    the kept one's copy its addresses mean nothing, so they are left out; so is the address on an
+    `automatic` subnet, which follows from the MAC."""
     network = maps.get("networks", {}).get(old["network_id"]) \
         or chosen.get(old["network_id"], old["network_id"])
     subnets = maps.get("subnets", {})
     body: Record = {"network_id": network, "name": old["name"], "description": description,
                     "admin_state_up": old.get("admin_state_up", True),
                     "mac_address": old["mac_address"]}
-    fixed = [{"subnet_id": subnets[one["subnet_id"]], "ip_address": one["ip_address"]}
+    fixed = [{"subnet_id": subnets[one["subnet_id"]],
+              **({} if one["subnet_id"] in automatic else {"ip_address": one["ip_address"]})}
              for one in old["fixed_ips"] if one["subnet_id"] in subnets]
     if fixed or not old["fixed_ips"]:
         body["fixed_ips"] = fixed

@@ -3,7 +3,7 @@ with the kept addresses where they are free."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from karbor.plugin.cloud import Api
@@ -14,8 +14,8 @@ Record = dict[str, Any]
 
 
 def make_ports(api: Api, mark: str, ports: Sequence[Record], *,
-               maps: Mapping[str, Mapping[str, str]], chosen: Mapping[str, str],
-               state: Record, tell: Callable[[str, str], None]) -> None:
+               maps: Mapping[str, Mapping[str, str]], automatic: Collection[str],
+               chosen: Mapping[str, str], state: Record, tell: Callable[[str, str], None]) -> None:
     """Fill state["ports"] (old → new), ["made_ports"] and ["addresses"] (port → addresses).
 
     Addresses that are taken, and fields that policy refuses, are given up one by one and told. A
@@ -27,7 +27,8 @@ def make_ports(api: Api, mark: str, ports: Sequence[Record], *,
     for old in ports:
         if old["id"] in state["ports"]:
             continue
-        body, weaker = server_body.port(old, birth_mark(mark, old["id"]), maps, chosen)
+        body, weaker = server_body.port(old, birth_mark(mark, old["id"]), maps, chosen,
+                                        automatic)
         original = by_id.get(old["id"])
         if old["id"] in adopted:
             record = by_id[adopted[old["id"]]]

@@ -81,11 +81,22 @@ class _Build:
 
     def ports(self) -> Outcome | None:
         if len(self.state["ports"]) < len(self.document["ports"]):
-            topology = next((saved for one in self.work.graph.of_type(NETWORK)
-                             if (saved := self.work.saved("topology", one))), {})
-            make_ports(self.neutron, self.work.mark, self.document["ports"], maps=topology,
-                       chosen=self.chosen, state=self.state, tell=self.tell)
+            make_ports(self.neutron, self.work.mark, self.document["ports"],
+                       maps=self._topology(), automatic=self._automatic(), chosen=self.chosen,
+                       state=self.state, tell=self.tell)
         return None
+
+    def _topology(self) -> Mapping[str, Any]:
+        """Old → new ids of everything of Neutron that the server may be on."""
+        return next((saved for one in self.work.graph.of_type(NETWORK)
+                     if (saved := self.work.saved("topology", one))), {})
+
+    def _automatic(self) -> set[str]:
+        kept = [self.work.kept("topology", one) for one in self.work.graph.of_type(NETWORK)]
+        return {subnet["id"] for one in kept
+                for subnet in [*one.get("subnets", ()), *(
+                    each for reference in one.get("references", ())
+                    for each in reference["subnets"])] if subnet.get("automatic")}
 
     def server(self) -> Outcome | None:
         if "server" in self.state:
@@ -195,10 +206,8 @@ class _Build:
     def addresses(self) -> Outcome | None:
         kept = [(port, one) for port in self.document["ports"] for one in port["floating"]]
         if len(self.state["floating"]) < len(kept):
-            maps = next((saved for one in self.work.graph.of_type(NETWORK)
-                         if (saved := self.work.saved("topology", one))), {})
             give_addresses(self.neutron, self.work.mark, kept,
-                           networks=maps.get("networks", {}), chosen=self.chosen,
+                           networks=self._topology().get("networks", {}), chosen=self.chosen,
                            state=self.state, tell=self.tell)
         return None
 
@@ -228,6 +237,9 @@ class _Build:
                 floating = self.state["floating"].get(one["id"])
                 if floating in self.state["made_floating"]:
                     neutron_marks.settle(self.neutron, "floatingips", floating, one)
+        for hint in self.document["server"].get("scheduler_hints") or {}:
+            if hint != "group":
+                self.tell(f"scheduler hint {hint}", "it names other things, which may be gone")
         self.nova.delete(f"/servers/{self.state['server']}/metadata/{server_body.MARK_KEY}")
         return Done({"id": self.state["server"],
                      "name": self.work.parameters.get("restore_name")

@@ -34,8 +34,10 @@ class Lists:
     floating: list[Record]
 
 
-def choose(lists: Lists, project_id: str, servers: Collection[str] | None) -> Record:
-    """The topology document: of the whole project (`servers` None), or what these servers need."""
+def choose(lists: Lists, project_id: str, servers: Collection[str] | None,
+           kept_servers: Collection[str] = ()) -> Record:
+    """The topology document: of the whole project (`servers` None), or what these servers need.
+    `kept_servers` are all in the checkpoint; ports of others are nobody's, and are told."""
     own_ports = [one for one in lists.ports if _owner(one) == project_id]
     ports = own_ports if servers is None else \
         [one for one in lists.ports if one.get("device_id") in servers]
@@ -62,6 +64,11 @@ def choose(lists: Lists, project_id: str, servers: Collection[str] | None) -> Re
         "routers": routers,
         "security_groups": _groups(lists.groups, project_id, ports, whole=servers is None),
         "floating_ips": floating,
+        "ports_left_out": [
+            {"id": one["id"], "name": one.get("name", ""), "fixed_ips": one["fixed_ips"]}
+            for one in own_ports if one["network_id"] in kept_ids
+            and not str(one.get("device_owner", "")).startswith("network:")
+            and one.get("device_id") not in kept_servers],
         "references": [_reference(id, networks.get(id), lists.subnets)
                        for id in sorted(referred)],
     }
@@ -114,13 +121,19 @@ def _reference(id: str, network: Record | None, subnets: list[Record]) -> Record
         return {"id": id, "name": "", "external": False, "seen": False, "subnets": []}
     return {"id": id, "name": network.get("name", ""), "seen": True,
             "external": bool(network.get("router:external")),
-            "subnets": [{"id": one["id"], "cidr": one["cidr"]} for one in subnets
-                        if one["network_id"] == id]}
+            "subnets": [_subnet(one) for one in subnets if one["network_id"] == id]}
+
+
+def _subnet(one: Record) -> Record:
+    """`automatic`: addresses follow from the MAC (RFC 4862), and Neutron refuses chosen ones."""
+    return {"id": one["id"], "cidr": one["cidr"], "network_id": one["network_id"],
+            "automatic": one.get("ipv6_address_mode") in ("slaac", "dhcpv6-stateless")}
 
 
 def not_kept(document: Record) -> list[dict[str, str]]:
     """What is not in the document, or in it but not for a plain member to choose at a restore."""
-    told = [*_of_networks(document), *_of_routers(document), *_of_groups(document)]
+    told = [*_of_networks(document), *_of_ports(document), *_of_routers(document),
+            *_of_groups(document)]
     told += [(f"floating address {one['floating_ip_address']}", RELEASED)
              for one in document["floating_ips"]]
     told += [(f"network {one['name'] or one['id']}",
@@ -139,6 +152,13 @@ def _of_networks(document: Record) -> Iterator[tuple[str, str]]:
                    "only an administrator may share a network; made again it is private")
         if network.get("router:external"):
             yield (f"{name}: being external", "only an administrator may make external networks")
+
+
+def _of_ports(document: Record) -> Iterator[tuple[str, str]]:
+    for port in document["ports_left_out"]:
+        addresses = ", ".join(one["ip_address"] for one in port["fixed_ips"])
+        yield (f"port {port['name'] or port['id']} ({addresses or 'no address'})",
+               "only the ports of this checkpoint's servers and of routers are kept")
 
 
 def _of_routers(document: Record) -> Iterator[tuple[str, str]]:
@@ -174,8 +194,7 @@ def summary(document: Record) -> Record:
         "whole": document["whole"],
         "networks": [{"id": one["id"], "name": one["name"]} for one in document["networks"]],
         "references": document["references"],
-        "subnets": [{"id": one["id"], "cidr": one["cidr"], "network_id": one["network_id"]}
-                    for one in document["subnets"]],
+        "subnets": [_subnet(one) for one in document["subnets"]],
         "routers": [{"id": one["id"], "name": one["name"], "gateway": _gateway(one),
                      "subnets": [each["subnet_id"] for each in one["interfaces"]]}
                     for one in document["routers"]],

@@ -170,7 +170,10 @@ class Neutron(Double):
         if record.get("mac_address") in {one["mac_address"] for one in mates}:
             raise CloudConflict(f"The mac address {record['mac_address']} is in use.")
         record.setdefault("mac_address", f"fa:16:3e:00:00:{next(self.world._ids):02x}")
-        for fixed in record.setdefault("fixed_ips", []):
+        record.setdefault("fixed_ips", [
+            {"subnet_id": one["id"]} for one in self.things["subnets"].values()
+            if one["network_id"] == network["id"]])
+        for fixed in record["fixed_ips"]:
             if fixed.get("ip_address") in taken:
                 raise CloudConflict(f"The IP address {fixed['ip_address']} is in use.")
             subnet = self.need("subnets", fixed["subnet_id"])

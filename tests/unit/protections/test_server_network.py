@@ -147,6 +147,16 @@ def test_only_what_the_server_needs_of_the_networks_is_kept() -> None:
     assert "network net: provider attributes" in told
     assert "router router: ha" in told
     assert any(one.startswith("router router: gateway address 203.0.113.") for one in told)
+    assert not any(one.startswith("port ") for one in told)
+
+
+def test_ports_of_nobody_are_told() -> None:
+    app = Application()
+    app.world.api("neutron").post("/ports", {"port": {
+        "name": "virtual", "network_id": app.world.named("networks", "net")["id"]}})
+    app.protect()
+    told = [one["field"] for one in app.kept("topology", app.topology)["not_kept"]]
+    assert "port virtual (no address)" in told
 
 
 def test_below_a_project_all_of_its_networks_are_kept() -> None:
@@ -298,6 +308,46 @@ def test_a_volume_that_was_not_restored_is_an_error() -> None:
     with pytest.raises(BadInput, match="v2"):
         app.restore()
     assert not app.world.things["servers"]
+
+
+def test_a_network_of_ones_own_can_be_replaced_by_another() -> None:
+    app = lost()
+    neutron = app.world.api("neutron")
+    other = neutron.post("/networks", {"network": {"name": "other"}})["network"]["id"]
+    neutron.post("/subnets", {"subnet": {"network_id": other, "cidr": "172.16.0.0/24",
+                                         "gateway_ip": "172.16.0.1"}})
+    neutron.post("/routers", {"router": {"name": "elsewhere"}})
+    app.parameters = {"map": {"net": "other"}}
+    saved = app.restore()
+    assert sorted(one["name"] for one in app.world.things["networks"].values()) == \
+        ["other", "public"]
+    assert [one["name"] for one in app.world.things["routers"].values()] == ["elsewhere"]
+    (port,) = saved["ports"].values()
+    assert app.world.things["ports"][port]["network_id"] == other
+    assert any(one["field"] == "port eth0: fixed address" for one in saved["not_restored"])
+    assert not NETWORKS.restore_obstacles([app.topology], app.target(net="other"))
+    found = NETWORKS.restore_obstacles([app.topology], app.target(net="typo"))
+    assert [one.map_from for one in found] == ["net"]
+
+
+def test_an_address_that_follows_from_the_mac_is_not_asked_for() -> None:
+    app = Application()
+    app.world.named("subnets", "sub")["ipv6_address_mode"] = "slaac"
+    app.protect()
+    double.lose(app.world, app.server)
+    app.world = _again(app.world)
+    asked = []
+    create = double.Neutron._new_port
+
+    def watched(self: Any, record: Any) -> None:
+        asked.append(copy.deepcopy(record.get("fixed_ips")))
+        create(self, record)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(double.Neutron, "_new_port", watched)
+        app.restore()
+    (subnet,) = app.world.things["subnets"]
+    assert asked[-1] == [{"subnet_id": subnet}]
 
 
 # -- killed anywhere
