@@ -275,6 +275,23 @@ def test_a_page_damaged_before_the_end_is_not_relied_upon(bank: MemoryBank) -> N
     assert b"".join(vault(bank).read(manifest)) == body
 
 
+def test_pages_that_name_a_damaged_piece_are_forgotten(bank: MemoryBank,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    """The piece written in its place may be coded differently: the old page would not fit it."""
+    body = disk("tttttt")
+    with monkeypatch.context() as patch:
+        patch.setattr(pieces_module, "encode", lambda block: (pieces_module.Codec.PLAIN, block))
+        with pytest.raises(CloudUnavailable):
+            vault(bank).store("image", Source(body, breaks_at=4 * CUT))
+    bank.damage(names(bank, "image/pieces/")[1], "flip")
+    with pytest.raises(CloudUnavailable):
+        vault(bank).store("image", Source(body, breaks_at=3 * CUT))
+    source = Source(body)
+    manifest = kept(vault(bank).store("image", source))
+    assert source.opened == [3 * CUT]
+    assert b"".join(vault(bank).read(manifest)) == body
+
+
 def test_two_that_finish_the_same_stream_agree(bank: MemoryBank) -> None:
     """A process thought dead writes its manifest while another is about to."""
     body = disk("abcdef")
