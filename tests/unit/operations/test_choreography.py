@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_the_order_over_the_graph(case: tuple[ResourceGraph, dict[str, list[Hook
             assert set(at.get(earlier, ())) <= before[number]
 
     for one in graph:
-        for first, second in zip(HOOKS, HOOKS[1:], strict=False):
+        for first, second in itertools.pairwise(HOOKS):
             after((one.key, second), (one.key, first))
         for child in descendants(graph, one.key):
             after((child, Hook.PREPARE_BEGIN), (one.key, Hook.PREPARE_BEGIN))
