@@ -353,7 +353,27 @@ def seen(app: Application) -> Record:
             "groups": [(one["name"], one["policy"], len(one["members"])) for one in groups]}
 
 
-def test_next_to_the_originals_and_undone(app: Application) -> None:
+def test_on_the_networks_of_the_living_originals_and_undone(app: Application) -> None:
+    before = seen(app)
+    app.disks_restored()
+    assert not SERVERS.restore_obstacles(app.servers, app.target())
+    works = app.restore(restore_name=f"{app.prefix}-copy")
+    assert app.saved["topology", app.topology.key]["created"] == []
+    for number, one in enumerate(app.servers):
+        saved = app.saved["server", one.key]
+        port = f"port {app.prefix}-p{number}"
+        told = [each["field"] for each in saved["not_restored"]]
+        assert told[:2] == [f"{port}: MAC address", f"{port}: fixed address"]
+        (addresses,) = saved["addresses"].values()
+        assert addresses[0].startswith("10.77.0.")
+    floating = app.saved["server", app.servers[0].key]["floating"]
+    assert list(floating.values()) != [app.floating["id"]]
+    app.undo(works)
+    app.drop_volumes(but=tuple(app.old_volumes))
+    assert seen(app) == before
+
+
+def test_on_new_networks_and_undone(app: Application) -> None:
     before = seen(app)
     app.disks_restored()
     works = app.restore(new_networks=True, restore_name=f"{app.prefix}-copy")

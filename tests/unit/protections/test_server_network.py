@@ -156,7 +156,7 @@ def test_ports_of_nobody_are_told() -> None:
         "name": "virtual", "network_id": app.world.named("networks", "net")["id"]}})
     app.protect()
     told = [one["field"] for one in app.kept("topology", app.topology)["not_kept"]]
-    assert "port virtual (no address)" in told
+    assert "port virtual (10.0.0.2)" in told
 
 
 def test_below_a_project_all_of_its_networks_are_kept() -> None:
