@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from karbor.domain.errors import CloudForbidden, CloudNotFound
-from karbor.plugin.cloud import Cloud
+from karbor.plugin.cloud import Api, Cloud
 
 Record = dict[str, Any]
 
@@ -25,11 +25,17 @@ class Listed:
     """What was listed through one Cloud. Threads that want the same list wait for one request."""
 
     def __init__(self, cloud: Cloud, clock: Callable[[], float] = time.monotonic) -> None:
-        self._api = cloud.api
+        self._cloud = ref(cloud)        # held by nobody but its operation, so that both can end
         self._clock = clock
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._answers: dict[str, tuple[float, Any]] = {}
+
+    def _api(self, service: str) -> Api:
+        cloud = self._cloud()
+        if cloud is None:
+            raise RuntimeError("the Cloud of these lists is closed")
+        return cloud.api(service)
 
     def _once(self, name: str, ask: Callable[[], Any]) -> Any:
         with self._guard:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from karbor.domain.errors import BadInput
+from karbor.domain.errors import BadInput, CloudConflict
 from karbor.domain.step import Again, Done, Outcome, Progress
 from karbor.plugin.cloud import Api
 from karbor.plugin.protection import Task, Work
@@ -249,20 +249,33 @@ def _settle(work: Work, document: Record) -> Outcome:
     api = work.cloud.api("neutron")
     handle = work.handle
     originals = {one["id"]: one for member in MAPPED for one in document[member]}
+    told = list(handle["not_restored"])
     until = time.monotonic() + PATIENCE
     for number, one in enumerate(handle["created"]):
         if number < handle.get("settled", 0):
             continue
         if time.monotonic() > until or work.stopping:
-            return Again(0.0, {**handle, "settled": number})
+            return Again(0.0, {**handle, "settled": number, "not_restored": told})
         if one["kind"] == "ports":          # a router's own port: nothing was said of it
             api.put(f"/ports/{one['id']}", {"port": {"description": ""}})
-        elif one["kind"] in ("networks", "subnets", "routers", "security-groups"):
-            original = originals[one["old"]]
-            routes = original.get("routes") if one["kind"] == "routers" else None
-            neutron_marks.settle(api, one["kind"], one["id"], original,
-                                 {"routes": routes} if routes else None)
+        elif one["kind"] == "routers":
+            _settle_router(api, one["id"], originals[one["old"]], told)
+        elif one["kind"] != "interfaces":
+            neutron_marks.settle(api, one["kind"], one["id"], originals[one["old"]])
     return Done({**{kind: dict(handle["maps"][kind]) for kind in MAPPED},
                  "created": [{key: one[key] for key in ("kind", "id", "name")}
                              for one in handle["created"]],
-                 "not_restored": list(handle["not_restored"])})
+                 "not_restored": told})
+
+
+def _settle_router(api: Api, id: str, original: Record, told: list[Record]) -> None:
+    """Routes are refused when their next hop is on no subnet of the router, as when it has its
+    gateway on another network now."""
+    neutron_marks.settle(api, "routers", id, original)
+    routes = original.get("routes")
+    if routes:
+        try:
+            api.put(f"/routers/{id}", {"router": {"routes": routes}})
+        except CloudConflict as error:
+            told.append({"field": f"router {original['name'] or original['id']}: routes",
+                         "why": error.message})

@@ -30,10 +30,10 @@ def marked(items: Iterable[Record], mark: str) -> dict[str, str]:
             if (one.get("description") or "").startswith(prefix)}
 
 
-def settle(api: Api, kind: str, id: str, original: Record, extra: Record | None = None) -> None:
+def settle(api: Api, kind: str, id: str, original: Record) -> None:
     """Give a made thing its original description and tags. Idempotent."""
     singular = kind.removesuffix("s").replace("-", "_")
-    body = {"description": original.get("description") or "", **(extra or {})}
+    body = {"description": original.get("description") or ""}
     api.put(f"/{kind}/{id}", {singular: body})
     if original.get("tags"):
         api.put(f"/{kind}/{id}/tags", {"tags": list(original["tags"])})

@@ -13,8 +13,8 @@ Chosen = Mapping[str, str]      # --map OLD=NEW
 MARK_KEY = "karbor_mark"
 """The metadata key that tells which operation is building the server; gone when it is done."""
 
-PORT_OPTIONAL = ("mac_address", "fixed_ips", "allowed_address_pairs", "dns_name",
-                 "extra_dhcp_opts", "qos_policy_id", "binding:vnic_type", "port_security_enabled")
+PORT_OPTIONAL = ("mac_address", "fixed_ips", "allowed_address_pairs", "extra_dhcp_opts",
+                 "qos_policy_id", "binding:vnic_type", "port_security_enabled")
 
 
 def choose_flavor(kept: Mapping[str, Any], flavors: Iterable[Mapping[str, Any]], chosen: Chosen,
@@ -59,7 +59,8 @@ def port(old: Record, description: str, maps: Mapping[str, Mapping[str, str]], c
     else:
         groups = maps.get("security_groups", {})
         body["security_groups"] = [groups.get(one, one) for one in old["security_groups"]]
-    for name in ("allowed_address_pairs", "dns_name", "extra_dhcp_opts", "qos_policy_id"):
+    # no dns_name: Nova writes the server's host name there, and refuses a port with another one
+    for name in ("allowed_address_pairs", "extra_dhcp_opts", "qos_policy_id"):
         if old.get(name):
             body[name] = old[name]
     if old.get("binding:vnic_type", "normal") != "normal":

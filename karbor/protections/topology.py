@@ -136,6 +136,9 @@ def not_kept(document: Record) -> list[dict[str, str]]:
             *_of_groups(document)]
     told += [(f"floating address {one['floating_ip_address']}", RELEASED)
              for one in document["floating_ips"]]
+    told += [(f"floating address {one['floating_ip_address']}: port forwardings",
+              "they are not kept")
+             for one in document["floating_ips"] if one.get("port_forwardings")]
     told += [(f"network {one['name'] or one['id']}",
               "it belongs to another project: kept by reference" if one["seen"] else HIDDEN)
              for one in document["references"]]

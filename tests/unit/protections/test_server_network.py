@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gc
 import importlib.util
 import re
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 from karbor.domain.errors import (
     BadInput,
+    CloudConflict,
     CloudForbidden,
     ObjectDamaged,
     RemoteFailed,
@@ -282,6 +285,32 @@ def test_a_group_that_differs_is_told_and_left() -> None:
     assert told == [{"field": "security group web",
                      "why": "it exists and was left as it is, with 1 kept rules that it lacks"}]
     assert len(web["security_group_rules"]) == 3
+
+
+def test_routes_that_are_refused_are_told() -> None:
+    app = lost()
+    change = double.Neutron._put
+
+    def refusing(self: Any, where: list[str], body: Any) -> Any:
+        if body.get("router", {}).get("routes"):
+            raise CloudConflict("the nexthop is not connected with router")
+        return change(self, where, body)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(double.Neutron, "_put", refusing)
+        app.restore()
+    told = app.results["topology", app.topology.key]["not_restored"]
+    assert told[-1] == {"field": "router router: routes",
+                        "why": "the nexthop is not connected with router"}
+    assert app.world.named("routers", "router")["description"] == ""
+
+
+def test_lists_end_with_their_cloud() -> None:
+    app = protected()
+    cloud = weakref.ref(app.world)
+    app.world = None
+    gc.collect()
+    assert cloud() is None
 
 
 def test_a_server_that_fails_to_build_says_why() -> None:
