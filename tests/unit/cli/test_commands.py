@@ -1,0 +1,281 @@
+"""What the commands make of what Karbor answers: words, JSON, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from karbor.cli import exits
+from karbor.domain import errors
+from karbor.domain.checkpoint import CheckpointState
+from karbor.domain.operation import OperationState, Verb
+from karbor.domain.resource import VOLUME
+from karbor.domain.step import StepState
+from karbor.operations.acceptance import RestoreWishes
+from tests.unit.cli.fakes import (
+    DATA,
+    FakeLocal,
+    Refused,
+    checkpoint,
+    graph,
+    operation,
+    planned,
+    run,
+    steps,
+)
+
+DONE = planned(state=OperationState.DONE, finished_at=1061.0)
+FAILED = planned(state=OperationState.FAILED, finished_at=1061.0, error={
+    "error": "RemoteFailed", "message": "backup b1 went to state error", "service": "cinder",
+    "request": "POST /backups", "request_id": "req-7", "resource": "OS::Cinder::Volume data",
+    "remedy": "ask the operator"})
+
+
+def protecting(*life: Any) -> FakeLocal:
+    return FakeLocal([(operation(), []), (planned(), steps(StepState.RUNNING)), *life])
+
+
+# ---------------------------------------------------------------- protect
+def test_a_protect_is_told_from_its_beginning_to_its_end() -> None:
+    local = protecting((DONE, steps()))
+    result = run(local, "protect", "web-1", "--name", "before")
+    assert result.exit_code == 0
+    assert local.asked[0] == ("protect", ("web-1",), "before", {})
+    begun = result.stderr.splitlines()
+    assert begun[0].split() == ["operation", operation().id, "(protect)"]
+    assert begun[2].endswith("own login of cloud mine")
+    assert begun[3] == "can run     without an end, because it renews itself"
+    assert "volume data: snapshot: done (2.0 s)" in result.stderr
+    assert result.stderr.index("backup …") < result.stderr.index("backup: done")
+    assert "protected in 1 min 1 s" in result.stderr
+    assert "0.2 s between the first and the last snapshot" in result.stdout
+    assert "2.0 GiB volume, full" in result.stdout
+    assert "not kept  server web-1: user data: hidden by policy" in result.stdout
+
+
+def test_json_alone_stands_on_stdout() -> None:
+    result = run(protecting((DONE, steps())), "protect", "web-1", "-f", "json")
+    told = json.loads(result.stdout)
+    assert (told["state"], told["checkpoint"]["evidence"]) == ("done", "objects")
+    assert "sealed" not in result.stdout + result.stderr
+
+
+def test_a_deadline_is_told() -> None:
+    kept = {**operation().credential, "deadline": 2000.0}
+    begun = operation(credential=kept)
+    result = run(FakeLocal([(begun, []), (DONE, steps())]), "protect", "web-1")
+    assert "can run     until 1970-01-01" in result.stderr
+
+
+def test_parameters_come_from_options() -> None:
+    local = FakeLocal([(DONE, steps())])
+    run(local, "protect", "web-1", "--incremental", "--param", "server:depth=3",
+        "--param", "volume:container=box")
+    assert local.asked[0][3] == {VOLUME: {"backup_mode": "auto", "container": "box"},
+                                 "OS::Nova::Server": {"depth": 3}}
+
+
+@pytest.mark.parametrize("word", ["volume", "volume:x", "x=1", ":x=1", "volume:=1"])
+def test_a_parameter_of_no_form_is_refused(word: str) -> None:
+    local = FakeLocal()
+    result = run(local, "protect", "web-1", "--param", word)
+    assert result.exit_code == exits.USAGE
+    assert "TYPE:OPTION=VALUE" in result.stderr
+    assert local.asked == []
+
+
+def test_a_dry_run_starts_nothing() -> None:
+    local = FakeLocal()
+    result = run(local, "protect", "web-1", "--dry-run")
+    assert result.exit_code == 0
+    assert ("start",) not in local.asked
+    assert "  volume data" in result.stdout
+    assert json.loads(run(FakeLocal(), "-f", "json", "protect", "web-1", "--dry-run").stdout)[
+        "graph"] == graph().to_dict()
+
+
+def test_a_failure_names_resource_request_and_cause() -> None:
+    local = protecting((FAILED, steps(StepState.FAILED, error={"message": "no space"})))
+    result = run(local, "protect", "web-1")
+    assert result.exit_code == exits.FAILED
+    assert ("karbor: protect of web-1 failed: OS::Cinder::Volume data: backup b1 went to state "
+            "error (ask the operator) [cinder POST /backups, req-7]") in result.stderr
+    assert "backup: failed: no space" in result.stderr
+
+
+def test_what_could_not_be_removed_is_listed() -> None:
+    left = replace(FAILED, result={"left": [{
+        "resource": DATA.key, "stage": "snapshot", "handle": {"id": "snap-1"}, "why": "busy"}]})
+    result = run(protecting((left, [])), "protect", "web-1")
+    assert f"left over: {DATA.key} snapshot: snap-1: busy" in result.stderr
+
+
+def test_obstacles_found_late_are_all_told() -> None:
+    found = replace(FAILED, plan={}, error={"message": "cannot be protected", "obstacles": [
+        {"what": "quota", "remedy": "delete some"}, {"what": "state error", "remedy": ""}]})
+    result = run(FakeLocal([(operation(), []), (found, [])]), "protect", "web-1")
+    assert "  - quota (delete some)\n  - state error\n" in result.stderr
+
+
+# ---------------------------------------------------------------- interruption
+class Interrupting(FakeLocal):
+    """Somebody presses Ctrl-C while it waits."""
+
+    def wait(self, which: Any, timeout: float | None = None) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return self.life[0][0]
+
+
+def test_control_c_stops_and_says_how_to_go_on() -> None:
+    local = Interrupting([(planned(), steps(StepState.RUNNING))])
+    result = run(local, "protect", "web-1")
+    assert result.exit_code == exits.INTERRUPTED
+    assert local.stopped
+    assert f"karbor operation resume {operation().id}" in result.stderr
+
+
+def test_control_c_before_anything_has_begun() -> None:
+    result = run(FakeLocal(raises=KeyboardInterrupt()), "protect", "web-1")
+    assert result.exit_code == exits.INTERRUPTED
+    assert "nothing has been begun" in result.stderr
+
+
+# ---------------------------------------------------------------- restore, verify, delete
+def test_the_wishes_of_a_restore() -> None:
+    local = FakeLocal([(replace(DONE, verb=Verb.RESTORE, result={"restored": [
+        {"type": VOLUME, "old_id": "v1", "name": "data", "within": "", "id": "v2",
+         "not_restored": [{"field": "MAC", "why": "in use"}]}]}), [])])
+    result = run(local, "restore", "web-1", "--map", "m1.small=m1.tiny", "--new-networks",
+                 "--keep", "--name", "data=data-2")
+    assert result.exit_code == 0
+    assert local.asked[0] == ("restore", "web-1", RestoreWishes(
+        {"m1.small": "m1.tiny"}, True, True, {}, {"data": "data-2"}))
+    assert result.stdout.splitlines()[1].split() == ["volume", "data", "v1", "v2"]
+    assert "not restored: volume data: MAC: in use" in result.stderr
+
+
+def test_contradicting_answers_are_refused() -> None:
+    result = run(FakeLocal(), "restore", "x", "--map", "a=b", "--map", "a=c")
+    assert (result.exit_code, "two different things of a" in result.stderr) == (2, True)
+
+
+def test_a_restore_shows_what_it_would_do() -> None:
+    result = run(FakeLocal(), "restore", "web-1", "--dry-run")
+    assert "create volume data (2 GiB)" in result.stdout
+
+
+def test_a_verification_that_found_damage() -> None:
+    bad = replace(FAILED, verb=Verb.VERIFY, result={"verified": [
+        {"type": VOLUME, "id": "v1", "name": "data", "error": "an object is gone"}]})
+    result = run(FakeLocal([(bad, [])]), "verify", "web-1")
+    assert result.exit_code == exits.FAILED
+    assert "an object is gone" in result.stdout
+
+
+def test_several_are_deleted_and_what_waits_is_told() -> None:
+    over = replace(DONE, verb=Verb.DELETE, result={"deferred": [
+        {"type": VOLUME, "name": "data", "id": "b1"}], "swept": ["b0"]})
+    local = FakeLocal([(over, [])])
+    result = run(local, "checkpoint", "delete", "web-1", "web-1", "--yes")
+    assert result.exit_code == 0
+    assert [one for one in local.asked if one[0] == "delete"] == [("delete", "web-1")]
+    assert "left for later: volume data: backup b1" in result.stderr
+    assert "1 backup that earlier deletions had to leave" in result.stderr
+
+
+# ---------------------------------------------------------------- lists
+def test_checkpoints_and_the_ones_that_cannot_be_read() -> None:
+    shelf = SimpleNamespace(found=[checkpoint()], unreadable=[
+        errors.ObjectDamaged("checkpoint 99: damaged")])
+    result = run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list")
+    assert result.exit_code == exits.BANK
+    assert "web-1" in result.stdout
+    assert "karbor: checkpoint 99: damaged" in result.stderr
+
+
+def test_an_interrupted_protect_is_shown_with_its_remedy() -> None:
+    shelf = SimpleNamespace(found=[checkpoint(state=CheckpointState.PROTECTING)], unreadable=[])
+    result = run(FakeLocal([(planned(), [])], shelf=shelf, dead=True), "checkpoint", "list")
+    assert f"interrupted (karbor operation resume {operation().id})" in result.stdout
+
+
+def test_nothing_is_said_to_people_only() -> None:
+    result = run(FakeLocal([(DONE, [])]), "checkpoint", "list")
+    assert (result.stdout, result.stderr) == ("", "this project has no checkpoints\n")
+    assert run(FakeLocal([(DONE, [])]), "checkpoint", "list", "-f", "json").stdout == "[]\n"
+
+
+def test_an_operation_with_its_steps() -> None:
+    local = FakeLocal([(planned(), steps(StepState.RUNNING))], dead=True)
+    text = run(local, "operation", "show", "0d3c").stdout
+    assert "interrupted while running (resume with: karbor operation resume" in text
+    assert "creating 40 %" in text
+    told = json.loads(run(local, "operation", "show", "0d3c", "-f", "json").stdout)
+    assert told["interrupted"]
+    assert [one["stage"] for one in told["steps"]] == ["snapshot", "backup"]
+    assert "sealed" not in text + json.dumps(told)
+
+
+@pytest.mark.parametrize(("state", "code"), [
+    (OperationState.CANCELLED, exits.DONE), (OperationState.DONE, exits.CONFLICT),
+    (OperationState.FAILED, exits.FAILED)])
+def test_how_a_cancelling_ends(state: OperationState, code: int) -> None:
+    over = planned(state=state, finished_at=1010.0, error={"message": "x"})
+    local = FakeLocal([(planned(), []), (over, [])])
+    assert run(local, "operation", "cancel", "0d3c").exit_code == code
+    assert local.asked[0] == ("cancel", "0d3c")
+
+
+# ---------------------------------------------------------------- errors
+@pytest.mark.parametrize(("error", "code"), [
+    (errors.UnknownName("x"), 2), (errors.Obstacles("x", [{"what": "y"}]), 2),
+    (errors.NotFound("x"), 2), (errors.LoginFailed("x"), 3), (errors.ServiceUserUnfit("x"), 3),
+    (errors.QuotaExceeded("x"), 4), (errors.NewerFormat("x"), 5), (errors.BankFull("x"), 5),
+    (errors.Conflict("x"), 6), (errors.NewerDatabase("x"), 7), (Refused("x"), 1),
+    (RuntimeError("x"), 70)])
+def test_every_family_of_errors_has_its_exit_code(error: Exception, code: int) -> None:
+    result = run(FakeLocal(raises=error), "resources")
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert result.stderr.startswith("karbor: ")
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in run(FakeLocal(raises=error), "--debug", "resources").stderr
+
+
+def test_an_error_is_one_line_with_all_there_is_to_know() -> None:
+    error = errors.CloudForbidden("policy forbids it", service="nova", request="GET /servers",
+                                  request_id="req-1", remedy="ask", resource="server web-1")
+    result = run(FakeLocal(raises=error), "resources")
+    assert result.stderr == ("karbor: server web-1: policy forbids it (ask) "
+                             "[nova GET /servers, req-1]\n")
+
+
+def test_every_exit_code_is_documented_in_the_help() -> None:
+    text = run(FakeLocal(), "--help").stdout
+    for name, value in vars(exits).items():
+        if name.isupper() and isinstance(value, int):
+            assert f"\n      {value:<4} " in text, name
+
+
+def test_global_options_may_stand_anywhere() -> None:
+    assert run(FakeLocal(), "-f", "json", "resources").stdout == \
+        run(FakeLocal(), "resources", "-f", "json").stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c",
+         "import karbor.cli as c, sys; sys.argv = ['karbor', '--help']; c.main()"],
+        capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "karbor.cli.group" in imported
+    assert not imported & {"openstack", "keystoneauth1", "sqlalchemy", "dbos", "rich",
+                           "oslo_config", "stevedore"}
