@@ -129,7 +129,7 @@ class SqlJournal:
                 .where(OPERATIONS.c.id == operation_id).with_for_update()).first()
             if row is None:
                 raise _unknown(operation_id)
-            if row.fence != fence:
+            if fence < 1 or row.fence != fence:     # 0: nobody has claimed it yet
                 raise Fenced(f"another process drives operation {operation_id} now")
             yield connection, OperationState(row.state)
 

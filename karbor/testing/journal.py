@@ -147,7 +147,7 @@ class MemoryJournal:
     def _held(self, operation_id: str, fence: int) -> Iterator[Operation]:
         with self._lock:
             operation = self.operation(operation_id)
-            if fence != self._fences[operation_id]:
+            if fence < 1 or fence != self._fences[operation_id]:
                 raise Fenced(f"another process drives operation {operation_id} now")
             yield operation
 

@@ -1,7 +1,8 @@
 """A process which drives operations: `engine_process.py STATE_DIR submit|resume|serve OPERATION…`.
 
 Its driver writes each step as one line into a journal file, `OPERATION STEP PID`, and does not do
-a step that is there. While there is a file `hold` it does nothing more. The process tells on its standard output what became of each operation.
+a step that is there; while there is a file `hold`, it does nothing. The process tells on its
+standard output what became of each operation.
 """
 
 from __future__ import annotations

@@ -133,6 +133,9 @@ def test_after_a_later_claim_a_write_changes_nothing(
 
 
 def test_a_fence_nobody_was_given_is_refused(books: Books) -> None:
+    books.records.add(operation("unclaimed"))
+    with pytest.raises(Fenced):
+        books.journal.move("unclaimed", 0, S.PLANNING, now=1.0)
     fence = running(books)
     with pytest.raises(Fenced):
         books.journal.enter("op-1", fence + 1, [1], 5.0)
