@@ -17,7 +17,7 @@ from karbor.domain.errors import KarborError
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.step import Hook, Progress, Step, StepState
 from karbor.engine.journal import Settlement
-from karbor.store.connect import connect, reading
+from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
 from karbor.store.tables import METADATA
@@ -42,8 +42,10 @@ class Journals(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory()
         self.engine = connect(f"sqlite:///{Path(self.directory.name) / 'karbor.sqlite'}")
         METADATA.create_all(self.engine)
-        with reading(self.engine) as connection:    # for every later user of this connection
-            connection.exec_driver_sql("PRAGMA synchronous = OFF")      # thousands of commits
+        # Thousands of commits; the pool gives this one connection to every later user.
+        raw = self.engine.raw_connection()
+        raw.cursor().execute("PRAGMA synchronous = OFF")
+        raw.close()
         self.memory, self.sql = MemoryJournal(), SqlJournal(self.engine)
         self.records = Operations(self.engine)
         self.fences = [0]
