@@ -15,6 +15,10 @@ ROUTER_OPTIONAL = ("external_gateway_info.external_fixed_ips", "external_gateway
 GROUP_OPTIONAL = ("stateful",)
 """Fields that policy, extensions or the state of the target may refuse; then made without."""
 
+WORDS = {"external_gateway_info.external_fixed_ips": "gateway address",
+         "external_gateway_info.enable_snat": "source NAT switched off"}
+"""Fields whose names say little to people."""
+
 
 def network(old: Record, description: str) -> Record:
     return {"name": old["name"], "description": description,

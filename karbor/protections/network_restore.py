@@ -197,8 +197,8 @@ class _Build:
                 self.api, kind, body(old, neutron_marks.birth_mark(self.mark, old["id"])), optional)
             adopted = record["id"]
             for field, why in given_up.items():
-                self._tell(f"{member[:-1].replace('_', ' ')} {old['name'] or old['id']}: {field}",
-                           why)
+                self._tell(f"{member[:-1].replace('_', ' ')} {old['name'] or old['id']}: "
+                           + network_bodies.WORDS.get(field, field), why)
         known[old["id"]] = adopted
         self.created.append({"kind": kind, "id": adopted, "name": old["name"], "old": old["id"]})
         return True

@@ -160,9 +160,9 @@ def preview(resource: Resource, target: Target) -> list[str]:
                            str(parameters.get("restore_flavor_id") or ""))
     name = parameters.get("restore_name") or kept["name"]
     built = flavor["name"] if flavor else "missing"
-    what = (f"create server {name}, flavor {built}, booted from its {kept['boot']}, "
-            f"with {len(kept['volumes'])} volumes")
-    lines = [what]
+    more = len(kept["volumes"]) - (kept["boot"] == "volume")
+    lines = [f"create server {name}, flavor {built}, booted from its {kept['boot']}"
+             + (f", with {more} more volume{'s' if more > 1 else ''}" if more else "")]
     if flavor:
         lines += [f"{size} of the flavor: {kept['flavor'].get(size)} then, {flavor[size]} now"
                   for size in ("vcpus", "ram", "disk")

@@ -402,4 +402,4 @@ def test_deleted_and_built_again(app: Application) -> None:
     assert [one["volume"] for one in saved["attachments"]] == app.new_volumes
     assert saved["not_restored"] == []
     told = [one["field"] for one in app.saved["topology", app.topology.key]["not_restored"]]
-    assert told == [f"router {app.prefix}-router: external_gateway_info.external_fixed_ips"]
+    assert told == [f"router {app.prefix}-router: gateway address"]

@@ -225,7 +225,7 @@ def test_all_lost_all_built_again() -> None:
     assert router["routes"] == [{"destination": "192.0.2.0/24", "nexthop": "10.0.0.7"}]
     told = [one["field"] for one in
             app.results["topology", app.topology.key]["not_restored"]]
-    assert told == ["router router: external_gateway_info.external_fixed_ips"]
+    assert told == ["router router: gateway address"]
     assert saved["not_restored"] == []
     assert saved["attachments"] == [{"volume": "new-v1", "device": "/dev/vda"},
                                     {"volume": "new-v2", "device": "/dev/vdb"}]
@@ -551,4 +551,4 @@ def test_the_preview_tells_what_is_made_and_what_differs() -> None:
              *SERVERS.restore_preview(app.server, app.target())]
     assert "create network net" in lines
     assert "port with 10.0.0.42" in lines
-    assert "create server web-1, flavor small, booted from its volume, with 2 volumes" in lines
+    assert "create server web-1, flavor small, booted from its volume, with 1 more volume" in lines
