@@ -50,7 +50,6 @@ test-fast: venv  ## the tests that need no cloud
 
 lint: venv  ## ruff, mypy, import floors
 	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
