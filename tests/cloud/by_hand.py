@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from karbor.domain.errors import CloudUnavailable
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Done, Failed, Outcome
 from karbor.operations import staging
@@ -67,13 +68,22 @@ class ByHand:
 
     def _until_over(self, stage: Stage | Task, call: Any) -> Outcome:
         end = time.monotonic() + PATIENCE
+        after_failure = False
         while True:
-            outcome: Outcome = call(stage, Entry(self, stage, False))
-            if outcome.handle is not None if not isinstance(outcome, Failed) else False:
-                self.handles[stage.name] = outcome.handle
-            if isinstance(outcome, Done | Failed):
-                return outcome
             assert time.monotonic() < end, f"{stage.name} takes longer than {PATIENCE} s"
+            try:
+                outcome: Outcome = call(stage, Entry(self, stage, after_failure))
+            except CloudUnavailable:
+                after_failure = True
+                threading.Event().wait(1.0)
+                continue
+            after_failure = False
+            if isinstance(outcome, Failed):
+                return outcome
+            if outcome.handle is not None:
+                self.handles[stage.name] = outcome.handle
+            if isinstance(outcome, Done):
+                return outcome
             threading.Event().wait(outcome.after)
 
 

@@ -170,8 +170,9 @@ def test_delete_backup_says_when_it_is_busy() -> None:
 
 
 def test_removal_waits_until_the_backup_is_gone() -> None:
-    cloud = ScriptedCloud({"cinder.backup#bak": {"status": "deleting"}},
-                          cinder={"DELETE /backups/bak": None, "GET /backups/bak": after("deleting")})
+    cloud = ScriptedCloud(
+        {"cinder.backup#bak": {"status": "deleting"}},
+        cinder={"DELETE /backups/bak": None, "GET /backups/bak": after("deleting")})
     asked = Removal().run(StepOf(RESOURCE, cloud, kept={"backup": KEPT}))
     assert isinstance(asked, Again)
     waiting = Removal().run(StepOf(RESOURCE, cloud, kept={"backup": KEPT}, handle=asked.handle))
@@ -208,8 +209,8 @@ def test_removal_waits_for_a_backup_that_is_being_restored() -> None:
 
 
 def test_removal_tells_why_cinder_could_not() -> None:
-    cloud = ScriptedCloud({"cinder.backup#bak": {"status": "error", "fail_reason": "Swift is full"}},
-                          cinder={})
+    cloud = ScriptedCloud({"cinder.backup#bak": {
+        "status": "error", "fail_reason": "Swift is full"}}, cinder={})
     end = Removal().run(StepOf(RESOURCE, cloud, kept={"backup": KEPT}, handle={"asked": True}))
     assert isinstance(end, Failed)
     assert "Swift is full" in end.error.message
