@@ -91,8 +91,9 @@ class Checkpoint:
 
     @property
     def evidence(self) -> Evidence | None:
-        """The weakest proof among its resources: a chain is as strong as that."""
-        levels = [one.evidence for one in self.kept.values()]
+        """The weakest proof among its resources: a chain is as strong as that. Where nothing was
+        saved of a resource (a project is no more than what belongs to it) nothing is to prove."""
+        levels = [one.evidence for one in self.kept.values() if one.saved]
         known = [one for one in levels if one is not None]
         if not known or len(known) < len(levels):
             return None

@@ -66,8 +66,8 @@ def with_names(parameters: Parameters, names: Mapping[str, str], graph: Resource
 def misfit(value: Any, schema: Mapping[str, Any], where: str = "") -> str:
     """Why a value does not fit the schema, or "".
 
-    Of JSON Schema the part that options need: type, enum, minimum, maximum, properties, required,
-    additionalProperties, items.
+    Of JSON Schema the part that options need: type, enum, minimum, maximum, minLength, maxLength,
+    properties, required, additionalProperties, items.
     """
     name = where or "the value"
     wanted = schema.get("type")
@@ -83,6 +83,11 @@ def misfit(value: Any, schema: Mapping[str, Any], where: str = "") -> str:
             return f"{name} must be at least {schema['minimum']}"
         if value > schema.get("maximum", value):
             return f"{name} must be at most {schema['maximum']}"
+    if isinstance(value, str):
+        if len(value) < schema.get("minLength", 0):
+            return f"{name} is too short"
+        if len(value) > schema.get("maxLength", len(value)):
+            return f"{name} is too long (at most {schema['maxLength']} characters)"
     if isinstance(value, Mapping):
         return _members(value, schema, where)
     if isinstance(value, list | tuple) and "items" in schema:
@@ -104,6 +109,9 @@ def _members(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) ->
         elif schema.get("additionalProperties", True) is False:
             choices = ", ".join(sorted(known)) or "no options at all"
             return f"there is no option {full} (it takes: {choices})"
+        elif (isinstance(extra := schema.get("additionalProperties"), Mapping)
+              and (found := misfit(one, extra, full))):
+            return found
     return ""
 
 

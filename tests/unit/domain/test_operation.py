@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ def test_checkpoint_ids_sort_by_time(times: list[float]) -> None:
 
 
 def checkpoint(*levels: Evidence | None) -> Checkpoint:
-    kept = {str(i): Kept(str(i), {}, level) for i, level in enumerate(levels)}
+    kept = {str(i): Kept(str(i), {"stage": {}}, level) for i, level in enumerate(levels)}
     return Checkpoint("c", "p", "n", 0.0, CheckpointState.AVAILABLE, kept=kept)
 
 
@@ -45,3 +46,9 @@ def test_a_checkpoint_is_proved_as_far_as_its_weakest_resource() -> None:
     assert checkpoint(Evidence.CHECKSUMS, Evidence.OBJECTS).evidence is Evidence.OBJECTS
     assert checkpoint(Evidence.CHECKSUMS, None).evidence is None
     assert checkpoint().evidence is None
+
+
+def test_what_holds_nothing_itself_needs_no_proof() -> None:
+    volume = checkpoint(Evidence.OBJECTS)
+    kept = {**volume.kept, "project": Kept("project", {})}
+    assert replace(volume, kept=kept).evidence is Evidence.OBJECTS

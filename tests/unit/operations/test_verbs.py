@@ -194,7 +194,7 @@ def test_a_protected_application_is_available_and_leaves_nothing_temporary(toys:
     assert operation.state is OperationState.DONE
     found = toys.checkpoints.find("nightly")
     assert found.state is CheckpointState.AVAILABLE
-    assert found.evidence is None           # the box itself proves nothing
+    assert found.evidence is Evidence.OBJECTS   # of the box itself nothing is kept
     thing = found.kept[f"{THING}#t1"]
     assert thing.evidence is Evidence.OBJECTS
     assert thing.unproved == "no bytes were read"

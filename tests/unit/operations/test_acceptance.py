@@ -1,0 +1,264 @@
+"""What is checked before an operation is written down."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import pytest
+
+from karbor.domain.caller import Caller
+from karbor.domain.checkpoint import Checkpoint, CheckpointState
+from karbor.domain.errors import (
+    AmbiguousName,
+    BadInput,
+    BankFull,
+    Conflict,
+    NotFound,
+    Obstacles,
+    UnknownName,
+)
+from karbor.domain.identifiers import time_ordered_uuid
+from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.resource import Resource, ResourceGraph
+from karbor.operations.acceptance import Asking, Desk, RestoreWishes
+from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.parameters import misfit, parameters_of
+from karbor.operations.setting import Provider, Setting
+from karbor.operations.tombstones import Tombstones
+from karbor.plugin.protectable import Listings
+from karbor.plugin.protection import Obstacle, Protection, Target
+from karbor.testing.bank import MemoryBank
+
+BOX = "Toy::Box"
+BOXES = [Resource(BOX, "b1", "red"), Resource(BOX, "b2", "blue"), Resource(BOX, "b3", "blue")]
+
+
+class Cloud:
+    user_id, project_id, project_name = "u", "p", "toys"
+
+
+class Boxes:
+    type: ClassVar[str] = BOX
+    parents: ClassVar[frozenset[str]] = frozenset()
+
+    def list(self, listings: Listings) -> Sequence[Resource]:
+        return BOXES
+
+    def dependents(self, parents: Sequence[Resource], listings: Listings
+                   ) -> Mapping[str, Sequence[Resource]]:
+        return {}
+
+
+class BoxProtection(Protection):
+    types = frozenset({BOX})
+
+    def __init__(self) -> None:
+        self.obstacles: list[Obstacle] = []
+        self.targets: list[Target] = []
+
+    def protect_obstacles(self, resources: Sequence[Resource], cloud: Any) -> Sequence[Obstacle]:
+        return self.obstacles
+
+    def restore_obstacles(self, resources: Sequence[Resource], target: Target
+                          ) -> Sequence[Obstacle]:
+        self.targets.append(target)
+        return self.obstacles
+
+    def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
+        return [f"make {target.parameters(resource).get('name', resource.name)}"]
+
+    def bury(self, facts: Mapping[str, Any], cloud: Any) -> bool:
+        return True
+
+    def options_schema(self, verb: str) -> Mapping[str, Any]:
+        properties = {"protect": {"depth": {"type": "integer", "minimum": 1}},
+                      "restore": {"name": {"type": "string"}}}.get(verb, {})
+        return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+@dataclass
+class Records:
+    """As the store, in memory."""
+
+    kept: list[Operation] = field(default_factory=list)
+
+    def add(self, operation: Operation) -> None:
+        self.kept.append(operation)
+
+    def list(self, project_id: str) -> Sequence[Operation]:
+        return [one for one in self.kept if one.project_id == project_id]
+
+
+@pytest.fixture
+def protection() -> BoxProtection:
+    return BoxProtection()
+
+
+@pytest.fixture
+def bank() -> MemoryBank:
+    return MemoryBank()
+
+
+@pytest.fixture
+def records() -> Records:
+    return Records()
+
+
+@pytest.fixture
+def desk(protection: BoxProtection, bank: MemoryBank, records: Records) -> Desk:
+    clock = itertools.count(1000.0)
+    return Desk(Setting(Provider("prov", "toys", bank, {BOX: protection}), {BOX: Boxes()},
+                        lambda operation: Cloud(), lambda: next(clock)), records)
+
+
+@pytest.fixture
+def asking() -> Asking:
+    return Asking(Caller("u", "p"), {"rung": "own login", "cloud": "toys"}, Cloud())
+
+
+def keep(bank: MemoryBank, state: CheckpointState = CheckpointState.AVAILABLE) -> Checkpoint:
+    graph = ResourceGraph.build([BOXES[0]], lambda level: {})
+    made = Checkpoint(time_ordered_uuid(1.0), "p", "first", 1.0, state, graph,
+                      operation_id="op-elsewhere")
+    checkpoints = Checkpoints(bank, "p")
+    checkpoints.begin(made)
+    if state is not CheckpointState.PROTECTING:
+        checkpoints.conclude(made)
+    return made
+
+
+# ---------------------------------------------------------------- protect
+def test_a_protect_is_written_down_with_all_that_was_found(desk: Desk, asking: Asking,
+                                                           records: Records) -> None:
+    draft = desk.protect(asking, ["red"], parameters={BOX: {"depth": 2}})
+    assert records.kept == []
+    accepted = desk.accept(draft, asking.cloud)
+    assert records.kept == [accepted]
+    assert (accepted.verb, accepted.state) == (Verb.PROTECT, OperationState.QUEUED)
+    assert accepted.request == {"resources": [BOXES[0].to_dict()], "name": "red",
+                                "parameters": {BOX: {"depth": 2}}}
+    assert accepted.credential == asking.credential
+    assert Caller.from_dict(accepted.caller) == asking.caller
+    assert parameters_of(accepted, BOXES[0]) == {"depth": 2}
+    assert len(accepted.id) == len(accepted.checkpoint_id) == 36
+
+
+@pytest.mark.parametrize(("words", "error"), [
+    ([], BadInput), (["green"], UnknownName), (["blue"], AmbiguousName)])
+def test_names_must_say_which(desk: Desk, asking: Asking, words: list[str],
+                              error: type[Exception]) -> None:
+    with pytest.raises(error):
+        desk.protect(asking, words)
+
+
+@pytest.mark.parametrize(("parameters", "why"), [
+    ({BOX: {"height": 1}}, r"no option height \(it takes: depth\)"),
+    ({BOX: {"depth": 0}}, "depth must be at least 1"),
+    ({BOX: {"depth": "2"}}, "depth must be an integer, not '2'"),
+    ({"Toy::Ball": {}}, "no such resource type")])
+def test_parameters_must_fit(desk: Desk, asking: Asking, parameters: Any, why: str) -> None:
+    with pytest.raises(BadInput, match=why):
+        desk.protect(asking, ["red"], parameters=parameters)
+
+
+def test_obstacles_and_a_full_bank_are_found_before(desk: Desk, asking: Asking, bank: MemoryBank,
+                                                    protection: BoxProtection,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    protection.obstacles = [Obstacle("the lid is nailed")]
+    with pytest.raises(Obstacles, match="the lid is nailed"):
+        desk.protect(asking, ["red"])
+    protection.obstacles = []
+    desk.protect(asking, ["red"])
+    assert bank.list() == []        # the probe leaves nothing
+
+    def full(*_arguments: Any, **_options: Any) -> None:
+        raise BankFull("no space")
+    monkeypatch.setattr(bank, "put", full)
+    with pytest.raises(BankFull):
+        desk.protect(asking, ["red"])
+
+
+def test_an_accepted_protect_buries_what_deletions_left(desk: Desk, asking: Asking,
+                                                        bank: MemoryBank) -> None:
+    Tombstones(bank, "p").add(BOX, "b0", {})
+    draft = desk.protect(asking, ["red"])
+    assert len(Tombstones(bank, "p").all()) == 1
+    desk.accept(draft, asking.cloud)
+    assert Tombstones(bank, "p").all() == []
+
+
+# ---------------------------------------------------------------- restore, verify, delete
+def test_a_restore_is_checked_with_its_wishes(desk: Desk, asking: Asking, bank: MemoryBank,
+                                              protection: BoxProtection) -> None:
+    made = keep(bank)
+    wishes = RestoreWishes({"old": "new"}, keep=True, names={"red": "crimson"})
+    draft = desk.restore(asking, "first", wishes)
+    assert draft.operation.checkpoint_id == made.id
+    assert draft.operation.request["keep"]
+    assert list(draft.preview) == [(BOXES[0], "make crimson")]
+    assert protection.targets[0].mapping == {"old": "new"}
+    with pytest.raises(UnknownName, match="green"):
+        desk.restore(asking, "first", RestoreWishes(names={"green": "x"}))
+
+
+def test_only_a_checkpoint_that_is_available_can_be_used(desk: Desk, asking: Asking,
+                                                         bank: MemoryBank) -> None:
+    with pytest.raises(NotFound):
+        desk.restore(asking, "first")
+    keep(bank, CheckpointState.ERROR)
+    for verb in (desk.restore, desk.verify):
+        with pytest.raises(Conflict, match="first is error"):
+            verb(asking, "first")
+    assert desk.delete(asking, "first").operation.verb is Verb.DELETE
+
+
+def test_a_checkpoint_in_the_making_elsewhere_is_not_deleted(desk: Desk, asking: Asking,
+                                                             bank: MemoryBank) -> None:
+    keep(bank, CheckpointState.PROTECTING)
+    with pytest.raises(Conflict, match="op-elsewhere"):
+        desk.delete(asking, "first")
+
+
+@pytest.mark.parametrize("live", list(Verb))
+@pytest.mark.parametrize("asked", [Verb.RESTORE, Verb.VERIFY, Verb.DELETE])
+def test_nobody_works_on_a_checkpoint_that_another_changes(
+        *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records, live: Verb,
+        asked: Verb) -> None:
+    made = keep(bank)
+    other = Operation("other", live, "p", {}, {}, {}, made.id, OperationState.RUNNING)
+    ask = {Verb.RESTORE: desk.restore, Verb.VERIFY: desk.verify, Verb.DELETE: desk.delete}[asked]
+    draft = ask(asking, made.id)
+    records.add(other)
+    if {live, asked} <= {Verb.RESTORE, Verb.VERIFY}:    # readers do not disturb each other
+        desk.accept(draft, asking.cloud)
+        return
+    with pytest.raises(Conflict, match="other"):
+        ask(asking, made.id)
+    with pytest.raises(Conflict, match="other"):
+        desk.accept(draft, asking.cloud)        # it came between the draft and its acceptance
+    records.kept[:] = [replace(other, state=OperationState.FAILED)]
+    desk.accept(draft, asking.cloud)
+
+
+# ---------------------------------------------------------------- options
+@pytest.mark.parametrize(("value", "schema", "why"), [
+    ("a", {"type": "string", "enum": ["a", "b"]}, ""),
+    ("c", {"enum": ["a", "b"]}, "must be one of a, b"),
+    (True, {"type": "integer"}, "must be an integer"),
+    (True, {"type": "boolean"}, ""),
+    (None, {"type": ["string", "null"]}, ""),
+    (9, {"maximum": 8}, "at most 8"),
+    ({"a": {"b": 1}}, {"properties": {"a": {"properties": {"b": {"type": "string"}}}}}, "a.b must"),
+    ({}, {"required": ["a"]}, "a is missing"),
+    ([1, "x"], {"items": {"type": "integer"}}, r"\[1\] must be"),
+    ("", {"minLength": 1}, "too short"),
+    ("abc", {"maxLength": 2}, "too long"),
+    ({"a": 1}, {"additionalProperties": {"type": "string"}}, "a must be a string")])
+def test_what_fits_an_option(value: Any, schema: dict[str, Any], why: str) -> None:
+    import re
+
+    found = misfit(value, schema)
+    assert re.search(why, found) if why else found == ""
