@@ -202,10 +202,11 @@ def test_an_object_too_many_is_found_since_cinder_would_not_restore_it() -> None
     assert "does not name" in refused(run(cloud(swift)))
 
 
-def test_one_layer_of_a_qcow2_chain_is_not_the_volume() -> None:
+@pytest.mark.parametrize("hashed", [100, 1000])
+def test_one_layer_of_a_qcow2_chain_is_not_the_volume(hashed: int) -> None:
     swift = Swift()
-    swift.write("bak", b"QFI\xfb" + b"\0" * 96, [(0, 100)])
-    assert "did not see the whole volume" in refused(run(cloud(swift)))
+    swift.write("bak", b"QFI\xfb" + b"\0" * 96, [(0, 100)], hashed=hashed)
+    assert "holds 100 bytes of a volume of 1000" in refused(run(cloud(swift)))
 
 
 def test_a_full_layer_of_a_qcow2_chain_is_not_the_volume_either() -> None:
