@@ -61,15 +61,32 @@ class Checkpoints:
             return self.show(ids[0])
         if name_or_id in ids:
             return self.show(name_or_id)
-        named = [one for one in self.list() if one.name == name_or_id]
+        named, unreadable = self._named(name_or_id)
         if len(named) == 1:
             return named[0]
         if named or ids:
             raise AmbiguousName(
                 f"{name_or_id} is the name or the beginning of several checkpoints",
                 remedy="give one id: " + ", ".join([*ids, *(one.id for one in named)][:8]))
-        raise NotFound(f"this project has no checkpoint {name_or_id}",
+        but = f", as far as can be read ({', '.join(unreadable)} cannot)" if unreadable else ""
+        raise NotFound(f"this project has no checkpoint {name_or_id}{but}",
                        remedy="see them with: karbor checkpoint list")
+
+    def _named(self, name: str) -> tuple[list[Checkpoint], list[str]]:
+        """Those of this name, and ids of which none can be told: a damaged checkpoint must not
+        stand in the way of the others."""
+        named, unreadable = [], []
+        for identity in self.ids():
+            try:
+                found = self.show(identity)
+            except ObjectMissing:
+                continue
+            except (ObjectDamaged, NewerFormat):
+                unreadable.append(identity)
+                continue
+            if found.name == name and found.state is not CheckpointState.DELETING:
+                named.append(found)
+        return named, unreadable
 
     def show(self, checkpoint_id: str) -> Checkpoint:
         """Raises ObjectMissing, ObjectDamaged, NewerFormat."""

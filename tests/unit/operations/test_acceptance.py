@@ -17,6 +17,7 @@ from karbor.domain.errors import (
     BankFull,
     Conflict,
     NotFound,
+    ObjectDamaged,
     Obstacles,
     UnknownName,
 )
@@ -241,6 +242,18 @@ def test_nobody_works_on_a_checkpoint_that_another_changes(
         desk.accept(draft, asking.cloud)        # it came between the draft and its acceptance
     records.kept[:] = [replace(other, state=OperationState.FAILED)]
     desk.accept(draft, asking.cloud)
+
+
+def test_a_damaged_checkpoint_does_not_hide_the_others(desk: Desk, asking: Asking,
+                                                       bank: MemoryBank) -> None:
+    made = keep(bank)
+    damaged = time_ordered_uuid(2.0)
+    bank.put(f"projects/p/checkpoints/{damaged}/begin.json", [b"{"])
+    assert desk.verify(asking, "first").operation.checkpoint_id == made.id
+    with pytest.raises(NotFound, match=f"as far as can be read.*{damaged}"):
+        desk.verify(asking, "second")
+    with pytest.raises(ObjectDamaged):
+        desk.verify(asking, damaged)
 
 
 # ---------------------------------------------------------------- options
