@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from karbor.domain.checkpoint import FORMAT, Checkpoint, CheckpointState, Kept
@@ -72,7 +72,7 @@ class Checkpoints:
         raise NotFound(f"this project has no checkpoint {name_or_id}{but}",
                        remedy="see them with: karbor checkpoint list")
 
-    def _named(self, name: str) -> tuple[list[Checkpoint], list[str]]:
+    def _named(self, name: str) -> tuple[Sequence[Checkpoint], Sequence[str]]:
         """Those of this name, and ids of which none can be told: a damaged checkpoint must not
         stand in the way of the others."""
         named, unreadable = [], []
