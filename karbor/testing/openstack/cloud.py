@@ -32,7 +32,8 @@ class Settings:
     """What a test may change while the double runs.
 
     `looks` says how often a thing is seen in its passing state before it has arrived, by kind of
-    change or `*`: 0 shows it arrived at the first look, -1 has it arrive before the answer.
+    change or `*`: 0 shows it arrived at the first look, -1 has it arrive before the answer. After
+    `seconds` it has arrived whether anybody looked or not.
     `held` names kinds of change that do not go on until they are taken out of it. `outcomes` are
     changes that end badly: kind, nth (of that kind, from the time it is set), status, reason.
     """
@@ -40,6 +41,7 @@ class Settings:
     token_life: float = 3600.0              # seconds
     window: float = 172800.0                # seconds an expired token stays good with a service's
     looks: dict[str, int] = field(default_factory=lambda: {"*": 1})
+    seconds: float = 1.0
     held: list[str] = field(default_factory=list)
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     backup_service: bool = True
@@ -56,6 +58,7 @@ class Change:
     done: Callable[[], None]
     failed: Callable[[str, str], None]
     outcome: Mapping[str, Any] | None = None
+    began: float = field(default_factory=time.monotonic)
     over: bool = False
 
     def finish(self) -> None:
@@ -154,11 +157,19 @@ class Cloud:
     def look(self, record: Record) -> bool:
         """Somebody sees the record: whether it is still there. May bring its change to its end."""
         change: Change | None = record.get("_change")
-        if change and not change.over and change.kind not in self.settings.held:
+        if self.exists(record) and change and change.kind not in self.settings.held:
             if change.looks <= 0:
                 change.finish()
             else:
                 change.looks -= 1
+        return not record.get("_gone")
+
+    def exists(self, record: Record) -> bool:
+        """Whether it is still there, which nobody has to look at for time to pass."""
+        change: Change | None = record.get("_change")
+        if (change and change.kind not in self.settings.held
+                and time.monotonic() - change.began >= self.settings.seconds):
+            change.finish()
         return not record.get("_gone")
 
     def settle(self) -> None:

@@ -47,8 +47,9 @@ class Part:
     def own(self, kind: str, id: str, request: Request, noun: str) -> Record:
         """The record, whatever its state; 404 when it is absent or another project's."""
         record = self.cloud.kinds[kind].get(id)
-        if record is None or (record["_project"] != request.project_id and not request.admin
-                              and not record.get("_public")):
+        if record is None or not self.cloud.exists(record) or not (
+                record["_project"] == request.project_id or request.admin
+                or record.get("_public")):
             raise Refusal(404, f"{noun} {id} could not be found.")
         return record
 

@@ -37,7 +37,7 @@ def double(shared: Double) -> Iterator[Double]:
     """With the settings of a new one; things of earlier tests may still be there."""
     yield shared
     shared.heal()
-    shared.set(looks={"*": 1}, held=[], outcomes=[], quotas={}, page=1000, token_life=3600.0,
+    shared.set(looks={"*": 1}, seconds=1.0, held=[], outcomes=[], quotas={}, page=1000, token_life=3600.0,
                window=172800.0, backup_service=True)
 
 
@@ -74,6 +74,15 @@ class TestVolumes:
         seen = [demo.block_storage.get_volume(made.id).status for _ in range(2)]
         assert seen == ["creating", "available"]
         assert demo.block_storage.get_volume(made.id).metadata == {"mark": "m"}
+
+    def test_time_passes_also_when_nobody_looks(
+            self, double: Double, demo: openstack.connection.Connection) -> None:
+        double.set(looks={"*": 1000}, seconds=3600.0)
+        made = demo.block_storage.create_volume(size=1)
+        assert demo.block_storage.get_volume(made.id).status == "creating"
+        double.set(seconds=0.0)
+        demo.block_storage.create_snapshot(volume_id=made.id)
+        assert demo.block_storage.get_volume(made.id).status == "available"
 
     def test_held_back_until_told(self, double: Double,
                                   demo: openstack.connection.Connection) -> None:
