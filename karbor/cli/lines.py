@@ -38,13 +38,15 @@ class Lines:
             if not step.resource or step.state not in _TOLD or self._seen.get(step.number) == word:
                 continue
             self._seen[step.number] = word
-            self._say(step.finished_at or now, f"{self._name(operation, step)}: {word}")
+            when = now if step.state is StepState.UNDOING else step.finished_at or now
+            self._say(when, f"{self._name(operation, step)}: {word}")
         self._show_state(operation, now)
 
     def _show_state(self, operation: Operation, now: float) -> None:
         if operation.state != self._state:
             self._state = operation.state
-            why = f": {(operation.error or {}).get('message', '')}" if operation.error else ""
+            why = str((operation.error or {}).get("message", ""))
+            why = f": {why}" if why and why != operation.state else ""
             self._say(operation.finished_at or now, f"{operation.verb}: {operation.state}{why}")
 
     def note(self, text: str) -> None:

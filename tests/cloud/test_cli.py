@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from openstack.connection import Connection
 
 from tests.cloud.karbor_command import Karbor
@@ -111,10 +112,24 @@ def test_control_c_leaves_an_operation_that_can_be_resumed(
     karbor("checkpoint", "delete", "interrupted", "--yes")
 
 
+@pytest.fixture
+def vouched(karbor: Karbor, cloud: Any) -> Karbor:
+    """The same person's, with [service_user] configured."""
+    auth = yaml.safe_load(cloud.clouds_yaml.read_text())["clouds"]["karbor"]["auth"]
+    conf = karbor.home / "karbor.conf"
+    conf.write_text("\n".join(["[service_user]", "auth_type = password",
+                               *(f"{name} = {value}" for name, value in auth.items())]))
+    return Karbor(karbor.home, karbor.clouds_yaml, extra={"KARBOR_CONFIG": str(conf)})
+
+
 def test_what_a_killed_process_left_can_be_cancelled(
-        karbor: Karbor, application: SmallApplication, demo: Connection) -> None:
+        vouched: Karbor, application: SmallApplication, demo: Connection) -> None:
+    """By another process, which has only the sealed token of the first and the service user."""
+    karbor = vouched
     running = karbor.begin("protect", application.volume, "--name", "killed")
     identity = running.until(r"operation +([0-9a-f-]{36})").group(1)
+    running.until(r"user \+ service token of cloud demo")
+    running.until(r"can run +until 20")
     running.until(r"backup …")
     running.process.kill()
     running.end()
