@@ -76,7 +76,7 @@ def clear(cloud: Connection, prefix: str) -> None:
         until("volume detached", lambda volume=volume: cloud.block_storage.get_volume(
             volume).status not in ("in-use", "detaching", "restoring-backup", "creating"))
         cloud.block_storage.delete_volume(volume, cascade=True)
-    for image in [one for one in cloud.image.images(visibility="private")
+    for image in [one for one in cloud.image.images(owner=cloud.current_project_id)
                   if one.name.startswith(prefix)]:
         cloud.image.delete_image(image)
     for network in [one for one in cloud.network.networks() if one.name.startswith(prefix)]:
