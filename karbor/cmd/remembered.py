@@ -15,6 +15,7 @@ from pathlib import Path
 
 _NAMES = ("clouds.yaml", "clouds.yml", "clouds.json", "secure.yaml", "secure.yml", "secure.json",
           "clouds-public.yaml", "clouds-public.yml", "clouds-public.json")
+_SECRET = ("PASSWORD", "SECRET", "TOKEN", "PASSCODE")
 _KEPT = 50      # logins; the least recently made are forgotten
 
 
@@ -52,17 +53,16 @@ class RememberedLogins:
 
 
 def _digest(cloud: str | None) -> str:
-    """Of everything that decides how one logs in. One way: it tells nothing of a password, since
-    the id of the database's directory, which only its owner reads, goes into it."""
-    digest = hashlib.blake2b(json.dumps([cloud, os.getuid()]).encode(), digest_size=16)
-    for name in sorted(os.environ):
-        if name.startswith("OS_"):
-            digest.update(f"{name}={os.environ[name]}\0".encode())
+    """Of everything that decides which project a login is for. No secret goes into it, so that
+    none can be guessed from it: files count by their identity and age, not by their contents."""
+    told: list[object] = [cloud]
+    told += [f"{name}={value}" for name, value in sorted(os.environ.items())
+             if name.startswith("OS_") and not any(word in name for word in _SECRET)]
     for path in _files():
         with suppress(OSError):
-            digest.update(f"{path}\0".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+            seen = path.stat()
+            told.append([str(path), seen.st_ino, seen.st_size, seen.st_mtime_ns])
+    return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()
 
 
 def _files() -> list[Path]:
