@@ -130,7 +130,7 @@ def destroy(cloud: Connection, *, addresses_too: bool = False) -> int:
     for one in volumes:
         storage.wait_for_delete(one, interval=0.5, wait=PATIENCE)
     count += len(volumes)
-    for one in cloud.image.images(visibility="private"):
+    for one in cloud.image.images(owner=cloud.current_project_id):
         if one.name.startswith(PREFIX):
             cloud.image.delete_image(one)
             count += 1
