@@ -84,8 +84,8 @@ def state(checkpoint: Path) -> str:
 def main(bank: str, project: str, checkpoint: str = "", *stream: str) -> None:
     if json.loads((Path(bank) / "karbor-bank.json").read_text())["format"] != 1:
         sys.exit("this bank is of a format that this script does not know")
-    all_of_them = Path(bank) / "objects/projects" / project / "checkpoints"
-    resources = all_of_them / checkpoint / "resources"
+    own = Path(bank) / "objects/projects" / project
+    all_of_them, resources = own / "checkpoints", own / "resources" / checkpoint
     if stream:
         rescue(resources.joinpath(*stream[:2]), Path(stream[2]))
     elif checkpoint:

@@ -1,9 +1,11 @@
 """Checkpoints as a bank tells them. The bank is the truth; see docs/bank-format.md.
 
     projects/PROJECT/checkpoints/ID/begin.json       what is being protected; written first
-    projects/PROJECT/checkpoints/ID/resources/…      a section for each resource
+    projects/PROJECT/resources/ID/SECTION/…          what each resource keeps
     projects/PROJECT/checkpoints/ID/head.json        how it ended; written last
     projects/PROJECT/checkpoints/ID/deleting.json    hidden: its contents are being removed
+
+Records and bytes lie apart, so that listing the records does not walk over millions of pieces.
 """
 
 from __future__ import annotations
@@ -33,16 +35,17 @@ class Checkpoints:
 
     def __init__(self, bank: Bank, project_id: str) -> None:
         self._section = Section(bank, f"projects/{project_id}/checkpoints")
+        self._bytes = Section(bank, f"projects/{project_id}/resources")
         self._project_id = project_id
 
     # ------------------------------------------------------------------ reading
     def ids(self) -> Iterator[str]:
         """Every checkpoint's id, oldest first (they sort by time), hidden ones included."""
-        after = ""
-        while page := self._section.list(after=after, limit=1):
-            identity = page[0].key.split("/", 1)[0]
-            yield identity
-            after = f"{identity}/zzzzzzzz"      # sorts after every object of a checkpoint
+        last = ""
+        for one in self._section.all():
+            identity = one.key.split("/", 1)[0]
+            if identity != last:
+                yield (last := identity)
 
     def list(self, *, hidden: bool = False) -> Iterator[Checkpoint]:
         """Newest last. `hidden` shows those that are being deleted as well."""
@@ -126,8 +129,7 @@ class Checkpoints:
 
     def section(self, checkpoint_id: str, resource: Resource) -> Section:
         """Where the plugin of a resource keeps its bytes."""
-        return self._section.section(
-            f"{checkpoint_id}/resources/{section_name(resource)}")
+        return self._bytes.section(f"{checkpoint_id}/{section_name(resource)}")
 
     # ------------------------------------------------------------------ writing
     def begin(self, checkpoint: Checkpoint) -> None:
@@ -160,7 +162,7 @@ class Checkpoints:
         """Remove the bytes of its resources; then (unless `keep_record`) all the rest, the marker
         last, so that a removal that was cut off is still known as one."""
         section = self._section.section(checkpoint_id)
-        self._clear(section, "resources/")
+        self._clear(self._bytes, f"{checkpoint_id}/")
         if not keep_record:
             section.delete(["head.json"])
             section.delete(["begin.json"])
