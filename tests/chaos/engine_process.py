@@ -8,6 +8,7 @@ standard output what became of each operation.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -38,6 +39,8 @@ def drive(operation_id: str, stopping: threading.Event) -> OperationState | None
 
 
 def main() -> None:
+    # a shell starts what runs in its background with interrupts ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     serves = {"provider": Limits()} if MODE == "serve" else None
     with Engine(Path(STATE_DIR), drive, serves=serves) as engine:
         mine = []
