@@ -28,6 +28,13 @@ def warm() -> None:
     registry.protectables()
     registry.protections(PROTECTIONS)
     registry.bank(BANK)
+    # The double answers at once: waiting a second for it would be most of these tests' time.
+    from karbor.clients import looking
+    looking.SHORTEST = 0.05
+    from karbor.durable import engine
+    engine.LOOK = 0.05
+    from karbor.engine import driver
+    driver.UNDO_DEADLINE = 8.0      # what cannot be removed is not tried for a quarter of an hour
     assert threading.active_count() == 1, threading.enumerate()
 
 

@@ -165,7 +165,8 @@ class Backups(Part):
              "Invalid backup: Backup status must be available or error")
         need(not self._children(backup), 400,
              "Invalid backup: Incremental backups exist for this backup.")
-        need(self.cloud.settings.backup_service, 503, "Service cinder-backup could not be found.")
+        # Cinder's ServiceNotFound is a kind of NotFound, and the backup stays as it is.
+        need(self.cloud.settings.backup_service, 404, "Service cinder-backup could not be found.")
 
         def done() -> None:
             for one in list(self.cloud.kinds["swift.object"].values()):

@@ -37,8 +37,8 @@ def double(shared: Double) -> Iterator[Double]:
     """With the settings of a new one; things of earlier tests may still be there."""
     yield shared
     shared.heal()
-    shared.set(looks={"*": 1}, seconds=1.0, held=[], outcomes=[], quotas={}, page=1000, token_life=3600.0,
-               window=172800.0, backup_service=True)
+    shared.set(looks={"*": 1}, seconds=1.0, held=[], outcomes=[], quotas={}, page=1000,
+               token_life=3600.0, window=172800.0, backup_service=True)
 
 
 def connect(double: Double, user: str = "demo") -> openstack.connection.Connection:

@@ -1,0 +1,54 @@
+"""What the chaos tests play with: an application in a double, and a user who protects it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from karbor.testing.openstack import Double
+from tests.chaos import application
+from tests.chaos.application import Application
+from tests.chaos.commands import Commands, Home
+
+PROTECT = ("protect", "web", "db", "--name", "safe")
+
+
+@dataclass
+class Scene:
+    """An application, a home, and what was kept: `built`, `protected`, `destroyed`."""
+
+    home: Home
+    double: Double
+    app: Application
+
+
+def build_scene(commands: Commands, double: Double, place: Path) -> Scene:
+    home = Home(commands, double, place)
+    app = application.build(double)
+    double.set(looks={"*": 0})
+    assert home.json("operation", "list") == []
+    home.keep("built")
+    ended = home.karbor(*PROTECT)
+    assert ended.code == 0, ended
+    home.keep("protected")
+    application.destroy(double, app)
+    double.set(looks={"*": 0})
+    home.keep("destroyed")
+    return Scene(home, double, app)
+
+
+def created(double: Double, since: int) -> Counter[str]:
+    """How many of each kind were ever made since the ledger was so long."""
+    return Counter(one["kind"] for one in double.ledger()[since:] if one["event"] == "created")
+
+
+def remaining(double: Double) -> dict[str, int]:
+    return {kind: len(records) for kind, records in double.dump().items()
+            if kind != "keystone.token"}
+
+
+def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    """How many there are more of each kind, where there are."""
+    return {kind: after.get(kind, 0) - before.get(kind, 0) for kind in {**before, **after}
+            if after.get(kind, 0) != before.get(kind, 0)}
