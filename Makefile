@@ -5,6 +5,7 @@
 PYTHON ?= python3
 DEVCLOUD := $(PYTHON) -m devcloud
 DEMO_SERVICES := keystone,glance,swift,cinder,placement,neutron,nova
+TEST_SERVICES := $(DEMO_SERVICES),barbican,manila
 
 .DEFAULT_GOAL := help
 .PHONY: help cloud-up cloud-down cloud-status venv test test-fast lint demo
@@ -42,7 +43,7 @@ venv: .venv/complete  ## Karbor and its development tools in .venv
 
 # ---------------------------------------------------------------- what to do with it
 test: venv  ## all tests, those on the cloud included
-	@$(DEVCLOUD) up --token-expiration 3600 --allow-expired-window 172800 --token-cache-time 300
+	@$(DEVCLOUD) up --services $(TEST_SERVICES) --token-expiration 3600 --allow-expired-window 172800 --token-cache-time 300
 	@.venv/bin/pytest
 
 test-fast: venv  ## the tests that need no cloud
