@@ -70,8 +70,10 @@ def main(conf):
     roles = {role["name"]: role["id"] for role in APIS.role_api.list_roles()}
     for name, project, wanted in document["users"]:
         user_id, project_id = ensure_user(name, document["password"]), ensure_project(project)
+        have = APIS.assignment_api.get_roles_for_user_and_project(user_id, project_id)
         for role in wanted:
-            APIS.assignment_api.add_role_to_user_and_project(user_id, project_id, roles[role])
+            if roles[role] not in have:
+                APIS.assignment_api.add_role_to_user_and_project(user_id, project_id, roles[role])
     for entry in document["catalog"]:
         ensure_catalog(entry, document["region"])
 
