@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 
 from karbor.testing.openstack.cloud import Cloud
 from karbor.testing.openstack.control import Control
@@ -18,6 +19,8 @@ def main() -> None:
     arguments.add_argument("--host", default="127.0.0.1")
     arguments.add_argument("--port", type=int, default=0)
     arguments.add_argument("--seed", type=int, default=1, help="of the ids that are given out")
+    arguments.add_argument("--while-stdin", action="store_true",
+                           help="end when standard input does: with whoever started it")
     given = arguments.parse_args()
 
     cloud = Cloud(given.seed)
@@ -28,10 +31,17 @@ def main() -> None:
     control.attach(server)
     populate(cloud, server.services.values())
     print(json.dumps({"url": cloud.root}), flush=True)
+    if given.while_stdin:
+        threading.Thread(target=_follow, args=(server,), daemon=True).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _follow(server: Server) -> None:
+    sys.stdin.buffer.read()
+    server.shutdown()
 
 
 if __name__ == "__main__":

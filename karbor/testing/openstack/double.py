@@ -28,8 +28,8 @@ class Double:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(    # noqa: S603 (our own module)
-            [sys.executable, "-m", "karbor.testing.openstack", "--seed", str(self._seed)],
-            stdout=subprocess.PIPE)
+            [sys.executable, "-m", "karbor.testing.openstack", "--seed", str(self._seed),
+             "--while-stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openstack
@@ -464,3 +466,26 @@ def test_it_ends_with_its_test() -> None:
         assert answer.json()["version"]["id"] == "v3.14"
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_it_ends_with_whoever_started_it() -> None:
+    script = ("import os, signal; from karbor.testing.openstack import Double\n"
+              "one = Double().__enter__(); print(one._process.pid, flush=True)\n"
+              "os.kill(os.getpid(), signal.SIGKILL)")
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60,
+                           check=False)
+    pid = int(ended.stdout)
+    watched = os.pidfd_open(pid) if _alive(pid) else None
+    if watched is not None:
+        ready, _, _ = select.select([watched], [], [], 30)
+        os.close(watched)
+        assert ready
+    assert not _alive(pid)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in {"Z", "X"}
