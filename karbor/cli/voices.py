@@ -6,8 +6,11 @@ import logging
 import sys
 from typing import TextIO
 
-_LOUD = ("urllib3", "requests", "keystoneauth", "stevedore", "dbos", "openstack", "alembic",
-         "sqlalchemy", "markdown_it", "asyncio")
+_LOUD = ("urllib3", "requests", "stevedore", "dbos", "openstack", "alembic", "sqlalchemy",
+         "markdown_it", "asyncio")
+_TELLTALE = ("keystoneauth",)
+"""At DEBUG it tells whole bodies: user data of servers, passwords that Nova makes up, Keystone's
+answers. Karbor's own log names every request with its id, and no body."""
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
@@ -22,7 +25,8 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
 
 def let_speak(*, verbose: bool = False, debug: bool = False) -> None:
-    """Warnings of Karbor always; with `verbose` what it does; with `debug` everything."""
+    """Warnings of Karbor always; with `verbose` what it does; with `debug` everything that is no
+    secret."""
     root = logging.getLogger()
     if not any(isinstance(one, _Stderr) for one in root.handlers):
         handler = _Stderr()
@@ -31,3 +35,5 @@ def let_speak(*, verbose: bool = False, debug: bool = False) -> None:
     root.setLevel(logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING)
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.ERROR)
+    for name in _TELLTALE:
+        logging.getLogger(name).setLevel(logging.INFO if debug else logging.ERROR)
