@@ -38,7 +38,8 @@ class ServiceApi:
     """Implements `karbor.plugin.cloud.Api`; the contract stands there.
 
     `wrote` is told the ids that a request which may change something named or created, when its
-    answer has come (or has not). `wait` sleeps between repetitions.
+    answer has come (or has not); `answered` is told the ids with the request, in the words of
+    CloudError, when it has come. `wait` sleeps between repetitions.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class ServiceApi:
         microversions: Microversions,
         *,
         wrote: Callable[[set[str]], None] = lambda _ids: None,
+        answered: Callable[[set[str], Mapping[str, str]], None] = lambda _ids, _request: None,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
         self.service = service
@@ -58,6 +60,7 @@ class ServiceApi:
         self._conf = conf
         self._microversions = microversions
         self._wrote = wrote
+        self._answered = answered
         self._wait = wait
 
     # -- reading: repeated when the service is unavailable --------------------------------------
@@ -125,7 +128,8 @@ class ServiceApi:
             # requests sends an empty stream in chunks: here it is bytes, as empty as announced.
             data = sized if size else b"".join(sized)
         try:
-            self._send("PUT", path, headers=headers, data=data)
+            answer = self._send("PUT", path, headers=headers, data=data)
+            self._answered(set(_ID.findall(path)), self._words("PUT", path, answer))
         finally:
             self._wrote(set(_ID.findall(path)))
 
@@ -140,9 +144,14 @@ class ServiceApi:
         try:
             answer = self._send(method, path, json=body, **options)
             touched |= set(_ID.findall(answer.text))
+            self._answered(touched, self._words(method, path, answer))
             return _json(answer, path, self.name, empty={})
         finally:
             self._wrote(touched)
+
+    def _words(self, method: str, path: str, answer: requests.Response) -> Mapping[str, str]:
+        return {"service": self.name, "request": f"{method} {path}",
+                "request_id": refusal.request_id(answer)}
 
     def _send(self, method: str, path: str, *, version: str | None = None,
               also_good: int | None = None, headers: Mapping[str, str] | None = None,

@@ -43,6 +43,7 @@ class OpenStackCloud:
         self._wait = wait
         self.factory = ClientFactory(authority.conf, login)
         self._apis: dict[str, ServiceApi] = {}
+        self._asked: dict[str, Json] = {}
         self._lock = threading.Lock()
         place = login.credential.place
         self._whose = (login.auth_url, login.caller.user_id,
@@ -79,6 +80,8 @@ class OpenStackCloud:
                 self._apis[service] = ServiceApi(
                     known, self.factory.endpoint(service), self._login.session, self._conf,
                     self._shared.microversions, wait=self._wait,
+                    answered=lambda ids, request: self._asked.update(
+                        dict.fromkeys(ids, request)),
                     wrote=lambda ids: self._shared.boards.touched(self._whose, ids))
             return self._apis[service]
 
@@ -92,6 +95,9 @@ class OpenStackCloud:
         service, looked = _kind(kind)
         board = self._shared.boards.of(self._whose, kind, looked, self.project_id)
         return board.look(id, self.api(service))
+
+    def asked(self, id: str) -> Json:
+        return self._asked.get(id, {})
 
     def interval(self, kind: str) -> float:
         _, looked = _kind(kind)

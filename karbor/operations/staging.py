@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from karbor.domain.errors import CloudConflict, CloudNotFound, RemoteFailed
 from karbor.domain.step import Again, Done, Failed, Outcome
 from karbor.plugin.protection import Stage, Work
@@ -14,13 +17,14 @@ def perform(stage: Stage, work: Work) -> Outcome:
     made = work.handle.get("id")
     if made is None:
         made = (stage.find(work) if work.entered_before else None) or stage.create(work)
-        return Again(0.0, handle={"id": made})
+        asked = dict(work.cloud.asked(made))
+        return Again(0.0, handle={"id": made, **({"asked": asked} if asked else {})})
     seen = work.cloud.look(stage.kind, made)
     if seen is None:
         if stage.absent_is_error:
             return Failed(RemoteFailed(
                 f"{_what(stage)} {made} has vanished while it was waited for",
-                remedy="somebody may have deleted it; start again"))
+                remedy="somebody may have deleted it; start again", **_asked(work)))
         return Done({"id": made}, handle=dict(work.handle))
     state = stage.status(seen)
     if state in stage.ready:
@@ -29,7 +33,7 @@ def perform(stage: Stage, work: Work) -> Outcome:
         why = stage.failure(seen)
         return Failed(RemoteFailed(
             f"{_what(stage)} {made} went to state {state}" + (f": {why}" if why else ""),
-            remedy="the log of the service says more"))
+            remedy="the log of the service says more", **_asked(work)))
     return Again(work.cloud.interval(stage.kind), handle=dict(work.handle),
                  progress=stage.progress(seen))
 
@@ -54,8 +58,15 @@ def undo(stage: Stage, work: Work) -> Outcome:
     if stage.status(seen) in DELETION_FAILED:
         return Failed(RemoteFailed(f"{_what(stage)} {made} cannot be deleted: "
                                    f"{stage.failure(seen) or stage.status(seen)}",
-                                   remedy="an administrator can reset its state and delete it"))
+                                   remedy="an administrator can reset its state and delete it",
+                                   **work.cloud.asked(made)))
     return Again(work.cloud.interval(stage.kind), handle=handle)
+
+
+def _asked(work: Work) -> Mapping[str, Any]:
+    """The request that made it: kept, since it may fail in another process, hours later."""
+    found: Mapping[str, Any] = work.handle.get("asked", {})
+    return found
 
 
 def _what(stage: Stage) -> str:

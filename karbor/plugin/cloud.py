@@ -86,5 +86,10 @@ class Cloud(Protocol):
         Transient failures are retried inside; the first look at a thing is always a fresh one.
         """
 
+    def asked(self, id: str) -> Json:
+        """The last request of this process that made, changed or named a thing, as the arguments
+        `service`, `request` and `request_id` of a CloudError; empty when nothing is known of it.
+        For errors that a thing goes into by itself, long after the request was answered."""
+
     def interval(self, kind: str) -> float:
         """Seconds until a further look of this kind is worth while: 1 s growing to 15 s."""

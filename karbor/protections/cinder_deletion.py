@@ -103,6 +103,6 @@ class Removal(Task):
             why = seen.get("fail_reason") or "no reason told"
             return Failed(RemoteFailed(
                 f"Cinder could not delete backup {id}: {why}",
-                service="cinder", resource=work.resource.key,
+                resource=work.resource.key, **{"service": "cinder", **work.cloud.asked(id)},
                 remedy="delete the backup in Cinder, then delete the checkpoint again"))
         return Again(work.cloud.interval("cinder.backup"))

@@ -84,8 +84,8 @@ class Restored(Task):
             return Again(pause, {"asked": True})
         if status != "available":
             return Failed(RemoteFailed(
-                f"the restored volume {id} is {status}{_reason(work, id)}", service="cinder",
-                resource=work.resource.key))
+                f"the restored volume {id} is {status}{_reason(work, id)}",
+                resource=work.resource.key, **{"service": "cinder", **work.cloud.asked(id)}))
         if work.handle.get("asked"):
             return self._finish(work, volume)
         return self._begin(work, id)

@@ -60,7 +60,7 @@ class Image(Task):
         if image["status"] in COMING and looks <= STALE:
             return Again(work.cloud.interval("glance.image"), {"id": id, "looks": looks})
         return Failed(RemoteFailed(f"the new image {id} stays {image['status']}",
-                                   service="glance", resource=work.resource.key))
+                                   resource=work.resource.key, **_asked(work, id)))
 
     @staticmethod
     def _upload(work: Work, id: str) -> Outcome:
@@ -88,8 +88,8 @@ class Image(Task):
         if wrong or int(image.get("size") or 0) != int(kept["size"]):
             return Failed(RemoteFailed(
                 f"Glance has other bytes than were sent: {image.get('size')} of {kept['size']}, "
-                f"checksums that differ: {', '.join(wrong) or 'none'}", service="glance",
-                resource=work.resource.key))
+                f"checksums that differ: {', '.join(wrong) or 'none'}",
+                resource=work.resource.key, **_asked(work, id)))
         record, missing = kept["image"], []
         if not work.resource.within:
             for field, default in (("visibility", "private"), ("protected", False)):
@@ -119,6 +119,10 @@ class Image(Task):
         except CloudConflict:       # in use by a server that is going as well
             return Again(work.cloud.interval("glance.image"), {"id": id})
         return Again(handle={"id": id})     # until it is seen to be gone
+
+
+def _asked(work: Work, id: str) -> dict[str, Any]:
+    return {"service": "glance", **work.cloud.asked(id)}
 
 
 def _patch(work: Work, id: str, op: str, field: str, value: Any = None) -> None:

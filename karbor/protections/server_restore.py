@@ -157,16 +157,21 @@ class _Build:
         if status == "ERROR":
             told = self.nova.get(f"/servers/{self.state['server']}", version=self.version)
             why = told["server"].get("fault", {}).get("message") or "no reason told"
-            raise RemoteFailed(f"Nova could not build the server: {why}", service="nova",
-                               resource=self.work.resource.key)
+            raise RemoteFailed(f"Nova could not build the server: {why}",
+                               resource=self.work.resource.key,
+                               **self._asked("nova", self.state["server"]))
         return self._wait(f"the server is {status.lower()}")
 
     def _look(self) -> Mapping[str, Any]:
         seen = self.work.cloud.look("nova.server", self.state["server"])
         if seen is None:
             raise RemoteFailed(f"the new server {self.state['server']} disappeared",
-                               service="nova", resource=self.work.resource.key)
+                               resource=self.work.resource.key,
+                               **self._asked("nova", self.state["server"]))
         return seen
+
+    def _asked(self, service: str, id: str) -> dict[str, Any]:
+        return {"service": service, **self.work.cloud.asked(id)}
 
     def _wait(self, text: str) -> Again:
         return Again(self.work.cloud.interval("nova.server"), self.state, Progress(text=text))
@@ -190,8 +195,8 @@ class _Build:
         for id in new_ids.values():
             seen = self.work.cloud.look("cinder.volume", id)
             if seen is None or str(seen.get("status")) == "error":
-                raise RemoteFailed(f"volume {id} could not be attached", service="cinder",
-                                   resource=self.work.resource.key)
+                raise RemoteFailed(f"volume {id} could not be attached",
+                                   resource=self.work.resource.key, **self._asked("cinder", id))
             if seen.get("status") != "in-use":
                 return self._wait(f"volume {id} is {seen.get('status')}")
         self.state["attachments"] = [

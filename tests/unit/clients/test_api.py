@@ -365,3 +365,17 @@ def test_errors_are_those_of_the_domain(cloud: OpenStackCloud, stage: Stage) -> 
     with pytest.raises(KarborError, match="no trusted connection") as caught:
         cloud.api("cinder").get("/volumes/v")
     assert not caught.value.transient
+
+
+def test_the_request_behind_a_thing_is_known_when_it_fails_later(
+        cloud: OpenStackCloud, stage: Stage) -> None:
+    volume, backup = (f"{digit * 8}-0000-4000-8000-{digit * 12}" for digit in "01")
+    stage.answer = lambda sent: Reply(202, json={"backup": {"id": backup}}, headers=ID)
+    assert cloud.asked(backup) == {}
+    cloud.api("cinder").post("/backups", {"backup": {"volume_id": volume}})
+    told = {"service": "cinder", "request": "POST /backups", "request_id": "req-1"}
+    assert cloud.asked(backup) == cloud.asked(volume) == told
+    stage.answer = lambda sent: Reply(503)
+    with pytest.raises(CloudUnavailable):
+        cloud.api("cinder").delete(f"/backups/{backup}")
+    assert cloud.asked(backup) == told      # what was not answered has no id

@@ -65,6 +65,9 @@ class World:
             server["status"] = "SHUTOFF"
         return seen
 
+    def asked(self, id: str) -> dict[str, str]:
+        return {}
+
     def interval(self, kind: str) -> float:
         return 0.0
 

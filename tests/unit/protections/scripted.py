@@ -94,6 +94,9 @@ class ScriptedCloud:
         found = self.looks.get(f"{kind}#{id}")
         return found() if callable(found) else found
 
+    def asked(self, id: str) -> dict[str, str]:
+        return {}
+
     def interval(self, kind: str) -> float:
         return 1.0
 
