@@ -101,6 +101,8 @@ def paint_deleted(result: Mapping[str, Any]) -> None:
             "later ones were built; it goes with the last of them")
     if swept := result.get("swept"):
         say(f"removed as well: {count(len(swept), 'backup')} that earlier deletions had to leave")
+    if why := result.get("not_swept"):
+        say(f"what earlier deletions had to leave is still there: {why}")
 
 
 def _tell_failure(operation: Operation) -> None:

@@ -157,8 +157,10 @@ class Desk:
         may be deleted again: then an earlier deletion was not finished."""
         checkpoint = self._checkpoints(asking).find(name_or_id)
         self._require_peace(Verb.DELETE, asking.caller.project_id, checkpoint.id)
-        if checkpoint.state is CheckpointState.PROTECTING:
-            # No operation of these records is making it: it may be another machine's.
+        if checkpoint.state is CheckpointState.PROTECTING and not any(
+                one.id == checkpoint.operation_id
+                for one in self._records.list(asking.caller.project_id)):
+            # These records know nothing of who is making it: it may be another machine.
             raise Conflict(
                 f"checkpoint {checkpoint.name or checkpoint.id} is being made by operation "
                 f"{checkpoint.operation_id}, of which nothing is known here",

@@ -158,6 +158,11 @@ class Checkpoints:
         """From now on it is being deleted. Idempotent."""
         self._write(checkpoint_id, "deleting.json", {"format": FORMAT, "since": now})
 
+    def forget(self, checkpoint_id: str) -> None:
+        """Remove the record of one that was written down as begun and never came to anything."""
+        if self._section.stat(f"{checkpoint_id}/begin.json"):
+            self.clear(checkpoint_id)
+
     def clear(self, checkpoint_id: str, *, keep_record: bool = False) -> None:
         """Remove the bytes of its resources; then (unless `keep_record`) all the rest, the marker
         last, so that a removal that was cut off is still known as one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from karbor.domain.checkpoint import CheckpointState
+from karbor.domain.errors import BankError, CloudError
 from karbor.domain.resource import Resource
 from karbor.domain.step import Step, StepState
 from karbor.engine.runner import Planned
@@ -26,7 +26,8 @@ class Delete:
         checkpoint = run.checkpoint
         assert checkpoint.graph is not None  # noqa: S101
         run.checkpoints.hide(checkpoint.id, run.setting.clock())
-        steps = ([] if checkpoint.state is CheckpointState.ERROR else
+        # Nothing is kept of one that failed, nor of one whose head an earlier deletion took.
+        steps = ([] if not checkpoint.kept else
                  unfold(checkpoint.graph, lambda one: self.stages(run, one)))
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 
@@ -47,9 +48,16 @@ class Delete:
                     **later, "checkpoint_id": run.operation.checkpoint_id})
                 deferred.append({"type": resource.type, "name": resource.name, **later})
         run.checkpoints.clear(run.operation.checkpoint_id)
-        swept = sweep(run.setting.provider, run.operation.project_id, run.cloud)
-        return {"checkpoint_id": run.operation.checkpoint_id, "deferred": deferred,
-                "swept": swept}
+        result: dict[str, Any] = {"checkpoint_id": run.operation.checkpoint_id,
+                                  "deferred": deferred}
+        try:
+            result["swept"] = sweep(run.setting.provider, run.operation.project_id, run.cloud)
+        except (CloudError, BankError) as error:
+            if error.transient:
+                raise
+            # The checkpoint is gone; what is older stays recorded, and the next one tries again.
+            result |= {"swept": [], "not_swept": str(error)}
+        return result
 
     def abandon(self, run: Run, steps: Sequence[Step], error: Mapping[str, Any]
                 ) -> Mapping[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
-from karbor.domain.errors import Obstacles
+from karbor.domain.errors import BankError, Obstacles
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Hook, Step
 from karbor.engine.runner import Planned
@@ -56,6 +57,8 @@ class Protect:
     def abandon(self, run: Run, steps: Sequence[Step], error: Mapping[str, Any]
                 ) -> Mapping[str, Any]:
         if not run.operation.plan:
+            with suppress(BankError):   # it may be what kept the operation from being planned
+                run.checkpoints.forget(run.operation.checkpoint_id)
             return {}       # it never came to a checkpoint
         why = str(error.get("message", ""))
         if error.get("resource"):

@@ -223,6 +223,14 @@ def test_a_checkpoint_in_the_making_elsewhere_is_not_deleted(desk: Desk, asking:
         desk.delete(asking, "first")
 
 
+def test_a_checkpoint_whose_making_is_known_to_be_over_is_deleted(
+        desk: Desk, asking: Asking, bank: MemoryBank, records: Records) -> None:
+    made = keep(bank, CheckpointState.PROTECTING)
+    records.add(Operation("op-elsewhere", Verb.PROTECT, "p", {}, {}, {}, made.id,
+                          OperationState.FAILED))
+    assert desk.delete(asking, "first").operation.checkpoint_id == made.id
+
+
 @pytest.mark.parametrize("live", list(Verb))
 @pytest.mark.parametrize("asked", [Verb.RESTORE, Verb.VERIFY, Verb.DELETE])
 def test_nobody_works_on_a_checkpoint_that_another_changes(

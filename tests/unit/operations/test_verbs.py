@@ -11,9 +11,18 @@ from typing import Any
 import pytest
 
 from karbor.domain.checkpoint import CheckpointState, Evidence
-from karbor.domain.errors import Conflict, NewerFormat, NotFound, ObjectDamaged, RemoteFailed
+from karbor.domain.errors import (
+    BadInput,
+    CloudForbidden,
+    Conflict,
+    NewerFormat,
+    NotFound,
+    ObjectDamaged,
+    ObjectMissing,
+    RemoteFailed,
+)
 from karbor.domain.identifiers import time_ordered_uuid
-from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.resource import Resource
 from karbor.domain.step import Done, Failed, Hook, Outcome
 from karbor.engine.driver import Driver
@@ -54,6 +63,9 @@ class ToyCloud:
             if thing["looks"] < 0:
                 thing["status"] = "error" if kind in self.failing else "ready"
         return dict(thing) if thing else None
+
+    def asked(self, id: str) -> dict[str, str]:
+        return {"service": "toys", "request": "POST /things", "request_id": f"req-{id}"}
 
     def interval(self, kind: str) -> float:
         return 0.0
@@ -212,6 +224,9 @@ def test_a_protect_that_fails_says_why_and_removes_all_it_made(toys: Toys) -> No
     assert found.state is CheckpointState.ERROR
     assert "Toy::Thing" in found.reason
     assert "went to state error" in found.reason
+    error = operation.error or {}
+    assert (error["service"], error["request"]) == ("toys", "POST /things")
+    assert error["request_id"].startswith("req-backups")    # of the thing that failed later
     assert toys.cloud.left() == {}
     assert [one.key.rsplit("/", 1)[1] for one in toys.bank.list()] == ["begin.json", "head.json"]
 
@@ -315,3 +330,68 @@ def test_checkpoints_are_listed_in_the_order_of_their_making(toys: Toys) -> None
         toys.protect(name)
     assert [one.name for one in toys.checkpoints.list()] == ["a", "b", "c"]
     assert list(Checkpoints(toys.bank, "other").list()) == []
+
+
+def test_projects_that_share_a_bank_cannot_name_each_others_checkpoints(toys: Toys) -> None:
+    operation = toys.protect("mine")
+    theirs = Checkpoints(toys.bank, "other")
+    for word in ("mine", operation.checkpoint_id, operation.checkpoint_id[:8],
+                 f"../p/checkpoints/{operation.checkpoint_id}",
+                 f"../../p/checkpoints/{operation.checkpoint_id}"):
+        with pytest.raises(NotFound):
+            theirs.find(word)
+    for strange in (operation.checkpoint_id, f"../../p/checkpoints/{operation.checkpoint_id}"):
+        with pytest.raises((ObjectMissing, BadInput)):
+            theirs.show(strange)
+    assert Tombstones(toys.bank, "other").all() == []
+
+
+def cut_off(toys: Toys) -> Operation:
+    """A protect that was killed after it had written its checkpoint down, before the journal knew
+    the plan."""
+    resources = [Resource(BOX, "b", "box").to_dict()]
+    operation = Operation("cut", Verb.PROTECT, "p", {}, {}, {
+        "resources": resources, "name": "cut"}, time_ordered_uuid(1.0), created_at=1.0)
+    toys.journal.add(operation)
+    OperationRunner(toys.setting).plan(operation)
+    assert toys.checkpoints.find("cut").state is CheckpointState.PROTECTING
+    return operation
+
+
+def test_a_protect_cut_off_while_planning_can_be_cancelled(toys: Toys) -> None:
+    operation = cut_off(toys)
+    toys.journal.want("p", "cut", Wanted.CANCEL)
+    Driver(toys.journal, OperationRunner(toys.setting)).drive(operation.id)
+    assert toys.journal.operation("cut").state is OperationState.CANCELLED
+    assert list(toys.bank.list()) == []
+
+
+def test_a_protect_cut_off_while_planning_that_cannot_go_on_leaves_nothing(toys: Toys) -> None:
+    operation = cut_off(toys)
+    toys.protection.obstacle = (Obstacle("no backup service any more", "start one"),)
+    Driver(toys.journal, OperationRunner(toys.setting)).drive(operation.id)
+    assert toys.journal.operation("cut").state is OperationState.FAILED
+    assert list(toys.bank.list()) == []
+
+
+def test_the_deletion_of_a_failed_checkpoint_goes_on_where_it_was_cut_off(toys: Toys) -> None:
+    toys.cloud.failing.add("backups")
+    checkpoint = toys.protect().checkpoint_id
+    toys.checkpoints.hide(checkpoint, 1.0)
+    assert toys.run(Verb.DELETE, {}, checkpoint).state is OperationState.DONE
+    assert list(toys.bank.list()) == []
+
+
+def test_a_deletion_succeeds_although_an_older_one_cannot_be_tidied_up(toys: Toys) -> None:
+    checkpoint = toys.protect().checkpoint_id
+    Tombstones(toys.bank, "p").add(THING, "b0", {})
+
+    def forbidden(facts: Mapping[str, Any], cloud: Any) -> bool:
+        raise CloudForbidden("policy forbids it", service="toys", request="DELETE /things/b0")
+
+    toys.protection.bury = forbidden  # type: ignore[method-assign]
+    operation = toys.run(Verb.DELETE, {}, checkpoint)
+    assert operation.state is OperationState.DONE
+    assert "DELETE /things/b0" in operation.result["not_swept"]
+    assert list(toys.checkpoints.list(hidden=True)) == []
+    assert len(Tombstones(toys.bank, "p").all()) == 1
