@@ -11,7 +11,7 @@ from karbor.cli.complaint import answering, leave
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_json, as_table, say
 from karbor.cli.portrait import checkpoint_json, paint_checkpoint
-from karbor.cli.running import run
+from karbor.cli.running import run, start
 from karbor.cli.wording import duration, moment
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
 from karbor.domain.errors import KarborError
@@ -39,7 +39,7 @@ def list_(hidden: bool) -> None:
     else:
         as_table(("ID", "NAME", "CREATED", "STATE", "RESOURCES", "EVIDENCE", "SKEW"), [
             (one.id, one.name, moment(one.created_at), _state(one, interrupted),
-             str(len(one.graph or ())), str(one.evidence or ""),
+             str(len(one.graph or ())), str(one.evidence or "none"),
              "" if one.skew is None else duration(one.skew)) for one in shelf.found],
             "this project has no checkpoints")
     if shelf.unreadable:
@@ -91,7 +91,7 @@ def delete(checkpoint: tuple[str, ...], yes: bool) -> None:
         worst = 0
         for draft in drafts:
             try:
-                code = run(invocation, local, local.start(draft))
+                code = run(invocation, local, start(local, draft))
             except KarborError as error:
                 if len(drafts) == 1:
                     leave(error)

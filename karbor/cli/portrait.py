@@ -37,7 +37,7 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
         ("created", moment(checkpoint.created_at)),
         ("holds", count(len(checkpoint.graph or ()), "resource")),
         ("skew", skew),
-        ("evidence", str(checkpoint.evidence or "")),
+        ("evidence", str(checkpoint.evidence or "none")),
         ("operation", checkpoint.operation_id)))
     if checkpoint.graph is None:
         return

@@ -11,7 +11,7 @@ import click
 from karbor.cli.complaint import answering
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_json, as_table, say
-from karbor.cli.running import run_to_exit
+from karbor.cli.running import run_to_exit, start
 from karbor.cli.view import tree
 from karbor.cli.wording import count, thing
 from karbor.domain.errors import BadInput
@@ -72,7 +72,7 @@ def protect(resource: tuple[str, ...], name: str, dry_run: bool, mode: str | Non
             else:
                 paint(draft.graph)
             return
-        run_to_exit(invocation, local, local.start(draft))
+        run_to_exit(invocation, local, start(local, draft))
 
 
 def paint(graph: ResourceGraph) -> None:

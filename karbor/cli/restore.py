@@ -10,7 +10,7 @@ from karbor.cli.complaint import answering
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_json, as_table, say
 from karbor.cli.protect import read_parameters
-from karbor.cli.running import run_to_exit
+from karbor.cli.running import run_to_exit, start
 from karbor.cli.wording import thing
 from karbor.domain.errors import BadInput
 from karbor.operations.acceptance import Draft, RestoreWishes
@@ -65,7 +65,7 @@ def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_net
             else:
                 paint(draft)
             return
-        run_to_exit(invocation, local, local.start(draft))
+        run_to_exit(invocation, local, start(local, draft))
 
 
 def paint(draft: Draft) -> None:

@@ -10,10 +10,25 @@ from karbor.cli.invocation import Invocation
 from karbor.cli.outcome import tell
 from karbor.cli.output import say
 from karbor.cli.watch import Interrupted, follow, introduce
+from karbor.domain.errors import NotFound
 from karbor.domain.operation import Operation
 
 if TYPE_CHECKING:
     from karbor.cmd.local import Local
+    from karbor.operations.acceptance import Draft
+
+
+def start(local: Local, draft: Draft) -> Operation:
+    """Begin with a draft. Who interrupts just then hears whether it was written down already."""
+    try:
+        return local.start(draft)
+    except KeyboardInterrupt:
+        try:
+            begun = local.operation(draft.operation.id)
+        except NotFound:
+            raise KeyboardInterrupt from None   # nothing has been begun
+        say_interrupted(begun, resumable=True)
+        sys.exit(exits.INTERRUPTED)
 
 
 def run(invocation: Invocation, local: Local, operation: Operation) -> int:

@@ -6,7 +6,7 @@ import click
 
 from karbor.cli.complaint import answering
 from karbor.cli.invocation import common, this
-from karbor.cli.running import run_to_exit
+from karbor.cli.running import run_to_exit, start
 
 
 @click.command(short_help="Read back what a checkpoint holds.")
@@ -22,4 +22,4 @@ def verify(checkpoint: str) -> None:
     """
     invocation = this()
     with invocation.local() as local:
-        run_to_exit(invocation, local, local.start(local.draft_verify(checkpoint)))
+        run_to_exit(invocation, local, start(local, local.draft_verify(checkpoint)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,13 +15,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from karbor.cli import exits
+from karbor.cli import exits, live
 from karbor.domain import errors
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.operation import OperationState, Verb
-from karbor.domain.resource import VOLUME
-from karbor.domain.step import StepState
+from karbor.domain.resource import VOLUME, Resource, ResourceGraph
+from karbor.domain.step import Hook, Step, StepState
 from karbor.operations.acceptance import RestoreWishes
 from tests.unit.cli.fakes import (
     DATA,
@@ -146,6 +150,59 @@ def test_control_c_before_anything_has_begun() -> None:
     result = run(FakeLocal(raises=KeyboardInterrupt()), "protect", "web-1")
     assert result.exit_code == exits.INTERRUPTED
     assert "nothing has been begun" in result.stderr
+
+
+def test_control_c_while_it_is_being_begun_tells_that_it_was_written_down() -> None:
+    class Begun(FakeLocal):
+        def start(self, draft: Any) -> Any:
+            raise KeyboardInterrupt
+
+    for words in (("protect", "web-1"), ("restore", "web-1"), ("verify", "web-1"),
+                  ("checkpoint", "delete", "web-1", "--yes")):
+        result = run(Begun([(operation(), [])]), *words)
+        assert result.exit_code == exits.INTERRUPTED
+        assert f"karbor operation resume {operation().id}" in result.stderr
+        assert "nothing has been begun" not in result.stderr
+
+
+def test_control_c_just_before_it_was_written_down() -> None:
+    class Unknown(FakeLocal):
+        def start(self, draft: Any) -> Any:
+            raise KeyboardInterrupt
+
+        def operation(self, which: Any) -> Any:
+            raise errors.NotFound("no such operation")
+
+    result = run(Unknown(), "protect", "web-1")
+    assert result.exit_code == exits.INTERRUPTED
+    assert "nothing has been begun" in result.stderr
+
+
+def test_a_second_control_c_ends_at_once() -> None:
+    """In a process of its own, whose driver does not stop."""
+    program = """
+import os, signal, threading
+from tests.unit.cli.fakes import FakeLocal, planned, run, steps
+
+class Stuck(FakeLocal):
+    def wait(self, which, timeout=None):
+        os.kill(os.getpid(), signal.SIGINT)
+        return self.life[0][0]
+
+    def stop(self):
+        print("stopping", flush=True)
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait(120)
+        print("stopped", flush=True)
+
+run(Stuck([(planned(), steps())]), "protect", "web-1")
+print("ended as usual", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == exits.INTERRUPTED, done
+    assert "ended as usual" not in done.stdout
+    assert "stopped" not in done.stdout
 
 
 # ---------------------------------------------------------------- restore, verify, delete
@@ -279,3 +336,51 @@ def test_help_imports_nothing_heavy() -> None:
     assert "karbor.cli.group" in imported
     assert not imported & {"openstack", "keystoneauth1", "sqlalchemy", "dbos", "rich",
                            "oslo_config", "stevedore"}
+
+
+def test_debug_tells_no_bodies_of_requests() -> None:
+    """keystoneauth's own DEBUG would: user data of servers, passwords that Nova makes up."""
+    run(FakeLocal(), "--debug", "resources")
+    try:
+        assert logging.getLogger("karbor").isEnabledFor(logging.DEBUG)
+        assert not logging.getLogger("keystoneauth.session").isEnabledFor(logging.DEBUG)
+        assert not logging.getLogger("keystoneauth.identity").isEnabledFor(logging.DEBUG)
+    finally:
+        run(FakeLocal(), "resources")
+
+
+def test_what_proves_nothing_says_none() -> None:
+    bare = checkpoint(kept={})
+    shelf = SimpleNamespace(found=[bare], unreadable=[])
+    assert "none" in run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list").stdout
+    shown = run(FakeLocal(shelf=shelf), "checkpoint", "show", bare.name).stdout
+    assert "evidence    none" in shown
+
+
+def test_on_a_terminal_each_resource_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = io.StringIO()
+    monkeypatch.setattr(live, "console", lambda stderr: Console(
+        file=told, force_terminal=True, width=120, height=20))
+    with live.Screen() as screen:
+        screen.show(operation(), [], 1001.0)
+        screen.show(planned(), steps(StepState.RUNNING), 1003.0)
+        screen.note("stopping …")
+        screen.show(DONE, steps(), 1061.0)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", told.getvalue())
+    assert re.search(r"volume data.*running.*backup.*creating 40 %", plain)
+    assert "protect web-1: running, 3.0 s" in plain
+    assert "stopping …" in plain
+    assert re.search(r"protect web-1: done, 1 min 1 s", plain)
+
+
+def test_a_small_terminal_shows_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = io.StringIO()
+    monkeypatch.setattr(live, "console", lambda stderr: Console(
+        file=told, force_terminal=True, width=120, height=7))
+    many = ResourceGraph.build([Resource(VOLUME, f"v{n}", f"data-{n}") for n in range(9)],
+                               lambda level: {})
+    under_way = Step(0, f"{VOLUME}#v8", Hook.MAIN, "backup", state=StepState.RUNNING)
+    with live.Screen() as screen:
+        screen.show(planned(plan={"graph": many.to_dict()}), [under_way], 1003.0)
+    assert "volume data-8" in told.getvalue()
+    assert "… and 6 more" in told.getvalue()
