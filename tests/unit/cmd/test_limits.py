@@ -1,0 +1,57 @@
+"""What an operator allows at once reaches the driver, under the names that plugins use."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import karbor.protections
+from karbor import config
+from karbor.cmd import driving
+from karbor.cmd.local import Local
+from karbor.plugin.protection import Stage, Task
+
+
+def shipped_limits() -> set[str]:
+    found = set()
+    for module in pkgutil.iter_modules(karbor.protections.__path__):
+        for one in vars(importlib.import_module(f"karbor.protections.{module.name}")).values():
+            if isinstance(one, type) and issubclass(one, Stage | Task) and one.limit:
+                found.add(one.limit)
+    return found
+
+
+def test_every_limit_of_a_plugin_we_ship_has_an_option(tmp_path: Path) -> None:
+    file = tmp_path / "karbor.conf"
+    file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\ncinder_backups = 7\n"
+                    "glance_transfers = 5\nserver_images = 3\n")
+    with Local(config.load([file])) as local:
+        limits = local._setting.limits
+    assert limits == {"cinder-backups": 7, "glance-transfers": 5, "server-images": 3}
+    assert shipped_limits() == set(limits)
+
+
+def test_the_driver_keeps_to_the_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    class Recorder:
+        def __init__(self, *_arguments: Any, **options: Any) -> None:
+            given.update(options)
+
+        def drive(self, _operation_id: str, _stopping: threading.Event) -> None: ...
+
+    monkeypatch.setattr(driving, "Driver", Recorder)
+    file = tmp_path / "karbor.conf"
+    file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\nworkers = 11\ncarriers = 4\n"
+                    "cinder_backups = 1\n")
+    with Local(config.load([file])) as local:
+        local._drive._ends["op"] = Future()
+        local._drive._drive("op", threading.Event())
+    assert given == {"threads": 11, "carriers": 4, "limits": {
+        "cinder-backups": 1, "glance-transfers": 2, "server-images": 2}}
