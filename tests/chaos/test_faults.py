@@ -144,7 +144,8 @@ class TestFailed:
         before = remaining(built.double)
         status = "killed" if kind == "nova.image" else "error"
         built.double.set(outcomes=[{"kind": kind, "status": status, "reason": "the disks burn"}])
-        self.failed(built, built.home.karbor(*PROTECT), status)
+        self.failed(built, built.home.karbor(*PROTECT), status, "app-" if "cinder" in kind else
+                    "web", "POST /", "req-")
         nothing_left(built, before)
 
     def test_a_cloud_without_cinder_backup(self, built: Scene) -> None:
