@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -22,7 +23,7 @@ from karbor.cmd.provider import built_in
 from karbor.cmd.remembered import RememberedLogins
 from karbor.cmd.shelf import Shelf, read_shelf
 from karbor.domain.checkpoint import Checkpoint
-from karbor.domain.errors import Conflict
+from karbor.domain.errors import Conflict, TokenRejected
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.resource import PROJECT, ResourceGraph
 from karbor.domain.step import Step
@@ -186,8 +187,15 @@ class Local:
         if operation.state.over:
             raise Conflict(f"operation {operation.id} is over: {operation.state}",
                            remedy="there is nothing to resume; begin anew")
-        self._drive.resume(operation)
+        self._take_up(operation)
         return operation
+
+    def _take_up(self, operation: Operation) -> None:
+        """Log in first: when that fails for now, the operation stays as it is, to be resumed. A
+        token that is over for good lets it end, with a list of what could not be removed."""
+        with suppress(TokenRejected):
+            self._connect(operation)
+        self._drive.resume(operation)
 
     def cancel(self, which: Which) -> Operation:
         """Ask for its end; whoever drives it undoes what it began, this process if nobody does.
@@ -214,7 +222,7 @@ class Local:
             if operation.state.over or left == 0.0:
                 return operation
             if identity in self._cancelling and self.is_interrupted(operation):
-                self._drive.resume(operation)
+                self._take_up(operation)
                 continue
             time.sleep(LOOK if left is None else min(LOOK, left))
 

@@ -47,11 +47,12 @@ def undo(stage: Stage, work: Work) -> Outcome:
     if not work.handle.get("deleting"):
         try:
             stage.delete(work, made)
-        except CloudConflict:       # e.g. a backup still being made: cannot be deleted yet
-            return Again(work.cloud.interval(stage.kind), handle=handle)
+        except CloudConflict:
+            pass        # e.g. a backup still being made: cannot be deleted yet, or never
         except CloudNotFound:
             return Done()
-        return Again(0.0, handle={**handle, "deleting": True})
+        else:
+            return Again(0.0, handle={**handle, "deleting": True})
     seen = work.cloud.look(stage.kind, made)
     if seen is None or stage.status(seen) == "deleted":
         return Done()

@@ -43,7 +43,9 @@ class Image(Task):
     def run(self, work: Work) -> Outcome:
         kept = work.kept("bytes")
         glance = work.cloud.api("glance")
-        id = work.handle.get("id") or (find_marked(work) if work.entered_before else None)
+        id = work.handle.get("id")
+        if id is None and work.entered_before and (found := find_marked(work)) is not None:
+            return Again(handle={"id": found})      # in the journal before its mark can go
         if id is None:
             name = new_name(work.resource, work.graph, kept["image"], work.parameters)
             made = glance.post("/images", body(kept["image"], name, work.mark))
