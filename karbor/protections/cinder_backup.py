@@ -40,7 +40,8 @@ class Settled(Task):
             return Failed(error)
         status = str(volume["status"]).lower()
         if status in AT_REST:
-            return Done({"volume": facts(volume)})
+            told = not_kept(volume)
+            return Done({"volume": facts(volume), **({"not_kept": told} if told else {})})
         if status in BROKEN or status == "deleting":
             return Failed(RemoteFailed(
                 f"the volume is {status}", service="cinder", resource=work.resource.key,
@@ -65,6 +66,16 @@ def facts(volume: Mapping[str, Any]) -> dict[str, Any]:
         "metadata": metadata,
         "image_metadata": dict(volume.get("volume_image_metadata") or {}),
     }
+
+
+def not_kept(volume: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What a volume is part of, and its copy will not be."""
+    told = []
+    if volume.get("group_id") or volume.get("consistencygroup_id"):
+        told.append({"field": "volume group", "why": "a restored volume belongs to none"})
+    if volume.get("replication_status") in ("enabled", "active"):
+        told.append({"field": "replication", "why": "it depends on the type of the new volume"})
+    return told
 
 
 class Snapshot(Stage):

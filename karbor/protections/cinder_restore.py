@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable, RemoteFailed
 from karbor.domain.step import Again, Done, Failed, Outcome
@@ -128,7 +129,26 @@ class Restored(Task):
             _action(cinder, id, "os-update_readonly_flag", {"readonly": True})
         # Last, since it removes the mark: the volume is the user's from now on.
         cinder.put(f"/volumes/{id}/metadata", {"metadata": wanted["metadata"]})
-        return Done({"id": id, "name": name})
+        told = _differs(wanted, now, mapped(work, wanted["volume_type"]))
+        return Done({"id": id, "name": name, **({"not_restored": told} if told else {})})
+
+
+def _differs(wanted: Mapping[str, Any], now: Mapping[str, Any], type: str
+             ) -> list[dict[str, str]]:
+    """What Cinder decides by itself or by the volume's type, and has decided otherwise."""
+    pairs = [(field.replace("_", " "), wanted[field], now[field])
+             for field in ("size", "encrypted", "multiattach")]
+    if type:        # by name; one that was mapped by its id cannot be compared
+        pairs.append(("volume type", type, now["volume_type"]))
+    return [{"field": what, "why": f"it was to be {old} and is {new}"}
+            for what, old, new in pairs if old != new and not _is_id(str(old))]
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return bool(UUID(text))
+    except ValueError:
+        return False
 
 
 def _action(cinder: Api, id: str, action: str, body: Mapping[str, Any]) -> None:

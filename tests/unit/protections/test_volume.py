@@ -262,6 +262,35 @@ def test_a_restore_is_asked_for_once_and_finished_when_the_volume_says_so() -> N
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize(("was", "mapping", "told"), [
+    ({"multiattach": True}, {}, {"multiattach": "it was to be True and is False"}),
+    ({"encrypted": True, "size": 1}, {}, {"encrypted": "it was to be True and is False",
+                                          "size": "it was to be 1 and is 2"}),
+    ({"volume_type": "slow"}, {}, {"volume type": "it was to be slow and is file"}),
+    ({"volume_type": "slow"}, {"slow": "file"}, {}),
+    ({"volume_type": "slow"}, {"slow": "0a0b7e8a-4f3d-4c1e-9d55-0c6f8a4f0e11"}, {}),
+    ({"volume_type": ""}, {}, {})])
+def test_what_cinder_decided_otherwise_is_told(was: Any, mapping: Any, told: Any) -> None:
+    cloud = restoring("available", [])
+    kept = {"backup": {**KEPT, "volume": {**KEPT["volume"], **was}}}
+    done = Restored().run(StepOf(RESOURCE, cloud, saved={"volume": {"id": "new"}}, kept=kept,
+                                 handle={"asked": True}, parameters={"map": mapping}))
+    assert isinstance(done, Done)
+    assert {one["field"]: one["why"] for one in done.saved.get("not_restored", ())} == told
+
+
+@pytest.mark.parametrize(("more", "fields"), [
+    ({}, []), ({"group_id": "g"}, ["volume group"]), ({"consistencygroup_id": "c"},
+                                                      ["volume group"]),
+    ({"group_id": "g", "replication_status": "enabled"}, ["volume group", "replication"]),
+    ({"group_id": None, "replication_status": "disabled"}, [])])
+def test_what_a_volume_is_part_of_is_told_as_not_kept(more: Any, fields: list[str]) -> None:
+    cloud = ScriptedCloud(cinder={"GET /volumes/vol": {"volume": volume(**more)}})
+    done = Settled().run(StepOf(RESOURCE, cloud))
+    assert isinstance(done, Done)
+    assert [one["field"] for one in done.saved.get("not_kept", ())] == fields
+
+
 def test_a_restore_whose_answer_was_lost_is_not_asked_for_twice() -> None:
     asked: list[Any] = []
     cloud = restoring("restoring-backup", asked)
