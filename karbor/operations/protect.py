@@ -17,7 +17,7 @@ from karbor.operations.discovery import discover
 from karbor.operations.run import Run
 from karbor.operations.setting import Provider
 from karbor.plugin.cloud import Cloud
-from karbor.plugin.protection import Obstacle, Stage, Stages
+from karbor.plugin.protection import Obstacle, Protection, Stage, Stages
 
 
 class Protect:
@@ -121,9 +121,20 @@ def obstacles(graph: ResourceGraph, provider: Provider, cloud: Cloud) -> list[Ob
         if protection is None:
             found.append(Obstacle(f"provider {provider.name} has no protection for {type}",
                                   remedy="choose another provider, or other resources"))
+        elif any(_unproved(protection, one) for one in resources):
+            found.append(Obstacle(f"the protection of {type} does not say how it would read back "
+                                  "what it keeps", remedy="choose another provider: a checkpoint "
+                                  "is worth what is proved of it"))
         else:
             found.extend(protection.protect_obstacles(resources, cloud))
     return found
+
+
+def _unproved(protection: Protection, resource: Resource) -> bool:
+    """Whether it would leave something behind and never look at it again."""
+    keeps = any(not (isinstance(stage, Stage) and stage.temporary)
+                for stages in protection.protect(resource).values() for stage in stages)
+    return keeps and not any(protection.verify(resource).values())
 
 
 def by_type(graph: ResourceGraph) -> dict[str, list[Resource]]:

@@ -240,6 +240,14 @@ def test_obstacles_are_told_before_anything_is_made(toys: Toys) -> None:
     assert list(toys.bank.list()) == []
 
 
+def test_what_would_never_be_read_back_is_not_protected(toys: Toys) -> None:
+    toys.protection.verify = lambda resource: {}  # type: ignore[method-assign]
+    operation = toys.protect()
+    assert operation.state is OperationState.FAILED
+    assert "read back" in (operation.error or {})["obstacles"][0]["what"]
+    assert toys.cloud.left() == {}
+
+
 def test_a_checkpoint_is_restored_and_says_what_was_made(toys: Toys) -> None:
     checkpoint = toys.protect().checkpoint_id
     operation = toys.run(Verb.RESTORE, {}, checkpoint)
