@@ -206,6 +206,17 @@ def test_a_damaged_object_of_the_bank(karbor: Karbor, kept: Checkpoint) -> None:
     assert kept.id in listed.complaint
 
 
+def test_a_checkpoint_of_another_project_in_the_same_bank(karbor: Karbor, kept: Checkpoint
+                                                          ) -> None:
+    assert kept.id in karbor("checkpoint", "list").out
+    assert karbor("checkpoint", "list", "--all", "-f", "json", cloud="demo2").json == []
+    for command in (("checkpoint", "show"), ("restore",), ("verify",), ("checkpoint", "delete")):
+        for word in (kept.id, kept.name):
+            told = karbor(*command, word, cloud="demo2", expect=2)
+            assert f"this project has no checkpoint {word}" in told.complaint
+    assert karbor("checkpoint", "show", kept.id, "-f", "json").json["state"] == "available"
+
+
 def test_a_checkpoint_of_a_newer_format(karbor: Karbor, kept: Checkpoint) -> None:
     key = f"projects/{kept.project_id}/checkpoints/{kept.id}/begin.json"
     bank(karbor).put(key, [b'{"format": 99}'])
