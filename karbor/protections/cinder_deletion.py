@@ -83,7 +83,7 @@ class Removal(Task):
             return Again(pause)     # it is being made or restored: that passes
         if answer is _Answer.DEPENDENTS:
             return Done({"deferred": {
-                "backup": id, "why": "later incremental backups were built upon it"}})
+                "id": id, "why": "later incremental backups were built upon it"}})
         if answer is _Answer.IGNORED:
             tries = int(work.handle.get("tries", 0)) + 1
             if tries < TRIES:

@@ -187,7 +187,12 @@ def test_removal_defers_a_backup_that_others_are_built_upon() -> None:
                                   "GET /backups/bak": after("available")})
     done = Removal().run(StepOf(RESOURCE, cloud, kept={"backup": KEPT}))
     assert isinstance(done, Done)
-    assert done.saved["deferred"]["backup"] == "bak"
+    deferred = done.saved["deferred"]
+    assert deferred["id"] == "bak"
+    assert VolumeBackup().bury(deferred, cloud) is False
+    free = ScriptedCloud(cinder={"DELETE /backups/bak": None,
+                                 "GET /backups/bak": after("deleting")})
+    assert VolumeBackup().bury(deferred, free) is True
 
 
 def test_removal_gives_up_on_a_cinder_that_ignores_it() -> None:
