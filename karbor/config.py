@@ -135,7 +135,20 @@ def load(files: Sequence[Path] | None = None) -> ConfigOpts:
         line = " ".join(str(error).split())
         raise BadInput(f"the configuration cannot be read: {line}") from error
     _check(conf)
+    if not service_user_configured(conf):
+        _check_no_service_user(chosen)
     return conf
+
+
+def _check_no_service_user(files: Sequence[Path]) -> None:
+    """Without its auth_type the section would be passed over, and operations would use the users'
+    own logins, which whoever wrote it did not want."""
+    for file in files:
+        sections: dict[str, object] = {}
+        cfg.ConfigParser(str(file), sections).parse()
+        if "service_user" in sections:
+            raise BadInput(f"[service_user] in {file} says no auth_type, so it would not be used",
+                           remedy="add auth_type = password, or another type of keystoneauth")
 
 
 def _check(conf: ConfigOpts) -> None:
@@ -145,7 +158,8 @@ def _check(conf: ConfigOpts) -> None:
             try:
                 _ = conf[name] if group is None else conf[group][name]
             except (cfg.ConfigFileValueError, ValueError) as error:
-                line = " ".join(str(error).split())
+                # The words of the value's own error; those around it are of oslo.config's inside.
+                line = " ".join(str(error).split()).rsplit(") is not valid: ", 1)[-1]
                 raise BadInput(f"[{group or 'DEFAULT'}] {name} in the configuration is not valid: "
                                f"{line}") from error
 

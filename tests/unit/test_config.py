@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,27 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path, text: str, said:
     assert "\n" not in str(caught.value)
 
 
+def test_a_service_user_that_would_be_passed_over_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "karbor.conf"
+    file.write_text("[service_user]\nusername = karbor\npassword = p\n")
+    with pytest.raises(BadInput, match=r"\[service_user\] in .*karbor.conf says no auth_type"):
+        config.load([file])
+
+
+def test_the_examples_of_the_documentation_can_be_copied(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "users" / "configuration.md"
+    examples = re.findall(r"```ini\n(.*?)```", page.read_text(), re.S)
+    assert len(examples) == 2
+    for number, example in enumerate(examples):
+        file = tmp_path / f"{number}.conf"
+        file.write_text(example)
+        conf = config.load([file])
+        for section in ("limits", "cinder", "credentials"):
+            assert all("#" not in str(value) for value in conf[section].values())
+        assert conf.service_user.auth_type in (None, "password")
+        assert config.service_user_configured(conf) == ("[service_user]" in example)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="nowhere"):
         config.load([tmp_path / "nowhere.conf"])
@@ -75,5 +97,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_value_out_of_bounds_is_told_when_the_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "one.conf"
     file.write_text("[limits]\nworkers = none\n")
-    with pytest.raises(BadInput, match=r"\[limits\] workers"):
+    with pytest.raises(BadInput, match=r"\[limits\] workers in the configuration is not "
+                                        r"valid: invalid literal"):
         config.load([file])
