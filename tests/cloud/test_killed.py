@@ -22,32 +22,38 @@ from tests.cloud.karbor_command import Karbor
 from tests.cloud.small_application import small_application
 
 PREFIX = "killed-"
-KILLS = 10          # of each verb: twenty together
+KILLS = 20          # at least, over as many turns as that takes
+AT_MOST = 10        # of one operation
 
 
-def killed_again_and_again(karbor: Karbor, chance: random.Random, *words: str) -> Any:
-    """Start an operation, kill its process, resume it, kill that one, and so on; then let it end.
+class Killer:
+    """Kills what runs, at instants that a seed decides."""
 
-    Returns what `operation show` says of it.
-    """
-    known = {one["id"] for one in operations(karbor)}
-    begin = list(words)
-    for _ in range(KILLS):
-        running = karbor.begin(*begin)
-        try:
-            running.process.wait(timeout=chance.uniform(0.8, 5.0))
-        except subprocess.TimeoutExpired:
-            running.process.kill()
-        running.end()
-        new = [one for one in operations(karbor) if one["id"] not in known]
-        if new:     # else it was killed before it had been accepted
-            begin = ["operation", "resume", new[0]["id"]]
-            if new[0]["state"] in ("done", "failed", "cancelled"):
-                break   # it was quicker than the dice
-    else:
-        karbor(*begin)
-    [operation] = [one for one in operations(karbor) if one["id"] not in known]
-    return operation
+    def __init__(self, karbor: Karbor, seed: str) -> None:
+        self.karbor = karbor
+        self.chance = random.Random(seed)
+        self.kills = 0
+
+    def end(self, *words: str) -> Any:
+        """Start an operation, kill its process, resume it, kill that one, and so on, at most
+        AT_MOST times; then let it end. Returns what `operation list` says of it."""
+        known = {one["id"] for one in operations(self.karbor)}
+        begin, kills = list(words), 0
+        while True:
+            running = self.karbor.begin(*begin)
+            try:
+                patience = None if kills == AT_MOST else self.chance.uniform(0.5, 4.0)
+                running.process.wait(timeout=patience)
+            except subprocess.TimeoutExpired:
+                running.process.kill()
+                kills += 1
+            running.end()
+            new = [one for one in operations(self.karbor) if one["id"] not in known]
+            if new and new[0]["state"] in ("done", "failed", "cancelled"):
+                self.kills += kills
+                return new[0]
+            if new:     # else it was killed before it had been accepted
+                begin = ["operation", "resume", new[0]["id"]]
 
 
 def operations(karbor: Karbor) -> list[Any]:
@@ -82,30 +88,34 @@ def test_killed_at_twenty_random_instants_everything_comes_to_its_end(
         cloud: Cloud, tmp_path: Path) -> None:
     seed = os.environ.get("KARBOR_SEED") or str(random.SystemRandom().randrange(10**6))
     print(f"KARBOR_SEED={seed}")
-    chance = random.Random(seed)
     karbor = Karbor(tmp_path, cloud.clouds_yaml)
+    killer = Killer(karbor, seed)
     with cloud.connection() as demo, small_application(demo, PREFIX) as application:
         original = cloud.volumes / f"volume-{application.volume}"
         with original.open("r+b") as disk:
-            disk.write(chance.randbytes(100_000))
+            disk.write(killer.chance.randbytes(100_000))
         expected = bytes_of(original)
+        own = {application.server, application.volume}
 
-        protected = killed_again_and_again(
-            karbor, chance, "protect", application.server_name, "--name", "killed")
-        assert protected["state"] == "done", protected
-        made = marks(demo, protected)
-        assert list(made.values()) == [1], "one backup; snapshots and temporary images are gone"
+        for turn in range(20):
+            protected = killer.end("protect", application.server_name, "--name", f"turn {turn}")
+            assert protected["state"] == "done", protected
+            made = marks(demo, protected)
+            assert list(made.values()) == [1], "one backup; all that is temporary is gone"
 
-        restored = killed_again_and_again(karbor, chance, "restore", "killed")
-        assert restored["state"] == "done", restored
-        assert set(marks(demo, restored).values()) <= {1}
-        servers = [one for one in demo.compute.servers()
-                   if one.name.startswith(PREFIX) and one.id != application.server]
-        assert len(servers) == 1
-        volumes = [one for one in demo.block_storage.volumes()
-                   if one.name.startswith(PREFIX) and one.id != application.volume]
-        assert len(volumes) == 1
-        assert bytes_of(cloud.volumes / f"volume-{volumes[0].id}") == expected
+            restored = killer.end("restore", f"turn {turn}")
+            assert restored["state"] == "done", restored
+            assert set(marks(demo, restored).values()) <= {1}
+            [server] = [one.id for one in demo.compute.servers()
+                        if one.name.startswith(PREFIX) and one.id not in own]
+            [volume] = [one.id for one in demo.block_storage.volumes()
+                        if one.name.startswith(PREFIX) and one.id not in own]
+            assert bytes_of(cloud.volumes / f"volume-{volume}") == expected
+            own |= {server, volume}
 
-        karbor("checkpoint", "delete", "killed", "--yes")
-        assert not marks(demo, protected), "the deleted checkpoint left something behind"
+            deleted = killer.end("checkpoint", "delete", f"turn {turn}", "--yes")
+            assert deleted["state"] == "done", deleted
+            assert not marks(demo, protected), "the deleted checkpoint left something behind"
+            if killer.kills >= KILLS:
+                break
+        assert killer.kills >= KILLS
