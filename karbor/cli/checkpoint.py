@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,15 +13,25 @@ from karbor.cli.complaint import answering, leave
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_json, as_table, say
 from karbor.cli.portrait import checkpoint_json, paint_checkpoint
-from karbor.cli.running import run, start
+from karbor.cli.running import run, say_unfinished, start
 from karbor.cli.wording import duration, moment
-from karbor.domain.checkpoint import Checkpoint, CheckpointState
+from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.errors import KarborError
+from karbor.domain.operation import Verb
+
+if TYPE_CHECKING:
+    from karbor.cmd.local import Local
 
 
 @click.group(short_help="List, show and delete checkpoints.")
 def checkpoint() -> None:
     """What there is to restore from."""
+
+
+def _interrupted(local: Local) -> dict[str, str]:
+    """Checkpoint → the protect or delete that has to be finished."""
+    return {one.checkpoint_id: one.id for one in local.interrupted()
+            if one.verb in (Verb.PROTECT, Verb.DELETE)}
 
 
 @checkpoint.command("list", short_help="The newest first.")
@@ -31,7 +43,7 @@ def list_(hidden: bool) -> None:
     invocation = this()
     with invocation.local() as local:
         shelf = local.checkpoints(hidden=hidden)
-        interrupted = {one.checkpoint_id: one.id for one in local.interrupted()}
+        interrupted = _interrupted(local)
     for error in shelf.unreadable:
         say(f"karbor: {error}")
     if invocation.json:
@@ -41,14 +53,17 @@ def list_(hidden: bool) -> None:
             (one.id, one.name, moment(one.created_at), _state(one, interrupted),
              str(len(one.graph or ())), str(one.evidence or "none"),
              "" if one.skew is None else duration(one.skew)) for one in shelf.found],
-            "this project has no checkpoints")
+            "this project has no checkpoints", spare=("SKEW", "RESOURCES", "EVIDENCE"))
+        for one in shelf.found:
+            if one.id in interrupted:
+                say_unfinished(one.name, interrupted[one.id])
     if shelf.unreadable:
         sys.exit(exits.BANK)
 
 
-def _state(one: Checkpoint, interrupted: dict[str, str]) -> str:
-    if one.state is CheckpointState.PROTECTING and one.id in interrupted:
-        return f"interrupted (karbor operation resume {interrupted[one.id]})"
+def _state(one: Checkpoint, interrupted: Mapping[str, str]) -> str:
+    if one.id in interrupted:
+        return "interrupted"
     return one.state + (f": {one.reason}" if one.reason else "")
 
 
@@ -61,10 +76,13 @@ def show(checkpoint: str) -> None:
     invocation = this()
     with invocation.local() as local:
         found = local.checkpoint(checkpoint)
+        interrupted = _interrupted(local)
     if invocation.json:
         as_json(checkpoint_json(found))
-    else:
-        paint_checkpoint(found)
+        return
+    paint_checkpoint(found)
+    if found.id in interrupted:
+        say_unfinished(found.name, interrupted[found.id])
 
 
 @checkpoint.command("delete", short_help="Remove them, and all that only they hold.")

@@ -58,7 +58,8 @@ def karbor(context: click.Context, *, os_cloud: str | None, config_file: tuple[P
     to stderr.
     """
     opener: Callable[[Invocation], Local] | None = context.obj
-    context.obj = Invocation(opener, os_cloud or None, list(config_file), format, debug)
+    context.obj = Invocation(opener, os_cloud or None, list(config_file), format, verbose,
+                             debug)
     let_speak(verbose=verbose, debug=debug)
 
 

@@ -24,6 +24,7 @@ class Invocation:
     cloud: str | None = None
     config_files: list[Path] = field(default_factory=list)
     format: str = "table"
+    verbose: bool = False
     debug: bool = False
 
     @property
@@ -57,9 +58,9 @@ def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]
             root = context.find_root()
             invocation = root.ensure_object(Invocation)
             setattr(invocation, name, list(value) if isinstance(value, tuple) else value)
-            if name == "debug":
+            if name in ("verbose", "debug"):
                 from karbor.cli.voices import let_speak  # noqa: PLC0415
-                let_speak(debug=True)
+                let_speak(verbose=True, debug=invocation.debug)
         return value
     return callback
 
@@ -77,6 +78,8 @@ def common(command: Command) -> Command:
             click.option("-f", "--format", type=click.Choice(["table", "json"]),
                          expose_value=False, callback=_remember("format"),
                          help="How results are written to stdout. Default: table."),
+            click.option("-v", "--verbose", is_flag=True, expose_value=False,
+                         callback=_remember("verbose"), help="Log to stderr what is done."),
             click.option("--debug", is_flag=True, expose_value=False,
                          callback=_remember("debug"),
                          help="Log everything to stderr, and show tracebacks."))):

@@ -27,7 +27,7 @@ class Screen:
     """Redraws on stderr. Where the terminal is too small, what is under way comes first."""
 
     def __init__(self) -> None:
-        self._console = console(stderr=True)
+        self._console = console()
         self._live = Live(console=self._console, auto_refresh=False, transient=False)
         self._graph: ResourceGraph | None = None
 

@@ -11,7 +11,7 @@ from karbor.cli.complaint import answering
 from karbor.cli.invocation import common, this
 from karbor.cli.outcome import journalled, operation_json
 from karbor.cli.output import as_facts, as_json, as_table, say
-from karbor.cli.running import run, run_to_exit
+from karbor.cli.running import run, run_to_exit, say_unfinished
 from karbor.cli.view import graph_of, message, stage_name, told
 from karbor.cli.wording import clock, duration, moment, thing
 from karbor.domain.operation import Operation, OperationState
@@ -40,8 +40,12 @@ def list_(limit: int) -> None:
     as_table(("ID", "VERB", "WHAT", "CREATED", "TOOK", "STATE"), [
         (one.id, one.verb, one.request.get("name", ""), moment(one.created_at),
          duration(one.finished_at - one.created_at) if one.finished_at else "",
-         "interrupted (karbor operation resume ID)" if one.id in interrupted else one.state)
-        for one in found], "nothing has been done in this project yet")
+         "interrupted" if one.id in interrupted else one.state)
+        for one in found], "nothing has been done in this project yet",
+        spare=("TOOK", "CREATED"))
+    for one in found:
+        if one.id in interrupted:
+            say_unfinished(f"{one.verb} of {one.request.get('name') or one.id}", one.id)
 
 
 @operation.command("show", short_help="One with all its steps.")

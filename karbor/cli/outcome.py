@@ -10,7 +10,7 @@ import click
 from karbor.cli import exits
 from karbor.cli.invocation import Invocation
 from karbor.cli.output import as_json, as_table, say
-from karbor.cli.portrait import checkpoint_json, paint_checkpoint
+from karbor.cli.portrait import checkpoint_json, paint_checkpoint, paint_unproved
 from karbor.cli.wording import count, duration
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.operations.selection import short
@@ -67,7 +67,8 @@ def _tell_success(local: Local, operation: Operation) -> None:
 
 def paint_restored(result: Mapping[str, Any]) -> None:
     restored = result.get("restored", ())
-    as_table(("TYPE", "NAME", "OLD ID", "NEW ID"), final(restored), "nothing was restored")
+    as_table(("TYPE", "NAME", "OLD ID", "NEW ID"), [*made_beside(restored), *final(restored)],
+             "nothing was restored", spare=("OLD ID",))
     for one in restored:
         for told in one.get("not_restored", ()):
             say(f"not restored: {short(one['type'])} {one['name']}: {_field(told)}")
@@ -83,16 +84,30 @@ def final(restored: Any) -> list[tuple[str, str, str, str]]:
             for (type, old, within), one in last.items()]
 
 
+def made_beside(restored: Any) -> list[tuple[str, str, str, str]]:
+    """A row for each network, router and so on that had to be made: one resource stands for all
+    of them, and says in `created` and `maps` what became of each."""
+    rows = []
+    for one in restored:
+        maps: Mapping[str, Mapping[str, str]] = one.get("maps") or {}
+        old = {new: before for kind in maps.values() for before, new in kind.items()}
+        rows += [(each["kind"].removesuffix("s").replace("-", " "), str(each.get("name", "")),
+                  old.get(each["id"], ""), str(each["id"])) for each in one.get("created") or ()]
+    return rows
+
+
 def _field(told: Mapping[str, Any]) -> str:
     what = told.get("field") or told.get("what") or ""
     return f"{what}: {told['why']}" if told.get("why") else str(what)
 
 
 def paint_verified(result: Mapping[str, Any]) -> None:
-    as_table(("TYPE", "NAME", "EVIDENCE", "WHY NO FURTHER"),
-             [(short(one["type"]), one["name"], one.get("error") or str(one.get("evidence", "")),
-               one.get("unproved", "")) for one in result.get("verified", ())],
-             "there was nothing to verify")
+    verified = result.get("verified", ())
+    as_table(("TYPE", "NAME", "EVIDENCE"),
+             [(short(one["type"]), one["name"], one.get("error") or str(one.get("evidence", "")))
+              for one in verified], "there was nothing to verify")
+    paint_unproved((f"{short(one['type'])} {one['name']}", one.get("unproved", ""))
+                   for one in verified)
 
 
 def paint_deleted(result: Mapping[str, Any]) -> None:

@@ -3,43 +3,43 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from karbor.cli.columns import laid_out
+
 if TYPE_CHECKING:
     from rich.console import Console
-
-WIDE = 200      # columns where there is no terminal: nobody wants ids cut in a file
 
 
 def as_json(body: Any) -> None:
     click.echo(json.dumps(body, indent=2, default=str))
 
 
-def console(*, stderr: bool = False) -> Console:
+def console() -> Console:
+    """The terminal that progress is drawn on."""
     from rich.console import Console  # noqa: PLC0415 - 50 ms that --help does not need
 
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, emoji=False, markup=False, soft_wrap=False,
-                   width=None if stream.isatty() else WIDE)
+    return Console(file=sys.stderr, highlight=False, emoji=False, markup=False, soft_wrap=False)
 
 
-def as_table(columns: Sequence[str], rows: Sequence[Sequence[str]], nothing: str) -> None:
-    """Plain columns; `nothing` is said where there are no rows."""
+def as_table(columns: Sequence[str], rows: Sequence[Sequence[str]], nothing: str,
+             spare: Sequence[str] = ()) -> None:
+    """Plain columns; `nothing` is said where there are no rows. Of `spare` as many are left out,
+    in that order, as a narrow terminal has no room for."""
     if not rows:
         say(nothing)
         return
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=column == "ID", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console().print(table)
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    head, *lines = laid_out(columns, rows, width=width, spare=spare)
+    click.echo(click.style(head, bold=True) if terminal else head)
+    for line in lines:
+        click.echo(line)
 
 
 def as_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from karbor.cli.output import as_facts, as_table
@@ -46,13 +46,25 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
         kept = checkpoint.kept.get(resource.key)
         rows.append(("  " * depth + thing(resource) + ("" if first else " (see above)"),
                      resource.id, held(kept) if first else "",
-                     str(kept.evidence or "none") if kept and first else "",
-                     kept.unproved if kept and first else ""))
-    as_table(("RESOURCE", "ID", "KEPT", "EVIDENCE", "WHY NO FURTHER"), rows, "it holds nothing")
+                     str(kept.evidence or "none") if kept and kept.saved and first else ""))
+    as_table(("RESOURCE", "ID", "KEPT", "EVIDENCE"), rows, "it holds nothing", spare=("ID",))
+    paint_unproved((thing(one), kept.unproved) for one, _, first in tree(checkpoint.graph)
+                   if first and (kept := checkpoint.kept.get(one.key)))
     missing = [(thing(resource), told) for resource, _, first in tree(checkpoint.graph) if first
                for told in getattr(checkpoint.kept.get(resource.key), "not_kept", ())]
     for name, told in missing:
         as_facts((("not kept", f"{name}: {told.get('field', '')}: {told.get('why', '')}"),))
+
+
+def paint_unproved(found: Iterable[tuple[str, str]]) -> None:
+    """Why the evidence of (name, reason) goes no further: a line for each reason, not one for each
+    of a hundred volumes."""
+    names: dict[str, list[str]] = {}
+    for name, why in found:
+        if why:
+            names.setdefault(why, []).append(name)
+    for why, those in names.items():
+        as_facts((("no further", f"{', '.join(those)}: {why}"),))
 
 
 def held(kept: Kept | None) -> str:

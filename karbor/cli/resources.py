@@ -29,7 +29,8 @@ def resources() -> None:
         return
     rows = [("  " * depth + thing(one) + ("" if first else " (see above)"), one.id, state(one))
             for one, depth, first in tree(graph)]
-    as_table(("RESOURCE", "ID", "STATE"), rows, "this project has nothing that can be protected")
+    as_table(("RESOURCE", "ID", "STATE"), rows, "this project has nothing that can be protected",
+             spare=("STATE",))
 
 
 def state(resource: Resource) -> str:

@@ -57,3 +57,8 @@ def say_interrupted(operation: Operation, *, resumable: bool) -> None:
     say(f"karbor: interrupted; the {operation.verb} can be resumed with: "
         f"karbor operation resume {operation.id}")
     say(f"        or undone with: karbor operation cancel {operation.id}")
+
+
+def say_unfinished(what: str, operation_id: str) -> None:
+    """Below a list: how to go on with something in it whose process is gone."""
+    say(f"{what} was interrupted; go on with: karbor operation resume {operation_id}")

@@ -86,9 +86,9 @@ def _row(resource: Resource, depth: int, steps: Sequence[Step]) -> Row:
 
 
 def stage_name(step: Step) -> str:
-    if step.stage.startswith(RELEASE):
-        return "remove " + step.stage.removeprefix(RELEASE)
-    return step.stage
+    """A stage in words: `read_back` → `read back`, `release:snapshot` → `remove snapshot`."""
+    name = step.stage.replace("_", " ")
+    return "remove " + name.removeprefix(RELEASE) if name.startswith(RELEASE) else name
 
 
 def message(step: Step) -> str:

@@ -237,6 +237,27 @@ def test_a_verification_that_found_damage() -> None:
     assert "an object is gone" in result.stdout
 
 
+def test_a_reason_is_told_once_for_all_it_holds_for() -> None:
+    good = replace(DONE, verb=Verb.VERIFY, result={"verified": [
+        {"type": VOLUME, "name": name, "evidence": "objects", "unproved": "no bytes were read"}
+        for name in ("data", "logs")] + [{"type": VOLUME, "name": "x", "evidence": "checksums"}]})
+    result = run(FakeLocal([(good, [])]), "verify", "web-1")
+    assert result.stdout.splitlines()[-1] == (
+        "no further  volume data, volume logs: no bytes were read")
+
+
+def test_what_was_made_beside_a_topology_is_listed() -> None:
+    over = replace(DONE, verb=Verb.RESTORE, result={"restored": [
+        {"type": "OS::Neutron::Network", "name": "Network topology", "old_id": "p1",
+         "maps": {"networks": {"n-old": "n-new", "kept": "kept"}},
+         "created": [{"kind": "networks", "id": "n-new", "name": "web-net"}]},
+        {"type": VOLUME, "name": "data", "old_id": "v-old", "id": "v-new"}]})
+    result = run(FakeLocal([(over, [])]), "restore", "web-1")
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["TYPE", "NAME", "OLD", "ID", "NEW", "ID"],
+        ["network", "web-net", "n-old", "n-new"], ["volume", "data", "v-old", "v-new"]]
+
+
 def test_several_are_deleted_and_what_waits_is_told() -> None:
     over = replace(DONE, verb=Verb.DELETE, result={"deferred": [
         {"type": VOLUME, "name": "data", "id": "b1"}], "swept": ["b0"]})
@@ -261,7 +282,21 @@ def test_checkpoints_and_the_ones_that_cannot_be_read() -> None:
 def test_an_interrupted_protect_is_shown_with_its_remedy() -> None:
     shelf = SimpleNamespace(found=[checkpoint(state=CheckpointState.PROTECTING)], unreadable=[])
     result = run(FakeLocal([(planned(), [])], shelf=shelf, dead=True), "checkpoint", "list")
-    assert f"interrupted (karbor operation resume {operation().id})" in result.stdout
+    assert re.search(r" interrupted +3 ", result.stdout)
+    remedy = f"was interrupted; go on with: karbor operation resume {operation().id}"
+    assert f"web-1 {remedy}" in result.stderr
+    listed = run(FakeLocal([(planned(), [])], dead=True), "operation", "list")
+    assert listed.stdout.endswith("interrupted\n")
+    assert f"protect of web-1 {remedy}" in listed.stderr
+    shown = run(FakeLocal([(planned(), [])], shelf=shelf, dead=True), "checkpoint", "show", "web-1")
+    assert f"web-1 {remedy}" in shown.stderr
+
+
+def test_an_interrupted_verify_is_no_matter_of_its_checkpoint() -> None:
+    shelf = SimpleNamespace(found=[checkpoint()], unreadable=[])
+    verifying = planned(verb=Verb.VERIFY)
+    result = run(FakeLocal([(verifying, [])], shelf=shelf, dead=True), "checkpoint", "list")
+    assert "interrupted" not in result.stdout + result.stderr
 
 
 def test_nothing_is_said_to_people_only() -> None:
@@ -322,6 +357,15 @@ def test_every_exit_code_is_documented_in_the_help() -> None:
             assert f"\n      {value:<4} " in text, name
 
 
+def test_verbose_may_stand_after_the_command() -> None:
+    try:
+        assert run(FakeLocal(), "resources", "--verbose").exit_code == 0
+        assert logging.getLogger().isEnabledFor(logging.INFO)
+        assert not logging.getLogger().isEnabledFor(logging.DEBUG)
+    finally:
+        run(FakeLocal(), "resources")
+
+
 def test_global_options_may_stand_anywhere() -> None:
     assert run(FakeLocal(), "-f", "json", "resources").stdout == \
         run(FakeLocal(), "resources", "-f", "json").stdout
@@ -359,7 +403,7 @@ def test_what_proves_nothing_says_none() -> None:
 
 def test_on_a_terminal_each_resource_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     told = io.StringIO()
-    monkeypatch.setattr(live, "console", lambda stderr: Console(
+    monkeypatch.setattr(live, "console", lambda: Console(
         file=told, force_terminal=True, width=120, height=20))
     with live.Screen() as screen:
         screen.show(operation(), [], 1001.0)
@@ -375,7 +419,7 @@ def test_on_a_terminal_each_resource_has_its_row(monkeypatch: pytest.MonkeyPatch
 
 def test_a_small_terminal_shows_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     told = io.StringIO()
-    monkeypatch.setattr(live, "console", lambda stderr: Console(
+    monkeypatch.setattr(live, "console", lambda: Console(
         file=told, force_terminal=True, width=120, height=7))
     many = ResourceGraph.build([Resource(VOLUME, f"v{n}", f"data-{n}") for n in range(9)],
                                lambda level: {})
