@@ -96,7 +96,7 @@ class Obstacles(BadInput):
     def __str__(self) -> str:
         lines = [f"  - {one['what']}" + (f" ({one['remedy']})" if one.get("remedy") else "")
                  for one in self.found]
-        return "\n".join([self.message, *lines])
+        return "\n".join([self.message, *dict.fromkeys(lines)])     # one cause, many resources
 
 
 class NotFound(KarborError):

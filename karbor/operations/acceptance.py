@@ -21,6 +21,7 @@ from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations import protect, restore
+from karbor.operations.answers import check_answers
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.delete import sweep
 from karbor.operations.discovery import discover
@@ -131,6 +132,7 @@ class Desk:
         checkpoint = restore.restorable(self._checkpoints(asking).find(name_or_id))
         self._require_peace(Verb.RESTORE, asking.caller.project_id, checkpoint.id)
         graph = _graph(checkpoint)
+        check_answers(wishes.mapping, checkpoint)
         provider = self._setting.provider
         parameters = with_names(wishes.parameters, wishes.names, graph, provider.protections)
         check(parameters, Verb.RESTORE, graph, provider.protections)

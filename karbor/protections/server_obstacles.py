@@ -42,7 +42,7 @@ def restoring(resources: Sequence[Resource], target: Target) -> list[Obstacle]:
         explicit = str(target.parameters(one).get("restore_flavor_id") or "")
         flavor = choose_flavor(kept["flavor"], flavors, chosen, explicit)
         if flavor is None:
-            found.append(_no_flavor(one, kept, flavors, explicit))
+            found.append(_no_flavor(one, kept, flavors, explicit, chosen))
         size = flavor or kept["flavor"]
         totals["instances"] += 1
         totals["cores"] += size.get("vcpus", 0)
@@ -60,15 +60,17 @@ def _chosen(resource: Resource, target: Target) -> Mapping[str, str]:
     return {**(target.parameters(resource).get("map") or {}), **target.mapping}
 
 
-def _no_flavor(one: Resource, kept: Record, flavors: Sequence[Record], explicit: str) -> Obstacle:
+def _no_flavor(one: Resource, kept: Record, flavors: Sequence[Record], explicit: str,
+               chosen: Mapping[str, str]) -> Obstacle:
     size = kept["flavor"]
-    name = explicit or size.get("original_name") or size.get("id")
+    name = explicit or size.get("original_name") or size.get("id") or ""
     near = nearest_flavor(size, flavors)
     remedy = (f"--map {name}={near['name']}, the nearest one here" if near else
               f"--map {name}=FLAVOR; it had {size.get('vcpus')} VCPUs, {size.get('ram')} MiB of "
               f"memory and {size.get('disk')} GiB of disk")
-    return Obstacle(f"server {one.name or one.id} needs the flavor {name}, which is not here",
-                    remedy, str(name), one.key)
+    what = (f"server {one.name or one.id} is to get the flavor {chosen[name]} instead of {name}"
+            if name in chosen else f"server {one.name or one.id} needs the flavor {name}")
+    return Obstacle(f"{what}, which is not here", remedy, str(name), one.key)
 
 
 def _key_pair(one: Resource, kept: Record, chosen: Mapping[str, str], lists: Listed
@@ -169,13 +171,13 @@ def preview(resource: Resource, target: Target) -> list[str]:
                   if kept["flavor"].get(size) not in (None, flavor[size])]
     fresh = any(target.parameters(one).get("new_networks")
                 for one in target.graph.of_type(NETWORK))
-    taken = {} if fresh else {fixed["ip_address"]: one for one in lists.neutron("ports")
-                              for fixed in one["fixed_ips"]}
+    # Two networks may well use the same addresses.
+    taken = set() if fresh else {
+        (one["network_id"], fixed["ip_address"]) for one in lists.neutron("ports")
+        if one.get("device_id") for fixed in one["fixed_ips"]}
     for port in kept["ports"]:
         for address in port["addresses"]:
-            holder = taken.get(address)
-            busy = (holder is not None and holder["network_id"] == port["network_id"]
-                    and bool(holder.get("device_id")))
+            busy = (port["network_id"], address) in taken
             lines.append(f"port with {address}" + (
                 ": in use, so it gets another address and MAC" if busy else ""))
     released = {one["address"] for one in _released(kept, lists)}

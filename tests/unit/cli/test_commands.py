@@ -350,6 +350,14 @@ def test_an_error_is_one_line_with_all_there_is_to_know() -> None:
                              "[nova GET /servers, req-1]\n")
 
 
+def test_one_obstacle_of_many_resources_is_told_once() -> None:
+    full = errors.Obstacles("it cannot be restored", [
+        {"what": "there is no zone x", "remedy": "--map a=B", "resource": one} for one in "pq"])
+    told = run(FakeLocal(raises=full), "restore", "web-1").stderr
+    assert told.splitlines() == ["karbor: it cannot be restored",
+                                 "  - there is no zone x (--map a=B)"]
+
+
 def test_every_exit_code_is_documented_in_the_help() -> None:
     text = run(FakeLocal(), "--help").stdout
     for name, value in vars(exits).items():

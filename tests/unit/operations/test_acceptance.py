@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from karbor.domain.caller import Caller
-from karbor.domain.checkpoint import Checkpoint, CheckpointState
+from karbor.domain.checkpoint import Checkpoint, CheckpointState, Kept
 from karbor.domain.errors import (
     AmbiguousName,
     BadInput,
@@ -25,6 +25,7 @@ from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations.acceptance import Asking, Desk, RestoreWishes
+from karbor.operations.answers import check_answers
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.parameters import misfit, parameters_of
 from karbor.operations.setting import Provider, Setting
@@ -195,14 +196,25 @@ def test_an_accepted_protect_buries_what_deletions_left(desk: Desk, asking: Aski
 def test_a_restore_is_checked_with_its_wishes(desk: Desk, asking: Asking, bank: MemoryBank,
                                               protection: BoxProtection) -> None:
     made = keep(bank)
-    wishes = RestoreWishes({"old": "new"}, keep=True, names={"red": "crimson"})
+    wishes = RestoreWishes({"red": "new"}, keep=True, names={"red": "crimson"})
     draft = desk.restore(asking, "first", wishes)
     assert draft.operation.checkpoint_id == made.id
     assert draft.operation.request["keep"]
     assert list(draft.preview) == [(BOXES[0], "make crimson")]
-    assert protection.targets[0].mapping == {"old": "new"}
+    assert protection.targets[0].mapping == {"red": "new"}
     with pytest.raises(UnknownName, match="green"):
         desk.restore(asking, "first", RestoreWishes(names={"green": "x"}))
+
+
+def test_an_answer_to_nothing_is_refused(desk: Desk, asking: Asking, bank: MemoryBank) -> None:
+    made = keep(bank)
+    with pytest.raises(UnknownName, match="--map smal=x: the checkpoint says smal nowhere"):
+        desk.restore(asking, "first", RestoreWishes({"smal": "x"}))
+    kept = {"flavor": {"original_name": "small", "vcpus": 1}, "zones": ["az1", None]}
+    full = replace(made, kept={BOXES[0].key: Kept(BOXES[0].key, {"box": kept})})
+    check_answers({"small": "x", "az1": "y", "red": "z"}, full)
+    with pytest.raises(UnknownName, match="original_name nowhere"):
+        check_answers({"small": "x", "original_name": "x"}, full)
 
 
 def test_only_a_checkpoint_that_is_available_can_be_used(desk: Desk, asking: Asking,

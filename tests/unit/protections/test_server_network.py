@@ -472,6 +472,9 @@ def test_what_is_missing_is_told_with_a_remedy() -> None:
     assert {one.map_from for one in found} == {"small", "key", "public", ""}
     assert any("--map small=big, the nearest one here" in one.remedy for one in found)
     assert sum("quota" in one.remedy for one in found) == 2
+    (mistaken, *_) = SERVERS.restore_obstacles([app.server], app.target(small="tiny"))
+    assert mistaken.what == ("server web-1 is to get the flavor tiny instead of small, which is "
+                             "not here")
     app.world.limits["maxTotalInstances"] = 10
     app.world.quota["port"]["limit"] = 100
     app.world.key_pairs = [{"keypair": {"name": "mine", "fingerprint": "cc"}}]
@@ -545,6 +548,13 @@ def test_the_preview_tells_what_is_made_and_what_differs() -> None:
     assert "use again network net" in lines
     assert "port with 10.0.0.42: in use, so it gets another address and MAC" in lines
     assert any("not free, so another one is allocated" in one for one in lines)
+    # The same address on another network says nothing of this one.
+    app.world.things["ports"]["other"] = {
+        "id": "other", "network_id": "elsewhere", "project_id": "p1", "device_id": "x",
+        "fixed_ips": [{"subnet_id": "s", "ip_address": "10.0.0.42"}]}
+    app.world = _again(app.world)
+    assert ("port with 10.0.0.42: in use, so it gets another address and MAC"
+            in SERVERS.restore_preview(app.server, app.target()))
     double.lose(app.world, app.server)
     app.world = _again(app.world)
     lines = [*NETWORKS.restore_preview(app.topology, app.target()),
