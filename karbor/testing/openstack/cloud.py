@@ -16,15 +16,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from karbor.testing.openstack.exchange import Refusal
 
-if TYPE_CHECKING:
-    from karbor.testing.openstack.service import Part
-
 Record = dict[str, Any]
-SomePart = TypeVar("SomePart", bound="Part")
+SomePart = TypeVar("SomePart")
 
 
 @dataclass
@@ -93,14 +90,13 @@ class Cloud:
         self.ledger: list[dict[str, Any]] = []
         self.offset = 0.0                   # seconds that its clock is ahead
         self.on_populated: list[Callable[[Mapping[str, str]], None]] = []   # get project ids
-        self._parts: dict[type[Part], Part] = {}
+        self._parts: dict[Callable[[Cloud], Any], Any] = {}
         self._random = random.Random(seed)  # noqa: S311 (ids of a double need not be secret)
 
-    def part(self, kind: type[SomePart]) -> SomePart:
+    def part(self, kind: Callable[[Cloud], SomePart]) -> SomePart:
         if kind not in self._parts:
             self._parts[kind] = kind(self)
-        found = self._parts[kind]
-        assert isinstance(found, kind)
+        found: SomePart = self._parts[kind]
         return found
 
     def now(self) -> float:
