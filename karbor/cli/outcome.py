@@ -111,10 +111,13 @@ def paint_verified(result: Mapping[str, Any]) -> None:
 
 
 def paint_deleted(result: Mapping[str, Any]) -> None:
+    swept = result.get("swept") or ()
     for one in result.get("deferred", ()):
+        if one["id"] in swept:
+            continue        # the last that needed it had just gone
         say(f"left for later: {short(one['type'])} {one['name']}: backup {one['id']}, on which "
             "later ones were built; it goes with the last of them")
-    if swept := result.get("swept"):
+    if swept:
         say(f"removed as well: {count(len(swept), 'backup')} that earlier deletions had to leave")
     if why := result.get("not_swept"):
         say(f"what earlier deletions had to leave is still there: {why}")

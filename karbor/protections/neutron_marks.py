@@ -59,7 +59,9 @@ def create(api: Api, kind: str, body: Record, optional: Sequence[str] = (),
             field = _to_give_up(body, optional, error)
             if field is None:
                 raise
-            given_up.setdefault(field, error.message)
+            # The rules of a policy tell a person nothing.
+            given_up.setdefault(field, error.message if isinstance(error, CloudConflict) else
+                                "the cloud's policy does not let this user choose it")
             body = ({**body, field: second.pop(field)} if field in second
                     else _without(body, field))
 

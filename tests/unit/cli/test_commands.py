@@ -260,12 +260,14 @@ def test_what_was_made_beside_a_topology_is_listed() -> None:
 
 def test_several_are_deleted_and_what_waits_is_told() -> None:
     over = replace(DONE, verb=Verb.DELETE, result={"deferred": [
-        {"type": VOLUME, "name": "data", "id": "b1"}], "swept": ["b0"]})
+        {"type": VOLUME, "name": "data", "id": "b1"},
+        {"type": VOLUME, "name": "data", "id": "b0"}], "swept": ["b0"]})
     local = FakeLocal([(over, [])])
     result = run(local, "checkpoint", "delete", "web-1", "web-1", "--yes")
     assert result.exit_code == 0
     assert [one for one in local.asked if one[0] == "delete"] == [("delete", "web-1")]
     assert "left for later: volume data: backup b1" in result.stderr
+    assert "backup b0" not in result.stderr
     assert "1 backup that earlier deletions had to leave" in result.stderr
 
 

@@ -226,6 +226,8 @@ def test_all_lost_all_built_again() -> None:
     told = [one["field"] for one in
             app.results["topology", app.topology.key]["not_restored"]]
     assert told == ["router router: gateway address"]
+    assert [one["why"] for one in app.results["topology", app.topology.key]["not_restored"]] == [
+        "the cloud's policy does not let this user choose it"]
     assert saved["not_restored"] == []
     assert saved["attachments"] == [{"volume": "new-v1", "device": "/dev/vda"},
                                     {"volume": "new-v2", "device": "/dev/vdb"}]
