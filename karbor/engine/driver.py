@@ -146,6 +146,10 @@ class Driver:
                     continue
                 self._move(operation, OperationState.UNDOING, error=error.facts())
                 return
+            except Exception as error:      # a bug: it must end as failed, not at every resume
+                LOG.exception("finishing %s failed", operation.id)
+                self._move(operation, OperationState.UNDOING, error=_unexpected(error).facts())
+                return
             self._move(operation, OperationState.DONE, result=result)
             return
 

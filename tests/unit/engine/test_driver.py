@@ -181,6 +181,22 @@ def test_a_bug_in_a_plugin_fails_its_operation_and_says_so(
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_a_bug_at_the_end_fails_the_operation_instead_of_every_resume(
+        caplog: pytest.LogCaptureFixture) -> None:
+    world, journal = World(), MemoryJournal()
+    accepted(journal)
+    runner = Toy(world, CHAIN)
+
+    def bug(operation: Operation, steps: Sequence[Step]) -> Mapping[str, Any]:
+        raise KeyError("id")
+
+    runner.finish = bug     # type: ignore[method-assign]
+    assert Driver(journal, runner).drive("op") is OperationState.FAILED
+    assert "KeyError" in (journal.operation("op").error or {})["message"]
+    assert world.things == {}
+    assert "finishing op failed" in caplog.text
+
+
 def test_what_never_becomes_ready_fails_at_its_deadline() -> None:
     journal = MemoryJournal()
     accepted(journal)
