@@ -9,7 +9,7 @@ from karbor.domain.checkpoint import Evidence
 from karbor.domain.errors import CloudConflict, CloudUnavailable, ObjectMissing, RemoteFailed
 from karbor.domain.step import Again, Done, Failed, Outcome, Progress
 from karbor.plugin.protection import Stage, Task, Work
-from karbor.protections.glance_record import MARK, checksums, describe
+from karbor.protections.glance_record import MARK, checksums, describe, not_kept
 from karbor.vault import Paused, Vault
 
 STREAM = "bytes"
@@ -66,7 +66,8 @@ class Bytes(Task):
     """Carries the bytes into the vault and compares them with Glance's size and checksum.
 
     Re-entered after anything, it goes on behind the last complete page of the vault. Saves the
-    vault's facts as `stream`, and `image`: what a new image shall have (see glance_record).
+    vault's facts as `stream`, and `image`: what a new image shall have (see glance_record); with
+    `not_kept`, where a new image will lack something.
     """
 
     name = "bytes"
@@ -98,7 +99,9 @@ class Bytes(Task):
             progress=report, stop=lambda: work.stopping)
         if isinstance(kept, Paused):
             return Again(progress=Progress(kept.offset, size, "bytes"))
-        return Done({"stream": kept.facts(), "image": describe(image, disk=disk), "size": size})
+        told = [] if disk else not_kept(image, work.cloud)
+        return Done({"stream": kept.facts(), "image": describe(image, disk=disk), "size": size,
+                     **({"not_kept": told} if told else {})})
 
 
 class ReadBack(Task):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from karbor.domain.errors import CloudForbidden, CloudNotFound
+from karbor.plugin.cloud import Cloud
+
 MARK = "karbor_mark"
 
 _FIELDS = ("disk_format", "container_format", "min_disk", "min_ram", "visibility", "protected",
@@ -43,6 +46,22 @@ def body(record: Mapping[str, Any], name: str, mark: str) -> dict[str, Any]:
         if record.get(field) is not None:
             made[field] = record[field]
     return made
+
+
+def not_kept(image: Mapping[str, Any], cloud: Cloud) -> list[dict[str, str]]:
+    """The projects that an image of this project is shared with: a new image will be shared with
+    none of them. Glance is asked only where there can be any, and shows all to the owner only."""
+    if image.get("visibility") != "shared" or image.get("owner") != cloud.project_id:
+        return []
+    try:
+        listed = cloud.api("glance").get(f"/images/{image['id']}/members")["members"]
+    except (CloudForbidden, CloudNotFound) as error:     # by policy, or no longer shared
+        return [{"field": "members", "why": f"they cannot be read: {error.message}"}]
+    if not listed:
+        return []
+    projects = ", ".join(sorted(str(one["member_id"]) for one in listed))
+    return [{"field": "members", "why": "a restored image is shared with no project; this one is "
+                                        f"with {projects}"}]
 
 
 def checksums(image: Mapping[str, Any]) -> dict[str, str]:

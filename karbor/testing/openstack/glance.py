@@ -37,7 +37,7 @@ class Images(Part):
                  "os_hidden": False, "size": None, "virtual_size": None, "min_disk": 0,
                  "min_ram": 0, "disk_format": None, "container_format": None, "protected": False,
                  "created_at": now, "updated_at": now, "tags": [], **known, "properties": rest,
-                 "_bytes": b"", "_public": known.get("visibility") == "public"}
+                 "_members": [], "_bytes": b"", "_public": known.get("visibility") == "public"}
         return self.cloud.add("glance.image", image, project)
 
     def fill(self, image: Record, body: bytes) -> None:
@@ -170,6 +170,31 @@ class Images(Part):
         need(tag in image["tags"], 404, f"Failed to find tag {tag}")
         image["tags"].remove(tag)
         return Answer(204)
+
+    @route("GET", "/v2/images/{id}/members")
+    def members(self, request: Request, id: str) -> Answer:
+        image = self._shared(request, id, "list")
+        return Answer(200, {"members": list(image["_members"]), "schema": "/v2/schemas/members"})
+
+    @route("POST", "/v2/images/{id}/members")
+    def share(self, request: Request, id: str) -> Answer:
+        """It is written down only: the other project does not come to see the image."""
+        image = self._shared(request, id, "create")
+        project = request.json().get("member")
+        need(project, 400, "Member to be added not specified")
+        need(project not in [one["member_id"] for one in image["_members"]], 409,
+             f"The target member {project} is already associated with image {id}.")
+        now = self.cloud.stamp(form="%Y-%m-%dT%H:%M:%SZ")
+        member = {"member_id": project, "image_id": id, "status": "pending", "created_at": now,
+                  "updated_at": now, "schema": "/v2/schemas/member"}
+        image["_members"].append(member)
+        return Answer(200, member)
+
+    def _shared(self, request: Request, id: str, doing: str) -> Record:
+        image = self._image(request, id)
+        need(image["visibility"] == "shared", 403,
+             f"Not allowed to {doing} members for image {id}: Only shared images have members.")
+        return image
 
     @route("GET", "/v2/schemas/{name}")
     def schema(self, _request: Request, name: str) -> Answer:

@@ -98,6 +98,32 @@ def test_bytes_are_kept_and_read_back() -> None:
     assert proof == Done({"evidence": "checksums", "unproved": ""})
 
 
+@pytest.mark.parametrize(("answer", "why"), [
+    ({"members": [{"member_id": "p2"}, {"member_id": "p1"}]},
+     "a restored image is shared with no project; this one is with p1, p2"),
+    ({"members": []}, None),
+    (CloudForbidden("policy forbids it"), "they cannot be read: policy forbids it")])
+def test_with_whom_an_image_is_shared_is_told_as_not_kept(answer: Any, why: str | None) -> None:
+    cloud = glance(**{"GET /images/img": record(owner="project"),
+                      "GET /images/img/members": answer})
+    done = Bytes().run(StepOf(PLAIN, cloud))
+    assert isinstance(done, Done)
+    assert done.saved.get("not_kept") == ([{"field": "members", "why": why}] if why else None)
+    assert cloud.log.count("glance GET /images/img/members") == 1
+
+
+@pytest.mark.parametrize(("resource", "change"), [
+    (PLAIN, {"visibility": "private"}), (PLAIN, {"visibility": "public"}),
+    (PLAIN, {"owner": "another"}), (DISK, {})])
+def test_members_are_asked_only_where_there_can_be_any(resource: Resource,
+                                                       change: dict[str, Any]) -> None:
+    cloud = glance(**{"GET /images/img": record(**{"owner": "project", **change})})
+    done = Bytes().run(StepOf(resource, cloud, saved={"disk": {"id": "img"}}))
+    assert isinstance(done, Done)
+    assert "not_kept" not in done.saved
+    assert not [one for one in cloud.log if "members" in one]
+
+
 def test_a_disk_s_bytes_come_from_nova_s_image() -> None:
     cloud = ScriptedCloud(glance={"GET /images/snap": record(id="snap", instance_uuid="server"),
                                   "DOWNLOAD /images/snap/file": DATA})

@@ -204,6 +204,19 @@ class TestImages:
         with pytest.raises(sdk.NotFoundException):
             demo.image.get_image(image.id)
 
+    def test_a_shared_image_has_members(self, demo: openstack.connection.Connection) -> None:
+        image = demo.image.create_image("i", data=b"1", disk_format="raw", container_format="bare",
+                                        visibility="shared")
+        assert list(demo.image.members(image)) == []
+        demo.image.add_member(image, member="other")
+        assert [(one.member_id, one.status) for one in demo.image.members(image)] == [
+            ("other", "pending")]
+        with pytest.raises(sdk.ConflictException):
+            demo.image.add_member(image, member="other")
+        demo.image.update_image(image, visibility="private")
+        with pytest.raises(sdk.ForbiddenException, match="Only shared images have members"):
+            list(demo.image.members(image))
+
     def test_a_range_and_a_chunked_upload(self, double: Double) -> None:
         one, root = ask(double, service="image")
         made = one.post(f"{root}/v2/images", json={"name": "c", "disk_format": "raw",
