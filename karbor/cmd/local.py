@@ -164,7 +164,7 @@ class Local:
     # ------------------------------------------------------------------ what is done
     def start(self, draft: Draft) -> Operation:
         """Write it down and begin; `wait` for its end."""
-        operation = self._desk.accept(draft, self.cloud)
+        operation = self._desk.accept(draft)
         self._drive.submit(operation)
         return operation
 
@@ -195,6 +195,7 @@ class Local:
         token that is over for good lets it end, with a list of what could not be removed."""
         with suppress(TokenRejected):
             self._connect(operation)
+            self._desk.tidy(operation)
         self._drive.resume(operation)
 
     def cancel(self, which: Which) -> Operation:

@@ -16,18 +16,18 @@ from typing import Any, Protocol
 
 from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
-from karbor.domain.errors import BadInput, BankError, CloudError, Conflict
+from karbor.domain.errors import BadInput, Conflict, StoreError
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations import protect, restore
 from karbor.operations.answers import check_answers
 from karbor.operations.checkpoints import Checkpoints
-from karbor.operations.delete import sweep
 from karbor.operations.discovery import discover
 from karbor.operations.parameters import Parameters, check, parameters_of, with_names
 from karbor.operations.selection import select
 from karbor.operations.setting import Setting
+from karbor.operations.sweeping import Swept, sweep
 from karbor.plugin.bank import Section
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protectable import Listings
@@ -45,6 +45,8 @@ class Records(Protocol):
     def add(self, operation: Operation) -> None: ...
 
     def list(self, project_id: str) -> Sequence[Operation]: ...
+
+    def note(self, operation_id: str, at: float, text: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -84,23 +86,40 @@ class Desk:
         self._setting = setting
         self._records = records
 
-    def accept(self, draft: Draft, cloud: Cloud) -> Operation:
+    def accept(self, draft: Draft) -> Operation:
         """Write it down as queued. Raises Conflict when somebody else has begun to work on the
         checkpoint since it was drafted."""
         operation = replace(draft.operation, created_at=self._setting.clock())
+        swept = self._sweep(operation)
         if operation.verb is not Verb.PROTECT:
             self._require_peace(operation.verb, operation.project_id, operation.checkpoint_id)
-        else:
-            self._tidy(operation.project_id, cloud)
         self._records.add(operation)
+        self._tell(operation, swept)
         return operation
 
-    def _tidy(self, project_id: str, cloud: Cloud) -> None:
-        """What earlier deletions had to leave costs the project quota that a protect may need."""
+    def tidy(self, operation: Operation) -> None:
+        """What acceptance does beside an operation, for one that is resumed. Raises nothing."""
+        self._tell(operation, self._sweep(operation))
+
+    def _sweep(self, operation: Operation) -> Swept:
+        """What earlier deletions had to leave costs the project quota that may be needed now."""
+        if operation.verb is Verb.DELETE:
+            return Swept()      # it sweeps at its end, when more is free
+        return sweep(self._setting.provider, operation.project_id,
+                     partial(self._setting.connect, operation))
+
+    def _tell(self, operation: Operation, swept: Swept) -> None:
+        told = []
+        if swept.gone:
+            told.append(f"removed what earlier deletions had to leave: {', '.join(swept.gone)}")
+        if swept.why:
+            told.append(f"what earlier deletions had to leave is still there: {swept.why}")
+            LOG.warning("%s", told[-1])
         try:
-            sweep(self._setting.provider, project_id, cloud)
-        except (CloudError, BankError) as error:
-            LOG.warning("what earlier deletions had to leave is still there: %s", error)
+            for text in told:
+                self._records.note(operation.id, self._setting.clock(), text)
+        except StoreError as error:
+            LOG.warning("not written down: %s: %s", "; ".join(told), error)
 
     # ------------------------------------------------------------------ the four verbs
     def protect(self, asking: Asking, words: Sequence[str], *, name: str = "",

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from karbor.domain.errors import BankError, CloudError
 from karbor.domain.resource import Resource
 from karbor.domain.step import Step, StepState
 from karbor.engine.runner import Planned
 from karbor.operations.choreography import unfold
 from karbor.operations.run import Run
-from karbor.operations.setting import Provider
+from karbor.operations.sweeping import sweep
 from karbor.operations.tombstones import Tombstones
-from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stages
 
 
@@ -50,30 +48,10 @@ class Delete:
         run.checkpoints.clear(run.operation.checkpoint_id)
         result: dict[str, Any] = {"checkpoint_id": run.operation.checkpoint_id,
                                   "deferred": deferred}
-        try:
-            result["swept"] = sweep(run.setting.provider, run.operation.project_id, run.cloud)
-        except (CloudError, BankError) as error:
-            if error.transient:
-                raise
-            # The checkpoint is gone; what is older stays recorded, and the next one tries again.
-            result |= {"swept": [], "not_swept": str(error)}
-        return result
+        # The checkpoint is gone; what is older stays recorded, and the next operation tries again.
+        swept = sweep(run.setting.provider, run.operation.project_id, lambda: run.cloud)
+        return result | {"swept": swept.gone} | ({"not_swept": swept.why} if swept.why else {})
 
     def abandon(self, run: Run, steps: Sequence[Step], error: Mapping[str, Any]
                 ) -> Mapping[str, Any]:
         return {"checkpoint_id": run.operation.checkpoint_id}
-
-
-def sweep(provider: Provider, project_id: str, cloud: Cloud) -> list[str]:
-    """Remove what earlier deletions had to leave, where nothing is built upon it any more."""
-    tombstones = Tombstones(provider.bank, project_id)
-    gone: list[str] = []
-    before = -1
-    while len(gone) > before:       # a chain is freed from its end, one after another
-        before = len(gone)
-        for name, facts in tombstones.all():
-            protection = provider.protections.get(facts["type"])
-            if protection is not None and protection.bury(facts, cloud):
-                tombstones.remove(name)
-                gone.append(facts["id"])
-    return gone

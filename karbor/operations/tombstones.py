@@ -1,8 +1,8 @@
 """Things that a deleted checkpoint still has in the cloud, because others were built upon them.
 
 Cinder refuses to delete a backup on which incremental ones were built. The checkpoint is hidden at
-once; the backup is recorded here, and the first later delete or start that finds it free takes it
-away.
+once; the backup is recorded here, and the first later operation that finds it free takes it away
+(see sweeping).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Tombstones:
         body = {"format": 1, "type": type, "id": id, **facts}
         self._section.put(f"{kind}-{id}.json", [json.dumps(body, sort_keys=True).encode()])
 
-    def all(self) -> list[tuple[str, dict[str, Any]]]:
+    def all(self) -> list[tuple[str, Mapping[str, Any]]]:
         """(name, facts) of each."""
-        found = []
+        found: list[tuple[str, Mapping[str, Any]]] = []
         for one in self._section.all():
             try:
                 found.append((one.key, json.loads(b"".join(self._section.get(one.key)))))

@@ -15,16 +15,19 @@ from karbor.domain.errors import (
     AmbiguousName,
     BadInput,
     BankFull,
+    CloudForbidden,
+    CloudUnavailable,
     Conflict,
     NotFound,
     ObjectDamaged,
     Obstacles,
+    StoreUnavailable,
     UnknownName,
 )
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import Resource, ResourceGraph
-from karbor.operations.acceptance import Asking, Desk, RestoreWishes
+from karbor.operations.acceptance import Asking, Desk, Draft, RestoreWishes
 from karbor.operations.answers import check_answers
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.parameters import misfit, parameters_of
@@ -60,6 +63,8 @@ class BoxProtection(Protection):
     def __init__(self) -> None:
         self.obstacles: list[Obstacle] = []
         self.targets: list[Target] = []
+        self.asked: list[str] = []
+        self.refusing: dict[str, Exception] = {}
 
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Any) -> Sequence[Obstacle]:
         return self.obstacles
@@ -73,6 +78,9 @@ class BoxProtection(Protection):
         return [f"make {target.parameters(resource).get('name', resource.name)}"]
 
     def bury(self, facts: Mapping[str, Any], cloud: Any) -> bool:
+        self.asked.append(facts["id"])
+        if facts["id"] in self.refusing:
+            raise self.refusing[facts["id"]]
         return True
 
     def options_schema(self, verb: str) -> Mapping[str, Any]:
@@ -86,6 +94,11 @@ class Records:
     """As the store, in memory."""
 
     kept: list[Operation] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+
+    def note(self, operation_id: str, at: float, text: str) -> None:
+        assert operation_id in {one.id for one in self.kept}
+        self.notes.append((operation_id, text))
 
     def add(self, operation: Operation) -> None:
         self.kept.append(operation)
@@ -110,10 +123,22 @@ def records() -> Records:
 
 
 @pytest.fixture
-def desk(protection: BoxProtection, bank: MemoryBank, records: Records) -> Desk:
+def connected() -> list[str]:
+    """Which operations were connected to the cloud."""
+    return []
+
+
+@pytest.fixture
+def desk(protection: BoxProtection, bank: MemoryBank, records: Records,
+         connected: list[str]) -> Desk:
     clock = itertools.count(1000.0)
+
+    def connect(operation: Operation) -> Any:
+        connected.append(operation.id)
+        return Cloud()
+
     return Desk(Setting(Provider("prov", "toys", bank, {BOX: protection}), {BOX: Boxes()},
-                        lambda operation: Cloud(), lambda: next(clock)), records)
+                        connect, lambda: next(clock)), records)
 
 
 @pytest.fixture
@@ -137,7 +162,7 @@ def test_a_protect_is_written_down_with_all_that_was_found(desk: Desk, asking: A
                                                            records: Records) -> None:
     draft = desk.protect(asking, ["red"], parameters={BOX: {"depth": 2}})
     assert records.kept == []
-    accepted = desk.accept(draft, asking.cloud)
+    accepted = desk.accept(draft)
     assert records.kept == [accepted]
     assert (accepted.verb, accepted.state) == (Verb.PROTECT, OperationState.QUEUED)
     assert accepted.request == {"resources": [BOXES[0].to_dict()], "name": "red",
@@ -183,13 +208,91 @@ def test_obstacles_and_a_full_bank_are_found_before(desk: Desk, asking: Asking, 
         desk.protect(asking, ["red"])
 
 
-def test_an_accepted_protect_buries_what_deletions_left(desk: Desk, asking: Asking,
-                                                        bank: MemoryBank) -> None:
+# ---------------------------------------------------------------- sweeping
+def drafted(desk: Desk, asking: Asking, verb: Verb) -> Draft:
+    return {Verb.PROTECT: lambda: desk.protect(asking, ["red"]),
+            Verb.RESTORE: lambda: desk.restore(asking, "first"),
+            Verb.VERIFY: lambda: desk.verify(asking, "first"),
+            Verb.DELETE: lambda: desk.delete(asking, "first")}[verb]()
+
+
+@pytest.mark.parametrize("verb", [Verb.PROTECT, Verb.RESTORE, Verb.VERIFY])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_every_operation_removes_once_what_deletions_left(
+        *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records, verb: Verb,
+        protection: BoxProtection, resumed: bool) -> None:
+    keep(bank)
+    tombstones = Tombstones(bank, "p")
+    draft = drafted(desk, asking, verb)
+    if resumed:
+        accepted = desk.accept(draft)
+    for one in ("b0", "b9"):
+        tombstones.add(BOX, one, {})
+    if resumed:
+        desk.tidy(accepted)
+    else:
+        accepted = desk.accept(draft)
+    assert tombstones.all() == []
+    assert protection.asked == ["b0", "b9"]
+    assert records.notes == [
+        (accepted.id, "removed what earlier deletions had to leave: b0, b9")]
+
+
+def test_a_delete_leaves_sweeping_to_its_end(desk: Desk, asking: Asking, bank: MemoryBank,
+                                             protection: BoxProtection) -> None:
+    keep(bank)
     Tombstones(bank, "p").add(BOX, "b0", {})
-    draft = desk.protect(asking, ["red"])
-    assert len(Tombstones(bank, "p").all()) == 1
-    desk.accept(draft, asking.cloud)
-    assert Tombstones(bank, "p").all() == []
+    desk.tidy(desk.accept(drafted(desk, asking, Verb.DELETE)))
+    assert protection.asked == []
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+def test_where_nothing_was_left_no_cloud_is_asked(
+        *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records, verb: Verb,
+        connected: list[str]) -> None:
+    keep(bank)
+    Tombstones(bank, "other").add(BOX, "b0", {})
+    desk.tidy(desk.accept(drafted(desk, asking, verb)))
+    assert connected == []
+    assert records.notes == []
+
+
+@pytest.mark.parametrize(("error", "asked"), [
+    (CloudForbidden("policy forbids it"), ["b0", "b9"]),    # the others may go all the same
+    (CloudUnavailable("nobody answers"), ["b0"]),           # they would wait in vain
+    (ZeroDivisionError("a bug"), ["b0"])])
+def test_an_error_in_sweeping_is_told_and_hinders_nothing(
+        *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records, error: Exception,
+        asked: list[str], protection: BoxProtection, caplog: pytest.LogCaptureFixture) -> None:
+    keep(bank)
+    for one in ("b0", "b9"):
+        Tombstones(bank, "p").add(BOX, one, {})
+    protection.refusing["b0"] = error
+    accepted = desk.accept(drafted(desk, asking, Verb.VERIFY))
+    assert records.kept == [accepted]
+    assert protection.asked[:2] == asked
+    assert protection.asked.count("b0") == 1
+    assert len(Tombstones(bank, "p").all()) == 3 - len(asked)
+    id, text = records.notes[-1]
+    assert id == accepted.id
+    assert text.startswith("what earlier deletions had to leave is still there: ")
+    assert str(error) in text
+    assert text in caplog.text
+
+
+def test_a_bank_or_a_journal_that_fails_while_sweeping_hinders_nothing(
+        *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records,
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    keep(bank)
+    bank.put("projects/p/tombstones/box-b0.json", [b"{"])
+    draft = drafted(desk, asking, Verb.VERIFY)
+
+    def locked(*_arguments: Any) -> None:
+        raise StoreUnavailable("the database is locked")
+    monkeypatch.setattr(records, "note", locked)
+    assert records.kept == [desk.accept(draft)]
+    assert "unexpected JSONDecodeError" in caplog.text
+    assert "the database is locked" in caplog.text
 
 
 # ---------------------------------------------------------------- restore, verify, delete
@@ -254,14 +357,14 @@ def test_nobody_works_on_a_checkpoint_that_another_changes(
     draft = ask(asking, made.id)
     records.add(other)
     if {live, asked} <= {Verb.RESTORE, Verb.VERIFY}:    # readers do not disturb each other
-        desk.accept(draft, asking.cloud)
+        desk.accept(draft)
         return
     with pytest.raises(Conflict, match="other"):
         ask(asking, made.id)
     with pytest.raises(Conflict, match="other"):
-        desk.accept(draft, asking.cloud)        # it came between the draft and its acceptance
+        desk.accept(draft)        # it came between the draft and its acceptance
     records.kept[:] = [replace(other, state=OperationState.FAILED)]
-    desk.accept(draft, asking.cloud)
+    desk.accept(draft)
 
 
 def test_a_damaged_checkpoint_does_not_hide_the_others(desk: Desk, asking: Asking,

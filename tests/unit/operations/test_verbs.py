@@ -13,7 +13,9 @@ import pytest
 from karbor.domain.checkpoint import CheckpointState, Evidence
 from karbor.domain.errors import (
     BadInput,
+    CloudError,
     CloudForbidden,
+    CloudUnavailable,
     Conflict,
     NewerFormat,
     NotFound,
@@ -390,12 +392,14 @@ def test_the_deletion_of_a_failed_checkpoint_goes_on_where_it_was_cut_off(toys: 
     assert list(toys.bank.list()) == []
 
 
-def test_a_deletion_succeeds_although_an_older_one_cannot_be_tidied_up(toys: Toys) -> None:
+@pytest.mark.parametrize("kind", [CloudForbidden, CloudUnavailable])
+def test_a_deletion_succeeds_although_an_older_one_cannot_be_tidied_up(
+        toys: Toys, kind: type[CloudError]) -> None:
     checkpoint = toys.protect().checkpoint_id
     Tombstones(toys.bank, "p").add(THING, "b0", {})
 
     def forbidden(facts: Mapping[str, Any], cloud: Any) -> bool:
-        raise CloudForbidden("policy forbids it", service="toys", request="DELETE /things/b0")
+        raise kind("not now", service="toys", request="DELETE /things/b0")
 
     toys.protection.bury = forbidden  # type: ignore[method-assign]
     operation = toys.run(Verb.DELETE, {}, checkpoint)

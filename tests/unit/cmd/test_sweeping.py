@@ -1,0 +1,63 @@
+"""Resuming an operation sweeps as its acceptance does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from karbor import config
+from karbor.cmd.local import Local
+from karbor.domain.errors import TokenRejected
+from karbor.domain.operation import Operation, Verb
+from karbor.operations.setting import Provider
+from karbor.operations.tombstones import Tombstones
+from karbor.plugin.protection import Protection
+from karbor.testing.bank import MemoryBank
+
+BOX = "Toy::Box"
+
+
+class Boxes(Protection):
+    types = frozenset({BOX})
+
+    def bury(self, facts: Mapping[str, Any], cloud: Any) -> bool:
+        return bool(cloud == "the cloud")
+
+
+class Resumed:
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def resume(self, operation: Operation) -> None:
+        self.ids.append(operation.id)
+
+    def stop(self) -> None: ...
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+def test_a_resumed_operation_sweeps_where_its_login_is_good(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rejected: bool) -> None:
+    def connect(_local: Local, _operation: Operation) -> str:
+        if rejected:
+            raise TokenRejected("the token is over")
+        return "the cloud"
+
+    monkeypatch.setattr(Local, "project_id", "p")
+    monkeypatch.setattr(Local, "_connect", connect)
+    file = tmp_path / "karbor.conf"
+    file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n")
+    bank, resumed = MemoryBank(), Resumed()
+    Tombstones(bank, "p").add(BOX, "b0", {})
+    with Local(config.load([file])) as local:
+        monkeypatch.setitem(local.__dict__, "provider", Provider("prov", "toys", bank,
+                                                                 {BOX: Boxes()}))
+        monkeypatch.setattr(local, "_driving", resumed)
+        local._records.add(Operation("op", Verb.RESTORE, "p", {}, {}, {}, "checkpoint"))
+        local.resume("op")
+        notes = [text for _, text in local.events("op")]
+    assert resumed.ids == ["op"]
+    assert len(Tombstones(bank, "p").all()) == rejected
+    assert notes == ([] if rejected else ["removed what earlier deletions had to leave: b0"])
