@@ -12,7 +12,7 @@ from keystoneauth1.plugin import BaseAuthPlugin
 from requests.adapters import BaseAdapter
 
 from karbor.config import ConfigOpts, key_file, service_user_configured
-from karbor.credentials.credential import Credential, Rung
+from karbor.credentials.credential import Credential
 from karbor.credentials.own_login import OwnLogin, read_own_login
 from karbor.credentials.place import Place
 from karbor.credentials.seal import Seal
@@ -22,6 +22,7 @@ from karbor.credentials.user import rebuild, user_auth
 from karbor.credentials.vouched import VouchedAuth
 from karbor.domain.caller import Caller
 from karbor.domain.errors import LoginFailed
+from karbor.domain.ladder import Rung
 
 
 @dataclass(frozen=True)

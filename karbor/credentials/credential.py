@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from karbor.credentials.place import Place
-
-
-class Rung(StrEnum):
-    """The steps of the ladder that exist so far; the higher, the longer an operation may last."""
-
-    OWN_LOGIN = "own login"
-    USER_AND_SERVICE = "user + service token"
+from karbor.domain.ladder import Rung
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+DELEGATED = frozenset({"application_credential", "oauth1", "ec2credential"})
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -22,15 +24,28 @@ class Caller:
     roles: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     expires_at: float | None = None
+    trust_id: str = ""                      # the trust it stands for, if any
+    application_credential_id: str = ""     # what the login was made with, if that
+    federated: bool = False                 # logged in elsewhere: its roles may come from groups
+
+    @property
+    def delegated_methods(self) -> frozenset[str]:
+        """Those of the login's methods that stand for less than the user (Keystone's
+        `delegation.is_delegated_method`, release 30): they can make no trusts."""
+        return DELEGATED & set(self.methods)
 
     def to_dict(self) -> dict[str, Any]:
         return {"user_id": self.user_id, "project_id": self.project_id,
                 "user_name": self.user_name, "project_name": self.project_name,
                 "roles": list(self.roles), "methods": list(self.methods),
-                "expires_at": self.expires_at}
+                "expires_at": self.expires_at, "trust_id": self.trust_id,
+                "application_credential_id": self.application_credential_id,
+                "federated": self.federated}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Caller:
         return cls(raw["user_id"], raw["project_id"], raw.get("user_name", ""),
                    raw.get("project_name", ""), tuple(raw.get("roles", ())),
-                   tuple(raw.get("methods", ())), raw.get("expires_at"))
+                   tuple(raw.get("methods", ())), raw.get("expires_at"),
+                   raw.get("trust_id", ""), raw.get("application_credential_id", ""),
+                   bool(raw.get("federated", False)))

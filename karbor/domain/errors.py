@@ -11,6 +11,7 @@
     │   ├── LoginFailed            Keystone refused the name and password (or their like)
     │   ├── KeystoneUnreachable    nobody answers at the authentication URL (transient)
     │   ├── TokenRejected          a user token is over: expired beyond the window, or revoked
+    │   ├── NoLastingCredential    none that the caller can have lasts as long as the operation
     │   └── ServiceUserUnfit       [service_user] cannot do its duty: no role, no project, no login
     ├── CloudError                 a service of the cloud answered with an error
     │   ├── CloudUnavailable       5xx, 429, timeout, lost connection (transient)
@@ -123,6 +124,10 @@ class KeystoneUnreachable(CredentialError):
 
 class TokenRejected(CredentialError):
     """A user token is over: expired beyond Keystone's window, revoked, or unreadable."""
+
+
+class NoLastingCredential(CredentialError):
+    """No credential of this caller lasts as long as the operation is expected to take."""
 
 
 class ServiceUserUnfit(CredentialError):

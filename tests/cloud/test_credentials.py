@@ -16,7 +16,6 @@ from cinderclient.client import Client
 
 from karbor.clients import services
 from karbor.clients.cloud import OpenStackCloud
-from karbor.credentials.credential import Rung
 from karbor.credentials.user import rebuild
 from karbor.domain.errors import (
     CloudConflict,
@@ -29,6 +28,7 @@ from karbor.domain.errors import (
     TokenRejected,
     UnknownName,
 )
+from karbor.domain.ladder import Rung
 from tests.cloud.conftest import Cloud
 from tests.cloud.speaking import Speaking, speaking
 

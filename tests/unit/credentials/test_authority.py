@@ -11,7 +11,6 @@ import pytest
 
 from karbor.config import ConfigOpts
 from karbor.credentials.authority import Authority
-from karbor.credentials.credential import Rung
 from karbor.domain.errors import (
     CredentialError,
     KeystoneUnreachable,
@@ -20,6 +19,7 @@ from karbor.domain.errors import (
     TokenRejected,
     UnknownName,
 )
+from karbor.domain.ladder import Rung
 from tests.unit.credentials.conftest import SERVICE_USER
 from tests.unit.credentials.wire import KEYSTONE, Clock, Keystone, Reply, Wire
 
