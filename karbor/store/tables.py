@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -46,6 +47,9 @@ OPERATIONS = Table(
     Column("created_at", Double, nullable=False),
     Column("finished_at", Double),
     Column("fence", Integer, nullable=False, server_default="0"),
+    # The trust that still stands in Keystone for it: its id, "wanted" before that is known, "" when
+    # there is none (any more).
+    Column("trust", String(64), nullable=False, server_default=""),
     Index(None, "project_id", "created_at"),
 )
 
@@ -81,4 +85,19 @@ EVENTS = Table(
     Column("at", Double, nullable=False),
     Column("text", Text, nullable=False),
     Index(None, "operation_id"),
+)
+
+REGISTRATIONS = Table(
+    "registrations", METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("auth_url", Text, nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("application_credential_id", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("sealed", Text, nullable=False),             # its secret
+    Column("made_here", Boolean, nullable=False),       # Karbor made it, so Karbor removes it
+    Column("expires_at", Double),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("project_id", "user_id"),
 )
