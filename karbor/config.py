@@ -15,9 +15,10 @@ from oslo_config import cfg
 from oslo_config.cfg import ConfigOpts
 
 from karbor.domain.errors import BadInput
+from karbor.domain.ladder import Strategy
 
 __all__ = ["SERVICES", "ConfigOpts", "bank_path", "key_file", "load", "options",
-           "service_user_configured", "state_path", "usual_files"]
+           "service_user_configured", "state_path", "trustee_section", "usual_files"]
 
 SERVICES = ("cinder", "nova", "glance", "neutron", "swift", "manila", "barbican")
 """The services a plugin may ask for, and the names of their groups."""
@@ -68,6 +69,23 @@ _CREDENTIALS = [
                help="Seconds for which Keystone lets services use expired tokens ([token] "
                     "allow_expired_window of Keystone, whose default is the same). Deadlines of "
                     "operations are computed from it; a larger value here does not extend it."),
+    cfg.StrOpt("strategy", default="auto", choices=[one.value for one in Strategy],
+               help="Which credentials carry an operation. auto: without [service_user] the "
+                    "user's own login, else the user's token together with a service token while "
+                    "Keystone's window lasts, and then a trust, or an application credential that "
+                    "the user registered. token: the token only; what would outlast it is refused. "
+                    "trust, application_credential: that from the beginning. own_login: the "
+                    "command line's own login, whatever [service_user] says."),
+    cfg.IntOpt("longest_operation", default=7 * 86400, min=60,
+               help="Seconds that an operation may take at most; its trust expires then."),
+    cfg.ListOpt("trust_roles", default=["member"],
+                help="Roles that a trust, or an application credential made by Karbor, passes on: "
+                     "those of them that the user has. A trust ends when the user loses any of "
+                     "them, so as few as the operations need."),
+    cfg.FloatOpt("slowest_rate", default=20.0, min=0.001,
+                 help="MiB per second that an operation moves at least. How long it will take is "
+                      "estimated from this until earlier operations of the project have shown it; "
+                      "what no credential lasts long enough for is refused."),
     cfg.StrOpt("service_role", default="service",
                help="The role that makes a token count as a service token in this cloud "
                     "(service_token_roles of its services)."),
@@ -108,6 +126,8 @@ def options() -> ConfigOpts:
     # The account that vouches for users: any auth type of keystoneauth, with its own options.
     loading.register_auth_conf_options(conf, "service_user")
     loading.register_session_conf_options(conf, "service_user")
+    # Whom users trust: a user with a password. By default that of [service_user].
+    loading.register_auth_conf_options(conf, "trustee")
     return conf
 
 
@@ -136,24 +156,27 @@ def load(files: Sequence[Path] | None = None) -> ConfigOpts:
         raise BadInput(f"the configuration cannot be read: {line}") from error
     _check(conf)
     if not service_user_configured(conf):
-        _check_no_service_user(chosen)
+        _check_absent("service_user", chosen)
+    if trustee_section(conf) != "trustee":
+        _check_absent("trustee", chosen)
     return conf
 
 
-def _check_no_service_user(files: Sequence[Path]) -> None:
-    """Without its auth_type the section would be passed over, and operations would use the users'
-    own logins, which whoever wrote it did not want."""
+def _check_absent(section: str, files: Sequence[Path]) -> None:
+    """Without its auth_type the section would be passed over, and operations would use other
+    accounts, which whoever wrote it did not want."""
     for file in files:
         sections: dict[str, object] = {}
         cfg.ConfigParser(str(file), sections).parse()
-        if "service_user" in sections:
-            raise BadInput(f"[service_user] in {file} says no auth_type, so it would not be used",
+        if section in sections:
+            raise BadInput(f"[{section}] in {file} says no auth_type, so it would not be used",
                            remedy="add auth_type = password, or another type of keystoneauth")
 
 
 def _check(conf: ConfigOpts) -> None:
     """oslo.config looks at a value when it is used: that may be hours later."""
-    for group in (None, "http", "limits", "credentials", "fs_bank", "service_user", *SERVICES):
+    for group in (None, "http", "limits", "credentials", "fs_bank", "service_user", "trustee",
+                  *SERVICES):
         for name in conf if group is None else conf[group]:
             try:
                 _ = conf[name] if group is None else conf[group][name]
@@ -187,3 +210,9 @@ def bank_path(conf: ConfigOpts) -> Path:
 def service_user_configured(conf: ConfigOpts) -> bool:
     """Whether an account that vouches for users was configured at all."""
     return bool(conf.service_user.auth_type or conf.service_user.auth_section)
+
+
+def trustee_section(conf: ConfigOpts) -> str:
+    """The section with the account that users trust."""
+    own = conf.trustee.auth_type or conf.trustee.auth_section
+    return "trustee" if own else "service_user"

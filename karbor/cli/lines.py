@@ -21,6 +21,7 @@ class Lines:
 
     def __init__(self, *, since: Sequence[Step] = ()) -> None:
         self._state = ""
+        self._rung = ""
         self._seen: dict[int, str] = {one.number: _word(one) for one in since}
         self._graph: ResourceGraph | None = None
 
@@ -33,6 +34,7 @@ class Lines:
     def show(self, operation: Operation, steps: Sequence[Step], now: float) -> None:
         if not operation.state.over:
             self._show_state(operation, now)
+        self._show_rung(operation, now)
         for step in steps:
             word = _word(step)
             if not step.resource or step.state not in _TOLD or self._seen.get(step.number) == word:
@@ -48,6 +50,13 @@ class Lines:
             why = str((operation.error or {}).get("message", ""))
             why = f": {why}" if why and why != operation.state else ""
             self._say(operation.finished_at or now, f"{operation.verb}: {operation.state}{why}")
+
+    def _show_rung(self, operation: Operation, now: float) -> None:
+        """What it began with has been said already."""
+        rung = str(operation.credential.get("rung", ""))
+        if self._rung and rung != self._rung:
+            self._say(now, f"{operation.verb}: goes on with {rung}")
+        self._rung = rung
 
     def note(self, text: str) -> None:
         click.echo(text, err=True)

@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from karbor.cli.countdown import countdown
 from karbor.cli.output import console
 from karbor.cli.view import Row, graph_of, rows
 from karbor.cli.wording import duration
@@ -43,7 +44,7 @@ class Screen:
             self._graph = graph_of(operation)
         since = duration(max(0.0, (operation.finished_at or now) - operation.created_at))
         head = Text(f"{operation.verb} {operation.request.get('name', '')}: {operation.state}, "
-                    f"{since}", style="bold")
+                    f"{since}" + countdown(operation, now), style="bold")
         body: list[RenderableType] = [head]
         if self._graph is not None:
             body.append(self._table(rows(self._graph, steps)))

@@ -8,6 +8,7 @@ import click
 
 from karbor.cli import exits
 from karbor.cli.complaint import answering
+from karbor.cli.countdown import credential_facts
 from karbor.cli.invocation import common, this
 from karbor.cli.outcome import journalled, operation_json
 from karbor.cli.output import as_facts, as_json, as_table, say
@@ -74,8 +75,6 @@ def show(operation: str, steps: bool) -> None:
 
 
 def paint(found: Operation, interrupted: bool) -> None:
-    credential = found.credential
-    deadline = credential.get("deadline")
     state = str(found.state)
     if interrupted:
         state = f"interrupted while {state} (resume with: karbor operation resume {found.id})"
@@ -86,9 +85,7 @@ def paint(found: Operation, interrupted: bool) -> None:
         ("error", journalled(found.error) if found.error else ""),
         ("created", moment(found.created_at)),
         ("finished", moment(found.finished_at) if found.finished_at else ""),
-        ("credential", f"{credential.get('rung', '')} of cloud {credential.get('cloud', '')}"),
-        ("can run", "" if found.state.over else
-         (f"until {moment(deadline)}" if deadline else "without an end"))))
+        *credential_facts(found.credential, over=found.state.over)))
     for one in found.result.get("left", ()):
         as_facts((("left over", f"{one['resource']} {one['stage']}: {one['handle']}"),))
 

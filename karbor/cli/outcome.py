@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from karbor.cli import exits
+from karbor.cli.countdown import credential_json
 from karbor.cli.invocation import Invocation
 from karbor.cli.output import as_json, as_table, say
 from karbor.cli.portrait import checkpoint_json, paint_checkpoint, paint_unproved
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
 
 
 def operation_json(operation: Operation) -> dict[str, Any]:
-    """Without what is sealed: nobody needs it outside."""
-    credential = {name: operation.credential[name]
-                  for name in ("rung", "cloud", "deadline", "why") if name in operation.credential}
     return {"id": operation.id, "verb": operation.verb, "state": operation.state,
             "wanted": operation.wanted, "project_id": operation.project_id,
-            "checkpoint_id": operation.checkpoint_id, "credential": credential,
+            "checkpoint_id": operation.checkpoint_id,
+            "credential": credential_json(operation.credential),
             "request": dict(operation.request), "result": dict(operation.result),
             "error": dict(operation.error) if operation.error else None,
             "created_at": operation.created_at, "finished_at": operation.finished_at}

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from karbor.cli.complaint import answering
+from karbor.cli.countdown import credential_facts, credential_json, expecting, seconds
 from karbor.cli.invocation import common, this
-from karbor.cli.output import as_json, as_table, say
+from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.running import run_to_exit, start
 from karbor.cli.view import tree
 from karbor.cli.wording import count, thing
@@ -49,10 +50,11 @@ def read_parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:
 @click.option("--full", "mode", flag_value="full", help="Volumes: everything (the default).")
 @click.option("--param", metavar="TYPE:OPTION=VALUE", multiple=True,
               help="An option of the protection of a resource type; may be given several times.")
+@expecting
 @common
 @answering
-def protect(resource: tuple[str, ...], name: str, dry_run: bool, mode: str | None,
-            param: tuple[str, ...]) -> None:
+def protect(*, resource: tuple[str, ...], name: str, dry_run: bool, mode: str | None,
+            param: tuple[str, ...], hours: float | None) -> None:
     """Keep RESOURCEs and all that belongs to them in one checkpoint.
 
     RESOURCE is a name or an id, or TYPE:NAME where a name alone is not enough; TYPE is project,
@@ -64,13 +66,16 @@ def protect(resource: tuple[str, ...], name: str, dry_run: bool, mode: str | Non
     if mode:
         parameters.setdefault(VOLUME, {}).setdefault("backup_mode", mode)
     with invocation.local() as local:
-        draft = local.draft_protect(resource, name=name, parameters=parameters)
+        draft = local.draft_protect(resource, name=name, parameters=parameters,
+                                    expected=seconds(hours))
         if dry_run:
             if invocation.json:
                 as_json({"dry_run": True, "name": draft.operation.request["name"],
-                         "parameters": parameters, "graph": draft.graph.to_dict()})
+                         "parameters": parameters, "graph": draft.graph.to_dict(),
+                         "credential": credential_json(draft.operation.credential)})
             else:
                 paint(draft.graph)
+                as_facts(credential_facts(draft.operation.credential))
             return
         run_to_exit(invocation, local, start(local, draft))
 

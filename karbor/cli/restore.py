@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import click
 
 from karbor.cli.complaint import answering
+from karbor.cli.countdown import credential_facts, credential_json, expecting, seconds
 from karbor.cli.invocation import common, this
-from karbor.cli.output import as_json, as_table, say
+from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.protect import read_parameters
 from karbor.cli.running import run_to_exit, start
 from karbor.cli.wording import thing
@@ -42,10 +43,12 @@ def read_pairs(given: Sequence[str], option: str) -> dict[str, str]:
               help="Call the new resource NAME; RESOURCE is an old name or id.")
 @click.option("--param", metavar="TYPE:OPTION=VALUE", multiple=True,
               help="An option of the restore of a resource type; may be given several times.")
+@expecting
 @common
 @answering
 def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_networks: bool,
-            keep: bool, names: tuple[str, ...], param: tuple[str, ...]) -> None:
+            keep: bool, names: tuple[str, ...], param: tuple[str, ...],
+            hours: float | None) -> None:
     """Make the resources of CHECKPOINT (name, id, or its beginning) again.
 
     New resources are made beside the old ones, whether these still exist or not; networks that
@@ -55,13 +58,14 @@ def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_net
     wishes = RestoreWishes(read_pairs(mapping, "--map"), new_networks, keep,
                            read_parameters(param), read_pairs(names, "--name"))
     with invocation.local() as local:
-        draft = local.draft_restore(checkpoint, wishes)
+        draft = local.draft_restore(checkpoint, wishes, expected=seconds(hours))
         if dry_run:
             if invocation.json:
                 as_json({"dry_run": True, "checkpoint_id": draft.operation.checkpoint_id,
                          "preview": [{"type": one.type, "id": one.id, "name": one.name,
                                       "within": one.within, "what": line}
-                                     for one, line in draft.preview]})
+                                     for one, line in draft.preview],
+                         "credential": credential_json(draft.operation.credential)})
             else:
                 paint(draft)
             return
@@ -72,3 +76,4 @@ def paint(draft: Draft) -> None:
     as_table(("RESOURCE", "WHAT WOULD BE DONE"),
              [(thing(one), line) for one, line in draft.preview], "nothing would be made")
     say("nothing stands in the way of this restore")
+    as_facts(credential_facts(draft.operation.credential))

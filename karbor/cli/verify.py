@@ -5,15 +5,17 @@ from __future__ import annotations
 import click
 
 from karbor.cli.complaint import answering
+from karbor.cli.countdown import expecting, seconds
 from karbor.cli.invocation import common, this
 from karbor.cli.running import run_to_exit, start
 
 
 @click.command(short_help="Read back what a checkpoint holds.")
 @click.argument("checkpoint")
+@expecting
 @common
 @answering
-def verify(checkpoint: str) -> None:
+def verify(checkpoint: str, hours: float | None) -> None:
     """Read back what CHECKPOINT (name, id, or its beginning) holds, as far as that can be done.
 
     The evidence tells how far: `checksums` (every byte was read and compared), `objects` (every
@@ -22,4 +24,5 @@ def verify(checkpoint: str) -> None:
     """
     invocation = this()
     with invocation.local() as local:
-        run_to_exit(invocation, local, start(local, local.draft_verify(checkpoint)))
+        draft = local.draft_verify(checkpoint, expected=seconds(hours))
+        run_to_exit(invocation, local, start(local, draft))

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from karbor.cli.countdown import credential_facts
 from karbor.cli.lines import Lines
 from karbor.cli.output import say
-from karbor.cli.wording import moment
 from karbor.domain.operation import Operation
 from karbor.domain.step import Step
 
@@ -42,15 +42,12 @@ class Show(Protocol):
 
 
 def introduce(operation: Operation) -> None:
-    """What a person may want to write down: which operation, as whom, and until when."""
-    credential = operation.credential
+    """What a person may want to write down: which operation, as whom, until when, and why."""
     say(f"operation   {operation.id} ({operation.verb})")
     if operation.checkpoint_id:
         say(f"checkpoint  {operation.checkpoint_id}")
-    say(f"credential  {credential.get('rung', '')} of cloud {credential.get('cloud', '')}")
-    deadline = credential.get("deadline")
-    until = f"until {moment(deadline)}" if deadline else "without an end"
-    say(f"can run     {until}, because {credential.get('why', 'nothing is known of it')}")
+    for name, text in credential_facts(operation.credential):
+        say(f"{name:<10}  {text}")
 
 
 def follow(local: Local, operation: Operation) -> Operation:

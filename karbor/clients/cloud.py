@@ -16,7 +16,7 @@ from karbor.clients.services import KNOWN, LOOKED
 from karbor.credentials.authority import Authority, Login
 from karbor.credentials.credential import Credential
 from karbor.domain.caller import Caller
-from karbor.domain.errors import BadInput
+from karbor.domain.errors import BadInput, KarborError
 from karbor.plugin.cloud import Json
 
 
@@ -48,6 +48,15 @@ class OpenStackCloud:
         place = login.credential.place
         self._whose = (login.auth_url, login.caller.user_id,
                        login.caller.project_id, place.region_name or "")
+
+    @property
+    def login(self) -> Login:
+        return self._login
+
+    @property
+    def ended(self) -> KarborError | None:
+        """Why nothing more should be begun with it, when its credential has come to its end."""
+        return self._login.ended
 
     @property
     def caller(self) -> Caller:

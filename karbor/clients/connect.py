@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from karbor import config
 from karbor.clients.cloud import OpenStackCloud, Shared
 from karbor.credentials.authority import Authority
+from karbor.credentials.delegation import Delegator, Lookup
 
 
 class Connector:
@@ -26,9 +27,20 @@ class Connector:
         ServiceUserUnfit, CredentialError; nothing has been touched then."""
         return OpenStackCloud(self.authority, self.authority.represent(cloud), self._shared)
 
-    def resume(self, credential: Mapping[str, Any]) -> OpenStackCloud:
-        """As `Operation.credential` says. Raises the same, and TokenRejected."""
-        return OpenStackCloud(self.authority, self.authority.resume(credential), self._shared)
+    def resume(self, credential: Mapping[str, Any], *, live: OpenStackCloud | None = None,
+               changed: Callable[[Mapping[str, Any], str], None] = lambda _credential, _why: None,
+               ) -> OpenStackCloud:
+        """As `Operation.credential` says. `changed` hears when the operation changes to another
+        credential, and why; `live` is a login of the same caller, if there is one here. Raises the
+        same as `log_in`, and TokenRejected."""
+        login = self.authority.resume(
+            credential, live=live.login if live else None,
+            changed=lambda after, why: changed(after.to_dict(), why))
+        return OpenStackCloud(self.authority, login, self._shared)
+
+    def delegation(self, cloud: OpenStackCloud, registered: Lookup) -> Delegator:
+        """What the caller of a live login can pass on to an operation."""
+        return Delegator(self.authority, cloud.login, registered)
 
 
 def connect(cloud: str | None = None, conf: config.ConfigOpts | None = None) -> OpenStackCloud:

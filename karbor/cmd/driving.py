@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 
 class Driving:
-    """The library is imported and launched when the first operation comes."""
+    """The library is imported and launched when the first operation comes. `over` is told of each
+    that has come to its end here; it raises nothing."""
 
     def __init__(self, state: Path, journal: Journal, setting: Setting, *, threads: int,
-                 carriers: int) -> None:
+                 carriers: int, over: Callable[[str], None] = lambda _operation_id: None) -> None:
         self._state = state
         self._journal = journal
         self._setting = setting
         self._threads = threads
         self._carriers = carriers
+        self._over = over
         self._engine: Engine | None = None
         self._ends: dict[str, Future[OperationState | None]] = {}
 
@@ -78,5 +80,7 @@ class Driving:
         except BaseException as error:
             end.set_exception(error)
             raise
+        if state is not None:
+            self._over(operation_id)
         end.set_result(state)
         return state

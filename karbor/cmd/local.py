@@ -9,11 +9,12 @@ the bank needs no engine.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,8 +23,10 @@ from karbor.cmd.driving import Driving
 from karbor.cmd.provider import built_in
 from karbor.cmd.remembered import RememberedLogins
 from karbor.cmd.shelf import Shelf, read_shelf
+from karbor.cmd.trusts import OperationTrusts
 from karbor.domain.checkpoint import Checkpoint
-from karbor.domain.errors import Conflict, TokenRejected
+from karbor.domain.errors import Conflict, CredentialError, KarborError, TokenRejected
+from karbor.domain.ladder import Rung
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.resource import PROJECT, ResourceGraph
 from karbor.domain.step import Step
@@ -35,16 +38,19 @@ from karbor.operations.parameters import Parameters
 from karbor.operations.setting import Provider, Setting
 from karbor.plugin import registry
 from karbor.plugin.cloud import Cloud
+from karbor.plugin.delegation import Delegation
 from karbor.plugin.protectable import Listings
 from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
+from karbor.store.registrations import Registrations
 from karbor.store.upgrade import upgrade
 
 if TYPE_CHECKING:
     from karbor.clients.cloud import OpenStackCloud
     from karbor.clients.connect import Connector
 
+LOG = logging.getLogger(__name__)
 LOOK = 0.25     # seconds between looks at an operation that another process drives
 
 Which = Operation | str
@@ -148,23 +154,27 @@ class Local:
         return not operation.state.over and self._locks.holder(operation.id) is None
 
     # ------------------------------------------------------------------ what would be done
+    # `expected`: how many seconds somebody says that it will take; None: it is estimated.
     def draft_protect(self, words: Sequence[str], *, name: str = "",
-                      parameters: Parameters | None = None) -> Draft:
-        return self._desk.protect(self._asking, words, name=name, parameters=parameters)
+                      parameters: Parameters | None = None, expected: float | None = None
+                      ) -> Draft:
+        return self._desk.protect(self._asking(expected), words, name=name, parameters=parameters)
 
-    def draft_restore(self, checkpoint: str, wishes: RestoreWishes | None = None) -> Draft:
-        return self._desk.restore(self._asking, checkpoint, wishes)
+    def draft_restore(self, checkpoint: str, wishes: RestoreWishes | None = None, *,
+                      expected: float | None = None) -> Draft:
+        return self._desk.restore(self._asking(expected), checkpoint, wishes)
 
-    def draft_verify(self, checkpoint: str) -> Draft:
-        return self._desk.verify(self._asking, checkpoint)
+    def draft_verify(self, checkpoint: str, *, expected: float | None = None) -> Draft:
+        return self._desk.verify(self._asking(expected), checkpoint)
 
     def draft_delete(self, checkpoint: str) -> Draft:
-        return self._desk.delete(self._asking, checkpoint)
+        return self._desk.delete(self._asking(), checkpoint)
 
     # ------------------------------------------------------------------ what is done
     def start(self, draft: Draft) -> Operation:
         """Write it down and begin; `wait` for its end."""
-        operation = self._desk.accept(draft)
+        operation = self._desk.accept(draft, self._delegation)
+        self._trusts.sweep(operation)
         self._drive.submit(operation)
         return operation
 
@@ -192,11 +202,31 @@ class Local:
 
     def _take_up(self, operation: Operation) -> None:
         """Log in first: when that fails for now, the operation stays as it is, to be resumed. A
-        token that is over for good lets it end, with a list of what could not be removed."""
+        credential that is over for good is replaced by one of the login at hand, where that is the
+        same user's; else it ends, with a list of what could not be removed."""
+        try:
+            operation = self._trusts.settle(operation)
+            self._connect(operation)
+        except TokenRejected as error:
+            operation = self._taken_over(operation, error)
         with suppress(TokenRejected):
             self._connect(operation)
             self._desk.tidy(operation)
+            self._trusts.sweep(operation)
         self._drive.resume(operation)
+
+    def _taken_over(self, operation: Operation, error: TokenRejected) -> Operation:
+        """With a new credential from the login at hand, or as it is."""
+        try:
+            mine = self.cloud.user_id == operation.caller["user_id"]
+            if not mine or self.cloud.project_id != operation.project_id:
+                return operation
+            credential = self._delegation.choose(float(operation.credential.get("needed") or 0))
+        except CredentialError as refusal:
+            LOG.warning("operation %s cannot go on with the login at hand either: %s",
+                        operation.id, refusal)
+            return operation
+        return self._trusts.replaced(operation, credential, self._delegation, error.message)
 
     def cancel(self, which: Which) -> Operation:
         """Ask for its end; whoever drives it undoes what it began, this process if nobody does.
@@ -254,33 +284,57 @@ class Local:
         # Plugins name their limits with hyphens, options have underscores.
         limits = {name.replace("_", "-"): self._conf.limits[name]
                   for name in ("cinder_backups", "glance_transfers", "server_images")}
-        return Setting(self.provider, registry.protectables(), self._connect, time.time, limits)
+        return Setting(self.provider, registry.protectables(), self._connect, time.time, limits,
+                       self._ended, self._conf.credentials.slowest_rate)
 
     @property
     def _desk(self) -> Desk:
         return Desk(self._setting, self._records)
 
-    @property
-    def _asking(self) -> Asking:
+    def _asking(self, expected: float | None = None) -> Asking:
         cloud = self.cloud
-        return Asking(cloud.caller, cloud.credential.to_dict(), cloud)
+        return Asking(cloud.caller, self._delegation, cloud, expected)
+
+    @property
+    def _delegation(self) -> Delegation:
+        return self._connector.delegation(self.cloud, self._registrations.of)
+
+    @cached_property
+    def _registrations(self) -> Registrations:
+        return Registrations(self._database)
+
+    @cached_property
+    def _trusts(self) -> OperationTrusts:
+        return OperationTrusts(self._records, lambda: self._connector.authority)
 
     @property
     def _drive(self) -> Driving:
         if self._driving is None:
             self._driving = Driving(self._state, SqlJournal(self._database), self._setting,
                                     threads=self._conf.limits.workers,
-                                    carriers=self._conf.limits.carriers)
+                                    carriers=self._conf.limits.carriers, over=self._over)
         return self._driving
 
+    def _over(self, operation_id: str) -> None:
+        """An operation that was driven here has come to its end."""
+        self._trusts.end(self._records.show(self.project_id, operation_id))
+
+    def _ended(self, operation: Operation) -> KarborError | None:
+        cloud = self._clouds.get(operation.id)
+        return cloud.ended if cloud is not None else None
+
     def _connect(self, operation: Operation) -> Cloud:
-        """The login with which it was accepted, where that was here; else from what was kept."""
+        """A login of its own, which can change; the person's where that renews itself."""
         with self._connecting:
             if operation.id not in self._clouds:
-                login = self._login
-                if login is None or login.credential.to_dict() != operation.credential:
-                    login = self._connector.resume(operation.credential)
-                self._clouds[operation.id] = login
+                live = self._login
+                kept = operation.credential
+                if (live is not None and live.credential.rung == Rung.OWN_LOGIN == kept["rung"]
+                        and live.credential.cloud == kept["cloud"]):
+                    self._clouds[operation.id] = live
+                else:
+                    self._clouds[operation.id] = self._connector.resume(
+                        kept, live=live, changed=partial(self._trusts.changed, operation.id))
             return self._clouds[operation.id]
 
 

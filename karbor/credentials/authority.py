@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from keystoneauth1.access import AccessInfo
+from keystoneauth1.identity.access import AccessInfoPlugin
 from keystoneauth1.plugin import BaseAuthPlugin
 from requests.adapters import BaseAdapter
 
 from karbor.config import ConfigOpts, key_file, service_user_configured
 from karbor.credentials.credential import Credential
+from karbor.credentials.ladder import Changed, Ladder
 from karbor.credentials.own_login import OwnLogin, read_own_login
 from karbor.credentials.place import Place
+from karbor.credentials.rungs import Rungs
 from karbor.credentials.seal import Seal
 from karbor.credentials.service import ServiceAuth
 from karbor.credentials.session import OperationSession, open_session
-from karbor.credentials.user import rebuild, user_auth
+from karbor.credentials.trustee import Trustee
+from karbor.credentials.user import user_auth
 from karbor.credentials.vouched import VouchedAuth
 from karbor.domain.caller import Caller
-from karbor.domain.errors import LoginFailed
-from karbor.domain.ladder import Rung
+from karbor.domain.errors import Cause, KarborError, LoginFailed, TokenRejected
+from karbor.domain.ladder import Means, Rung, Strategy, prospects
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,13 @@ class Login:
     @property
     def auth_url(self) -> str:
         """Which Keystone it is about."""
-        auth: Any = self.session.auth
-        return str(getattr(auth, "user_auth", auth).auth_url or "")
+        return self.credential.auth_url
+
+    @property
+    def ended(self) -> KarborError | None:
+        """Why nothing more should be begun on it, if it has come to its end."""
+        auth = self.session.auth
+        return auth.ended if isinstance(auth, Ladder) else None
 
 
 class Authority:
@@ -52,13 +63,20 @@ class Authority:
     With a [service_user] in the configuration every operation speaks with the user's token and
     the service token beside it, and nothing else: there is no falling back to the bare token, and
     a service account that cannot do its duty is an error before anything is touched. Without one
-    the user's own login is used and renews itself. `adapter` replaces the network in tests.
+    the user's own login is used and renews itself. `window` tells for how long a Keystone (by its
+    address) lets services use expired tokens, at most, where that was measured. `adapter` replaces
+    the network in tests.
     """
 
-    def __init__(self, conf: ConfigOpts, *, adapter: BaseAdapter | None = None) -> None:
+    def __init__(self, conf: ConfigOpts, *, adapter: BaseAdapter | None = None,
+                 window: Callable[[str], float | None] = lambda _auth_url: None,
+                 clock: Callable[[], float] = time.time) -> None:
         self.conf = conf
         self.adapter = adapter
         self.seal = Seal(key_file(conf))
+        self.trustee = Trustee(conf, self.service, adapter)
+        self.clock = clock
+        self._window = window
         self._discovery: dict[str, Any] = {}
         self._service: ServiceAuth | None = None
         self._making = threading.Lock()
@@ -73,14 +91,26 @@ class Authority:
                 self._service = service
             return self._service
 
+    @property
+    def vouches(self) -> bool:
+        """Whether operations go out with a service token."""
+        return (service_user_configured(self.conf)
+                and self.conf.credentials.strategy != Strategy.OWN_LOGIN)
+
+    def window(self, auth_url: str) -> float:
+        """For how long Keystone lets services use expired tokens: what the operator says, less
+        where less was measured. Seconds."""
+        told = float(self.conf.credentials.allow_expired_window)
+        measured = self._window(auth_url)
+        return told if measured is None else min(told, measured)
+
     def represent(self, cloud: str | None) -> Login:
         """Log in as clouds.yaml says, at the acceptance of an operation.
 
         Raises UnknownName, LoginFailed, KeystoneUnreachable, ServiceUserUnfit, CredentialError.
         """
-        vouched = service_user_configured(self.conf)
-        service = self.service() if vouched else None
-        own = read_own_login(cloud)
+        service = self.service() if self.vouches else None
+        own = read_own_login(cloud, self.clock)
         session = self._session(own.auth, own.place)
         access = own.auth.get_access(session)
         if not access.project_scoped:
@@ -91,52 +121,91 @@ class Authority:
         session.close()
         return self._vouched(own, access, service)
 
-    def resume(self, credential: Mapping[str, Any]) -> Login:
-        """Speak for the caller of an operation that another process accepted.
+    def resume(self, credential: Mapping[str, Any], *, live: Login | None = None,
+               changed: Changed = lambda _credential, _why: None) -> Login:
+        """Speak for the caller of an operation that was accepted here or by another process; what
+        it runs on changes when it must, and `changed` hears of it. `live` is a login of the same
+        caller that this process has.
 
-        Raises as `represent`, and TokenRejected when the user's token is over.
+        Raises as `represent`, and TokenRejected when there is no rung left to stand on.
         """
         kept = Credential.from_dict(credential)
         if kept.rung is Rung.OWN_LOGIN:
-            own = read_own_login(kept.cloud)
+            own = read_own_login(kept.cloud, self.clock)
             session = self._session(own.auth, own.place)
             login = self._on_own_login(own, own.auth.get_access(session), session)
             _same(kept, login.credential)
             return login
         service = self.service()
-        user = rebuild(self.seal.open(kept.sealed), service)
-        session = self._session(VouchedAuth(user, service), kept.place)
-        access = user.get_access(session)
+        rungs = Rungs(self.seal, service, self.trustee, self.clock)
+        known = _token_of(live) if live and live.credential.sealed == kept.sealed else None
+        ladder = Ladder(kept, partial(rungs.build, live=known), changed, self.clock)
+        session = self._session(ladder, kept.place)
+        access = ladder.get_access(session)
         _same(kept, replace(kept, user_id=access.user_id, project_id=access.project_id))
-        return Login(_caller(access, _end(access)), kept, session)
+        return Login(_caller(access, kept.token_ends), kept, session)
+
+    def settle(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of a credential whose trust may have been made by a process that died: with its id, or
+        without the rung, when there is none. Raises CredentialError when Keystone cannot tell."""
+        kept = Credential.from_dict(credential)
+        if kept.grant is None or kept.grant.id:
+            return credential
+        found = self.trustee.find(kept.grant, kept.user_id, kept.project_id)
+        if found is None and kept.rung is Rung.TRUST:
+            raise TokenRejected("the trust that the operation was to run on was never made",
+                                remedy="begin the operation anew", cause=Cause.REMOVED)
+        following = tuple(one for one in kept.following
+                          if found is not None or one.rung is not Rung.TRUST)
+        return replace(kept, grant=found, following=following).to_dict()
+
+    def end(self, credential: Mapping[str, Any]) -> None:
+        """Remove the trust that an operation had, when it is over. Raises CredentialError when it
+        may still stand."""
+        kept = Credential.from_dict(credential)
+        grant = kept.grant
+        if grant is not None and not grant.id:
+            grant = self.trustee.find(grant, kept.user_id, kept.project_id)
+        if grant is not None:
+            self.trustee.end(grant)
 
     def _on_own_login(self, own: OwnLogin, access: AccessInfo, session: OperationSession) -> Login:
         end = None if own.renews else _end(access)
-        why = ("no [service_user] is configured; the user's own login renews itself" if own.renews
-               else "no [service_user] is configured; the login is a token, which ends")
+        reason = ("[credentials] strategy = own_login" if service_user_configured(self.conf)
+                  else "no [service_user] is configured")
+        why = (f"{reason}; the user's own login renews itself" if own.renews
+               else f"{reason}; the login is a token, which ends")
         credential = Credential(Rung.OWN_LOGIN, own.cloud, access.user_id, access.project_id, why,
-                                deadline=end, place=own.place)
+                                deadline=end, place=own.place, auth_url=own.auth.auth_url or "")
         return Login(_caller(access, end), credential, session)
 
     def _vouched(self, own: OwnLogin, access: AccessInfo, service: ServiceAuth) -> Login:
-        end = _end(access)
-        window = self.conf.credentials.allow_expired_window
-        # Something is left for what services do with the token after they were asked.
-        deadline = None if end is None else end + window - min(900.0, window / 10)
+        end = own.auth.ends or _end(access)
+        caller = _caller(access, end)
+        url = own.auth.auth_url or ""
+        window = self.window(url)
+        means = Means(window=window, trust_roles=frozenset(self.conf.credentials.trust_roles))
+        token = prospects(caller, means, self.clock())[0]
         credential = Credential(
-            Rung.USER_AND_SERVICE, own.cloud, access.user_id, access.project_id,
-            "[service_user] vouches for the user's token after its end, while Keystone's window "
-            "lasts", sealed=self.seal.seal(access.auth_token), deadline=deadline, place=own.place)
+            Rung.USER_AND_SERVICE, own.cloud, access.user_id, access.project_id, token.why,
+            sealed=self.seal.seal(access.auth_token), deadline=token.until, place=own.place,
+            auth_url=url, token_ends=end, window=window)
         body = {"token": access._data["token"]}
         user = user_auth(access.auth_token, body, own.auth.auth_url)
         session = self._session(VouchedAuth(user, service), own.place)
-        return Login(_caller(access, end), credential, session)
+        return Login(caller, credential, session)
 
     def _session(self, auth: BaseAuthPlugin, place: Place) -> OperationSession:
         session = open_session(self.conf, auth, verify=place.verify, cert=place.cert,
                                discovery=self._discovery, adapter=self.adapter)
         session.transport.name(getattr(auth, "auth_url", None) or "", "keystone")
         return session
+
+
+def _token_of(login: Login) -> AccessInfoPlugin | None:
+    auth = login.session.auth
+    user = auth.user_auth if isinstance(auth, VouchedAuth) else None
+    return user if isinstance(user, AccessInfoPlugin) else None
 
 
 def _same(kept: Credential, found: Credential) -> None:
@@ -152,7 +221,10 @@ def _caller(access: AccessInfo, end: float | None) -> Caller:
     return Caller(
         user_id=access.user_id, project_id=access.project_id, user_name=access.username,
         project_name=access.project_name, roles=tuple(access.role_names),
-        methods=tuple(token.get("methods", ())), expires_at=end)
+        methods=tuple(token.get("methods", ())), expires_at=end,
+        trust_id=(token.get("OS-TRUST:trust") or {}).get("id", ""),
+        application_credential_id=(token.get("application_credential") or {}).get("id", ""),
+        federated="OS-FEDERATION" in token["user"])
 
 
 def _end(access: AccessInfo) -> float | None:

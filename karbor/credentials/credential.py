@@ -3,20 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from karbor.credentials.place import Place
-from karbor.domain.ladder import Rung
+from karbor.domain.ladder import Choice, Prospect, Rung
+
+WANTED = "wanted"
+"""In place of a trust's id, before it is known: it may have been made or not."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """The trust of one operation. `id` is empty until it is known. `expires_at` is the second, in
+    Keystone's own form, with which it was asked for: Karbor chooses it at random for each trust,
+    and it is what a trust that was made just before a crash is found by (trusts bear no name and
+    no tag)."""
+
+    id: str
+    expires_at: str
+    roles: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "expires_at": self.expires_at, "roles": list(self.roles)}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Grant:
+        return cls(raw["id"], raw["expires_at"], tuple(raw["roles"]))
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The application credential that carries an operation; `sealed` is its secret."""
+
+    id: str
+    sealed: str = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "sealed": self.sealed}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Registered:
+        return cls(raw["id"], raw["sealed"])
 
 
 @dataclass(frozen=True)
 class Credential:
     """What `Operation.credential` holds.
 
-    `sealed` is the user's token, sealed, or empty where the login can be read again. `deadline`
-    (seconds since the epoch) is when the credential ends; None: it renews itself. `why` says in
-    one sentence why it is this rung.
+    `rung` is the one it stands on now; `deadline` (seconds since the epoch) is when it has to
+    leave it (None: that renews itself) and `why` says in one sentence why it is this rung.
+    `following` are the rungs that it changes to then, one after the other. `sealed` is the user's
+    token, sealed, or empty where the login can be read again; `token_ends` is its own end, without
+    the `window` (seconds) in which services may still use it. `needed` is how long the operation
+    was expected to take, in seconds.
     """
 
     rung: Rung
@@ -27,14 +67,57 @@ class Credential:
     sealed: str = field(default="", repr=False)
     deadline: float | None = None
     place: Place = field(default_factory=Place)
+    auth_url: str = ""
+    token_ends: float | None = None
+    window: float = 0.0
+    needed: float = 0.0
+    following: tuple[Prospect, ...] = ()
+    grant: Grant | None = None
+    registered: Registered | None = None
+
+    @property
+    def until(self) -> float | None:
+        """When the last of its rungs ends; None: never."""
+        return self.following[-1].until if self.following else self.deadline
+
+    @property
+    def trust(self) -> str:
+        """What stands in Keystone for it, as the store keeps it: an id, `wanted`, or nothing."""
+        return "" if self.grant is None else self.grant.id or WANTED
+
+    def chosen(self, choice: Choice) -> Credential:
+        """The same caller on the first rung of a choice, with the others to follow."""
+        first, *rest = choice.rungs
+        return replace(self, rung=first.rung, why=first.why, deadline=first.until,
+                       following=tuple(rest))
+
+    def climbed(self) -> Credential:
+        """On the next rung."""
+        first, *rest = self.following
+        return replace(self, rung=first.rung, why=first.why, deadline=first.until,
+                       following=tuple(rest))
 
     def to_dict(self) -> dict[str, Any]:
         return {"rung": self.rung.value, "cloud": self.cloud, "user_id": self.user_id,
                 "project_id": self.project_id, "why": self.why, "sealed": self.sealed,
-                "deadline": self.deadline, "place": self.place.to_dict()}
+                "deadline": self.deadline, "place": self.place.to_dict(),
+                "auth_url": self.auth_url, "token_ends": self.token_ends, "window": self.window,
+                "needed": self.needed, "until": self.until,
+                "following": [{"rung": one.rung.value, "why": one.why, "until": one.until,
+                               "ends": one.ends} for one in self.following],
+                "grant": self.grant.to_dict() if self.grant else None,
+                "registered": self.registered.to_dict() if self.registered else None}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Credential:
+        """Also what Karbor wrote before there were following rungs."""
+        following = tuple(Prospect(Rung(one["rung"]), True, one["why"], one["until"], one["ends"])
+                          for one in raw.get("following") or ())
+        grant, registered = raw.get("grant"), raw.get("registered")
         return cls(Rung(raw["rung"]), raw["cloud"], raw["user_id"], raw["project_id"], raw["why"],
                    raw.get("sealed", ""), raw.get("deadline"),
-                   Place.from_dict(raw.get("place") or {}))
+                   Place.from_dict(raw.get("place") or {}), raw.get("auth_url", ""),
+                   raw.get("token_ends"), raw.get("window", 0.0), raw.get("needed", 0.0),
+                   following,
+                   Grant.from_dict(grant) if grant else None,
+                   Registered.from_dict(registered) if registered else None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import openstack.config
@@ -29,7 +31,7 @@ class OwnLogin:
     renews: bool
 
 
-def read_own_login(cloud: str | None) -> OwnLogin:
+def read_own_login(cloud: str | None, clock: Callable[[], float] = time.time) -> OwnLogin:
     """The entry of this name; None: OS_CLOUD, the OS_* variables, or the only entry there is.
 
     Raises UnknownName, and LoginFailed when the entry lacks something. Asks nobody.
@@ -56,7 +58,7 @@ def read_own_login(cloud: str | None) -> OwnLogin:
     if not isinstance(inner, BaseIdentityPlugin):
         raise LoginFailed(f"the auth_type {region.config.get('auth_type')} of {_named(name)} logs "
                           "nobody in", remedy="use password or an application credential")
-    auth = Renewed(inner, explain=lambda error: login_refused(
+    auth = Renewed(inner, clock=clock, explain=lambda error: login_refused(
         error, who=_named(name), auth_url=inner.auth_url,
         remedy="check user name, password, project and domains in clouds.yaml"))
     return OwnLogin(name, auth, _place(region), not isinstance(inner, generic.Token | v3.Token))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from keystoneauth1 import exceptions as ksa
 
 from karbor.domain.errors import (
+    Cause,
     CredentialError,
     KeystoneUnreachable,
     LoginFailed,
@@ -22,14 +23,50 @@ def login_refused(error: Exception, *, who: str, auth_url: str | None, remedy: s
     return LoginFailed(f"Keystone refused the login of {who}: {_words(error)}", remedy=remedy)
 
 
-def service_login_refused(error: Exception, *, auth_url: str | None) -> CredentialError:
-    """The same for the account of [service_user]."""
+def service_login_refused(error: Exception, *, auth_url: str | None,
+                          section: str = "service_user") -> CredentialError:
+    """The same for an account of Karbor's own."""
     away = unreachable(error, auth_url)
     if away is not None:
         return away
     return ServiceUserUnfit(
-        f"Keystone refused the login of [service_user]: {_words(error)}",
-        remedy="check user name, password, project and domains in the section [service_user]")
+        f"Keystone refused the login of [{section}]: {_words(error)}",
+        remedy=f"check user name, password, project and domains in the section [{section}]")
+
+
+def grant_refused(error: Exception, what: str, *, auth_url: str | None) -> CredentialError:
+    """Why a user could not make a trust or an application credential. (Keystone's texts are those
+    of release 30.)"""
+    words = _words(error)
+    lowered = words.lower()
+    if isinstance(error, ksa.NotFound) and "role" in lowered:
+        return TokenRejected(
+            f"{what} cannot pass on a role that the user has through a group of an identity "
+            f"provider only: {words}",
+            remedy="the identity provider's authorization_ttl makes such roles last")
+    away = unreachable(error, auth_url)
+    if away is not None:
+        return away
+    if "delegated tokens" in lowered:
+        return TokenRejected(f"Keystone lets this login make no trusts (CVE-2026-43000): {words}",
+                             remedy="log in with a password, or register an application "
+                                    "credential: karbor credential register")
+    return TokenRejected(f"Keystone refused {what}: {words}",
+                         remedy="see the message; the operator's policy may forbid it")
+
+
+def trust_login_refused(error: Exception, *, auth_url: str | None) -> CredentialError:
+    """A login as somebody else that Keystone refused: it does not say why (see diagnosis)."""
+    away = unreachable(error, auth_url)
+    return away or TokenRejected(f"Keystone refused what the operation runs on: {_words(error)}",
+                                 cause=Cause.REFUSED)
+
+
+def deletion_refused(error: Exception, what: str, *, auth_url: str | None) -> CredentialError:
+    """Why something that Karbor had made in Keystone could not be removed."""
+    away = unreachable(error, auth_url)
+    return away or TokenRejected(f"{what} could not be removed: {_words(error)}",
+                                 remedy="it ends by itself; its user can remove it before")
 
 
 def unreachable(error: Exception, auth_url: str | None) -> KeystoneUnreachable | None:
@@ -71,7 +108,8 @@ def validation_refused(error: Exception, *, auth_url: str | None) -> CredentialE
         case ksa.Forbidden():
             return TokenRejected(
                 f"what the user's token stands for was taken back: {words}",
-                remedy="its trust or its roles are gone: the user has to log in again")
+                remedy="its trust or its roles are gone: the user has to log in again",
+                cause=Cause.REFUSED)
         case ksa.NotFound():
             return _over(words)
     away = unreachable(error, auth_url)
@@ -79,24 +117,28 @@ def validation_refused(error: Exception, *, auth_url: str | None) -> CredentialE
 
 
 def _over(words: str) -> TokenRejected:
-    """The 404s of a validation. (Their texts are Keystone's; seen with release 30.)"""
+    """The 404s of a validation. (Their texts are Keystone's; seen with release 30. One of them
+    quotes the token.)"""
     lowered = words.lower()
     if "fernet" in lowered:
         return TokenRejected(
             "Keystone cannot read the user's token: its key was rotated away, or it never was one",
-            remedy="[fernet_tokens] max_active_keys must cover token life and allow_expired_window")
+            remedy="[fernet_tokens] max_active_keys must cover token life and allow_expired_window",
+            cause=Cause.KEY_GONE)
     if "disabled" in lowered:
         return TokenRejected(f"the user's token is void: {words}",
-                             remedy="it works again when the project or user is enabled again")
+                             remedy="it works again when the project or user is enabled again",
+                             cause=Cause.PROJECT_DISABLED)
     if "application credential" in lowered or "trust" in lowered:
         return TokenRejected(f"what the user's token came from is gone: {words}",
-                             remedy="the user has to log in again")
+                             remedy="the user has to log in again", cause=Cause.REMOVED)
     if "could not find token" in lowered:
         return TokenRejected("the user has no role in the project any more",
-                             remedy="give the role back, or log in again")
+                             remedy="give the role back, or log in again", cause=Cause.ROLE_LOST)
     return TokenRejected(
         "the user's token is over: expired for longer than Keystone's window, or revoked",
-        remedy="log in again; for longer operations raise [token] allow_expired_window")
+        remedy="log in again; for longer operations raise [token] allow_expired_window",
+        cause=Cause.OVER_OR_REVOKED)
 
 
 def _words(error: Exception) -> str:

@@ -9,6 +9,7 @@ tokens that are short by nature are renewed at every single request.
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable
@@ -93,6 +94,12 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
         self._handed.token = login.access.auth_token
         return login.access
 
+    @property
+    def ends(self) -> float | None:
+        """When the current token ends, by this machine's clock; None: never, or there is none."""
+        login = self._login
+        return None if login is None or login.ends == float("inf") else login.ends
+
     def invalidate(self) -> bool:
         """A service refused what this thread sent. True: another try is worth while."""
         handed = getattr(self._handed, "token", None)
@@ -142,7 +149,7 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
     def _refuse_while_quiet(self) -> None:
         failure = self._failure
         if failure is not None and self._holding_back():
-            raise type(failure)(failure.message, remedy=failure.remedy)
+            raise copy.copy(failure)
 
     def _left(self, login: _Login) -> float:
         """Seconds this token still lives."""

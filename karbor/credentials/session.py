@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import requests
 from keystoneauth1.exceptions import from_response
@@ -14,14 +15,24 @@ from karbor.config import ConfigOpts
 from karbor.credentials.transport import Transport
 
 
+@runtime_checkable
+class Doubting(Protocol):
+    """An auth plugin that can find out why it is refused."""
+
+    def doubt(self) -> None: ...
+
+
 class OperationSession(Session):  # type: ignore[misc]
-    """keystoneauth's session with three rules more.
+    """keystoneauth's session with four rules more.
 
     - **A stream is sent once.** keystoneauth answers a 401 (and follows a redirect) by sending the
       request again; of a file or generator nothing is left by then, and a service stores 0 bytes
       and says 200. So a body that is not bytes is never resent; the credential is renewed, for
       whoever begins anew, and the response bears `credential_renewed`.
     - Every request has a time to connect and a time to answer.
+    - An answer of 401 or 503 raises the cause, where Keystone knows one: services say 503 when
+      Keystone refuses to tell them about a token (a trust that has lost a role), and whoever
+      repeats such a request does it for ever.
     - `transport` is ours: its pool fits the number of threads, and it counts.
     """
 
@@ -47,20 +58,32 @@ class OperationSession(Session):  # type: ignore[misc]
 
     def request(self, url: str, method: str, **options: Any) -> requests.Response:
         options.setdefault("timeout", self.timeouts)
-        if not _is_stream(options.get("data")):
-            whole: requests.Response = super().request(url, method, **options)
-            return whole
         raise_exc = options.pop("raise_exc", True)
+        if not _is_stream(options.get("data")):
+            whole: requests.Response = super().request(url, method, raise_exc=False, **options)
+            self._doubt(whole, options)
+            if raise_exc and whole.status_code >= 400:
+                raise from_response(whole, method, url)
+            return whole
         options.update(allow_reauth=False, redirect=False, connect_retries=0,
                        status_code_retries=0)
         response: requests.Response = super().request(url, method, raise_exc=False, **options)
         if response.status_code == 401:
             renewed = self.invalidate(options.get("auth"))
             response.credential_renewed = renewed   # type: ignore[attr-defined]
+        else:
+            self._doubt(response, options)
         if raise_exc and response.status_code >= 300:
             # 3xx too: the body went to somebody who did not want it.
             raise from_response(response, method, url)
         return response
+
+    def _doubt(self, response: requests.Response, options: Mapping[str, Any]) -> None:
+        """Raises TokenRejected when the credential behind a refused request is dead."""
+        auth = options.get("auth") or self.auth
+        if (response.status_code in (401, 503) and isinstance(auth, Doubting)
+                and options.get("authenticated") is not False):
+            auth.doubt()
 
 
 def _is_stream(data: object) -> bool:

@@ -45,6 +45,7 @@ and (later) to HTTP in one place of `api/`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, ClassVar
 
 
@@ -122,8 +123,29 @@ class KeystoneUnreachable(CredentialError):
     transient = True
 
 
+class Cause(StrEnum):
+    """Why a token is over, as far as Keystone tells."""
+
+    UNKNOWN = "unknown"
+    OVER = "over"                   # expired for longer than the window
+    REVOKED = "revoked"             # it, its user or the user's password
+    OVER_OR_REVOKED = "over or revoked"
+    KEY_GONE = "key gone"           # the key it was made with was rotated away
+    PROJECT_DISABLED = "project disabled"
+    USER_DISABLED = "user disabled"
+    ROLE_LOST = "role lost"
+    REMOVED = "removed"             # the trust or application credential that it came from
+    REFUSED = "refused"             # a trust of which Keystone says no more
+
+
 class TokenRejected(CredentialError):
-    """A user token is over: expired beyond Keystone's window, revoked, or unreadable."""
+    """A user's token, or what stands for it, is over: expired beyond Keystone's window, revoked,
+    or unreadable."""
+
+    def __init__(self, message: str, *, remedy: str = "", resource: str = "",
+                 cause: Cause = Cause.UNKNOWN) -> None:
+        super().__init__(message, remedy=remedy, resource=resource)
+        self.cause = cause
 
 
 class NoLastingCredential(CredentialError):

@@ -112,6 +112,8 @@ class Driver:
         while not self._stopping.is_set():
             if failed is None and self._journal.wanted(operation.id) is Wanted.CANCEL:
                 failed = Cancelled("cancelled").facts()
+            if failed is None and (ended := self._runner.ended(operation)) is not None:
+                failed = ended.facts()
             if failed is not None:
                 self._drain(operation)
                 self._move(operation, OperationState.UNDOING, error=failed)

@@ -53,6 +53,10 @@ class Runner(Protocol):
     def fail_fast(self, operation: Operation) -> bool:
         """Whether the first failed step ends the operation (else the others still run)."""
 
+    def ended(self, operation: Operation) -> KarborError | None:
+        """Why the operation must not go on, if it must not (its credential has come to its end):
+        it is undone then. Asked between steps; must be quick."""
+
     def finish(self, operation: Operation, steps: Sequence[Step]) -> Mapping[str, Any]:
         """All steps are done: make the success true and known; returns the result."""
 

@@ -16,11 +16,17 @@ from typing import Any, Protocol
 
 from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
-from karbor.domain.errors import BadInput, Conflict, StoreError
+from karbor.domain.errors import (
+    BadInput,
+    Conflict,
+    KarborError,
+    NoLastingCredential,
+    StoreError,
+)
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
-from karbor.operations import protect, restore
+from karbor.operations import estimate, protect, restore
 from karbor.operations.answers import check_answers
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.discovery import discover
@@ -30,6 +36,7 @@ from karbor.operations.setting import Setting
 from karbor.operations.sweeping import Swept, sweep
 from karbor.plugin.bank import Section
 from karbor.plugin.cloud import Cloud
+from karbor.plugin.delegation import Delegation
 from karbor.plugin.protectable import Listings
 
 LOG = logging.getLogger(__name__)
@@ -42,20 +49,28 @@ READERS = frozenset({Verb.RESTORE, Verb.VERIFY})
 class Records(Protocol):
     """Where accepted operations are kept; implemented by the store."""
 
-    def add(self, operation: Operation) -> None: ...
+    def add(self, operation: Operation, *, trust: str = "") -> None: ...
 
     def list(self, project_id: str) -> Sequence[Operation]: ...
 
     def note(self, operation_id: str, at: float, text: str) -> None: ...
 
+    def withdraw(self, operation_id: str) -> None: ...
+
+    def refuse(self, operation_id: str, error: Mapping[str, Any], now: float) -> None: ...
+
+    def represent(self, operation_id: str, credential: Mapping[str, Any], trust: str) -> None: ...
+
 
 @dataclass(frozen=True)
 class Asking:
-    """Who asks, with which credential an operation of theirs will run, and what they see."""
+    """Who asks, what they can pass on to an operation, and what they see. `expected` is for how
+    many seconds they say it will take; None: it is estimated."""
 
     caller: Caller
-    credential: Mapping[str, Any]       # sealed, as Operation keeps it
+    delegation: Delegation
     cloud: Cloud
+    expected: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,11 @@ class Draft:
     graph: ResourceGraph
     preview: Sequence[tuple[Resource, str]] = ()
 
+    @property
+    def needed(self) -> float:
+        """Seconds that it is expected to take."""
+        return float(self.operation.credential.get("needed") or 0.0)
+
 
 class Desk:
     """Where operations are drafted and accepted. Stateless; the caller comes with each call."""
@@ -86,19 +106,38 @@ class Desk:
         self._setting = setting
         self._records = records
 
-    def accept(self, draft: Draft) -> Operation:
-        """Write it down as queued. Raises Conflict when somebody else has begun to work on the
-        checkpoint since it was drafted."""
+    def accept(self, draft: Draft, delegation: Delegation) -> Operation:
+        """Write it down as queued, with the credential that it will run on: what that wants of
+        Keystone is made after the record stands and before it is driven.
+
+        Raises Conflict when somebody else has begun to work on the checkpoint since it was
+        drafted, and CredentialError when the credential cannot be had."""
         operation = replace(draft.operation, created_at=self._setting.clock())
-        swept = self._sweep(operation)
         if operation.verb is not Verb.PROTECT:
             self._require_peace(operation.verb, operation.project_id, operation.checkpoint_id)
-        self._records.add(operation)
-        self._tell(operation, swept)
+        wanted = delegation.wants(operation.credential)
+        self._records.add(operation, trust=wanted)
+        if wanted:
+            operation = self._granted(operation, delegation)
+        self.tidy(operation)
         return operation
 
+    def _granted(self, operation: Operation, delegation: Delegation) -> Operation:
+        try:
+            credential = delegation.grant(operation.credential)
+        except NoLastingCredential:
+            self._records.withdraw(operation.id)    # nothing was made, so nothing is kept of it
+            raise
+        except KarborError as error:
+            # Something may have been made: what is recorded is what finds it again.
+            self._records.refuse(operation.id, error.facts(), self._setting.clock())
+            raise
+        self._records.represent(operation.id, credential, delegation.wants(credential))
+        return replace(operation, credential=credential)
+
     def tidy(self, operation: Operation) -> None:
-        """What acceptance does beside an operation, for one that is resumed. Raises nothing."""
+        """What is done beside an operation at its beginning, and when it is resumed: what earlier
+        deletions had to leave is removed. Raises nothing."""
         self._tell(operation, self._sweep(operation))
 
     def _sweep(self, operation: Operation) -> Swept:
@@ -141,7 +180,7 @@ class Desk:
         now = self._setting.clock()
         return Draft(self._operation(asking, Verb.PROTECT, time_ordered_uuid(now), {
             "resources": [one.to_dict() for one in chosen], "name": title,
-            "parameters": dict(parameters or {})}), graph)
+            "parameters": dict(parameters or {})}, graph), graph)
 
     def restore(self, asking: Asking, name_or_id: str,
                 wishes: RestoreWishes | None = None) -> Draft:
@@ -158,7 +197,7 @@ class Desk:
         operation = self._operation(asking, Verb.RESTORE, checkpoint.id, {
             "name": checkpoint.name, "map": dict(wishes.mapping),
             "new_networks": wishes.new_networks, "keep": wishes.keep,
-            "parameters": parameters})
+            "parameters": parameters}, graph)
         target = restore.make_target(checkpoint, asking.cloud,
                                      partial(parameters_of, operation), wishes.mapping)
         protect.refuse(
@@ -170,8 +209,9 @@ class Desk:
         """Raises NotFound, AmbiguousName, Conflict, BankError."""
         checkpoint = restore.restorable(self._checkpoints(asking).find(name_or_id))
         self._require_peace(Verb.VERIFY, asking.caller.project_id, checkpoint.id)
+        graph = _graph(checkpoint)
         return Draft(self._operation(asking, Verb.VERIFY, checkpoint.id,
-                                     {"name": checkpoint.name}), _graph(checkpoint))
+                                     {"name": checkpoint.name}, graph), graph)
 
     def delete(self, asking: Asking, name_or_id: str) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, BankError. A checkpoint that is being deleted
@@ -186,19 +226,26 @@ class Desk:
                 f"checkpoint {checkpoint.name or checkpoint.id} is being made by operation "
                 f"{checkpoint.operation_id}, of which nothing is known here",
                 remedy="finish or cancel it where it was begun")
+        graph = _graph(checkpoint)
         return Draft(self._operation(asking, Verb.DELETE, checkpoint.id,
-                                     {"name": checkpoint.name}), _graph(checkpoint))
+                                     {"name": checkpoint.name}, graph), graph)
 
     # ------------------------------------------------------------------ what they share
     def _checkpoints(self, asking: Asking) -> Checkpoints:
         return Checkpoints(self._setting.provider.bank, asking.caller.project_id)
 
     def _operation(self, asking: Asking, verb: Verb, checkpoint_id: str,
-                   request: Mapping[str, Any]) -> Operation:
+                   request: Mapping[str, Any], graph: ResourceGraph) -> Operation:
+        size = estimate.size_of(graph)
+        needed = asking.expected
+        if needed is None:
+            needed = estimate.seconds(verb, size, self._records.list(asking.caller.project_id),
+                                      self._setting.slowest_rate)
         return Operation(
             id=str(uuid.uuid4()), verb=verb, project_id=asking.caller.project_id,
-            caller=asking.caller.to_dict(), credential=asking.credential, request=request,
-            checkpoint_id=checkpoint_id, created_at=self._setting.clock())
+            caller=asking.caller.to_dict(), credential=asking.delegation.choose(needed),
+            request={**request, "size": size}, checkpoint_id=checkpoint_id,
+            created_at=self._setting.clock())
 
     def _require_peace(self, verb: Verb, project_id: str, checkpoint_id: str) -> None:
         """Restores and verifications of one checkpoint do not disturb each other; all else does."""

@@ -44,6 +44,9 @@ class OperationRunner:
     def fail_fast(self, operation: Operation) -> bool:
         return _VERBS[operation.verb].fail_fast
 
+    def ended(self, operation: Operation) -> KarborError | None:
+        return self._setting.ended(operation)
+
     def finish(self, operation: Operation, steps: Sequence[Step]) -> Mapping[str, Any]:
         return _VERBS[operation.verb].finish(self._of(operation), steps)
 

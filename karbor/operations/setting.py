@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from karbor.domain.errors import KarborError
 from karbor.domain.operation import Operation
 from karbor.plugin.bank import Bank
 from karbor.plugin.cloud import Cloud
@@ -25,10 +26,13 @@ class Provider:
 @dataclass(frozen=True)
 class Setting:
     """`connect` gives the cloud as the operation's caller sees it, also in another process than
-    the one that accepted the operation."""
+    the one that accepted the operation. `ended` tells why an operation must not go on, when its
+    credential has come to its end. `slowest_rate` is in MiB/s (see estimate)."""
 
     provider: Provider
     protectables: Mapping[str, Protectable]
     connect: Callable[[Operation], Cloud]
     clock: Callable[[], float]
     limits: Mapping[str, int] = field(default_factory=dict)
+    ended: Callable[[Operation], KarborError | None] = lambda _operation: None
+    slowest_rate: float = 20.0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -30,11 +32,12 @@ class Operations:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def add(self, operation: Operation) -> None:
-        """Raises Conflict when there is an operation with this id."""
+    def add(self, operation: Operation, *, trust: str = "") -> None:
+        """`trust`: see the column. Raises Conflict when there is an operation with this id."""
+        row = {**operation_to_row(operation), "trust": trust}
         try:
             with writing(self._engine) as connection:
-                connection.execute(sa.insert(OPERATIONS).values(operation_to_row(operation)))
+                connection.execute(sa.insert(OPERATIONS).values(row))
         except IntegrityError as error:
             raise Conflict(f"there is an operation {operation.id} already") from error
 
@@ -85,6 +88,47 @@ class Operations:
                 raise Conflict(f"operation {operation_id} is over: {state}")
             connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id)
                                .values(wanted=wanted))
+
+    def withdraw(self, operation_id: str) -> None:
+        """Forget one that was written down and could not be accepted after all. Only while it is
+        queued: afterwards it has a history."""
+        with writing(self._engine) as connection:
+            connection.execute(sa.delete(OPERATIONS).where(
+                OPERATIONS.c.id == operation_id, OPERATIONS.c.state == OperationState.QUEUED))
+
+    def refuse(self, operation_id: str, error: Mapping[str, Any], now: float) -> None:
+        """It was written down and could not be begun; it stands as failed, with the reason."""
+        with writing(self._engine) as connection:
+            changed = connection.execute(
+                sa.update(OPERATIONS)
+                .where(OPERATIONS.c.id == operation_id,
+                       OPERATIONS.c.state == OperationState.QUEUED)
+                .values(state=OperationState.FAILED, error=dict(error), finished_at=now))
+            if changed.rowcount:
+                connection.execute(sa.insert(EVENTS).values(
+                    operation_id=operation_id, at=now,
+                    text=f"{OperationState.QUEUED} → {OperationState.FAILED}"))
+
+    def represent(self, operation_id: str, credential: Mapping[str, Any], trust: str) -> None:
+        """How its caller is represented from now on, and which trust stands in Keystone for it."""
+        with writing(self._engine) as connection:
+            connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id).values(
+                credential=dict(credential), trust=trust))
+
+    def trust_ended(self, operation_id: str) -> None:
+        """Nothing stands in Keystone for it any more."""
+        with writing(self._engine) as connection:
+            connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id).values(
+                trust=""))
+
+    def with_standing_trusts(self, project_id: str) -> builtins.list[Operation]:
+        """Those that are over and whose trust still stands in Keystone, as far as is known."""
+        over = [state for state in OperationState if state.over]
+        with reading(self._engine) as connection:
+            rows = connection.execute(sa.select(OPERATIONS).where(
+                OPERATIONS.c.project_id == project_id, OPERATIONS.c.trust != "",
+                OPERATIONS.c.state.in_(over))).mappings().all()
+        return [operation_from_row(row) for row in rows]
 
     def note(self, operation_id: str, at: float, text: str) -> None:
         """Add to the operation's events. Never a secret: users read them."""

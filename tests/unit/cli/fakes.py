@@ -129,13 +129,15 @@ class FakeLocal:
         return Draft(self.life[0][0] if self.life else operation(), graph(),
                      [(DATA, "create volume data (2 GiB)")])
 
-    def draft_protect(self, words: Any, *, name: str = "", parameters: Any = None) -> Draft:
+    def draft_protect(self, words: Any, *, name: str = "", parameters: Any = None,
+                      expected: float | None = None) -> Draft:
         return self._draft("protect", tuple(words), name, parameters)
 
-    def draft_restore(self, checkpoint: str, wishes: Any = None) -> Draft:
+    def draft_restore(self, checkpoint: str, wishes: Any = None, *,
+                      expected: float | None = None) -> Draft:
         return self._draft("restore", checkpoint, wishes)
 
-    def draft_verify(self, checkpoint: str) -> Draft:
+    def draft_verify(self, checkpoint: str, *, expected: float | None = None) -> Draft:
         return self._draft("verify", checkpoint)
 
     def draft_delete(self, checkpoint: str) -> Draft:

@@ -27,13 +27,13 @@ Configured = Callable[[str], ConfigOpts]
 
 
 @pytest.fixture
-def alone(configured: Configured, wire: Wire) -> Authority:
-    return Authority(configured(""), adapter=wire)
+def alone(configured: Configured, wire: Wire, clock: Clock) -> Authority:
+    return Authority(configured(""), adapter=wire, clock=clock)
 
 
 @pytest.fixture
-def vouching(configured: Configured, wire: Wire) -> Authority:
-    return Authority(configured(SERVICE_USER), adapter=wire)
+def vouching(configured: Configured, wire: Wire, clock: Clock) -> Authority:
+    return Authority(configured(SERVICE_USER), adapter=wire, clock=clock)
 
 
 def test_without_a_service_user_the_own_login_is_used_and_has_no_end(
@@ -50,9 +50,9 @@ def test_without_a_service_user_the_own_login_is_used_and_has_no_end(
 
 
 def test_an_own_login_is_read_again_in_another_process(
-        alone: Authority, configured: Configured, wire: Wire) -> None:
+        alone: Authority, configured: Configured, wire: Wire, clock: Clock) -> None:
     kept = json.loads(json.dumps(alone.represent("demo").credential.to_dict()))
-    again = Authority(configured(""), adapter=wire).resume(kept)
+    again = Authority(configured(""), adapter=wire, clock=clock).resume(kept)
     assert again.credential == alone.represent("demo").credential
     assert again.session.auth.get_token(again.session) == "token-demo-2"
 
@@ -78,7 +78,7 @@ def test_another_process_goes_on_from_the_sealed_token_after_its_end_without_the
     clouds.unlink()
     clock.sleep(7200)
     before = keystone.logins
-    again = Authority(configured(SERVICE_USER), adapter=wire).resume(kept)
+    again = Authority(configured(SERVICE_USER), adapter=wire, clock=clock).resume(kept)
     assert again.caller == first.caller
     assert again.credential == first.credential
     headers = again.session.auth.get_headers(again.session)
@@ -197,8 +197,8 @@ def test_no_secret_is_in_what_is_kept_shown_or_logged(
         with pytest.raises(CredentialError):
             vouching.represent("mistyped")
     auth = again.session.auth
-    shown = " ".join([repr(login), repr(again), repr(auth), repr(auth.user_auth),
-                      repr(auth.service_auth), repr(again.session), repr(again.caller),
+    shown = " ".join([repr(login), repr(again), repr(auth), repr(auth.inner.user_auth),
+                      repr(auth.inner.service_auth), repr(again.session), repr(again.caller),
                       json.dumps(login.credential.to_dict()), json.dumps(login.caller.to_dict())])
     tokens = list(keystone.bodies)
     assert len(tokens) >= 2

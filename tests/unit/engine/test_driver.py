@@ -15,6 +15,7 @@ from karbor.domain.errors import (
     Fenced,
     KarborError,
     RemoteFailed,
+    TokenRejected,
 )
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.step import Again, Done, Failed, Hook, Outcome, Step, StepState
@@ -49,11 +50,12 @@ class Toy:
                  trouble: Mapping[int, Callable[[], Outcome]] | None = None) -> None:
         self.world, self.planned, self.looks = world, steps, looks
         self.trouble = dict(trouble or {})
-        self.ended: list[str] = []
+        self.told: list[str] = []
         self.under_way = 0
         self.most_under_way = 0
         self.patience = 60.0
         self.fast = True
+        self.over: Callable[[], KarborError | None] = lambda: None
 
     def plan(self, operation: Operation) -> Planned:
         return Planned({"graph": {}}, self.planned, "checkpoint")
@@ -81,17 +83,20 @@ class Toy:
     def deadline(self, operation: Operation, step: Step) -> float:
         return self.patience
 
+    def ended(self, operation: Operation) -> KarborError | None:
+        return self.over()
+
     def fail_fast(self, operation: Operation) -> bool:
         return self.fast
 
     def finish(self, operation: Operation, steps: Sequence[Step]) -> Mapping[str, Any]:
         assert all(step.state is StepState.DONE for step in steps)
-        self.ended.append("finish")
+        self.told.append("finish")
         return {"ok": True}
 
     def abandon(self, operation: Operation, steps: Sequence[Step], error: Mapping[str, Any]
                 ) -> Mapping[str, Any]:
-        self.ended.append("abandon")
+        self.told.append("abandon")
         return {}
 
     def explain(self, operation: Operation, step: Step, error: KarborError) -> KarborError:
@@ -129,7 +134,7 @@ def test_a_failed_step_ends_the_operation_and_everything_made_is_removed() -> No
     accepted(journal)
     assert Driver(journal, runner).drive("op") is OperationState.FAILED
     assert world.things == {}
-    assert runner.ended == ["abandon"]
+    assert runner.told == ["abandon"]
     error = journal.operation("op").error or {}
     assert (error["error"], error["resource"]) == ("RemoteFailed", "r3")
 
@@ -348,3 +353,14 @@ def test_killed_at_any_write_the_next_driver_finishes_and_makes_nothing_twice(
 def test_replace_is_enough_to_read_a_step() -> None:
     assert replace(step(0), state=StepState.DONE).state.touched
     assert not step(0).state.touched
+
+
+def test_an_operation_whose_credential_ends_is_undone_and_says_so() -> None:
+    world = World()
+    runner = Toy(world, [step(0), step(1, 0), step(2, 1), step(3, 2)], looks=2)
+    runner.over = lambda: TokenRejected("its time is over") if len(world.made) == 2 else None
+    journal = MemoryJournal()
+    accepted(journal)
+    assert Driver(journal, runner).drive("op") is OperationState.FAILED
+    assert journal.operation("op").error == TokenRejected("its time is over").facts()
+    assert (len(world.made), world.things) == (2, {})

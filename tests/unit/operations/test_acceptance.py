@@ -18,6 +18,9 @@ from karbor.domain.errors import (
     CloudForbidden,
     CloudUnavailable,
     Conflict,
+    KarborError,
+    KeystoneUnreachable,
+    NoLastingCredential,
     NotFound,
     ObjectDamaged,
     Obstacles,
@@ -95,13 +98,27 @@ class Records:
 
     kept: list[Operation] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
+    trusts: dict[str, str] = field(default_factory=dict)
 
     def note(self, operation_id: str, at: float, text: str) -> None:
         assert operation_id in {one.id for one in self.kept}
         self.notes.append((operation_id, text))
 
-    def add(self, operation: Operation) -> None:
+    def add(self, operation: Operation, *, trust: str = "") -> None:
         self.kept.append(operation)
+        self.trusts[operation.id] = trust
+
+    def withdraw(self, operation_id: str) -> None:
+        self.kept = [one for one in self.kept if one.id != operation_id]
+
+    def refuse(self, operation_id: str, error: Mapping[str, Any], now: float) -> None:
+        self.kept = [replace(one, state=OperationState.FAILED, error=error)
+                     if one.id == operation_id else one for one in self.kept]
+
+    def represent(self, operation_id: str, credential: Mapping[str, Any], trust: str) -> None:
+        self.kept = [replace(one, credential=credential) if one.id == operation_id else one
+                     for one in self.kept]
+        self.trusts[operation_id] = trust
 
     def list(self, project_id: str) -> Sequence[Operation]:
         return [one for one in self.kept if one.project_id == project_id]
@@ -141,9 +158,39 @@ def desk(protection: BoxProtection, bank: MemoryBank, records: Records,
                         connect, lambda: next(clock)), records)
 
 
+@dataclass
+class Trusting:
+    """A caller who makes a trust when told to; `heard` are the times that were asked for."""
+
+    wanted: bool = False
+    refused: KarborError | None = None
+    lasts: float = 1e9
+    heard: list[float] = field(default_factory=list)
+
+    def choose(self, needed: float) -> Mapping[str, Any]:
+        self.heard.append(needed)
+        if needed > self.lasts:
+            raise NoLastingCredential("nothing lasts so long")
+        return {"rung": "own login", "cloud": "toys", "needed": needed,
+                **({"trust": "wanted"} if self.wanted else {})}
+
+    def grant(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self.refused:
+            raise self.refused
+        return {**credential, "trust": "t1"}
+
+    def wants(self, credential: Mapping[str, Any]) -> str:
+        return str(credential.get("trust", ""))
+
+
 @pytest.fixture
-def asking() -> Asking:
-    return Asking(Caller("u", "p"), {"rung": "own login", "cloud": "toys"}, Cloud())
+def trusting() -> Trusting:
+    return Trusting()
+
+
+@pytest.fixture
+def asking(trusting: Trusting) -> Asking:
+    return Asking(Caller("u", "p"), trusting, Cloud())
 
 
 def keep(bank: MemoryBank, state: CheckpointState = CheckpointState.AVAILABLE) -> Checkpoint:
@@ -162,12 +209,12 @@ def test_a_protect_is_written_down_with_all_that_was_found(desk: Desk, asking: A
                                                            records: Records) -> None:
     draft = desk.protect(asking, ["red"], parameters={BOX: {"depth": 2}})
     assert records.kept == []
-    accepted = desk.accept(draft)
+    accepted = desk.accept(draft, asking.delegation)
     assert records.kept == [accepted]
     assert (accepted.verb, accepted.state) == (Verb.PROTECT, OperationState.QUEUED)
     assert accepted.request == {"resources": [BOXES[0].to_dict()], "name": "red",
-                                "parameters": {BOX: {"depth": 2}}}
-    assert accepted.credential == asking.credential
+                                "parameters": {BOX: {"depth": 2}}, "size": 0}
+    assert accepted.credential == {"rung": "own login", "cloud": "toys", "needed": 60.0}
     assert Caller.from_dict(accepted.caller) == asking.caller
     assert parameters_of(accepted, BOXES[0]) == {"depth": 2}
     assert len(accepted.id) == len(accepted.checkpoint_id) == 36
@@ -225,13 +272,13 @@ def test_every_operation_removes_once_what_deletions_left(
     tombstones = Tombstones(bank, "p")
     draft = drafted(desk, asking, verb)
     if resumed:
-        accepted = desk.accept(draft)
+        accepted = desk.accept(draft, asking.delegation)
     for one in ("b0", "b9"):
         tombstones.add(BOX, one, {})
     if resumed:
         desk.tidy(accepted)
     else:
-        accepted = desk.accept(draft)
+        accepted = desk.accept(draft, asking.delegation)
     assert tombstones.all() == []
     assert protection.asked == ["b0", "b9"]
     assert records.notes == [
@@ -242,7 +289,7 @@ def test_a_delete_leaves_sweeping_to_its_end(desk: Desk, asking: Asking, bank: M
                                              protection: BoxProtection) -> None:
     keep(bank)
     Tombstones(bank, "p").add(BOX, "b0", {})
-    desk.tidy(desk.accept(drafted(desk, asking, Verb.DELETE)))
+    desk.tidy(desk.accept(drafted(desk, asking, Verb.DELETE), asking.delegation))
     assert protection.asked == []
 
 
@@ -252,7 +299,7 @@ def test_where_nothing_was_left_no_cloud_is_asked(
         connected: list[str]) -> None:
     keep(bank)
     Tombstones(bank, "other").add(BOX, "b0", {})
-    desk.tidy(desk.accept(drafted(desk, asking, verb)))
+    desk.tidy(desk.accept(drafted(desk, asking, verb), asking.delegation))
     assert connected == []
     assert records.notes == []
 
@@ -268,7 +315,7 @@ def test_an_error_in_sweeping_is_told_and_hinders_nothing(
     for one in ("b0", "b9"):
         Tombstones(bank, "p").add(BOX, one, {})
     protection.refusing["b0"] = error
-    accepted = desk.accept(drafted(desk, asking, Verb.VERIFY))
+    accepted = desk.accept(drafted(desk, asking, Verb.VERIFY), asking.delegation)
     assert records.kept == [accepted]
     assert protection.asked[:2] == asked
     assert protection.asked.count("b0") == 1
@@ -290,7 +337,7 @@ def test_a_bank_or_a_journal_that_fails_while_sweeping_hinders_nothing(
     def locked(*_arguments: Any) -> None:
         raise StoreUnavailable("the database is locked")
     monkeypatch.setattr(records, "note", locked)
-    assert records.kept == [desk.accept(draft)]
+    assert records.kept == [desk.accept(draft, asking.delegation)]
     assert "unexpected JSONDecodeError" in caplog.text
     assert "the database is locked" in caplog.text
 
@@ -357,14 +404,14 @@ def test_nobody_works_on_a_checkpoint_that_another_changes(
     draft = ask(asking, made.id)
     records.add(other)
     if {live, asked} <= {Verb.RESTORE, Verb.VERIFY}:    # readers do not disturb each other
-        desk.accept(draft)
+        desk.accept(draft, asking.delegation)
         return
     with pytest.raises(Conflict, match="other"):
         ask(asking, made.id)
     with pytest.raises(Conflict, match="other"):
-        desk.accept(draft)        # it came between the draft and its acceptance
+        desk.accept(draft, asking.delegation)        # it came between the draft and its acceptance
     records.kept[:] = [replace(other, state=OperationState.FAILED)]
-    desk.accept(draft)
+    desk.accept(draft, asking.delegation)
 
 
 def test_a_damaged_checkpoint_does_not_hide_the_others(desk: Desk, asking: Asking,
@@ -398,3 +445,45 @@ def test_what_fits_an_option(value: Any, schema: dict[str, Any], why: str) -> No
 
     found = misfit(value, schema)
     assert re.search(why, found) if why else found == ""
+
+
+# ---------------------------------------------------------------- credentials
+def test_what_a_credential_wants_is_made_after_the_record_stands(
+        desk: Desk, asking: Asking, records: Records, trusting: Trusting) -> None:
+    trusting.wanted = True
+    draft = desk.protect(asking, ["red"])
+    seen: list[str] = []
+    grant = trusting.grant
+
+    def looking(credential: Mapping[str, Any]) -> Mapping[str, Any]:
+        seen.extend([one.id for one in records.kept] + list(records.trusts.values()))
+        return grant(credential)
+    trusting.grant = looking    # type: ignore[method-assign]
+    accepted = desk.accept(draft, trusting)
+    assert seen == [accepted.id, "wanted"]
+    assert records.trusts == {accepted.id: "t1"}
+    assert records.kept == [accepted]
+    assert accepted.credential["trust"] == "t1"
+
+
+def test_an_operation_without_a_lasting_credential_is_refused_and_leaves_no_record(
+        desk: Desk, asking: Asking, records: Records, trusting: Trusting) -> None:
+    trusting.lasts = 30.0
+    with pytest.raises(NoLastingCredential):
+        desk.protect(asking, ["red"])
+    assert desk.protect(replace(asking, expected=20.0), ["red"]).needed == 20.0
+    assert trusting.heard == [60.0, 20.0]
+
+    trusting.wanted, trusting.refused = True, NoLastingCredential("Keystone made no trust")
+    with pytest.raises(NoLastingCredential):
+        desk.accept(desk.protect(replace(asking, expected=20.0), ["red"]), trusting)
+    assert records.kept == []
+
+
+def test_a_trust_of_which_nothing_was_heard_is_on_record(
+        desk: Desk, asking: Asking, records: Records, trusting: Trusting) -> None:
+    trusting.wanted, trusting.refused = True, KeystoneUnreachable("nobody answers")
+    with pytest.raises(KeystoneUnreachable):
+        desk.accept(desk.protect(asking, ["red"]), trusting)
+    assert [one.state for one in records.kept] == [OperationState.FAILED]
+    assert list(records.trusts.values()) == ["wanted"]

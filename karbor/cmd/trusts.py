@@ -1,0 +1,94 @@
+"""Trusts of operations: what stands in Keystone for one goes when it is over.
+
+The record of an operation says what stands for it, before it is made and until it is gone. So what
+a killed process left behind is found by the next one. Whatever goes wrong here is told and never
+keeps an operation from what it was asked to do: a trust ends by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from karbor.domain.errors import CredentialError, StoreError
+from karbor.domain.operation import Operation
+from karbor.plugin.delegation import Delegation
+from karbor.store.operations import Operations
+
+if TYPE_CHECKING:
+    from karbor.credentials.authority import Authority
+
+LOG = logging.getLogger(__name__)
+
+
+class OperationTrusts:
+    """`authority` is asked for when there is something to do in Keystone."""
+
+    def __init__(self, records: Operations, authority: Callable[[], Authority]) -> None:
+        self._records = records
+        self._authority = authority
+
+    def settle(self, operation: Operation) -> Operation:
+        """One whose process died just when its trust was made: with the trust, or without. Raises
+        CredentialError."""
+        grant = operation.credential.get("grant")
+        if not grant or grant["id"]:
+            return operation
+        credential = self._authority().settle(operation.credential)
+        found = (credential.get("grant") or {}).get("id", "")
+        self._records.represent(operation.id, credential, found)
+        self._note(operation.id, "the trust that was being made when its process ended was "
+                   + ("found" if found else "never made: it runs on the user's token alone"))
+        return replace(operation, credential=credential)
+
+    def replaced(self, operation: Operation, credential: Mapping[str, Any],
+                 delegation: Delegation, why: str) -> Operation:
+        """The same on another credential of the same user. Raises CredentialError."""
+        self._forget(operation)
+        self._records.represent(operation.id, credential, delegation.wants(credential))
+        credential = delegation.grant(credential)
+        self._records.represent(operation.id, credential, delegation.wants(credential))
+        self._note(operation.id, f"taken over with a new login of its user ({why})")
+        return replace(operation, credential=credential)
+
+    def changed(self, operation_id: str, credential: Mapping[str, Any], why: str) -> None:
+        """It runs on another rung now. Called in the middle of a request, from any thread."""
+        LOG.info("operation %s: %s", operation_id, why)
+        grant = credential.get("grant") or {}
+        try:
+            self._records.represent(operation_id, credential, grant.get("id", ""))
+        except StoreError as error:
+            # The next process begins on the rung before, and changes again.
+            LOG.warning("not written down: operation %s: %s: %s", operation_id, why, error)
+            return
+        self._note(operation_id, why)
+
+    def end(self, operation: Operation) -> None:
+        """It is over, and with it its right to act for the user."""
+        if operation.credential.get("grant"):
+            self._forget(operation)
+
+    def sweep(self, operation: Operation) -> None:
+        """What is left of operations that were over when their process was killed."""
+        try:
+            for one in self._records.with_standing_trusts(operation.project_id):
+                self._forget(one)
+        except StoreError as error:
+            LOG.warning("trusts of earlier operations were not looked for: %s", error)
+
+    def _forget(self, operation: Operation) -> None:
+        try:
+            self._authority().end(operation.credential)
+            self._records.trust_ended(operation.id)
+        except (CredentialError, StoreError) as error:
+            LOG.warning("operation %s: its trust still stands: %s", operation.id, error)
+            self._note(operation.id, f"its trust still stands, and is removed later: {error}")
+
+    def _note(self, operation_id: str, text: str) -> None:
+        try:
+            self._records.note(operation_id, time.time(), text)
+        except StoreError as error:
+            LOG.warning("not written down: operation %s: %s: %s", operation_id, text, error)

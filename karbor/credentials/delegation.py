@@ -1,0 +1,120 @@
+"""Delegation: chooses the rungs of an operation at its acceptance, and makes its trust."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from karbor.config import service_user_configured
+from karbor.credentials.authority import Authority, Login
+from karbor.credentials.credential import Credential, Grant, Registered
+from karbor.credentials.trustee import grant_trust, keystone_time
+from karbor.domain.errors import CredentialError, NoLastingCredential
+from karbor.domain.ladder import Choice, Means, Prospect, Rung, Strategy, choose, prospects
+from karbor.domain.registration import Registration
+
+SPREAD = 3600
+"""Seconds over which the ends of trusts are spread, so that each is known by its own."""
+
+Lookup = Callable[[str, str], Registration | None]
+"""(project, user) → the application credential that they have registered."""
+
+
+class Delegator:
+    """Implements `karbor.plugin.delegation.Delegation` for one live login."""
+
+    def __init__(self, authority: Authority, login: Login, registered: Lookup = (
+            lambda _project, _user: None)) -> None:
+        self._authority = authority
+        self._login = login
+        self._registered = registered
+
+    # ------------------------------------------------------------------ what there is
+    def means(self) -> Means:
+        """What the operator and this user have given Karbor, as far as it is known without asking
+        Keystone."""
+        conf = self._authority.conf
+        if not service_user_configured(conf):
+            return Means(vouched=False)
+        found = self._registration()
+        return Means(
+            window=self._authority.window(self._login.auth_url),
+            longest=float(conf.credentials.longest_operation),
+            trust_roles=frozenset(conf.credentials.trust_roles),
+            trustee=self._authority.trustee.unfit(),
+            registered_until=None if found is None else (
+                float("inf") if found.expires_at is None else found.expires_at))
+
+    def prospects(self) -> list[Prospect]:
+        """Every rung beyond the own login, and what can be said against it."""
+        return prospects(self._login.caller, self.means(), self._authority.clock())
+
+    # ------------------------------------------------------------------ the contract
+    def choose(self, needed: float) -> Mapping[str, Any]:
+        return self._chosen(needed, self.prospects()).to_dict()
+
+    def grant(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
+        kept = Credential.from_dict(credential)
+        if kept.grant is None or kept.grant.id:
+            return credential
+        access = self._login.access
+        ids = {one["name"]: one["id"] for one in access._data["token"]["roles"]}
+        try:
+            made = grant_trust(
+                self._login.session, kept.grant, trustor=kept.user_id,
+                trustee=self._authority.trustee.user_id, project_id=kept.project_id,
+                role_ids=[ids[name] for name in kept.grant.roles])
+        except CredentialError as error:
+            if error.transient:
+                raise
+            return self._without_trust(kept, error).to_dict()
+        return replace(kept, grant=made).to_dict()
+
+    def wants(self, credential: Mapping[str, Any]) -> str:
+        return Credential.from_dict(credential).trust
+
+    # ------------------------------------------------------------------ choosing
+    def _chosen(self, needed: float, found: list[Prospect]) -> Credential:
+        credential = replace(self._login.credential, needed=needed)
+        if credential.rung is Rung.OWN_LOGIN:
+            return self._on_own_login(credential, needed)
+        strategy = Strategy(self._authority.conf.credentials.strategy)
+        choice = choose(found, strategy, needed, self._authority.clock())
+        return self._with_means(credential, choice)
+
+    def _on_own_login(self, credential: Credential, needed: float) -> Credential:
+        deadline = credential.deadline
+        if deadline is not None and self._authority.clock() + needed > deadline:
+            raise NoLastingCredential(
+                "the login is a token, which ends before the operation is expected to",
+                remedy="log in with a password or an application credential, or configure "
+                       "[service_user]")
+        return credential
+
+    def _with_means(self, credential: Credential, choice: Choice) -> Credential:
+        rungs = {one.rung: one for one in choice.rungs}
+        chosen = credential.chosen(choice)
+        if Rung.TRUST in rungs:
+            ends = (rungs[Rung.TRUST].ends or 0.0) + random.randrange(  # noqa: S311 - no secret
+                int(min(SPREAD, self._authority.conf.credentials.longest_operation / 60)) + 1)
+            conf = self._authority.conf
+            roles = tuple(sorted(set(conf.credentials.trust_roles)
+                                 & set(self._login.caller.roles)))
+            chosen = replace(chosen, grant=Grant("", keystone_time(ends), roles))
+        if Rung.APPLICATION_CREDENTIAL in rungs:
+            found = self._registration()
+            assert found is not None    # noqa: S101 - it was among the prospects
+            chosen = replace(chosen, registered=Registered(found.application_credential_id,
+                                                           found.sealed))
+        return chosen
+
+    def _without_trust(self, kept: Credential, refusal: CredentialError) -> Credential:
+        found = [replace(one, possible=False, why=refusal.message, remedy=refusal.remedy)
+                 if one.rung is Rung.TRUST else one for one in self.prospects()]
+        return self._chosen(kept.needed, found)
+
+    def _registration(self) -> Registration | None:
+        caller = self._login.caller
+        return self._registered(caller.project_id, caller.user_id)

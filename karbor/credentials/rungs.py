@@ -1,0 +1,125 @@
+"""Rungs: from what an operation keeps of its credential to an auth plugin that works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from keystoneauth1.identity import v3
+from keystoneauth1.identity.access import AccessInfoPlugin
+
+from karbor.credentials import diagnosis
+from karbor.credentials.credential import Credential, Grant
+from karbor.credentials.renewal import Renewed
+from karbor.credentials.seal import Seal
+from karbor.credentials.service import ServiceAuth
+from karbor.credentials.standing import Standing
+from karbor.credentials.trustee import Trustee
+from karbor.credentials.user import rebuild
+from karbor.credentials.vouched import VouchedAuth
+from karbor.domain.errors import Cause, CredentialError, TokenRejected
+from karbor.domain.ladder import Rung
+
+
+class Rungs:
+    """Builds what stands on each rung. One per process; asks Keystone only when it is used."""
+
+    def __init__(self, seal: Seal, service: ServiceAuth, trustee: Trustee,
+                 clock: Callable[[], float] = time.time) -> None:
+        self._seal = seal
+        self._service = service
+        self._trustee = trustee
+        self._clock = clock
+
+    def build(self, credential: Credential, live: AccessInfoPlugin | None = None) -> Standing:
+        """`live`: the user's token with what Keystone has said of it, where that is known here.
+
+        Raises CredentialError when the rung cannot be had at all."""
+        match credential.rung:
+            case Rung.USER_AND_SERVICE:
+                return self._token(credential, live)
+            case Rung.TRUST:
+                assert credential.grant is not None     # noqa: S101 - chosen together
+                return self._trust(credential, credential.grant)
+            case Rung.APPLICATION_CREDENTIAL:
+                return self._application_credential(credential)
+        raise CredentialError(f"nothing vouches for a credential of the kind {credential.rung}")
+
+    # ------------------------------------------------------------------ the rungs
+    def _token(self, credential: Credential, live: AccessInfoPlugin | None) -> Standing:
+        user = live or rebuild(self._seal.open(credential.sealed), self._service)
+        auth = VouchedAuth(user, self._service)
+
+        def examine() -> TokenRejected | None:
+            found = self._user_cause(credential)
+            return None if found is None else diagnosis.dead_token(
+                found, self._within_window(credential))
+
+        return Standing(auth, prove=lambda: None, examine=examine)
+
+    def _trust(self, credential: Credential, grant: Grant) -> Standing:
+        def why(error: Exception) -> CredentialError:
+            return diagnosis.refused_trust(
+                error, auth_url=credential.auth_url,
+                exists=partial(self._trustee.exists, grant),
+                user_token=partial(self._user_cause, credential))
+
+        return self._renewing(self._trustee.login(grant.id, why))
+
+    def _application_credential(self, credential: Credential) -> Standing:
+        assert credential.registered is not None        # noqa: S101 - chosen together
+        inner = v3.ApplicationCredential(
+            credential.auth_url, application_credential_id=credential.registered.id,
+            application_credential_secret=self._seal.open(credential.registered.sealed))
+        last: list[str] = []
+
+        def why(error: Exception) -> CredentialError:
+            return diagnosis.refused_application_credential(
+                error, auth_url=credential.auth_url,
+                last_token=lambda: self._cause(last[-1]) if last else Cause.UNKNOWN,
+                user_token=partial(self._user_cause, credential))
+
+        login = Renewed(inner, session=self._service.session, explain=why,
+                        check=lambda access: last.__setitem__(slice(None), [access.auth_token]))
+        return self._renewing(login)
+
+    def _renewing(self, login: Renewed) -> Standing:
+        """A login of ours as the user: whether it is still good is seen by logging in again."""
+        session = self._service.session
+
+        def examine() -> TokenRejected | None:
+            try:
+                if login.invalidate():
+                    login.get_access(session)
+            except TokenRejected as error:
+                return error
+            return None
+
+        return Standing(VouchedAuth(login, self._service),
+                        prove=lambda: _ignore(login.get_access(session)), examine=examine)
+
+    # ------------------------------------------------------------------ what Keystone says
+    def _user_cause(self, credential: Credential) -> Cause | None:
+        """About the token with which the operation began. Past its window it says nothing."""
+        if not credential.sealed:
+            return Cause.UNKNOWN
+        found = self._cause(self._seal.open(credential.sealed))
+        if found is Cause.OVER_OR_REVOKED:
+            return Cause.REVOKED if self._within_window(credential) else Cause.OVER
+        return found
+
+    def _cause(self, token: str) -> Cause | None:
+        try:
+            rebuild(token, self._service)
+        except TokenRejected as error:
+            return error.cause
+        return None
+
+    def _within_window(self, credential: Credential) -> bool:
+        return (credential.token_ends is not None
+                and self._clock() < credential.token_ends + credential.window)
+
+
+def _ignore(_value: object) -> None:
+    """What is asked for its errors only."""

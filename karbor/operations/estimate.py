@@ -1,0 +1,49 @@
+"""Estimate: how long an operation is expected to take, before it has begun.
+
+Needed to refuse what no credential lasts long enough for. It errs on the long side: a refusal can
+be answered by the person who asks (`--hours`), a failure at hour 49 cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.resource import IMAGE, VOLUME, Resource
+
+GIB = 1 << 30
+MIB = 1 << 20
+AT_LEAST = 60.0             # seconds that even an empty application takes
+TELLING = 4 * GIB           # a run that moved less tells more of its beginning and end
+LOOKED_AT = 20              # earlier operations of the project
+
+
+def size_of(resources: Iterable[Resource]) -> int:
+    """Bytes that may have to be moved: whole volumes and images, as far as they are known."""
+    total = 0
+    for one in resources:
+        size = one.facts.get("size") or 0
+        if one.type == VOLUME:
+            total += int(size) * GIB
+        elif one.type == IMAGE:
+            total += int(size)
+    return total
+
+
+def seconds(verb: Verb, size: int, earlier: Iterable[Operation], slowest: float) -> float:
+    """`slowest` is the operator's guess in MiB/s, which counts until earlier operations (the
+    newest first) have shown how quick this verb is here: then the slowest of them does."""
+    if verb is Verb.DELETE:
+        return AT_LEAST
+    rates = [rate for one in list(earlier)[:LOOKED_AT]
+             if one.verb is verb and (rate := _rate(one)) is not None]
+    return AT_LEAST + size / (min(rates, default=slowest * MIB))
+
+
+def _rate(operation: Operation) -> float | None:
+    """Bytes per second of an operation that succeeded and moved enough to tell."""
+    size = int(operation.request.get("size") or 0)
+    if operation.state is not OperationState.DONE or size < TELLING:
+        return None
+    took = (operation.finished_at or operation.created_at) - operation.created_at
+    return size / took if took > 0 else None
