@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from karbor import config
 from karbor.cmd.driving import Driving
 from karbor.cmd.provider import built_in
+from karbor.cmd.registering import ApplicationCredentials
 from karbor.cmd.remembered import RememberedLogins
 from karbor.cmd.shelf import Shelf, read_shelf
 from karbor.cmd.trusts import OperationTrusts
@@ -128,6 +129,16 @@ class Local:
 
     def checkpoint(self, name_or_id: str) -> Checkpoint:
         return self._checkpoints.find(name_or_id)
+
+    @cached_property
+    def application_credentials(self) -> ApplicationCredentials:
+        """Those that users have registered with Karbor in this project."""
+        from karbor.credentials.registering import Registrar  # noqa: PLC0415
+
+        authority = self._connector.authority
+        return ApplicationCredentials(
+            self._registrations, lambda: Registrar(authority, self.cloud.login),
+            lambda: authority.seal)
 
     def operations(self, *, limit: int | None = None) -> list[Operation]:
         """The newest first."""

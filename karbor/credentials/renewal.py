@@ -66,7 +66,7 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(auth_url=inner.auth_url)
-        self._inner = inner
+        self.inner = inner
         self._explain = explain
         self._check = check
         self._session = session
@@ -80,7 +80,7 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
     def get_auth_ref(self, session: Session) -> AccessInfo:
         """Log in now. Raises CredentialError."""
         try:
-            access = self._inner.get_auth_ref(self._session or session)
+            access = self.inner.get_auth_ref(self._session or session)
         except (ksa.ClientException, OSError) as error:
             raise self._explain(error) from error
         self._check(access)

@@ -42,6 +42,10 @@ class Seal:
                 remedy="was the key file replaced, or rotated more than "
                        f"{KEPT - 1} times since? Begin the operation anew") from None
 
+    def again(self, sealed: str) -> str:
+        """The same, sealed with the newest key. Raises CredentialError as `open`."""
+        return self.seal(self.open(sealed))
+
     def rotate(self) -> None:
         """Put a new key before the others; what was sealed with the last few can still be opened.
         """

@@ -16,65 +16,61 @@ _MINE = [one.name for one in fields(Registration)]
 
 
 class Registrations:
-    """One for each user and project; reached through the project."""
+    """Reached through the project. A user has one in each; more only while one replaces another,
+    or where one could not be removed."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def put(self, registration: Registration) -> Registration | None:
-        """Keep it in place of the one that this user has in this project; returns that one."""
-        with writing(self._engine) as connection:
-            before = connection.execute(_of(registration.project_id, registration.user_id)
-                                        ).mappings().first()
-            if before is not None:
-                connection.execute(sa.delete(REGISTRATIONS).where(
-                    REGISTRATIONS.c.id == before["id"]))
-            connection.execute(sa.insert(REGISTRATIONS).values(
-                {name: getattr(registration, name) for name in _MINE}))
-        return None if before is None else Registration(**{name: before[name] for name in _MINE})
-
-    def of(self, project_id: str, user_id: str) -> Registration | None:
-        with reading(self._engine) as connection:
-            row = connection.execute(_of(project_id, user_id)).mappings().first()
-        return None if row is None else Registration(**{name: row[name] for name in _MINE})
-
-    def list(self, project_id: str) -> builtins.list[Registration]:
-        """The newest first."""
-        with reading(self._engine) as connection:
-            rows = connection.execute(
-                sa.select(REGISTRATIONS).where(REGISTRATIONS.c.project_id == project_id)
-                .order_by(REGISTRATIONS.c.created_at.desc())).mappings().all()
-        return [Registration(**{name: row[name] for name in _MINE}) for row in rows]
-
-    def remove(self, project_id: str, user_id: str) -> None:
+    def put(self, registration: Registration) -> None:
+        """Keep it, in place of what was kept under its id."""
+        values = {name: getattr(registration, name) for name in _MINE}
         with writing(self._engine) as connection:
             connection.execute(sa.delete(REGISTRATIONS).where(
-                REGISTRATIONS.c.project_id == project_id, REGISTRATIONS.c.user_id == user_id))
+                REGISTRATIONS.c.id == registration.id))
+            connection.execute(sa.insert(REGISTRATIONS).values(values))
 
+    def of(self, project_id: str, user_id: str) -> Registration | None:
+        """The newest that can be used; one whose making was cut off cannot."""
+        return next((one for one in self.list(project_id, user_id)
+                     if one.application_credential_id), None)
 
-def _of(project_id: str, user_id: str) -> sa.Select[tuple[object, ...]]:
-    return sa.select(REGISTRATIONS).where(REGISTRATIONS.c.project_id == project_id,
-                                          REGISTRATIONS.c.user_id == user_id)
+    def list(self, project_id: str, user_id: str | None = None) -> builtins.list[Registration]:
+        """The newest first; those whose making was cut off too (they have no id)."""
+        query = sa.select(REGISTRATIONS).where(REGISTRATIONS.c.project_id == project_id)
+        if user_id is not None:
+            query = query.where(REGISTRATIONS.c.user_id == user_id)
+        with reading(self._engine) as connection:
+            rows = connection.execute(query.order_by(REGISTRATIONS.c.created_at.desc())
+                                      ).mappings().all()
+        return [Registration(**{name: row[name] for name in _MINE}) for row in rows]
 
+    def drop(self, registration: Registration) -> None:
+        with writing(self._engine) as connection:
+            connection.execute(sa.delete(REGISTRATIONS).where(
+                REGISTRATIONS.c.id == registration.id,
+                REGISTRATIONS.c.project_id == registration.project_id))
 
-def reseal(engine: sa.Engine, again: Callable[[str], str]) -> int:
-    """Seal everything of the database that is sealed anew, with `again`, in one transaction;
-    returns how many things. For a rotation of the keys. Raises what `again` raises; nothing has
-    changed then."""
-    count = 0
-    with writing(engine) as connection:
-        for row in connection.execute(sa.select(REGISTRATIONS.c.id, REGISTRATIONS.c.sealed)).all():
-            connection.execute(sa.update(REGISTRATIONS).where(REGISTRATIONS.c.id == row.id)
-                               .values(sealed=again(row.sealed)))
-            count += 1
-        for row in connection.execute(sa.select(OPERATIONS.c.id, OPERATIONS.c.credential).where(
-                OPERATIONS.c.state.in_(["queued", "planning", "running", "undoing"]))).all():
-            sealed, found = _resealed(row.credential, again)
-            if found:
-                connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == row.id)
-                                   .values(credential=sealed))
-                count += found
-    return count
+    def reseal(self, again: Callable[[str], str]) -> int:
+        """Seal everything of the database that is sealed anew, with `again`, in one transaction;
+        returns how many things. For a rotation of the keys. Raises what `again` raises; nothing has
+        changed then."""
+        count = 0
+        with writing(self._engine) as connection:
+            kept = sa.select(REGISTRATIONS.c.id, REGISTRATIONS.c.sealed).where(
+                REGISTRATIONS.c.sealed != "")
+            for row in connection.execute(kept).all():
+                connection.execute(sa.update(REGISTRATIONS).where(REGISTRATIONS.c.id == row.id)
+                                   .values(sealed=again(row.sealed)))
+                count += 1
+            for row in connection.execute(sa.select(OPERATIONS.c.id, OPERATIONS.c.credential).where(
+                    OPERATIONS.c.state.in_(["queued", "planning", "running", "undoing"]))).all():
+                sealed, found = _resealed(row.credential, again)
+                if found:
+                    connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == row.id)
+                                       .values(credential=sealed))
+                    count += found
+        return count
 
 
 def _resealed(value: object, again: Callable[[str], str]) -> tuple[object, int]:

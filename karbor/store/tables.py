@@ -14,7 +14,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -99,5 +98,5 @@ REGISTRATIONS = Table(
     Column("made_here", Boolean, nullable=False),       # Karbor made it, so Karbor removes it
     Column("expires_at", Double),
     Column("created_at", Double, nullable=False),
-    UniqueConstraint("project_id", "user_id"),
+    Index(None, "project_id", "user_id"),
 )

@@ -25,9 +25,9 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.Double),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_registrations"),
-        sa.UniqueConstraint("project_id", "user_id",
-                            name="uq_registrations_project_id_user_id"),
     )
+    op.create_index("ix_registrations_project_id_user_id", "registrations",
+                    ["project_id", "user_id"])
 
 
 def downgrade() -> None:

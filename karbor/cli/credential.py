@@ -1,0 +1,129 @@
+"""karbor credential: application credentials that let Karbor finish what outlasts a login."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from karbor.cli.complaint import answering
+from karbor.cli.invocation import common, this
+from karbor.cli.output import as_facts, as_json, as_table, say
+from karbor.cli.wording import count, moment
+from karbor.domain.errors import BadInput
+from karbor.domain.registration import Registration
+
+
+@click.group(short_help="Register application credentials for what outlasts a login.")
+def credential() -> None:
+    """Register application credentials for operations that outlast a login.
+
+    Karbor acts for you with a trust where it can. Who logs in with an application credential can
+    make no trusts, and registers one instead: Karbor keeps it sealed, and uses it only for the
+    operations of its owner.
+    """
+
+
+@credential.command(short_help="Let Karbor act for you with an application credential.")
+@click.option("--id", metavar="ID",
+              help="One that you have made; its secret is asked for, or read from stdin.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), metavar="N",
+              help="Let the one that Karbor makes expire after N days. Default: never.")
+@click.option("--role", "roles", metavar="ROLE", multiple=True,
+              help="A role that it passes on; may be given several times. Default: those of "
+                   "[credentials] trust_roles that you have.")
+@common
+@answering
+def register(id: str | None, days: float | None, roles: tuple[str, ...]) -> None:
+    """Let Karbor act for you in this project with an application credential.
+
+    Logged in with a password, Karbor makes a new one for itself. Logged in with an application
+    credential, it keeps that one. An earlier registration is replaced.
+    """
+    invocation = this()
+    with invocation.local() as local:
+        kept = local.application_credentials
+        if id is not None:
+            _refuse_with("--id", days, roles)
+            made = kept.take(id, _secret(id))
+        elif local.cloud.caller.application_credential_id:
+            _refuse_with("a login made with an application credential", days, roles)
+            made = kept.own()
+        else:
+            made = kept.make(roles, days)
+        name, found = local.cloud.caller.user_name, made.registration
+    for told in made.left:
+        say(f"an earlier one is still there: {told}")
+    if invocation.json:
+        as_json(_json(found))
+        return
+    as_facts((("registered", found.application_credential_id), ("name", found.name),
+              ("user", name), ("expires", _expires(found))))
+
+
+def _refuse_with(what: str, days: float | None, roles: tuple[str, ...]) -> None:
+    if days is not None or roles:
+        raise BadInput(f"--days and --role do not go with {what}: it is what it is")
+
+
+def _secret(id: str) -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt(f"secret of {id}", hide_input=True, err=True))
+    secret = sys.stdin.readline().strip()
+    if not secret:
+        raise BadInput(f"there is no secret of {id} on stdin")
+    return secret
+
+
+@credential.command("list", short_help="Those of this project.")
+@common
+@answering
+def list_() -> None:
+    """The application credentials that are registered in this project."""
+    invocation = this()
+    with invocation.local() as local:
+        found = local.application_credentials.list(local.project_id)
+    if invocation.json:
+        as_json([_json(one) for one in found])
+        return
+    as_table(("ID", "NAME", "USER", "MADE BY", "EXPIRES"), [
+        (one.application_credential_id or "(not finished)", one.name, one.user_id,
+         "Karbor" if one.made_here else "its user", _expires(one)) for one in found],
+        "no application credential is registered in this project", spare=("USER", "NAME"))
+
+
+@credential.command(short_help="Forget yours; remove it from Keystone if Karbor made it.")
+@common
+@answering
+def remove() -> None:
+    """Forget your application credential; remove it from Keystone if Karbor made it.
+
+    Operations that run on it end at their next request.
+    """
+    with this().local() as local:
+        gone = local.application_credentials.remove(local.cloud.project_id, local.cloud.user_id)
+    for one in gone:
+        say(f"removed {one.name or one.application_credential_id}")
+
+
+@credential.command("rotate-keys", short_help="A new key for everything that is kept sealed.")
+@common
+@answering
+def rotate_keys() -> None:
+    """Make a new sealing key, and seal everything that is kept of tokens and secrets with it."""
+    with this().local() as local:
+        sealed = local.application_credentials.rotate_keys()
+    say(f"a new key is in use; {count(sealed, 'secret')} sealed with it")
+
+
+def _expires(one: Registration) -> str:
+    return moment(one.expires_at) if one.expires_at is not None else "never"
+
+
+def _json(one: Registration) -> dict[str, Any]:
+    """Without what is sealed."""
+    return {"id": one.id, "application_credential_id": one.application_credential_id,
+            "name": one.name, "user_id": one.user_id, "project_id": one.project_id,
+            "made_by_karbor": one.made_here, "expires_at": one.expires_at,
+            "created_at": one.created_at}
