@@ -20,7 +20,7 @@ from keystoneauth1.session import Session
 from karbor.credentials.credential import Credential
 from karbor.credentials.standing import Standing
 from karbor.credentials.vouched import Delegating
-from karbor.domain.errors import CredentialError, KarborError, TokenRejected
+from karbor.domain.errors import CredentialError, KarborError, TokenRejected, TokenUnsettled
 
 LOG = logging.getLogger(__name__)
 
@@ -29,6 +29,11 @@ DOUBT_QUIET = 5.0
 
 CLIMB_AGAIN = 5.0
 """Seconds after which a change that Keystone could not be reached for is tried again."""
+
+FRESH = 10.0
+"""Seconds after a change in which a refusal of the new token does not count. Keystone's revocations
+have a grain of one second: a token made in the second in which the user's others were revoked is
+revoked with them."""
 
 Changed = Callable[[Credential, str], None]
 """Is told of a change: the credential as it is now, and a sentence for the operation's log."""
@@ -57,6 +62,7 @@ class Ladder(Delegating):
         self._dead: CredentialError | None = None       # why there is nothing left at all
         self._tried_at = float("-inf")
         self._examined_at = float("-inf")
+        self._changed_at = float("-inf")
 
     # ------------------------------------------------------------------ what a driver asks
     @property
@@ -100,8 +106,12 @@ class Ladder(Delegating):
 
     def doubt(self) -> None:
         """A service answered 503, or 401 again: it does so too when Keystone refuses to tell it
-        about a token. Raises TokenRejected with the cause if that is so."""
-        self._doubt(self._standing)
+        about a token. Raises TokenRejected with the cause if that is so, and TokenUnsettled
+        (transient) when the token is a new one, which may be refused for a moment."""
+        standing = self._standing
+        if not self._doubt(standing) and self._clock() - self._changed_at < FRESH:
+            raise TokenUnsettled(f"a new token ({self.credential.rung}) was refused",
+                                 remedy="it is tried again")
 
     # ------------------------------------------------------------------ changing
     def _present(self) -> Standing:
@@ -134,7 +144,7 @@ class Ladder(Delegating):
             self._refused = error
             return False
         self.credential, self._standing = after, standing
-        self._tried_at = float("-inf")
+        self._tried_at, self._changed_at = float("-inf"), self._clock()
         self._changed(after, f"credential changed from {before.rung} to {after.rung}: {why}")
         return True
 

@@ -13,6 +13,7 @@ from keystoneauth1 import exceptions as ksa
 from keystoneauth1 import loading
 from keystoneauth1.identity import generic, v3
 from keystoneauth1.identity.base import BaseIdentityPlugin
+from keystoneauth1.plugin import AUTH_INTERFACE
 from keystoneauth1.session import Session
 from requests.adapters import BaseAdapter
 
@@ -33,7 +34,7 @@ from karbor.domain.errors import CredentialError, ServiceUserUnfit, TokenRejecte
 _SCOPE = ("project_id", "project_name", "project_domain_id", "project_domain_name", "domain_id",
           "domain_name", "system_scope", "tenant_id", "tenant_name")
 TRUSTS = "/OS-TRUST/trusts"
-KEYSTONE = {"service_type": "identity", "interface": "public", "version": (3,)}
+KEYSTONE = {"service_type": "identity", "interface": AUTH_INTERFACE, "version": (3,)}
 
 
 class Trustee:

@@ -11,6 +11,7 @@
     │   ├── LoginFailed            Keystone refused the name and password (or their like)
     │   ├── KeystoneUnreachable    nobody answers at the authentication URL (transient)
     │   ├── TokenRejected          a user token is over: expired beyond the window, or revoked
+    │   ├── TokenUnsettled         a token so new that not everybody accepts it yet (transient)
     │   ├── NoLastingCredential    none that the caller can have lasts as long as the operation
     │   └── ServiceUserUnfit       [service_user] cannot do its duty: no role, no project, no login
     ├── CloudError                 a service of the cloud answered with an error
@@ -146,6 +147,12 @@ class TokenRejected(CredentialError):
                  cause: Cause = Cause.UNKNOWN) -> None:
         super().__init__(message, remedy=remedy, resource=resource)
         self.cause = cause
+
+
+class TokenUnsettled(CredentialError):
+    """A service refused a token that has only just been made."""
+
+    transient = True
 
 
 class NoLastingCredential(CredentialError):

@@ -116,8 +116,9 @@ def test_the_credential_changes_at_its_deadline_and_nobody_notices(
         assert opened.ended is None
         native.volumes.list()
         assert begun.kept["rung"] == Rung.TRUST
-        assert begun.told == ["credential changed from user + service token to trust + service "
-                              "token: its deadline came"]
+        [told] = begun.told
+        assert told == ("credential changed from user + service token to trust + service token: "
+                        "its deadline came")
         assert token(opened) != first
         speaks(opened)
         assert isinstance(list(proxy.servers()), list)
