@@ -8,10 +8,10 @@ DEMO_SERVICES := keystone,glance,swift,cinder,placement,neutron,nova
 TEST_SERVICES := $(DEMO_SERVICES),barbican,manila
 
 .DEFAULT_GOAL := help
-.PHONY: help cloud-up cloud-down cloud-status venv test test-fast lint demo
+.PHONY: help cloud-up cloud-down cloud-status venv test test-fast lint demo bench-credentials
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ---------------------------------------------------------------- the development cloud
 cloud-up:  ## start it, or change it: SERVICES= TOKEN_EXPIRATION= ALLOW_EXPIRED_WINDOW= TOKEN_CACHE_TIME=
@@ -57,3 +57,7 @@ lint: venv  ## ruff, mypy, import floors
 demo: venv  ## protect, destroy and restore an application, with tokens that live 15 seconds
 	@$(DEVCLOUD) up --services $(DEMO_SERVICES) --token-expiration $(or $(TOKEN_EXPIRATION),15)
 	@.venv/bin/python -m demo
+
+bench-credentials: venv  ## what speaking for a user costs; LIVES= of service tokens (2: five minutes)
+	@$(DEVCLOUD) up --services keystone --token-expiration 300
+	@.venv/bin/python -m benchmarks.credentials $(if $(LIVES),--lives $(LIVES))
