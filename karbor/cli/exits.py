@@ -3,7 +3,8 @@
     0    done
     1    the operation was begun and did not succeed (what it had made was removed)
     2    what was asked for cannot be done as it was asked; nothing has been touched
-    3    no credential: login refused, Keystone unreachable, [service_user] unfit
+    3    no credential: login refused, Keystone unreachable, [service_user] unfit, or none that
+         lasts long enough
     4    a service of the cloud answered with an error; nothing has been begun
     5    the bank: full, read-only, unreachable, damaged, or of a newer format
     6    the thing exists, but its state forbids it now (somebody else works on it)

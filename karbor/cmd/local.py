@@ -9,25 +9,22 @@ the bank needs no engine.
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from karbor import config
+from karbor.cmd.clouds import Clouds
 from karbor.cmd.driving import Driving
 from karbor.cmd.provider import built_in
 from karbor.cmd.registering import ApplicationCredentials
 from karbor.cmd.remembered import RememberedLogins
 from karbor.cmd.shelf import Shelf, read_shelf
-from karbor.cmd.trusts import OperationTrusts
 from karbor.domain.checkpoint import Checkpoint
-from karbor.domain.errors import Conflict, CredentialError, KarborError, TokenRejected
-from karbor.domain.ladder import Rung
+from karbor.domain.errors import Conflict, TokenRejected
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.resource import PROJECT, ResourceGraph
 from karbor.domain.step import Step
@@ -38,8 +35,6 @@ from karbor.operations.discovery import discover
 from karbor.operations.parameters import Parameters
 from karbor.operations.setting import Provider, Setting
 from karbor.plugin import registry
-from karbor.plugin.cloud import Cloud
-from karbor.plugin.delegation import Delegation
 from karbor.plugin.protectable import Listings
 from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
@@ -49,9 +44,7 @@ from karbor.store.upgrade import upgrade
 
 if TYPE_CHECKING:
     from karbor.clients.cloud import OpenStackCloud
-    from karbor.clients.connect import Connector
 
-LOG = logging.getLogger(__name__)
 LOOK = 0.25     # seconds between looks at an operation that another process drives
 
 Which = Operation | str
@@ -68,11 +61,7 @@ class Local:
         self._conf = conf
         self._cloud_name = cloud
         self._state = config.state_path(conf)
-        self._logins = RememberedLogins(self._state / "logins.json")
         self._locks = operation_locks(self._state)
-        self._login: OpenStackCloud | None = None
-        self._clouds: dict[str, OpenStackCloud] = {}
-        self._connecting = threading.RLock()
         self._driving: Driving | None = None
         self._cancelling: set[str] = set()
 
@@ -82,9 +71,8 @@ class Local:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.stop()
-        clouds = {id(one): one for one in (*self._clouds.values(), self._login) if one}
-        for one in clouds.values():
-            one.close()
+        if "_clouds" in self.__dict__:
+            self._clouds.close()
         if "_database" in self.__dict__:
             self._database.dispose()
 
@@ -97,20 +85,12 @@ class Local:
     @property
     def project_id(self) -> str:
         """Of the login, without logging in where nothing has changed since the last time."""
-        if self._login is None:
-            known = self._logins.project_of(self._cloud_name)
-            if known is not None:
-                return known
-        return self.cloud.project_id
+        return self._clouds.project_id
 
     @property
     def cloud(self) -> OpenStackCloud:
         """The cloud as this person sees it; logged in at the first use."""
-        with self._connecting:
-            if self._login is None:
-                self._login = self._connector.log_in(self._cloud_name)
-                self._logins.remember(self._cloud_name, self._login.project_id)
-            return self._login
+        return self._clouds.mine
 
     @cached_property
     def provider(self) -> Provider:
@@ -130,15 +110,10 @@ class Local:
     def checkpoint(self, name_or_id: str) -> Checkpoint:
         return self._checkpoints.find(name_or_id)
 
-    @cached_property
+    @property
     def application_credentials(self) -> ApplicationCredentials:
         """Those that users have registered with Karbor in this project."""
-        from karbor.credentials.registering import Registrar  # noqa: PLC0415
-
-        authority = self._connector.authority
-        return ApplicationCredentials(
-            self._registrations, lambda: Registrar(authority, self.cloud.login),
-            lambda: authority.seal)
+        return self._clouds.application_credentials
 
     def operations(self, *, limit: int | None = None) -> list[Operation]:
         """The newest first."""
@@ -184,8 +159,8 @@ class Local:
     # ------------------------------------------------------------------ what is done
     def start(self, draft: Draft) -> Operation:
         """Write it down and begin; `wait` for its end."""
-        operation = self._desk.accept(draft, self._delegation)
-        self._trusts.sweep(operation)
+        operation = self._desk.accept(draft, self._clouds.delegation)
+        self._clouds.trusts.sweep(operation.project_id)
         self._drive.submit(operation)
         return operation
 
@@ -213,31 +188,13 @@ class Local:
 
     def _take_up(self, operation: Operation) -> None:
         """Log in first: when that fails for now, the operation stays as it is, to be resumed. A
-        credential that is over for good is replaced by one of the login at hand, where that is the
-        same user's; else it ends, with a list of what could not be removed."""
-        try:
-            operation = self._trusts.settle(operation)
-            self._connect(operation)
-        except TokenRejected as error:
-            operation = self._taken_over(operation, error)
+        credential that is over for good lets it end, with a list of what could not be removed."""
+        operation = self._clouds.take_up(operation)
         with suppress(TokenRejected):
-            self._connect(operation)
+            self._clouds.of(operation)
             self._desk.tidy(operation)
-            self._trusts.sweep(operation)
+        self._clouds.trusts.sweep(operation.project_id)
         self._drive.resume(operation)
-
-    def _taken_over(self, operation: Operation, error: TokenRejected) -> Operation:
-        """With a new credential from the login at hand, or as it is."""
-        try:
-            mine = self.cloud.user_id == operation.caller["user_id"]
-            if not mine or self.cloud.project_id != operation.project_id:
-                return operation
-            credential = self._delegation.choose(float(operation.credential.get("needed") or 0))
-        except CredentialError as refusal:
-            LOG.warning("operation %s cannot go on with the login at hand either: %s",
-                        operation.id, refusal)
-            return operation
-        return self._trusts.replaced(operation, credential, self._delegation, error.message)
 
     def cancel(self, which: Which) -> Operation:
         """Ask for its end; whoever drives it undoes what it began, this process if nobody does.
@@ -284,39 +241,24 @@ class Local:
         return Checkpoints(self.provider.bank, self.project_id)
 
     @cached_property
-    def _connector(self) -> Connector:
-        from karbor.clients.connect import Connector  # noqa: PLC0415 - openstacksdk: half a second
-        from karbor.credentials.authority import Authority  # noqa: PLC0415
-
-        return Connector(Authority(self._conf))
+    def _clouds(self) -> Clouds:
+        return Clouds(self._conf, self._cloud_name, RememberedLogins(self._state / "logins.json"),
+                      self._records, Registrations(self._database))
 
     @cached_property
     def _setting(self) -> Setting:
         # Plugins name their limits with hyphens, options have underscores.
         limits = {name.replace("_", "-"): self._conf.limits[name]
                   for name in ("cinder_backups", "glance_transfers", "server_images")}
-        return Setting(self.provider, registry.protectables(), self._connect, time.time, limits,
-                       self._ended, self._conf.credentials.slowest_rate)
+        return Setting(self.provider, registry.protectables(), self._clouds.of, time.time, limits,
+                       self._clouds.ended, self._conf.credentials.slowest_rate)
 
     @property
     def _desk(self) -> Desk:
         return Desk(self._setting, self._records)
 
     def _asking(self, expected: float | None = None) -> Asking:
-        cloud = self.cloud
-        return Asking(cloud.caller, self._delegation, cloud, expected)
-
-    @property
-    def _delegation(self) -> Delegation:
-        return self._connector.delegation(self.cloud, self._registrations.of)
-
-    @cached_property
-    def _registrations(self) -> Registrations:
-        return Registrations(self._database)
-
-    @cached_property
-    def _trusts(self) -> OperationTrusts:
-        return OperationTrusts(self._records, lambda: self._connector.authority)
+        return Asking(self.cloud.caller, self._clouds.delegation, self.cloud, expected)
 
     @property
     def _drive(self) -> Driving:
@@ -328,25 +270,7 @@ class Local:
 
     def _over(self, operation_id: str) -> None:
         """An operation that was driven here has come to its end."""
-        self._trusts.end(self._records.show(self.project_id, operation_id))
-
-    def _ended(self, operation: Operation) -> KarborError | None:
-        cloud = self._clouds.get(operation.id)
-        return cloud.ended if cloud is not None else None
-
-    def _connect(self, operation: Operation) -> Cloud:
-        """A login of its own, which can change; the person's where that renews itself."""
-        with self._connecting:
-            if operation.id not in self._clouds:
-                live = self._login
-                kept = operation.credential
-                if (live is not None and live.credential.rung == Rung.OWN_LOGIN == kept["rung"]
-                        and live.credential.cloud == kept["cloud"]):
-                    self._clouds[operation.id] = live
-                else:
-                    self._clouds[operation.id] = self._connector.resume(
-                        kept, live=live, changed=partial(self._trusts.changed, operation.id))
-            return self._clouds[operation.id]
+        self._clouds.trusts.end(self.project_id, operation_id)
 
 
 def _id(which: Which) -> str:

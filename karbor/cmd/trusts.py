@@ -66,15 +66,21 @@ class OperationTrusts:
             return
         self._note(operation_id, why)
 
-    def end(self, operation: Operation) -> None:
+    def end(self, project_id: str, operation_id: str) -> None:
         """It is over, and with it its right to act for the user."""
+        try:
+            operation = self._records.show(project_id, operation_id)
+        except StoreError as error:
+            LOG.warning("operation %s: its trust stands until the next operation: %s",
+                        operation_id, error)
+            return
         if operation.credential.get("grant"):
             self._forget(operation)
 
-    def sweep(self, operation: Operation) -> None:
+    def sweep(self, project_id: str) -> None:
         """What is left of operations that were over when their process was killed."""
         try:
-            for one in self._records.with_standing_trusts(operation.project_id):
+            for one in self._records.with_standing_trusts(project_id):
                 self._forget(one)
         except StoreError as error:
             LOG.warning("trusts of earlier operations were not looked for: %s", error)

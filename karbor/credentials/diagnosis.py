@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from karbor.credentials.refusal import unreachable
+from karbor.credentials.refusal import away
 from karbor.domain.errors import Cause, CredentialError, TokenRejected
 
 Examine = Callable[[], Cause | None]
@@ -20,9 +20,8 @@ def refused_trust(error: Exception, *, auth_url: str | None, exists: Callable[[]
                   user_token: Examine) -> CredentialError:
     """Why a login for a trust was refused. `user_token` is about the token of the user who made
     it. Never raises: a diagnosis that fails leaves what was known."""
-    away = unreachable(error, auth_url)
-    if away is not None:
-        return away
+    if (nobody := away(error, auth_url)) is not None:
+        return nobody
     try:
         if not exists():
             return removed("the trust that the operation runs on")
@@ -48,9 +47,8 @@ def refused_application_credential(error: Exception, *, auth_url: str | None, la
                                    user_token: Examine) -> CredentialError:
     """Why a login with an application credential was refused. `last_token` is about the last token
     that it gave, and says UNKNOWN if there was none."""
-    away = unreachable(error, auth_url)
-    if away is not None:
-        return away
+    if (nobody := away(error, auth_url)) is not None:
+        return nobody
     try:
         found = last_token()
         if found in (None, Cause.UNKNOWN):

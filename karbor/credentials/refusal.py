@@ -44,9 +44,8 @@ def grant_refused(error: Exception, what: str, *, auth_url: str | None) -> Crede
             f"{what} cannot pass on a role that the user has through a group of an identity "
             f"provider only: {words}",
             remedy="the identity provider's authorization_ttl makes such roles last")
-    away = unreachable(error, auth_url)
-    if away is not None:
-        return away
+    if (nobody := away(error, auth_url)) is not None:
+        return nobody
     if "delegated tokens" in lowered:
         return TokenRejected(f"Keystone lets this login make no trusts (CVE-2026-43000): {words}",
                              remedy="log in with a password, or register an application "
@@ -57,15 +56,13 @@ def grant_refused(error: Exception, what: str, *, auth_url: str | None) -> Crede
 
 def trust_login_refused(error: Exception, *, auth_url: str | None) -> CredentialError:
     """A login as somebody else that Keystone refused: it does not say why (see diagnosis)."""
-    away = unreachable(error, auth_url)
-    return away or TokenRejected(f"Keystone refused what the operation runs on: {_words(error)}",
-                                 cause=Cause.REFUSED)
+    return away(error, auth_url) or TokenRejected(
+        f"Keystone refused what the operation runs on: {_words(error)}", cause=Cause.REFUSED)
 
 
 def deletion_refused(error: Exception, what: str, *, auth_url: str | None) -> CredentialError:
     """Why something that Karbor had made in Keystone could not be removed."""
-    away = unreachable(error, auth_url)
-    return away or TokenRejected(f"{what} could not be removed: {_words(error)}",
+    return away(error, auth_url) or TokenRejected(f"{what} could not be removed: {_words(error)}",
                                  remedy="it ends by itself; its user can remove it before")
 
 
@@ -86,6 +83,12 @@ def unreachable(error: Exception, auth_url: str | None) -> KeystoneUnreachable |
             return KeystoneUnreachable(f"nobody answers at {where}",
                                        remedy="check auth_url and the network")
     return None
+
+
+def away(error: Exception, auth_url: str | None) -> KeystoneUnreachable | None:
+    """The same, where a 404 is about a thing of Keystone's (a trust, a role) and not about its
+    address, which has answered before."""
+    return None if isinstance(error, ksa.NotFound) else unreachable(error, auth_url)
 
 
 def validation_refused(error: Exception, *, auth_url: str | None) -> CredentialError:

@@ -62,9 +62,8 @@ class Begun:
     live: OpenStackCloud
     told: list[str] = field(default_factory=list)
 
-    @property
-    def deadline(self) -> float:
-        return float(self.kept["deadline"])
+    def __post_init__(self) -> None:
+        self.deadline = float(self.kept["deadline"])    # of the rung it begins on
 
     def connect(self, *, elsewhere: bool = False) -> OpenStackCloud:
         def changed(credential: Mapping[str, Any], why: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from karbor import config
+from karbor.cmd.clouds import Clouds
 from karbor.cmd.local import Local
 from karbor.domain.errors import TokenRejected
 from karbor.domain.operation import Operation, Verb
@@ -40,13 +41,13 @@ class Resumed:
 @pytest.mark.parametrize("rejected", [False, True])
 def test_a_resumed_operation_sweeps_where_its_login_is_good(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rejected: bool) -> None:
-    def connect(_local: Local, _operation: Operation) -> str:
+    def connect(_clouds: Clouds, _operation: Operation) -> str:
         if rejected:
             raise TokenRejected("the token is over")
         return "the cloud"
 
     monkeypatch.setattr(Local, "project_id", "p")
-    monkeypatch.setattr(Local, "_connect", connect)
+    monkeypatch.setattr(Clouds, "of", connect)
     file = tmp_path / "karbor.conf"
     file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n")
     bank, resumed = MemoryBank(), Resumed()

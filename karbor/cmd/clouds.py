@@ -1,0 +1,130 @@
+"""Clouds of one process: the person's own login, and one for each operation it drives."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from karbor import config
+from karbor.cmd.registering import ApplicationCredentials
+from karbor.cmd.remembered import RememberedLogins
+from karbor.cmd.trusts import OperationTrusts
+from karbor.domain.errors import KarborError, TokenRejected
+from karbor.domain.ladder import Rung
+from karbor.domain.operation import Operation
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.delegation import Delegation
+from karbor.store.operations import Operations
+from karbor.store.registrations import Registrations
+
+if TYPE_CHECKING:
+    from karbor.clients.cloud import OpenStackCloud
+    from karbor.clients.connect import Connector
+
+LOG = logging.getLogger(__name__)
+
+
+class Clouds:
+    """`name` is an entry of clouds.yaml. Everything is made at its first use. Safe for threads."""
+
+    def __init__(self, conf: config.ConfigOpts, name: str | None, remembered: RememberedLogins,
+                 records: Operations, registrations: Registrations) -> None:
+        self._conf = conf
+        self._name = name
+        self._remembered = remembered
+        self._registrations = registrations
+        self.trusts = OperationTrusts(records, lambda: self._connector.authority)
+        self._mine: OpenStackCloud | None = None
+        self._of: dict[str, OpenStackCloud] = {}
+        self._connecting = threading.RLock()
+
+    # ------------------------------------------------------------------ the person's own
+    @property
+    def mine(self) -> OpenStackCloud:
+        """As the person at the command line sees it. Raises what `Connector.log_in` raises."""
+        with self._connecting:
+            if self._mine is None:
+                self._mine = self._connector.log_in(self._name)
+                self._remembered.remember(self._name, self._mine.project_id)
+            return self._mine
+
+    @property
+    def project_id(self) -> str:
+        """Of the login, without logging in where nothing has changed since the last time."""
+        if self._mine is None:
+            known = self._remembered.project_of(self._name)
+            if known is not None:
+                return known
+        return self.mine.project_id
+
+    @property
+    def delegation(self) -> Delegation:
+        """What the person can pass on to an operation."""
+        return self._connector.delegation(self.mine, self._registrations.of)
+
+    @cached_property
+    def application_credentials(self) -> ApplicationCredentials:
+        from karbor.credentials.registering import Registrar  # noqa: PLC0415
+
+        authority = self._connector.authority
+        return ApplicationCredentials(
+            self._registrations, lambda: Registrar(authority, self.mine.login),
+            lambda: authority.seal)
+
+    # ------------------------------------------------------------------ those of operations
+    def of(self, operation: Operation) -> Cloud:
+        """A login of its own, which can change; the person's where that renews itself. Raises
+        what `Connector.resume` raises."""
+        with self._connecting:
+            if operation.id not in self._of:
+                live, kept = self._mine, operation.credential
+                if (live is not None and live.credential.rung == Rung.OWN_LOGIN == kept["rung"]
+                        and live.credential.cloud == kept["cloud"]):
+                    self._of[operation.id] = live
+                else:
+                    self._of[operation.id] = self._connector.resume(
+                        kept, live=live, changed=partial(self.trusts.changed, operation.id))
+            return self._of[operation.id]
+
+    def ended(self, operation: Operation) -> KarborError | None:
+        """Why it must not go on, when its credential has come to its end."""
+        cloud = self._of.get(operation.id)
+        return cloud.ended if cloud is not None else None
+
+    def take_up(self, operation: Operation) -> Operation:
+        """One that another process began. A credential that is over for good is replaced by one of
+        the login at hand, where that is the same user's. Raises what kept it from logging in for
+        now; one that can never log in again is returned as it is, to be ended."""
+        try:
+            operation = self.trusts.settle(operation)
+            self.of(operation)
+        except TokenRejected as error:
+            return self._taken_over(operation, error)
+        return operation
+
+    def _taken_over(self, operation: Operation, over: TokenRejected) -> Operation:
+        try:
+            mine = self.mine
+            if (mine.user_id, mine.project_id) != (operation.caller.get("user_id"),
+                                                   operation.project_id):
+                return operation
+            needed = float(operation.credential.get("needed") or 0.0)
+            return self.trusts.replaced(operation, self.delegation.choose(needed),
+                                        self.delegation, over.message)
+        except KarborError as refusal:
+            LOG.warning("operation %s cannot go on with the login at hand either: %s",
+                        operation.id, refusal)
+            return operation
+
+    def close(self) -> None:
+        for one in {id(one): one for one in (*self._of.values(), self._mine) if one}.values():
+            one.close()
+
+    @cached_property
+    def _connector(self) -> Connector:
+        from karbor.clients.connect import Connector  # noqa: PLC0415 - openstacksdk: half a second
+        from karbor.credentials.authority import Authority  # noqa: PLC0415
+
+        return Connector(Authority(self._conf))

@@ -1,0 +1,232 @@
+"""Changing the credential in mid-flight: when, how often, and what is told of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from keystoneauth1.plugin import BaseAuthPlugin
+
+from karbor import config
+from karbor.credentials import ladder as module
+from karbor.credentials.credential import Credential
+from karbor.credentials.ladder import CLIMB_AGAIN, DOUBT_QUIET, FRESH, Ladder
+from karbor.credentials.session import open_session
+from karbor.credentials.standing import Standing
+from karbor.domain.errors import (
+    Cause,
+    CredentialError,
+    KeystoneUnreachable,
+    TokenRejected,
+    TokenUnsettled,
+)
+from karbor.domain.ladder import Prospect, Rung
+from tests.unit.credentials.wire import Clock, Reply, Sent, Wire
+
+DEAD = TokenRejected("the user's token was revoked", cause=Cause.REVOKED)
+Configured = Callable[[str], config.ConfigOpts]
+
+
+class Auth(BaseAuthPlugin):
+    """Sends the name of its rung as the token."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.invalidated = 0
+
+    def get_token(self, session: Any) -> str:
+        return self.name
+
+    def get_headers(self, session: Any) -> dict[str, str]:
+        return {"X-Auth-Token": self.name, "X-Service-Token": "karbor's"}
+
+    def invalidate(self) -> bool:
+        self.invalidated += 1
+        return False
+
+
+@dataclass
+class World:
+    """What Keystone thinks of each rung's login, and what the operation has told."""
+
+    clock: Clock
+    refusing: dict[Rung, CredentialError] = field(default_factory=dict)
+    dead: dict[Rung, TokenRejected] = field(default_factory=dict)
+    proved: list[Rung] = field(default_factory=list)
+    examined: list[Rung] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def build(self, credential: Credential) -> Standing:
+        rung = credential.rung
+
+        def prove() -> None:
+            self.proved.append(rung)
+            if rung in self.refusing:
+                raise self.refusing[rung]
+
+        def examine() -> TokenRejected | None:
+            self.examined.append(rung)
+            return self.dead.get(rung)
+
+        return Standing(Auth(rung.value), prove, examine)    # type: ignore[arg-type]
+
+    def ladder(self, *, deadline: float = 100.0, trust: bool = True) -> Ladder:
+        now = self.clock()
+        following = (Prospect(Rung.TRUST, True, "granted", now + 10_000.0),) if trust else ()
+        credential = Credential(Rung.USER_AND_SERVICE, "demo", "u", "p", "vouched for",
+                                deadline=now + deadline, following=following)
+        return Ladder(credential, self.build, lambda _credential, why: self.told.append(why),
+                      self.clock)
+
+
+@pytest.fixture
+def world(clock: Clock) -> World:
+    return World(clock)
+
+
+def token(ladder: Ladder) -> str:
+    return (ladder.get_headers(None) or {})["X-Auth-Token"]     # type: ignore[arg-type]
+
+
+def test_it_changes_once_at_the_deadline_for_all_threads(world: World) -> None:
+    ladder = world.ladder()
+    assert token(ladder) == Rung.USER_AND_SERVICE
+    world.clock.sleep(100)
+    barrier = threading.Barrier(20)
+
+    def ask() -> str:
+        barrier.wait()
+        return token(ladder)
+    with ThreadPoolExecutor(20) as pool:
+        assert {future.result() for future in [pool.submit(ask) for _ in range(20)]
+                } <= {Rung.TRUST.value, Rung.USER_AND_SERVICE.value}
+    assert token(ladder) == Rung.TRUST
+    assert world.proved == [Rung.TRUST]
+    assert len(world.told) == 1
+    assert ladder.ended is None
+
+
+def test_while_keystone_is_away_it_stays_and_tries_again(world: World) -> None:
+    world.refusing[Rung.TRUST] = KeystoneUnreachable("nobody answers")
+    ladder = world.ladder()
+    world.clock.sleep(100)
+    for _ in range(5):
+        assert token(ladder) == Rung.USER_AND_SERVICE
+    assert len(world.proved) == 1
+    del world.refusing[Rung.TRUST]
+    world.clock.sleep(CLIMB_AGAIN)
+    assert token(ladder) == Rung.TRUST
+
+
+def test_a_trust_that_was_taken_back_ends_the_operation_and_leaves_the_token_for_cleaning_up(
+        world: World) -> None:
+    gone = TokenRejected("the trust was removed", cause=Cause.REMOVED)
+    world.refusing[Rung.TRUST] = gone
+    ladder = world.ladder()
+    world.clock.sleep(100)
+    assert token(ladder) == Rung.USER_AND_SERVICE
+    assert ladder.ended is gone
+    assert token(ladder) == Rung.USER_AND_SERVICE
+    assert world.proved == [Rung.TRUST]
+
+
+def test_a_confirmed_refusal_changes_at_once(world: World) -> None:
+    ladder = world.ladder()
+    token(ladder)
+    world.dead[Rung.USER_AND_SERVICE] = DEAD
+    assert ladder.invalidate() is True
+    assert token(ladder) == Rung.TRUST
+    [told] = world.told
+    assert told == ("credential changed from user + service token to trust + service token: the "
+                    "user's token was revoked")
+
+
+def test_a_refusal_that_keystone_does_not_confirm_changes_nothing_and_is_asked_about_once(
+        world: World) -> None:
+    ladder = world.ladder()
+    for _ in range(10):
+        token(ladder)
+        assert ladder.invalidate() is False
+    assert world.examined == [Rung.USER_AND_SERVICE]
+    world.clock.sleep(DOUBT_QUIET)
+    ladder.invalidate()
+    assert len(world.examined) == 2
+    assert world.told == []
+
+
+def test_without_another_rung_the_cause_is_raised_from_then_on(world: World) -> None:
+    ladder = world.ladder(trust=False)
+    token(ladder)
+    world.dead[Rung.USER_AND_SERVICE] = DEAD
+    for _ in range(2):
+        with pytest.raises(TokenRejected, match="was revoked"):
+            ladder.invalidate()
+    with pytest.raises(TokenRejected, match="was revoked"):
+        token(ladder)
+    assert ladder.ended is DEAD
+
+
+def test_the_cause_is_what_the_next_rung_was_refused_for(world: World) -> None:
+    world.dead[Rung.USER_AND_SERVICE] = DEAD
+    world.refusing[Rung.TRUST] = TokenRejected("the user was disabled", cause=Cause.USER_DISABLED)
+    ladder = world.ladder()
+    token(ladder)
+    with pytest.raises(TokenRejected, match="user was disabled"):
+        ladder.invalidate()
+
+
+def test_a_token_made_in_the_second_of_a_revocation_may_be_refused_for_a_moment(
+        world: World) -> None:
+    world.dead[Rung.USER_AND_SERVICE] = DEAD
+    ladder = world.ladder()
+    token(ladder)
+    ladder.invalidate()
+    with pytest.raises(TokenUnsettled) as caught:
+        ladder.doubt()
+    assert caught.value.transient
+    world.clock.sleep(FRESH)
+    ladder.doubt()
+
+
+def test_the_last_deadline_ends_the_operation_and_not_its_requests(world: World) -> None:
+    ladder = world.ladder(trust=False)
+    assert ladder.ended is None
+    world.clock.sleep(100)
+    assert "is over" in str(ladder.ended)
+    assert token(ladder) == Rung.USER_AND_SERVICE
+
+
+@pytest.mark.parametrize("status", [401, 503])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_refused_request_raises_the_cause_and_is_sent_again_only_with_another_token(
+        *, world: World, configured: Configured, status: int, stream: bool) -> None:
+    sent: list[str] = []
+
+    def answer(one: Sent) -> Reply:
+        sent.append(one.headers["x-auth-token"])
+        good = one.headers["x-auth-token"] == Rung.TRUST
+        return Reply(200 if good else status)
+    ladder = world.ladder()
+    session = open_session(configured(""), ladder, adapter=Wire(answer))
+    world.dead[Rung.USER_AND_SERVICE] = DEAD
+
+    def put() -> int:
+        body = iter([b"x"]) if stream else b"x"
+        return int(session.put("http://glance.test/", data=body, raise_exc=False).status_code)
+    first = put()
+    if status == 401 and not stream:
+        assert first == 200         # sent again by itself
+    else:
+        assert (first, put()) == (status, 200)
+    assert sent == [Rung.USER_AND_SERVICE, Rung.TRUST]
+
+    world.dead[Rung.TRUST] = TokenRejected("the trust was removed", cause=Cause.REMOVED)
+    world.clock.sleep(module.DOUBT_QUIET)
+    session.transport.adapter.answer = lambda _one: Reply(status)   # type: ignore[union-attr]
+    with pytest.raises(TokenRejected, match="trust was removed"):
+        put()
