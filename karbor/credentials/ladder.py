@@ -85,7 +85,11 @@ class Ladder(Delegating):
     def get_headers(self, session: Session) -> dict[str, str] | None:
         standing = self._present()
         self._handed.standing = standing
-        return standing.auth.get_headers(session)
+        try:
+            return standing.auth.get_headers(session)
+        except TokenRejected as error:
+            self._dead = error      # a login of ours was to be renewed, and Keystone refused it
+            raise
 
     def get_access(self, session: Session, **_ignored: Any) -> AccessInfo:
         return self._present().auth.get_access(session)

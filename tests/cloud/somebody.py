@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import pathlib
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import keystoneauth1.loading
+import keystoneauth1.session
 import yaml
 
 from tests.cloud.conftest import Cloud
 
 PASSWORD = "devcloud"
+PATIENCE = 30.0
 
 
 @dataclasses.dataclass
@@ -59,8 +62,15 @@ class Somebody:
     def make_application_credential(self, **more: Any) -> Any:
         url = f"{self.cloud.auth_url}/users/{self.user.id}/application_credentials"
         body = {"name": uuid.uuid4().hex, **more}
-        answer = self._own().post(url, json={"application_credential": body})
-        return answer.json()["application_credential"]
+        end = time.monotonic() + PATIENCE
+        while True:
+            answer = self._own().post(url, json={"application_credential": body}, raise_exc=False)
+            if answer.status_code == 201:
+                return answer.json()["application_credential"]
+            # While others are being made, Keystone's cache may not know a new role yet.
+            assert "role assignment" in answer.text, answer.text
+            assert time.monotonic() < end
+            time.sleep(0.5)
 
     def revoke_application_credentials(self) -> None:
         url = f"{self.cloud.auth_url}/users/{self.user.id}/application_credentials"
@@ -68,25 +78,16 @@ class Somebody:
             self._own().delete(f"{url}/{one['id']}")
 
     def _own(self) -> Any:
-        import keystoneauth1.loading
-        import keystoneauth1.session
-
-        entry = yaml.safe_load(self.clouds().read_text())["clouds"]["somebody"]
         return keystoneauth1.session.Session(
             auth=keystoneauth1.loading.get_plugin_loader("password").load_from_options(
-                **entry["auth"]))
+                **self.entry()["auth"]))
 
-    def clouds(self, directory: pathlib.Path | None = None, **entries: Any) -> pathlib.Path:
-        """A clouds.yaml with this user as `somebody`, beside those of the cloud; `entries` are
-        more of them."""
-        known = yaml.safe_load(self.cloud.clouds_yaml.read_text())
-        entry = yaml.safe_load(self.cloud.clouds_yaml.read_text())["clouds"]["demo"]
-        entry["auth"] |= {"username": self.user.name, "project_name": self.project.name,
+    def entry(self) -> dict[str, Any]:
+        """A clouds.yaml entry that logs in with the password."""
+        found: dict[str, Any] = yaml.safe_load(self.cloud.clouds_yaml.read_text())["clouds"]["demo"]
+        found["auth"] |= {"username": self.user.name, "project_name": self.project.name,
                           "password": PASSWORD}
-        known["clouds"] |= {"somebody": entry, **entries}
-        file = (directory or self.cloud.state.root) / f"clouds-{self.user.name}.yaml"
-        file.write_text(yaml.safe_dump(known))
-        return file
+        return found
 
     def entry_of(self, application_credential: Any) -> dict[str, Any]:
         """A clouds.yaml entry that logs in with it."""
@@ -106,8 +107,7 @@ def new_somebody(cloud: Cloud) -> Iterator[Somebody]:
                                     default_project_id=project.id)
         try:
             identity.assign_project_role_to_user(project, user, identity.find_role("member"))
-            yield (made := Somebody(cloud, identity, user, project))
-            made.clouds().unlink()
+            yield Somebody(cloud, identity, user, project)
         finally:
             identity.delete_user(user)
             identity.delete_project(project)

@@ -8,7 +8,7 @@ import json
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,14 @@ def everything(karbor: Karbor, answers: list[Answer]) -> dict[str, bytes]:
             for number, answer in enumerate(answers) for stream in ("out", "err")}
     files = {str(one.relative_to(karbor.home)): one.read_bytes()
              for one in karbor.home.rglob("*") if one.is_file()}
-    return said | files
+    return said | files | {f"{name}, as SQL": dumped(karbor.home / name) for name in files
+                           if name.endswith(".sqlite")}
+
+
+def dumped(database: Path) -> bytes:
+    """What the database says: in its file a long value may be cut by the end of a page."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return "\n".join(connection.iterdump()).encode()
 
 
 def test_no_secret_is_written_or_said(karbor: Karbor, person: Account, service: Account,
@@ -135,7 +142,49 @@ def test_no_secret_is_written_or_said(karbor: Karbor, person: Account, service: 
         found = [where for where, what in written.items()
                  if secret in what and "seal.key" not in where]
         assert not found, f"{name} is in {found}"
+    no_token_in_clear(keys, written)
+
+
+def test_no_secret_of_what_was_delegated_is_written_or_said(
+        karbor: Karbor, tmp_path: Path, volume: str) -> None:
+    """On a trust, and on an application credential that Karbor made."""
+    conf = tmp_path / "karbor.conf"
+    plain = conf.read_text()
+    answers = [karbor("--debug", "credential", "register", "-f", "json")]
+    rungs = set()
+    for strategy in ("trust", "application_credential"):
+        conf.write_text(f"{plain}\n[credentials]\nstrategy = {strategy}\n")
+        answers.append(karbor("--debug", "protect", volume, "--name", strategy, "-f", "json"))
+        operation = answers[-1].json
+        rungs.add(operation["credential"]["rung"])
+        answers.append(karbor("--debug", "operation", "show", operation["id"], "-f", "json"))
+        answers.append(karbor("--debug", "checkpoint", "delete", strategy, "--yes"))
+    assert rungs == {"trust + service token", "application credential + service token"}
+    keys, _ = sealed_token(karbor, operation["id"])
+    with contextlib.closing(sqlite3.connect(karbor.state / "karbor.sqlite")) as database:
+        [(sealed,)] = database.execute("SELECT sealed FROM registrations")
+    secret = keys.decrypt(sealed)
+    assert len(secret) > 40
+    answers.append(karbor("--debug", "credential", "list", "-f", "json"))
+    written = everything(karbor, answers)
+    assert [where for where, what in written.items() if secret in what] == []
+    no_token_in_clear(keys, written)
+
+    before = (karbor.state / "seal.key").read_bytes().split()
+    answers.append(karbor("--debug", "credential", "rotate-keys"))
+    newest = Fernet((karbor.state / "seal.key").read_bytes().split()[0])
+    with contextlib.closing(sqlite3.connect(karbor.state / "karbor.sqlite")) as database:
+        [(again,)] = database.execute("SELECT sealed FROM registrations")
+    assert newest.decrypt(again) == secret
+    assert before[0] == (karbor.state / "seal.key").read_bytes().split()[1]
+    answers.append(karbor("--debug", "credential", "remove"))
+    no_token_in_clear(MultiFernet([newest, keys]), everything(karbor, answers))
+
+
+def no_token_in_clear(keys: MultiFernet, written: Mapping[str, bytes]) -> None:
     for where, what in written.items():
+        if ".sqlite" in where and "as SQL" not in where:
+            continue
         for one in FERNET.findall(what):
             try:
                 keys.decrypt(one)

@@ -201,6 +201,19 @@ def test_the_last_deadline_ends_the_operation_and_not_its_requests(world: World)
     assert token(ladder) == Rung.USER_AND_SERVICE
 
 
+def test_a_login_that_is_not_renewed_any_more_ends_the_operation(
+        world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ladder = world.ladder()
+    gone = TokenRejected("the trust was removed", cause=Cause.REMOVED)
+
+    def refuse(*_arguments: Any) -> None:
+        raise gone
+    monkeypatch.setattr(Auth, "get_headers", refuse)
+    with pytest.raises(TokenRejected):
+        token(ladder)
+    assert ladder.ended is gone
+
+
 @pytest.mark.parametrize("status", [401, 503])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_refused_request_raises_the_cause_and_is_sent_again_only_with_another_token(
