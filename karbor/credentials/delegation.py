@@ -15,8 +15,9 @@ from karbor.domain.errors import CredentialError, NoLastingCredential
 from karbor.domain.ladder import Choice, Means, Prospect, Rung, Strategy, choose, prospects
 from karbor.domain.registration import Registration
 
-SPREAD = 3600
-"""Seconds over which the ends of trusts are spread, so that each is known by its own."""
+SPREAD = 86400
+"""Seconds over which the ends of trusts are spread, so that each is known by its own. Keystone
+refuses a second trust of the same users and project that ends in the same second."""
 
 Lookup = Callable[[str, str], Registration | None]
 """(project, user) → the application credential that they have registered."""
@@ -98,7 +99,7 @@ class Delegator:
         chosen = credential.chosen(choice)
         if Rung.TRUST in rungs:
             ends = (rungs[Rung.TRUST].ends or 0.0) + random.randrange(  # noqa: S311 - no secret
-                int(min(SPREAD, self._authority.conf.credentials.longest_operation / 60)) + 1)
+                int(min(SPREAD, self._authority.conf.credentials.longest_operation / 7)) + 1)
             conf = self._authority.conf
             roles = tuple(sorted(set(conf.credentials.trust_roles)
                                  & set(self._login.caller.roles)))

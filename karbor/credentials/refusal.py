@@ -6,7 +6,9 @@ from keystoneauth1 import exceptions as ksa
 
 from karbor.domain.errors import (
     Cause,
+    Conflict,
     CredentialError,
+    KarborError,
     KeystoneUnreachable,
     LoginFailed,
     ServiceUserUnfit,
@@ -34,11 +36,14 @@ def service_login_refused(error: Exception, *, auth_url: str | None,
         remedy=f"check user name, password, project and domains in the section [{section}]")
 
 
-def grant_refused(error: Exception, what: str, *, auth_url: str | None) -> CredentialError:
+def grant_refused(error: Exception, what: str, *, auth_url: str | None) -> KarborError:
     """Why a user could not make a trust or an application credential. (Keystone's texts are those
-    of release 30.)"""
+    of release 30.) Conflict: there is one like it, which is another one's."""
     words = _words(error)
     lowered = words.lower()
+    if isinstance(error, ksa.Conflict):
+        return Conflict(f"Keystone has {what} like this one already: {words}",
+                        remedy="ask for another one")
     if isinstance(error, ksa.NotFound) and "role" in lowered:
         return TokenRejected(
             f"{what} cannot pass on a role that the user has through a group of an identity "

@@ -21,7 +21,8 @@ class Delegation(Protocol):
         """Make what the credential wants in Keystone (a trust); the credential with what was made.
         Where Keystone refuses it, the next best credential, which wants nothing more.
 
-        Raises NoLastingCredential when nothing else lasts as long as was needed (nothing has been
+        Raises Conflict when there is one like it, which is another operation's: `choose` anew then;
+        NoLastingCredential when nothing else lasts as long as was needed (nothing has been
         made then), and a transient CredentialError when Keystone could not be heard: then it may
         have been made or not."""
 

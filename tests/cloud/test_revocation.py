@@ -53,7 +53,7 @@ def taken_back(on: Scene, happens: str, rung: str) -> None:
 SCENES: dict[str, Play] = {
     f"{happens} on the {rung}": partial(taken_back, happens=happens, rung=rung)
     for happens in HAPPENS for rung in STRATEGIES
-    if not happens.endswith("removed") or happens == f"{rung} removed" or happens == "role removed"}
+    if not happens.endswith("removed") or happens in (f"{rung} removed", "role removed")}
 
 
 @pytest.fixture(scope="module")

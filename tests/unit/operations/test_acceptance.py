@@ -480,6 +480,28 @@ def test_an_operation_without_a_lasting_credential_is_refused_and_leaves_no_reco
     assert records.kept == []
 
 
+@pytest.mark.parametrize("taken", [2, 99])
+def test_a_trust_whose_second_another_one_has_is_asked_for_anew(
+        *, desk: Desk, asking: Asking, records: Records, trusting: Trusting, taken: int) -> None:
+    trusting.wanted = True
+    grant, asked = trusting.grant, itertools.count(1)
+
+    def conflicting(credential: Mapping[str, Any]) -> Mapping[str, Any]:
+        if next(asked) <= taken:
+            raise Conflict("Keystone has a trust like this one already")
+        return grant(credential)
+    trusting.grant = conflicting    # type: ignore[method-assign]
+    draft = desk.protect(asking, ["red"])
+    if taken > 9:
+        with pytest.raises(Conflict):
+            desk.accept(draft, trusting)
+        assert [one.state for one in records.kept] == [OperationState.FAILED]
+        return
+    accepted = desk.accept(draft, trusting)
+    assert records.trusts == {accepted.id: "t1"}
+    assert len(trusting.heard) == 3
+
+
 def test_a_trust_of_which_nothing_was_heard_is_on_record(
         desk: Desk, asking: Asking, records: Records, trusting: Trusting) -> None:
     trusting.wanted, trusting.refused = True, KeystoneUnreachable("nobody answers")
