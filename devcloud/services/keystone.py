@@ -72,9 +72,9 @@ class Keystone(Service):
         uwsgi.ensure(
             self.cloud,
             "keystone",
-            "keystone.wsgi.api:application",
+            "devcloud_keystone:application",
             ports.KEYSTONE,
-            files=[self.conf],
+            files=[self.conf, PLUGINS / "devcloud_keystone.py"],
             environment=self.cloud.environment(OS_KEYSTONE_CONFIG_DIR=self.etc),
             processes=2,
             threads=4,

@@ -15,6 +15,7 @@ from keystoneauth1.plugin import BaseAuthPlugin
 from requests.adapters import BaseAdapter
 
 from karbor.config import ConfigOpts, key_file, service_user_configured
+from karbor.credentials.application_credential import describe
 from karbor.credentials.credential import Credential
 from karbor.credentials.ladder import Changed, Ladder
 from karbor.credentials.own_login import OwnLogin, read_own_login
@@ -170,14 +171,29 @@ class Authority:
             self.trustee.end(grant)
 
     def _on_own_login(self, own: OwnLogin, access: AccessInfo, session: OperationSession) -> Login:
-        end = None if own.renews else _end(access)
+        caller = _caller(access, None if own.renews else _end(access))
+        end, lasts = self._own_end(own, caller, session)
         reason = ("[credentials] strategy = own_login" if service_user_configured(self.conf)
                   else "no [service_user] is configured")
-        why = (f"{reason}; the user's own login renews itself" if own.renews
-               else f"{reason}; the login is a token, which ends")
+        why = f"{reason}; {lasts}"
         credential = Credential(Rung.OWN_LOGIN, own.cloud, access.user_id, access.project_id, why,
                                 deadline=end, place=own.place, auth_url=own.auth.auth_url or "")
-        return Login(_caller(access, end), credential, session)
+        return Login(caller, credential, session)
+
+    @staticmethod
+    def _own_end(own: OwnLogin, caller: Caller, session: OperationSession
+                 ) -> tuple[float | None, str]:
+        """When the login cannot be renewed any more (None: never), and what it rests on."""
+        if not own.renews:
+            return caller.expires_at, "the login is a token, which ends"
+        if not caller.application_credential_id:
+            return None, "the user's own login renews itself"
+        try:
+            about = describe(session, caller.user_id, caller.application_credential_id)
+        except TokenRejected as error:
+            return None, f"the user's own login renews itself; for how long is unknown: {error}"
+        lasts = "the user's own login renews itself while its application credential lasts"
+        return about.expires_at, lasts
 
     def _vouched(self, own: OwnLogin, access: AccessInfo, service: ServiceAuth) -> Login:
         end = own.auth.ends or _end(access)

@@ -89,9 +89,9 @@ class Delegator:
         deadline = credential.deadline
         if deadline is not None and self._authority.clock() + needed > deadline:
             raise NoLastingCredential(
-                "the login is a token, which ends before the operation is expected to",
-                remedy="log in with a password or an application credential, or configure "
-                       "[service_user]")
+                "the login ends before the operation is expected to",
+                remedy="log in with a password, with an application credential that lasts longer, "
+                       "or configure [service_user]")
         return credential
 
     def _with_means(self, credential: Credential, choice: Choice) -> Credential:

@@ -51,7 +51,7 @@ def refused_application_credential(error: Exception, *, auth_url: str | None, la
         return nobody
     try:
         found = last_token()
-        if found in (None, Cause.UNKNOWN):
+        if found not in (Cause.REMOVED, Cause.PROJECT_DISABLED, Cause.ROLE_LOST):
             found = user_token()
     except CredentialError as trouble:
         if trouble.transient:

@@ -6,19 +6,19 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from keystoneauth1 import exceptions as ksa
 from keystoneauth1.identity import v3
 
+from karbor.credentials.application_credential import describe, path_of
 from karbor.credentials.authority import Authority, Login
 from karbor.credentials.own_login import read_own_login
 from karbor.credentials.refusal import deletion_refused, grant_refused, login_refused
 from karbor.credentials.renewal import Renewed
 from karbor.credentials.session import OperationSession, open_session
 from karbor.credentials.trustee import KEYSTONE, keystone_time
-from karbor.domain.errors import BadInput, TokenRejected
+from karbor.domain.errors import BadInput
 from karbor.domain.registration import Registration
 
 
@@ -61,7 +61,7 @@ class Registrar:
             body["expires_at"] = keystone_time(planned.expires_at)
         try:
             answer = self._login.session.post(
-                self._path(caller.user_id), json={"application_credential": body},
+                path_of(caller.user_id), json={"application_credential": body},
                 endpoint_filter=KEYSTONE, log=False)
         except (ksa.ClientException, OSError) as error:
             raise grant_refused(error, "an application credential",
@@ -81,14 +81,12 @@ class Registrar:
             if (access.user_id, access.project_id) != (caller.user_id, caller.project_id):
                 raise BadInput(f"the application credential {id} is another user's, or for another "
                                "project than this login")
-            about = self._about(session, access.user_id, id)
+            about = describe(session, access.user_id, id)
         finally:
             session.close()
-        ends = about.get("expires_at")
         return Registration(
             str(uuid.uuid4()), self._login.auth_url, access.project_id, access.user_id, id,
-            str(about.get("name") or ""), self._authority.seal.seal(secret), False,
-            _moment(ends) if ends else None, self._clock())
+            about.name, self._authority.seal.seal(secret), False, about.expires_at, self._clock())
 
     def own(self) -> Registration:
         """The application credential that this login itself is made with. Raises BadInput when it
@@ -109,7 +107,7 @@ class Registrar:
         try:
             found = registration.application_credential_id or self._by_name(registration)
             if found:
-                self._login.session.delete(f"{self._path(user)}/{found}", log=False,
+                self._login.session.delete(f"{path_of(user)}/{found}", log=False,
                                            endpoint_filter=KEYSTONE)
         except ksa.NotFound:
             return
@@ -120,21 +118,10 @@ class Registrar:
     def _by_name(self, registration: Registration) -> str | None:
         """Of one whose making was cut off before its id was written down."""
         answer = self._login.session.get(
-            self._path(registration.user_id), params={"name": registration.name},
+            path_of(registration.user_id), params={"name": registration.name},
             endpoint_filter=KEYSTONE, log=False)
         return next((str(one["id"]) for one in answer.json()["application_credentials"]
                      if one["name"] == registration.name), None)
-
-    def _about(self, session: OperationSession, user_id: str, id: str) -> dict[str, Any]:
-        try:
-            answer = session.get(f"{self._path(user_id)}/{id}", endpoint_filter=KEYSTONE, log=False)
-        except (ksa.ClientException, OSError) as error:
-            raise TokenRejected(
-                f"the application credential {id} may not be looked at with itself: "
-                f"{' '.join(str(error).split())}",
-                remedy="its access rules must let it read itself") from None
-        found: dict[str, Any] = answer.json()["application_credential"]
-        return found
 
     def _session(self, id: str, secret: str) -> OperationSession:
         url = self._login.auth_url
@@ -146,13 +133,3 @@ class Registrar:
         place = self._login.credential.place
         return open_session(self._authority.conf, auth, verify=place.verify, cert=place.cert,
                             adapter=self._authority.adapter)
-
-    @staticmethod
-    def _path(user_id: str) -> str:
-        return f"/users/{user_id}/application_credentials"
-
-
-def _moment(text: str) -> float:
-    """Seconds since the epoch; Keystone's times are in UTC, whether they say so or not."""
-    found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

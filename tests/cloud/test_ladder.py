@@ -9,6 +9,7 @@ and project of its own, and each test tells how one of them went.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any
@@ -18,6 +19,7 @@ from cinderclient.client import Client
 
 from karbor.credentials.delegation import Delegator
 from karbor.credentials.registering import Registrar
+from karbor.credentials.trustee import keystone_time
 from karbor.domain.errors import Cause, NoLastingCredential, TokenRejected
 from karbor.domain.ladder import Rung
 from tests.cloud.conftest import Cloud
@@ -36,6 +38,8 @@ from tests.cloud.scenes import (
 LIFE = 12
 WINDOW = 12
 CONF = f"[credentials]\nallow_expired_window = {WINDOW}\n"
+EARLY = f"[credentials]\nallow_expired_window = {WINDOW / 2:.0f}\n"
+"""Where a margin of seconds is to be used on a busy machine."""
 
 
 SCENES: dict[str, Play] = {}
@@ -147,10 +151,25 @@ def a_login_that_lasts_too_short_is_refused_with_each_reason(on: Scene) -> None:
 
 
 @scene
+def an_own_login_ends_with_its_application_credential(on: Scene) -> None:
+    ends = int(time.time()) + 3000
+    for name, more in (("ends", {"expires_at": keystone_time(ends)}), ("lasts", {})):
+        made = on.somebody.make_application_credential(**more)
+        on.add_entry(f"{on.name}-{name}", on.somebody.entry_of(made))
+    connector = on.speak()
+    with connector.log_in(f"{on.name}-ends") as live:
+        assert live.credential.deadline == ends
+        with pytest.raises(NoLastingCredential, match="ends before"):
+            Delegator(connector.authority, live.login).choose(3600)
+    with connector.log_in(f"{on.name}-lasts") as live:
+        assert live.credential.deadline is None
+
+
+@scene
 def an_operation_without_a_further_rung_ends_at_its_deadline_while_it_can_clean_up(on: Scene
                                                                                    ) -> None:
     with_application_credential(on)
-    begun = begin(on.speak("karbor", CONF), f"{on.name}-app", needed=5)
+    begun = begin(on.speak("karbor", EARLY), f"{on.name}-app", needed=5)
     with begun.live, begun.connect() as opened:
         until(begun.deadline)
         assert "is over" in str(opened.ended)
@@ -211,7 +230,7 @@ def a_changed_password_ends_the_token_and_not_the_trust(on: Scene) -> None:
 
 @scene
 def a_trust_that_is_gone_when_it_is_needed_ends_the_operation_which_can_clean_up(on: Scene) -> None:
-    begun = begin(on.speak("karbor", CONF), on.name)
+    begun = begin(on.speak("karbor", EARLY), on.name)
     with begun.live, begun.connect() as opened:
         on.somebody.revoke_trusts("karbor")
         speaks(opened)                  # the token is still good
