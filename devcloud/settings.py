@@ -41,6 +41,8 @@ class Settings:
     allow_expired_window: int = 172800
     token_cache_time: int = 300
     posix_backup: bool = False
+    backup_swift_service_auth: bool = True
+    service_token_roles: dict[str, str] = dataclasses.field(default_factory=dict)
     debug: bool = False
 
     def changed(self, **options: Any) -> Settings:
@@ -53,6 +55,8 @@ class Settings:
             raise DevcloudError(f"unknown service {', '.join(sorted(unknown))} (have: {have})")
         wanted = {*self.services, *asked}
         given["services"] = [name for name in DEFAULT_SERVICES if name in wanted]
+        roles = {**self.service_token_roles, **given.get("service_token_roles", {})}
+        given["service_token_roles"] = {k: role for k, role in roles.items() if role != "service"}
         return dataclasses.replace(self, **given)
 
 
