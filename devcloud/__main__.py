@@ -22,7 +22,7 @@ from devcloud.up import up
 def _pairs(text: str) -> dict[str, str]:
     pairs = [one.split("=") for one in text.split(",")]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
-        raise argparse.ArgumentTypeError("it has the form SERVICE=ROLE,...")
+        raise argparse.ArgumentTypeError("it has the form SERVICE=VALUE,...")
     return dict(pairs)
 
 
@@ -63,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_pairs,
         metavar="SERVICE=ROLE,...",
         help="the role that a service asks of service tokens; `service` puts it back",
+    )
+    start.add_argument(
+        "--token-cache-times",
+        type=_pairs,
+        metavar="SERVICE=SECONDS,...",
+        help="other times than --token-cache-time for some services; the same puts it back",
     )
     start.add_argument("--debug", action=argparse.BooleanOptionalAction)
     start.add_argument("--host", help="the address; default: the first free 127.0.0.N0")

@@ -43,6 +43,7 @@ class Settings:
     posix_backup: bool = False
     backup_swift_service_auth: bool = True
     service_token_roles: dict[str, str] = dataclasses.field(default_factory=dict)
+    token_cache_times: dict[str, int] = dataclasses.field(default_factory=dict)
     debug: bool = False
 
     def changed(self, **options: Any) -> Settings:
@@ -57,6 +58,9 @@ class Settings:
         given["services"] = [name for name in DEFAULT_SERVICES if name in wanted]
         roles = {**self.service_token_roles, **given.get("service_token_roles", {})}
         given["service_token_roles"] = {k: role for k, role in roles.items() if role != "service"}
+        times = {**self.token_cache_times, **given.get("token_cache_times", {})}
+        usual = given.get("token_cache_time", self.token_cache_time)
+        given["token_cache_times"] = {k: int(n) for k, n in times.items() if int(n) != usual}
         return dataclasses.replace(self, **given)
 
 

@@ -6,8 +6,9 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from karbor.cli import exits
 from karbor.cli.complaint import answering
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
-from karbor.cli.wording import duration, moment
+from karbor.cli.wording import moment
 
 if TYPE_CHECKING:
     from karbor.doctor.finding import Finding
@@ -74,17 +75,18 @@ def doctor(hours: float, active: bool, deep: bool, patience: float, services_cac
 
 def paint(report: Report) -> None:
     from karbor.doctor.finding import Verdict  # noqa: PLC0415
+    from karbor.doctor.words import span  # noqa: PLC0415
 
     found = report.to_dict()
     window = found["window"]
-    most = f", at most {duration(window['at_most'])}" if window["at_most"] is not None else ""
+    least = span(window["at_least"])
+    most = f", at most {span(window['at_most'])}" if window["at_most"] is not None else ""
     until = found["operation"]["until"]
     as_facts((
         ("cloud", found["auth_url"]),
         ("login", f"{found['login']['user_name']} in {found['login']['project_name']}"),
         ("token", f"until {moment(found['login']['expires_at'])}"),
-        ("window", f"{duration(window['configured'])} configured; seen: at least "
-                   f"{duration(window['at_least'])}{most}"),
+        ("window", f"{span(window['configured'])} configured; seen: at least {least}{most}"),
         ("can run", f"until {moment(until)}" if until is not None else "without an end"),
         ("asked for", f"{found['hours']:g} h")))
     click.echo()
@@ -93,9 +95,8 @@ def paint(report: Report) -> None:
          "no end" if one["possible"] else "not possible", moment(one["ends"]))
         for one in found["rungs"]], "")
     for verdict in (Verdict.BROKEN, Verdict.WARNING, Verdict.UNPROVEN):
-        for one in report.findings:
-            if one.verdict is verdict:
-                _paint_finding(one)
+        for one in _merged(one for one in report.findings if one.verdict is verdict):
+            _paint_finding(one)
     click.echo()
     as_table(("OK", "", "SEEN"), [
         (one.check, one.subject, one.seen) for one in report.findings
@@ -103,6 +104,15 @@ def paint(report: Report) -> None:
     counts = [f"{number} {verdict.value}" for verdict in Verdict
               if (number := sum(one.verdict is verdict for one in report.findings))]
     say(f"karbor doctor: {', '.join(counts)}")
+
+
+def _merged(findings: Iterable[Finding]) -> list[Finding]:
+    """What is said of several services in the same words is said once."""
+    alike: dict[tuple[str, ...], list[Finding]] = {}
+    for one in findings:
+        alike.setdefault((one.check, one.seen, one.means, one.fix), []).append(one)
+    return [replace(group[0], subject=", ".join(one.subject for one in group if one.subject))
+            for group in alike.values()]
 
 
 def _paint_finding(one: Finding) -> None:

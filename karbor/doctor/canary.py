@@ -21,22 +21,26 @@ def get_canary(patient: Patient) -> None:
     short that it can be waited for; else none."""
     if patient.service is None:
         patient.no_canary = patient.unfit
-    elif patient.user.expires_at - patient.now <= patient.wishes.patience:
-        _take(patient)
     elif not patient.wishes.active:
         patient.no_canary = "not asked: that needs a throw-away application credential"
     else:
         _make(patient)
+    short = patient.user.expires_at - patient.now <= patient.wishes.patience
+    if patient.no_canary and short and patient.service is not None:
+        _take(patient)
     if patient.no_canary:
         patient.add(CHECK, "", Verdict.UNPROVEN, patient.no_canary,
                     "whether this cloud takes expired tokens with a service token is not known",
                     "karbor doctor --active, with a login by password")
 
 
+def revocable(patient: Patient) -> bool:
+    """Whether it stands for an application credential, which can be removed."""
+    return patient.canary_ends is not None and patient.cleanup.has(_name(patient))
+
+
 def drop_canary(patient: Patient) -> bool:
-    """Revoke it; False when it was none that can be revoked."""
-    if patient.canary_ends is None or not patient.cleanup.has(_name(patient)):
-        return False
+    """Revoke it; whether that went well."""
     return patient.cleanup.remove(_name(patient)).good
 
 
@@ -76,8 +80,9 @@ def wait_for_canary(patient: Patient) -> None:
 def _take(patient: Patient) -> None:
     try:
         patient.canary_ends = patient.probe.take_canary()
+        patient.no_canary = ""
     except KarborError as error:
-        patient.no_canary = f"no second token to be had: {error.message}"
+        patient.no_canary += f"; and no second token to be had: {error.message}"
 
 
 def _make(patient: Patient) -> None:

@@ -18,17 +18,20 @@ CHECK = "countdown"
 @dataclass(frozen=True)
 class Prediction:
     """`what` works with `subject` at least until a moment and at most until another (seconds since
-    the epoch, by Keystone's clock); None: without an end."""
+    the epoch, by Keystone's clock). `proved` is False where that rests on a window which was
+    configured, and not seen to last so long."""
 
     what: str
     subject: str
-    at_least_until: float | None
-    at_most_until: float | None
+    at_least_until: float
+    at_most_until: float
     because: str
+    proved: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         return {"what": self.what, "subject": self.subject, "because": self.because,
-                "at_least_until": self.at_least_until, "at_most_until": self.at_most_until}
+                "at_least_until": self.at_least_until, "at_most_until": self.at_most_until,
+                "proved": self.proved}
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Countdown:
 
 def countdown(patient: Patient) -> Countdown:
     """Adds its findings too."""
-    window = trusted_window(patient)
+    window = patient.window
     configured = patient.configured
     means = Means(
         vouched=patient.service is not None and not patient.unfit, window=window,
@@ -58,15 +61,7 @@ def countdown(patient: Patient) -> Countdown:
         _as_seen(patient, one) for one in prospects(caller, means, patient.now))]
     _tell_rungs(patient, found)
     until, ends, why, refused = _choice(patient, found)
-    return Countdown(found, window, until, ends, why, refused, predictions(patient, window))
-
-
-def trusted_window(patient: Patient) -> float:
-    """What was configured, unless it was seen to be shorter: then what was seen to last."""
-    known, configured = patient.bounds, patient.configured.window
-    if known.at_most is not None and known.at_most < configured:
-        return known.at_least
-    return configured
+    return Countdown(found, window, until, ends, why, refused, predictions(patient))
 
 
 def _own_login(patient: Patient) -> Prospect:
@@ -155,29 +150,28 @@ def _refused(patient: Patient, why: str, remedy: str, until: float
     return until, until, why, why
 
 
-def predictions(patient: Patient, window: float) -> list[Prediction]:
+def predictions(patient: Patient) -> list[Prediction]:
     """Of the login's present token. Empty without a service account that could vouch."""
-    user, cache = patient.user, max(0.0, patient.wishes.cache)
-    ends = user.expires_at
+    cache, ends = patient.wishes.cache, patient.user.expires_at
     found = [Prediction("the token alone", "keystone", ends, ends, "its end")]
     usable = [one.type for one in patient.served if one.type not in patient.silent]
     found += [Prediction("the token alone", type, ends, ends,
                          "its end: services look at it at every request") for type in usable]
     if patient.service is None or patient.unfit:
         return found
-    known = patient.bounds.at_most
-    shortened = window < patient.configured.window
-    last = ends + (known if shortened and known is not None else window)
-    because = ("the window that was measured" if shortened else
-               "[credentials] allow_expired_window" + (
-                   "" if patient.bounds.at_least >= window else ", which is not proved"))
+    first, last = ends + patient.window, ends + patient.window
+    if patient.window_is_short:
+        last = ends + (patient.bounds.at_most or 0.0)
+    because = ("the window that was measured" if patient.window_is_short else
+               "[credentials] allow_expired_window")
+    proved = patient.window_is_proved
     found.append(Prediction("the token, looked at by the service account", "keystone",
-                            ends + window, last, because))
+                            first, last, because, proved))
     for type in usable:
         if type in patient.refusing:
             continue
         found.append(Prediction(
-            "the token with the service token", type, ends + window, last + cache,
+            "the token with the service token", type, first, last + cache,
             because + (f"; and {span(cache)} more by the service's own cache, where it has seen "
-                       "the token before" if cache else "")))
+                       "the token before" if cache else ""), proved))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from karbor.doctor.accounts import look_at_accounts
 from karbor.doctor.backup import DeepProbe
-from karbor.doctor.canary import drop_canary, get_canary, wait_for_canary
+from karbor.doctor.canary import drop_canary, get_canary, revocable, wait_for_canary
 from karbor.doctor.chains import look_at_chains, prepare, tell_unseen
 from karbor.doctor.countdown import countdown
 from karbor.doctor.finding import Verdict
@@ -50,8 +50,8 @@ def examine(patient: Patient) -> Report:
         if deep:
             deep.try_it()
         follow_canary(patient)
-        if drop_canary(patient) and not patient.void and patient.canary_good is not None:
-            look_at_caches(patient)
+        if revocable(patient) and not patient.void and patient.canary_good is not None:
+            look_at_caches(patient, lambda: drop_canary(patient))
         look_at_older_canaries(patient)
         judge_window(patient)
         tell_unseen(patient)

@@ -16,6 +16,10 @@ from karbor.domain.canary import Bounds, Canary
 from karbor.domain.ladder import Strategy
 from karbor.plugin.token_probe import Account, Answer, Served, TokenProbe, Trial
 
+INEXACT = 2.0
+"""Seconds by which a measured window may be wrong: Keystone cuts times to seconds, and is asked
+about once in one."""
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -112,6 +116,21 @@ class Patient:
         """The fields of a Finding, in their order."""
         with self._lock:
             self.findings.append(Finding(check, subject, verdict, seen, means, fix))
+
+    @property
+    def window_is_short(self) -> bool:
+        """Whether it was seen to be shorter than Karbor was told."""
+        most = self.bounds.at_most
+        return most is not None and most + INEXACT < self.configured.window
+
+    @property
+    def window(self) -> float:
+        """What was configured, unless it was seen to be shorter: then what was seen to last."""
+        return self.bounds.at_least if self.window_is_short else self.configured.window
+
+    @property
+    def window_is_proved(self) -> bool:
+        return self.window_is_short or self.bounds.at_least + INEXACT >= self.configured.window
 
     def beyond_token(self, what: str) -> tuple[Verdict, str]:
         """The verdict on something that fails only after the token's end."""

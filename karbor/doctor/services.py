@@ -35,26 +35,31 @@ def look_at_expired_tokens(patient: Patient) -> None:
         _judge(patient, one, vouched, alone, doubtful)
 
 
-def look_at_caches(patient: Patient) -> None:
-    """After the canary was revoked: who still takes it has it in a cache."""
+def look_at_caches(patient: Patient, revoke: Callable[[], bool]) -> None:
+    """Shows the canary, revokes it, and shows it again: who takes it then has it in a cache."""
     asked = [one for one in patient.served
              if _judgeable(patient, one) and one.type not in patient.refusing]
 
+    def takes(one: Served) -> bool:
+        return _recognized(patient.probe.ask(one.question, Speaker.CANARY_VOUCHED))
+
     def keeps(one: Served) -> bool:
-        return any(_recognized(patient.probe.ask(one.question, Speaker.CANARY_VOUCHED))
-                   for _ in range(_ASKED_AGAIN))
+        return any(takes(one) for _ in range(_ASKED_AGAIN))
     with ThreadPoolExecutor(8) as pool:
-        patient.caching = dict(zip((one.type for one in asked), pool.map(keeps, asked),
-                                   strict=True))
-    keeping = sorted(type for type, keeps in patient.caching.items() if keeps)
-    if not patient.caching:
-        return
-    patient.add(
-        "token caches", "", Verdict.OK,
-        (f"a revoked token is still taken by {', '.join(keeping)}" if keeping else
-         "no service was seen to keep tokens that it has validated"),
-        f"a service may take a token that it has seen for up to {span(patient.wishes.cache)} "
-        "(token_cache_time) after it was revoked or its window was over" if keeping else "")
+        shown = [one for one, taken in zip(asked, pool.map(takes, asked), strict=True) if taken]
+        if not revoke() or patient.probe.validate(allow_expired=True).good:
+            patient.add("token caches", "", Verdict.UNPROVEN, "the probe's token was not revoked")
+            return
+        patient.caching = {one.type: kept for one, kept in zip(
+            shown, pool.map(keeps, shown), strict=True)}
+    keeping = sorted(type for type, kept in patient.caching.items() if kept)
+    if patient.caching:
+        patient.add(
+            "token caches", "", Verdict.OK,
+            (f"a revoked token is still taken by {', '.join(keeping)}" if keeping else
+             "no service was seen to keep a token that it has validated"),
+            f"a service may take a token that it has seen for {span(patient.wishes.cache)} more "
+            "(token_cache_time) after it was revoked or its window was over" if keeping else "")
 
 
 def _living(patient: Patient, one: Served) -> None:

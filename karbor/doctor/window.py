@@ -12,7 +12,7 @@ import uuid
 from dataclasses import replace
 
 from karbor.doctor.finding import Verdict
-from karbor.doctor.patient import Patient
+from karbor.doctor.patient import INEXACT, Patient
 from karbor.doctor.words import at, span
 from karbor.domain.canary import Canary, bounds
 from karbor.domain.errors import CredentialError
@@ -61,11 +61,12 @@ def look_at_older_canaries(patient: Patient) -> None:
 
 def judge_window(patient: Patient) -> None:
     """What is known of it now, against what is configured."""
-    configured = patient.configured.window
     patient.bounds = known = bounds(patient.nest.of(patient.probe.auth_url))
+    configured = patient.configured.window
     if patient.unfit or patient.service is None:
         return
-    if known.at_most is not None and known.at_most < configured:
+    if patient.window_is_short:
+        assert known.at_most is not None    # noqa: S101 - else it would not be known
         ends = patient.user.expires_at + known.at_least
         fails = patient.now + patient.seconds > ends
         patient.add(
@@ -79,7 +80,7 @@ def judge_window(patient: Patient) -> None:
             "karbor.conf")
         return
     needed = patient.now + patient.seconds - patient.user.expires_at
-    if known.at_least >= min(configured, max(needed, 1.0)):
+    if known.at_least + INEXACT >= min(configured, max(needed, INEXACT)):
         patient.add(CHECK, "", Verdict.OK, f"at least {span(known.at_least)} were seen; configured "
                     f"are {span(configured)}")
         return
