@@ -8,8 +8,9 @@ asked. Of the others the option to look at is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from karbor.doctor.finding import Verdict
 from karbor.doctor.patient import Patient, failure
@@ -116,102 +117,117 @@ def tell_unseen(patient: Patient) -> None:
             "by default backups that begin after the token's end fail, and those under way too",
             "karbor doctor --active --deep; backup_swift_service_auth = true and "
             f"{SERVICE_USER}, in cinder.conf of cinder-backup; or backup_swift_auth = single_user")
-    if patient.wishes.hours:
-        patient.add(
-            "revocation", "Keystone", Verdict.UNPROVEN, "not tried: that needs a revocation",
-            "a token that was revoked may be good again after Keystone has forgotten why",
-            "[revoke] expiration_buffer of at least allow_expired_window")
+    patient.add(
+        "revocation", "Keystone", Verdict.UNPROVEN, "not tried: that needs a revocation",
+        "a token that was revoked may be good again after Keystone has forgotten why",
+        "[revoke] expiration_buffer of at least allow_expired_window")
 
 
 def _cinder_to_glance(patient: Patient, cinder: Served) -> None:
-    name = "cinder to glance"
+    """A volume that is smaller than the image's min_disk: Cinder looks at the image and refuses."""
+    name, option = "cinder to glance", f"{SERVICE_USER}, in cinder.conf"
     if not patient.image:
         patient.add(CHECK, name, Verdict.UNPROVEN,
                     patient.no_image or "not tried: that needs a throw-away image",
-                    fix=f"karbor doctor --active; {SERVICE_USER}, in cinder.conf")
+                    fix=f"karbor doctor --active; {option}")
         return
-    undo = f"volume {patient.mark}"
-    patient.cleanup.add(undo, lambda: _remove_named(
-        patient, cinder, "/volumes", "volumes", patient.mark))
-    answer = patient.probe.ask(
-        f"{cinder.url}/volumes", Speaker.CANARY_VOUCHED, "POST",
-        json={"volume": {"name": patient.mark, "size": 1, "imageRef": patient.image}})
-    if answer.status == 400:
-        patient.cleanup.remove(undo)
-    seen = "cinder has looked at an image with an expired token"
-    _judge(patient, name, answer, passed=answer.status == 400 and "disk" in answer.text.lower(),
-           seen=seen, option=f"{SERVICE_USER}, in cinder.conf", what="making volumes from images "
-           "and images from volumes")
+    _ask_refusable(
+        patient, Hop(name, "cinder has looked at an image with an expired token", option,
+                     "making volumes from images and images from volumes"), cinder, "volumes",
+        {"volume": {"name": patient.mark, "size": 1, "imageRef": patient.image}}, "disk", "")
 
 
 def _nova_to_glance(patient: Patient, nova: Served) -> None:
     """A server that is too small for the image's min_ram: Nova looks at the image and refuses."""
-    name = "nova-api to glance"
     flavors = patient.probe.ask(f"{nova.url}/flavors?limit=1", Speaker.USER)
     if not patient.image or not flavors.good or not flavors.body["flavors"]:
+        patient.add(CHECK, "nova-api to glance", Verdict.UNPROVEN,
+                    patient.no_image or "not tried: that needs a throw-away image and a flavor",
+                    fix="karbor doctor --active")
         return
-    undo = f"server {patient.mark}"
-    patient.cleanup.add(undo, lambda: _remove_named(
-        patient, nova, "/servers", "servers", patient.mark))
-    answer = patient.probe.ask(
-        f"{nova.url}/servers", Speaker.CANARY_VOUCHED, "POST", version="compute 2.90",
-        json={"server": {"name": patient.mark, "imageRef": patient.image, "networks": "none",
-                         "flavorRef": flavors.body["flavors"][0]["id"]}})
-    if answer.status == 400:
-        patient.cleanup.remove(undo)
-    _judge(patient, name, answer, passed=answer.status == 400 and "memory" in answer.text.lower(),
-           seen="nova-api has looked at an image with an expired token",
-           option="service_token_roles in glance-api.conf, and the role service for the account of "
-           "[keystone_authtoken] in nova.conf", what="booting servers from images")
+    _ask_refusable(
+        patient, Hop("nova-api to glance", "nova-api has looked at an image with an expired token",
+                     _nova_option("glance-api.conf"), "booting servers from images"), nova,
+        "servers", {"server": {
+            "name": patient.mark, "imageRef": patient.image, "networks": "none",
+            "flavorRef": flavors.body["flavors"][0]["id"]}}, "memory", "compute 2.90")
 
 
 def _nova_to_cinder(patient: Patient, nova: Served) -> None:
     """Nova's old face of volumes: each of its requests goes on to Cinder."""
-    if _served(patient, "cinder") is None:
-        return
-    answer = patient.probe.ask(f"{nova.url}/os-volumes?limit=1", Speaker.CANARY_VOUCHED,
-                               version="compute 2.1")
-    if answer.status in (404, 410):
-        patient.add(CHECK, "nova-api to cinder", Verdict.UNPROVEN,
-                    "this Nova does not show volumes any more",
-                    fix=f"{SERVICE_USER}, in nova.conf")
-        return
-    _judge(patient, "nova-api to cinder", answer, passed=answer.good,
-           seen="nova-api has looked at volumes with an expired token",
-           option="service_token_roles in cinder.conf, and the role service for the account of "
-           "[keystone_authtoken] in nova.conf", what="attaching volumes")
+    if _served(patient, "cinder") is not None:
+        _ask_proxy(patient, nova, "/os-volumes?limit=1", Hop(
+            "nova-api to cinder", "nova-api has looked at volumes with an expired token",
+            _nova_option("cinder.conf"), "attaching volumes"))
 
 
 def _nova_to_neutron(patient: Patient, nova: Served) -> None:
-    if _served(patient, "neutron") is None:
-        return
-    answer = patient.probe.ask(f"{nova.url}/os-security-groups?limit=1", Speaker.CANARY_VOUCHED,
-                               version="compute 2.1")
-    if answer.status in (404, 410):
-        patient.add(CHECK, "nova-api to neutron", Verdict.UNPROVEN,
-                    "this Nova does not show security groups any more",
-                    fix=f"{SERVICE_USER}, in nova.conf")
-        return
-    _judge(patient, "nova-api to neutron", answer, passed=answer.good,
-           seen="nova-api has looked at security groups with an expired token",
-           option="service_token_roles in neutron.conf, and the role service for the account of "
-           "[keystone_authtoken] in nova.conf", what="booting servers with ports")
+    if _served(patient, "neutron") is not None:
+        _ask_proxy(patient, nova, "/os-security-groups?limit=1", Hop(
+            "nova-api to neutron", "nova-api has looked at security groups with an expired token",
+            _nova_option("neutron.conf"), "booting servers with ports"))
 
 
-def _judge(patient: Patient, name: str, answer: Answer, *, passed: bool, seen: str, option: str,
-           what: str) -> None:
-    if passed:
-        patient.add(CHECK, name, Verdict.OK, seen)
+@dataclass(frozen=True)
+class Hop:
+    """From one service to the next: what is said if it works, the option if not, what fails."""
+
+    name: str
+    works: str
+    option: str
+    what: str
+
+
+def _nova_option(conf: str) -> str:
+    return (f"service_token_roles in {conf}, and the role service for the account of "
+            "[keystone_authtoken] in nova.conf")
+
+
+def _ask_refusable(patient: Patient, hop: Hop, served: Served, kind: str,  # noqa: PLR0917
+                   body: Mapping[str, Any], word: str, version: str) -> None:
+    """A request to make something that is refused for what is in the image, if that was seen. What
+    it makes after all is removed."""
+    undo = f"{kind} {patient.mark}"
+    patient.cleanup.add(undo, lambda: _remove_named(
+        patient, served, f"/{kind}", kind, patient.mark))
+    made = False
+
+    def ask(speaker: Speaker) -> Answer:
+        nonlocal made
+        answer = patient.probe.ask(f"{served.url}/{kind}", speaker, "POST", json=body,
+                                   version=version)
+        made = made or answer.good or not answer.status
+        return answer
+
+    _judge(patient, hop, ask, lambda answer: answer.status == 400 and word in answer.text.lower())
+    if not made:
+        patient.cleanup.forget(undo)
+
+
+def _ask_proxy(patient: Patient, nova: Served, path: str, hop: Hop) -> None:
+    _judge(patient, hop, lambda speaker: patient.probe.ask(
+        f"{nova.url}{path}", speaker, version="compute 2.1"), lambda answer: answer.good)
+
+
+def _judge(patient: Patient, hop: Hop, ask: Callable[[Speaker], Answer],
+           passed: Callable[[Answer], bool]) -> None:
+    """A refusal counts only if a living token is not refused, and Keystone still knows the other.
+    """
+    answer = ask(Speaker.CANARY_VOUCHED)
+    if passed(answer):
+        patient.add(CHECK, hop.name, Verdict.OK, hop.works)
+        return
+    alive = ask(Speaker.VOUCHED)
+    if not passed(alive):
+        patient.add(CHECK, hop.name, Verdict.UNPROVEN,
+                    f"a living token is refused too: {failure(alive) or alive.status}",
+                    fix=hop.option)
     elif not patient.judged_by_canary():
-        patient.add(CHECK, name, Verdict.UNPROVEN, patient.void, fix=option)
-    elif answer.status in (400, 409, 413, 429):
-        patient.add(CHECK, name, Verdict.UNPROVEN,
-                    f"refused for another reason before it came to that: {failure(answer)}",
-                    fix=option)
+        patient.add(CHECK, hop.name, Verdict.UNPROVEN, patient.void, fix=hop.option)
     else:
-        verdict, means = patient.beyond_token(f"fails at {what}")
-        patient.add(CHECK, name, verdict, f"refused with an expired token: {failure(answer)}",
-                    means, option)
+        verdict, means = patient.beyond_token(f"fails at {hop.what}")
+        patient.add(CHECK, hop.name, verdict, "refused with an expired token, though not with a "
+                    f"living one: {failure(answer) or answer.status}", means, hop.option)
 
 
 def _served(patient: Patient, name: str) -> Served | None:

@@ -14,12 +14,14 @@ from dataclasses import replace
 from karbor.doctor.finding import Verdict
 from karbor.doctor.patient import INEXACT, Patient
 from karbor.doctor.words import at, span
-from karbor.domain.canary import Canary, bounds
+from karbor.domain.canary import Bounds, Canary, bounds
 from karbor.domain.errors import CredentialError
 from karbor.plugin.token_probe import Answer
 
 CHECK = "window"
 _KEPT = 48      # canaries in one window: more would tell no more
+_LONGEST = 14 * 86400.0     # what is dead longer than that will not come back
+_PATIENT = 600.0            # seconds that a person may wait for
 _KEY_GONE = "key"
 _OVER = "over"
 
@@ -48,12 +50,13 @@ def follow_canary(patient: Patient) -> None:
 
 
 def look_at_older_canaries(patient: Patient) -> None:
-    """Those that earlier runs laid aside; and lay one aside for the next."""
+    """Those that earlier runs laid aside, also when they were unknown already: a window can be
+    made longer. And lay one aside for the next."""
     if patient.service is None or patient.unfit:
         return
     known = patient.nest.of(patient.probe.auth_url)
     for one in known:
-        if one.sealed and one.ends < patient.now:
+        if one.sealed and one.ends < patient.now < one.ends + _LONGEST:
             _look_at_older(patient, one)
     if patient.wishes.active:
         _lay_aside(patient, known)
@@ -73,11 +76,11 @@ def judge_window(patient: Patient) -> None:
             CHECK, "", Verdict.BROKEN if fails else Verdict.WARNING,
             f"at least {span(known.at_least)} and at most {span(known.at_most)}; configured in "
             f"Karbor are {span(configured)}",
-            f"with the token alone {patient.long} fails at {at(ends)} or soon after" if fails else
+            f"with the token alone {patient.long} fails at {at(ends)} or soon after; with a trust "
+            "each single backup, restore or image fails that takes longer than "
+            f"{span(patient.user.life + known.at_least)}" if fails else
             f"nothing for {patient.long}; longer ones end earlier than Karbor was told",
-            f"[token] allow_expired_window = {configured:.0f} in Keystone (and enough fernet "
-            f"keys); else [credentials] allow_expired_window = {math.floor(known.at_least)} in "
-            "karbor.conf")
+            _remedy(known, configured))
         return
     needed = patient.now + patient.seconds - patient.user.expires_at
     if known.at_least + INEXACT >= min(configured, max(needed, INEXACT)):
@@ -92,6 +95,15 @@ def judge_window(patient: Patient) -> None:
         "that the next ones look at; --patience SECONDS waits for a short window's end")
 
 
+def _remedy(known: Bounds, configured: float) -> str:
+    again = ""
+    if known.at_most is not None and known.at_most < _PATIENT:
+        again = f". After a change look again with --patience {known.at_most + 10:.0f}"
+    return (f"[token] allow_expired_window = {configured:.0f} in Keystone (and enough fernet "
+            f"keys); else [credentials] allow_expired_window = {math.floor(known.at_least)} in "
+            f"karbor.conf{again}")
+
+
 def _look_at_older(patient: Patient, one: Canary) -> None:
     try:
         answer = patient.probe.validate_sealed(one.sealed)
@@ -101,7 +113,7 @@ def _look_at_older(patient: Patient, one: Canary) -> None:
         patient.nest.keep(replace(one, sealed=""))      # sealed with keys that are gone
         return
     seen = _looked_at(one, answer, patient)
-    patient.nest.keep(replace(seen, sealed="") if seen.bad_at is not None else seen)
+    patient.nest.keep(seen)
     _tell_lost_key(patient, seen)
 
 
@@ -123,7 +135,8 @@ def _looked_at(one: Canary, answer: Answer, patient: Patient) -> Canary:
         return replace(one, good_at=now)
     if answer.status in (401, 404):
         gone = "fernet" in answer.text.lower() or answer.status == 401
-        return replace(one, bad_at=now, cause=_KEY_GONE if gone else _OVER)
+        first = one.bad_at if one.bad_at is not None and one.bad_at > (one.good_at or 0.0) else now
+        return replace(one, bad_at=first, cause=_KEY_GONE if gone else _OVER)
     return one      # Keystone could not answer: nothing is known
 
 
