@@ -41,8 +41,8 @@ class CloudProbe:
     def service(self) -> Account:
         return self._keystone.service()
 
-    def trustee(self) -> Account:
-        return self._trusts.account()
+    def trustee_unfit(self) -> str:
+        return self._trusts.unfit()
 
     # ------------------------------------------------------------------ where
     def addresses(self) -> list[Address]:

@@ -10,8 +10,11 @@ from karbor.credentials.seal import Seal
 from karbor.doctor.examination import examine
 from karbor.doctor.patient import Configured, Patient, Wishes
 from karbor.doctor.report import Report
+from karbor.domain.ladder import Strategy
+from karbor.domain.registration import Registration
 from karbor.store.canaries import Canaries
 from karbor.store.connect import connect
+from karbor.store.registrations import Registrations
 from karbor.store.upgrade import upgrade
 
 
@@ -36,8 +39,10 @@ class Doctor:
             upgrade(database)
             probe = CloudProbe(conf, self._cloud, Seal(config.key_file(conf)))
             try:
-                self._patient = Patient(probe, wishes, _configured(conf, probe), Canaries(database),
-                                        told)
+                caller = probe.user().caller
+                registered = Registrations(database).of(caller.project_id, caller.user_id)
+                self._patient = Patient(probe, wishes, _configured(conf, probe, registered),
+                                        Canaries(database), told)
                 return examine(self._patient)
             finally:
                 probe.close()
@@ -45,9 +50,18 @@ class Doctor:
             database.dispose()
 
 
-def _configured(conf: config.ConfigOpts, probe: CloudProbe) -> Configured:
+def _configured(conf: config.ConfigOpts, probe: CloudProbe, registered: Registration | None
+                ) -> Configured:
     section = conf.credentials
     return Configured(
         window=float(section.allow_expired_window), role=section.service_role,
         vouched=config.service_user_configured(conf),
-        verified=probe.verified and not conf.service_user.insecure)
+        verified=probe.verified and not conf.service_user.insecure,
+        longest=float(section.longest_operation), trust_roles=frozenset(section.trust_roles),
+        strategy=Strategy(section.strategy), registered_until=_end(registered))
+
+
+def _end(registered: Registration | None) -> float | None:
+    if registered is None:
+        return None
+    return float("inf") if registered.expires_at is None else registered.expires_at

@@ -118,7 +118,7 @@ class KeystoneProbe:
         return Answer(204)
 
     def lay_aside(self) -> tuple[str, float]:
-        service = self._service_auth()
+        service = self.service_auth()
         plugin = v3.Token(self.auth_url, self.service_token(), unscoped=True)
         access = self._log_in(plugin, service.session, "[service_user], for no project,")
         return self.seal.seal(access.auth_token), float(access.expires.timestamp())
@@ -135,10 +135,10 @@ class KeystoneProbe:
 
     # ------------------------------------------------------------------
     def _serving(self) -> AccessInfo:
-        service = self._service_auth()
+        service = self.service_auth()
         return service.get_access(service.session)
 
-    def _service_auth(self) -> UnprovedService:
+    def service_auth(self) -> UnprovedService:
         if self._service is None:
             self._service = UnprovedService(self.conf)
         return self._service
@@ -153,7 +153,7 @@ class KeystoneProbe:
             answer = self.asker.send("GET", url, bearing)
             if answer.status != 401:
                 break
-            self._service_auth().invalidate()    # its own key may have been rotated away
+            self.service_auth().invalidate()    # its own key may have been rotated away
         return answer
 
     def _credentials(self) -> str:

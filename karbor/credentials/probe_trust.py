@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from keystoneauth1 import exceptions as ksa
-from keystoneauth1 import loading
-from keystoneauth1.identity.base import BaseIdentityPlugin
-
-from karbor.config import ConfigOpts
-from karbor.credentials.probe import KeystoneProbe, described
-from karbor.credentials.refusal import login_refused
-from karbor.domain.errors import CredentialError, ServiceUserUnfit
-from karbor.plugin.token_probe import Account, Answer, Trial
-
-_SCOPE = ("project_id", "project_name", "project_domain_id", "project_domain_name", "domain_id",
-          "domain_name", "system_scope", "tenant_id", "tenant_name")
+from karbor.credentials.probe import KeystoneProbe
+from karbor.credentials.trustee import Trustee, keystone_time
+from karbor.domain.errors import CredentialError
+from karbor.plugin.token_probe import Answer, Trial
 
 
 class TrustProbe:
@@ -24,18 +15,21 @@ class TrustProbe:
 
     def __init__(self, keystone: KeystoneProbe) -> None:
         self._keystone = keystone
-        self._section = _section(keystone.conf)
+        self._trustee = Trustee(keystone.conf, keystone.service_auth)
 
-    def account(self) -> Account:
-        """The trustee's own login. Raises CredentialError."""
-        if self._section == "service_user":
-            return self._keystone.service()
-        plugin = self._load()
+    def unfit(self) -> str:
+        """Why the account can hold no trusts; empty if it can. Raises CredentialError when
+        Keystone does not answer."""
+        reason = self._trustee.unfit()
+        if reason:
+            return reason
         try:
-            return described(plugin.get_auth_ref(self._keystone.session))
-        except (ksa.ClientException, OSError) as error:
-            raise login_refused(error, who=f"[{self._section}]", auth_url=plugin.auth_url,
-                                remedy=f"check the section [{self._section}]") from None
+            _ = self._trustee.user_id
+        except CredentialError as error:
+            if error.transient:
+                raise
+            return error.message
+        return ""
 
     def try_one(self, roles: Sequence[str], expires_at: float, question: str) -> Trial:
         keystone, access = self._keystone, self._keystone.access
@@ -43,9 +37,9 @@ class TrustProbe:
         made = keystone.asker.send(
             "POST", trusts, {"X-Auth-Token": keystone.user_token()},
             json={"trust": {
-                "trustor_user_id": access.user_id, "trustee_user_id": self.account().caller.user_id,
+                "trustor_user_id": access.user_id, "trustee_user_id": self._trustee.user_id,
                 "project_id": access.project_id, "impersonation": True,
-                "allow_redelegation": False, "expires_at": _iso(expires_at),
+                "allow_redelegation": False, "expires_at": keystone_time(expires_at),
                 "roles": [{"name": one} for one in roles]}})
         steps = [("make", made)]
         if made.status != 201:
@@ -70,7 +64,7 @@ class TrustProbe:
         if not found.good:
             return found
         for one in found.body["trusts"]:
-            if one["expires_at"] == _iso(expires_at):
+            if one["expires_at"] == keystone_time(expires_at):
                 removed = keystone.asker.send("DELETE", f"{trusts}/{one['id']}", bearing)
                 if not removed.good and removed.status != 404:
                     return removed
@@ -78,36 +72,7 @@ class TrustProbe:
 
     def _log_in(self, id: str) -> tuple[str, Answer]:
         try:
-            plugin = self._load(trust_id=id, **dict.fromkeys(_SCOPE))
-            access = plugin.get_auth_ref(self._keystone.session)
+            access = self._trustee.login(id).get_auth_ref(self._keystone.session)
         except CredentialError as error:
             return "", Answer(0, error.message)
-        except (ksa.ClientException, OSError) as error:
-            status = getattr(error, "http_status", 0) or 0
-            return "", Answer(int(status), " ".join(str(
-                getattr(error, "message", None) or type(error).__name__).split()))
         return str(access.auth_token), Answer(201)
-
-    def _load(self, **changes: str | None) -> BaseIdentityPlugin:
-        try:
-            inner = loading.load_auth_from_conf_options(self._keystone.conf, self._section,
-                                                        **changes)
-        except (ksa.ClientException, TypeError) as error:
-            raise ServiceUserUnfit(f"the account of [{self._section}] cannot hold trusts: "
-                                   f"{' '.join(str(error).split())}",
-                                   remedy="give [trustee] a user with a password") from error
-        if not isinstance(inner, BaseIdentityPlugin):
-            raise ServiceUserUnfit(f"[{self._section}] logs nobody in",
-                                   remedy="give [trustee] a user with a password")
-        return inner
-
-
-def _section(conf: ConfigOpts) -> str:
-    if "trustee" in conf and (conf.trustee.auth_type or conf.trustee.auth_section):
-        return "trustee"
-    return "service_user"
-
-
-def _iso(moment: float) -> str:
-    """As Keystone keeps a trust's end: in whole seconds."""
-    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -15,7 +15,7 @@ def look_at_accounts(patient: Patient) -> None:
     _login(patient)
     if patient.configured.vouched:
         _service(patient)
-        _trustee(patient)
+        patient.trustee_unfit = patient.probe.trustee_unfit()
     else:
         patient.unfit = patient.trustee_unfit = "no [service_user] is configured"
         patient.add("service account", "", Verdict.UNPROVEN, "no [service_user] is configured: "
@@ -85,20 +85,6 @@ def _service(patient: Patient) -> None:
     patient.add("service account", "role", Verdict.OK,
                 f"{name} has the role {role} in {project}, by "
                 f"{', '.join(service.caller.methods)}")
-
-
-def _trustee(patient: Patient) -> None:
-    try:
-        methods = patient.probe.trustee().caller.methods
-    except CredentialError as error:
-        if error.transient:
-            raise
-        patient.trustee_unfit = error.message
-        return
-    if "password" not in methods:
-        patient.trustee_unfit = (f"the account that would hold trusts logs in by "
-                                 f"{', '.join(methods)}, and Keystone lets only users with a "
-                                 "password hold them")
 
 
 def _form(patient: Patient) -> None:

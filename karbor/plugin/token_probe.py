@@ -106,8 +106,9 @@ class TokenProbe(Protocol):
     def service(self) -> Account:
         """The login of [service_user], fit or not. Raises CredentialError when there is none."""
 
-    def trustee(self) -> Account:
-        """The login that would hold trusts. Raises CredentialError."""
+    def trustee_unfit(self) -> str:
+        """Why the account that would hold trusts cannot; empty if it can. Raises CredentialError
+        when Keystone does not answer."""
 
     def addresses(self) -> list[Address]:
         """Every endpoint of the catalog."""
