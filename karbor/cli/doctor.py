@@ -87,7 +87,8 @@ def paint(report: Report) -> None:
         ("login", f"{found['login']['user_name']} in {found['login']['project_name']}"),
         ("token", f"until {moment(found['login']['expires_at'])}"),
         ("window", f"{span(window['configured'])} configured; seen: at least {least}{most}"),
-        ("can run", f"until {moment(until)}" if until is not None else "without an end"),
+        ("can run", "not so long: it would be refused" if found["operation"]["refused"] else
+         f"until {moment(until)}" if until is not None else "without an end"),
         ("asked for", f"{found['hours']:g} h")))
     click.echo()
     as_table(("CREDENTIAL", "USE UNTIL", "VERY END"), [
@@ -128,8 +129,8 @@ def _paint_finding(one: Finding) -> None:
 
 
 def _told(text: str) -> None:
-    if sys.stderr.isatty():
-        say(text)
+    if sys.stderr.isatty() or this().verbose:
+        say(f"karbor doctor: {text}")
 
 
 def _say_left(left: list[str]) -> None:

@@ -127,6 +127,9 @@ class CloudProbe:
         return headers
 
     # ------------------------------------------------------------------ Keystone
+    def renew(self) -> None:
+        self._keystone.renew()
+
     def validate(self, *, allow_expired: bool, fresh: bool = False) -> Answer:
         return self._keystone.validate(allow_expired=allow_expired, fresh=fresh)
 

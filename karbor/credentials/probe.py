@@ -75,6 +75,12 @@ class KeystoneProbe:
     def service_token(self) -> str:
         return str(self._serving().auth_token)
 
+    def renew(self) -> None:
+        """Drop the tokens there are, for new ones at the next use."""
+        self.own.auth.invalidate()
+        if self._service is not None:
+            self._service.invalidate()
+
     def canary_token(self) -> str:
         return self._canary
 

@@ -19,7 +19,7 @@ _NODES = 8          # validations over connections of their own, to meet every n
 def get_canary(patient: Patient) -> None:
     """A token of a throw-away application credential; one of the login itself where tokens are so
     short that it can be waited for; else none."""
-    if patient.service is None:
+    if patient.unfit:
         patient.no_canary = patient.unfit
     elif not patient.wishes.active:
         patient.no_canary = "not asked: that needs a throw-away application credential"

@@ -13,9 +13,11 @@ Undo = Callable[[], Answer]
 
 class Cleanup:
     """Register a thing before the request that makes it goes out: an interruption may come between
-    the request and its answer. `left` names what could not be removed."""
+    the request and its answer. `left` names what could not be removed; `renew` gets new tokens,
+    where the present ones are refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, renew: Callable[[], None] = lambda: None) -> None:
+        self._renew = renew
         self._things: list[tuple[str, Undo]] = []
         self._lock = threading.Lock()
         self.left: list[str] = []
@@ -55,6 +57,9 @@ class Cleanup:
     def _undo(self, what: str, undo: Undo) -> Answer:
         try:
             answer = undo()
+            if answer.status == 401:
+                self._renew()
+                answer = undo()
         except KarborError as error:
             answer = Answer(0, error.message)
         if not answer.good and answer.status != 404:

@@ -67,12 +67,12 @@ class Patient:
     told: Callable[[str], None] = lambda _text: None
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    cleanup: Cleanup = field(default_factory=Cleanup)
     findings: list[Finding] = field(default_factory=list)
     mark: str = field(default_factory=lambda: f"karbor-doctor-{uuid.uuid4().hex[:12]}")
 
     # What the examination finds out as it goes on.
     user: Account = field(init=False)
+    cleanup: Cleanup = field(init=False)
     service: Account | None = None
     unfit: str = ""                         # why the service account cannot vouch
     trustee_unfit: str = ""
@@ -92,6 +92,7 @@ class Patient:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self.cleanup = Cleanup(self.probe.renew)
 
     @property
     def now(self) -> float:

@@ -121,6 +121,9 @@ class TokenProbe(Protocol):
             data: bytes | None = None, version: str = "") -> Answer:
         """One request. `version` is a microversion, as `compute 2.1`."""
 
+    def renew(self) -> None:
+        """Log in again: the present tokens were refused, though they should be good."""
+
     def validate(self, *, allow_expired: bool, fresh: bool = False) -> Answer:
         """What Keystone says of the canary to the service account; `fresh`: over a connection of
         its own."""
