@@ -15,7 +15,8 @@ from karbor.doctor.patient import Patient, failure
 from karbor.plugin.token_probe import Answer, Served, Speaker
 
 NAME = "cinder-backup"
-LONGEST = 900.0     # seconds until a backup of 1 GiB counts as stuck
+LONGEST = 600.0     # seconds until a backup of 1 GiB counts as stuck
+_SETTLED = 60.0     # seconds until what is to be removed must have come to rest
 _LOOK = 1.0
 
 
@@ -48,7 +49,7 @@ class DeepProbe:
         if not self._why and (patient.void or patient.canary_good is None):
             self._why = patient.void or patient.no_canary or "there is no expired token to ask with"
         if not self._why and cinder is not None:
-            state = self._wait("volumes", "volume", self._volume, Speaker.USER)
+            state = self._wait("volumes", "volume", self._volume)
             if state != "available":
                 self._why = f"the volume became {state}"
         if self._why or cinder is None:
@@ -85,7 +86,7 @@ class DeepProbe:
         if not asked.good:
             return "refused", failure(asked)
         id = asked.body["backup"]["id"]
-        state = self._wait("backups", "backup", id, Speaker.USER)
+        state = self._wait("backups", "backup", id)
         said = self._ask(cinder, f"/backups/{id}", Speaker.USER)
         reason = said.body["backup"].get("fail_reason") if said.good else failure(said)
         return state, " ".join(str(reason or "").split())[:200]
@@ -95,13 +96,13 @@ class DeepProbe:
         return self._patient.probe.ask(f"{cinder.url}{path}", speaker, method, json=json,
                                        version="volume 3.70")
 
-    def _wait(self, plural: str, single: str, id: str, speaker: Speaker) -> str:
+    def _wait(self, plural: str, single: str, id: str, *, longest: float = LONGEST) -> str:
         """The state in which it rests."""
         assert self._cinder is not None     # noqa: S101 - something was made there
-        until = self._patient.now + LONGEST
+        until = self._patient.now + longest
         state = ""
         while self._patient.now < until:
-            answer = self._ask(self._cinder, f"/{plural}/{id}", speaker)
+            answer = self._ask(self._cinder, f"/{plural}/{id}", Speaker.USER)
             if answer.status == 404:
                 return "gone"
             if answer.good:
@@ -126,11 +127,11 @@ class DeepProbe:
         if not found.good:
             return found
         for one in found.body[plural]:
-            self._wait(plural, single, one["id"], Speaker.USER)
+            self._wait(plural, single, one["id"], longest=_SETTLED)
             removed = self._ask(self._cinder, f"/{plural}/{one['id']}", Speaker.USER, "DELETE")
             if not removed.good and removed.status != 404:
                 return removed
-            state = self._wait(plural, single, one["id"], Speaker.USER)
+            state = self._wait(plural, single, one["id"], longest=_SETTLED)
             if state != "gone":
                 return Answer(409, f"it became {state}")
         return Answer(204)

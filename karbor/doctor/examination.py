@@ -7,6 +7,9 @@ revoked.
 
 from __future__ import annotations
 
+import random
+from functools import partial
+
 from karbor.doctor.accounts import look_at_accounts
 from karbor.doctor.backup import DeepProbe
 from karbor.doctor.canary import drop_canary, get_canary, revocable, wait_for_canary
@@ -70,12 +73,17 @@ def _try_trust(patient: Patient) -> None:
                      and one.type not in patient.refusing), "")
     if not roles or not question:
         return
-    ends = patient.now + TRUST_LIFE
-    patient.cleanup.add(f"trust {patient.mark}", lambda: patient.probe.drop_trust(ends))
-    patient.trial = patient.probe.try_trust(roles, ends, question)
-    if patient.trial.failed is None:
-        patient.cleanup.forget(f"trust {patient.mark}")
-    elif patient.trial.failed[0] == "use":
+    for _ in range(3):
+        # Keystone refuses a second trust between the same users that ends in the same second.
+        ends = patient.now + TRUST_LIFE + random.randrange(int(TRUST_LIFE))     # noqa: S311
+        patient.cleanup.add(f"trust {patient.mark}", partial(patient.probe.drop_trust, ends))
+        patient.trial = patient.probe.try_trust(roles, ends, question)
+        failed = patient.trial.failed
+        if failed is None or (failed[0] == "make" and failed[1].status):
+            patient.cleanup.forget(f"trust {patient.mark}")
+        if failed is None or failed[0] != "make" or failed[1].status != 409:
+            break
+    if patient.trial and patient.trial.failed and patient.trial.failed[0] == "use":
         patient.add("trust", "use", Verdict.WARNING,
                     f"a service refused its token: {failure(patient.trial.failed[1])}",
                     "operations cannot change to a trust", "see that service's log")
