@@ -173,7 +173,7 @@ class Asking:
     """Keystone and the services, asked as the predictions say."""
 
     def __init__(self, cloud: Cloud, project_id: str) -> None:
-        self._cloud = cloud
+        self.cloud = cloud
 
         def at(port: int, path: str) -> str:
             return f"http://{cloud.host}:{port}{path}"
@@ -187,11 +187,10 @@ class Asking:
             "sharev2": at(ports.MANILA, "/v2/shares"),
             "placement": at(ports.PLACEMENT, "/resource_providers?name=x")}
 
-    def works(self, what: str, subject: str, token: Token) -> bool:
-        service = log_in(self._cloud, "karbor", "service")
+    def works(self, what: str, subject: str, token: Token, service: Token) -> bool:
         if what == "the token, looked at by the service account":
             answer = requests.get(
-                f"{self._cloud.auth_url}/auth/tokens?allow_expired=1", timeout=60,
+                f"{self.cloud.auth_url}/auth/tokens?allow_expired=1", timeout=60,
                 headers={"X-Auth-Token": service.id, "X-Subject-Token": token.id})
             assert answer.status_code in (200, 404), answer.text
             return answer.status_code == 200
@@ -211,8 +210,10 @@ Prediction = Mapping[str, Any]
 
 def ask_all(ask: Asking, predicted: Sequence[Prediction], token: Token) -> set[tuple[str, str]]:
     """For which of them the token is still good."""
+    service = log_in(ask.cloud, "karbor", "service")
     with ThreadPoolExecutor(9) as pool:
-        answers = pool.map(lambda one: ask.works(one["what"], one["subject"], token), predicted)
+        answers = pool.map(lambda one: ask.works(one["what"], one["subject"], token, service),
+                           predicted)
         return {(one["what"], one["subject"])
                 for one, good in zip(predicted, answers, strict=True) if good}
 
@@ -273,10 +274,12 @@ def test_what_it_predicts_comes_true(short_tokens: None, clinic: Clinic, cloud: 
     assert ask_all(ask, alone, unseen["before"]) == set()       # a cache changes nothing here
 
     until(end - CLOSE)
-    assert ask_all(ask, later, unseen["before the window's end"]) == names(later)
-    assert ask_all(ask, later, seen) == names(later)
-    last_seen = time.time()
-    assert last_seen < end, "the machine is too busy for this"
+    # Both are shown now for the first time: only one of them will be shown again.
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda token: ask_all(ask, later, token),
+                                (unseen["before the window's end"], seen)))
+    assert time.time() < end, "the machine is too busy for this"
+    assert answers == [names(later), names(later)]
     until(end + CLOSE)
     assert ask_all(ask, later, unseen["after the window's end"]) == set()
     # What a service has seen it may keep: those without a cache do not, and no other longer than
@@ -461,8 +464,9 @@ def test_the_same_as_people_read_it(faulty_cloud: None, clinic: Clinic) -> None:
     answer = clinic.karbor(window=172800)("doctor", "--hours", "0.5", expect=1)
     assert "broken    service: key-manager" in answer.out
     assert "fix: [keystone_authtoken] service_token_roles" in answer.out
-    assert all(len(line) <= 80 for line in answer.out.splitlines()
-               if not line.startswith(("login ", "service ", "countdown ", "OK ", "expired ")))
+    # What is good comes last, in a table that is whole in a file.
+    findings = answer.out.split("\nOK ")[0]
+    assert max(len(line) for line in findings.splitlines()) <= 80
 
 
 def test_a_window_that_is_shorter_than_karbor_was_told(faulty: Report, clinic: Clinic,
