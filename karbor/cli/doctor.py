@@ -120,7 +120,9 @@ def _paint_finding(one: Finding) -> None:
     width = min(100, shutil.get_terminal_size().columns)
     click.echo()
     name = f"{one.check}: {one.subject}" if one.subject else one.check
-    click.echo(click.style(f"{one.verdict.value:<10}{name}", bold=True))
+    click.echo(click.style(textwrap.fill(
+        name, width, initial_indent=f"{one.verdict.value:<10}", subsequent_indent=_MARGIN),
+        bold=True))
     for label, text in (("", one.seen), ("means", one.means), ("fix", one.fix)):
         if text:
             head = f"{_MARGIN}{label + ': ' if label else ''}"

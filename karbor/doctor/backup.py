@@ -17,6 +17,7 @@ from karbor.plugin.token_probe import Answer, Served, Speaker
 NAME = "cinder-backup"
 LONGEST = 600.0     # seconds until a backup of 1 GiB counts as stuck
 _SETTLED = 60.0     # seconds until what is to be removed must have come to rest
+_SCHEDULED = 90.0   # Cinder's services tell their scheduler of themselves once a minute
 _LOOK = 1.0
 
 
@@ -79,7 +80,16 @@ class DeepProbe:
 
     # ------------------------------------------------------------------
     def _back_up(self, cinder: Served, speaker: Speaker) -> tuple[str, str]:
-        """The state that it came to, and what Cinder says of it."""
+        """The state that it came to, and what Cinder says of it. A scheduler that has just been
+        started does not know of any backup service for a while: that is waited for."""
+        until = self._patient.now + _SCHEDULED
+        while True:
+            state, reason = self._back_up_once(cinder, speaker)
+            if "service not found" not in reason.lower() or self._patient.now > until:
+                return state, reason
+            self._patient.sleep(5.0)
+
+    def _back_up_once(self, cinder: Served, speaker: Speaker) -> tuple[str, str]:
         asked = self._ask(cinder, "/backups", speaker, "POST", {
             "backup": {"name": f"{self._patient.mark}-deep", "volume_id": self._volume,
                        "force": True}})

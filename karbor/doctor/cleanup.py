@@ -20,7 +20,13 @@ class Cleanup:
         self._renew = renew
         self._things: list[tuple[str, Undo]] = []
         self._lock = threading.Lock()
-        self.left: list[str] = []
+        self._failed: list[str] = []
+
+    @property
+    def left(self) -> list[str]:
+        """What is still there, when the removing is over or was interrupted too."""
+        with self._lock:
+            return [*self._failed, *(what for what, _ in self._things)]
 
     def add(self, what: str, undo: Undo) -> None:
         with self._lock:
@@ -33,11 +39,11 @@ class Cleanup:
     def remove(self, what: str) -> Answer:
         """One of them, now."""
         with self._lock:
-            found = [one for one in self._things if one[0] == what]
-            self._things = [one for one in self._things if one[0] != what]
+            found = [undo for name, undo in self._things if name == what]
         answer = Answer(204)
-        for name, undo in found:
-            answer = self._undo(name, undo)
+        for undo in found:
+            answer = self._undo(what, undo)
+        self.forget(what)
         return answer
 
     def forget(self, what: str) -> None:
@@ -51,8 +57,9 @@ class Cleanup:
             with self._lock:
                 if not self._things:
                     return
-                what, undo = self._things.pop()
+                what, undo = self._things[-1]
             self._undo(what, undo)
+            self.forget(what)
 
     def _undo(self, what: str, undo: Undo) -> Answer:
         try:
@@ -63,5 +70,5 @@ class Cleanup:
         except KarborError as error:
             answer = Answer(0, error.message)
         if not answer.good and answer.status != 404:
-            self.left.append(f"{what} ({answer.status or 'no answer'}: {answer.text})")
+            self._failed.append(f"{what} ({answer.status or 'no answer'}: {answer.text})")
         return answer

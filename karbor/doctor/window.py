@@ -21,6 +21,7 @@ from karbor.plugin.token_probe import Answer
 CHECK = "window"
 _KEPT = 48      # canaries in one window: more would tell no more
 _LONGEST = 14 * 86400.0     # what is dead longer than that will not come back
+_RAISED = 3     # of the dead, the youngest: they come back first when a window was made longer
 _PATIENT = 600.0            # seconds that a person may wait for
 _KEY_GONE = "key"
 _OVER = "over"
@@ -45,7 +46,9 @@ def follow_canary(patient: Patient) -> None:
         patient.sleep(max(0.0, min(max(1.0, age / 50), until - patient.now)))
     if seen.good_at is None:
         seen = replace(seen, good_at=seen.ends + patient.canary_good)
-    patient.nest.keep(seen)
+    known = bounds(patient.nest.of(patient.probe.auth_url))
+    if seen.bad_at is not None or patient.canary_good > known.at_least:     # else it is no news
+        patient.nest.keep(seen)
     _tell_lost_key(patient, seen)
 
 
@@ -55,9 +58,12 @@ def look_at_older_canaries(patient: Patient) -> None:
     if patient.service is None or patient.unfit:
         return
     known = patient.nest.of(patient.probe.auth_url)
-    for one in known:
-        if one.sealed and one.ends < patient.now < one.ends + _LONGEST:
-            _look_at_older(patient, one)
+    over = [one for one in known if one.sealed and one.ends < patient.now < one.ends + _LONGEST]
+    for one in [one for one in over if _dead(one)][-_RAISED:]:
+        _look_at_older(patient, one)
+    for one in over:    # what is known of the oldest is known of the younger ones
+        if not _dead(one) and _look_at_older(patient, one):
+            break
     if patient.wishes.active:
         _lay_aside(patient, known)
 
@@ -104,17 +110,23 @@ def _remedy(known: Bounds, configured: float) -> str:
             f"karbor.conf{again}")
 
 
-def _look_at_older(patient: Patient, one: Canary) -> None:
+def _dead(one: Canary) -> bool:
+    return one.bad_at is not None and one.bad_at > (one.good_at or 0.0)
+
+
+def _look_at_older(patient: Patient, one: Canary) -> bool:
+    """Whether it is still known."""
     try:
         answer = patient.probe.validate_sealed(one.sealed)
     except CredentialError as error:
         if error.transient:
             raise
         patient.nest.keep(replace(one, sealed=""))      # sealed with keys that are gone
-        return
+        return False
     seen = _looked_at(one, answer, patient)
     patient.nest.keep(seen)
     _tell_lost_key(patient, seen)
+    return answer.good
 
 
 def _lay_aside(patient: Patient, known: list[Canary]) -> None:
@@ -135,7 +147,7 @@ def _looked_at(one: Canary, answer: Answer, patient: Patient) -> Canary:
         return replace(one, good_at=now)
     if answer.status in (401, 404):
         gone = "fernet" in answer.text.lower() or answer.status == 401
-        first = one.bad_at if one.bad_at is not None and one.bad_at > (one.good_at or 0.0) else now
+        first = one.bad_at if one.bad_at is not None and _dead(one) else now
         return replace(one, bad_at=first, cause=_KEY_GONE if gone else _OVER)
     return one      # Keystone could not answer: nothing is known
 

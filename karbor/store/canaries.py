@@ -10,7 +10,7 @@ from karbor.domain.canary import Bounds, Canary, bounds
 from karbor.store.connect import reading, writing
 from karbor.store.tables import CANARIES
 
-REMEMBERED = 90 * 86400.0
+REMEMBERED = 30 * 86400.0
 """Seconds after which what a canary told counts no more: clouds are changed."""
 
 
