@@ -19,6 +19,13 @@ from devcloud.status import status
 from devcloud.up import up
 
 
+def _pairs(text: str) -> dict[str, str]:
+    pairs = [one.split("=") for one in text.split(",")]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+        raise argparse.ArgumentTypeError("it has the form SERVICE=VALUE,...")
+    return dict(pairs)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -45,6 +52,23 @@ def _parser() -> argparse.ArgumentParser:
         "--posix-backup",
         action=argparse.BooleanOptionalAction,
         help="a second cinder-backup, in the availability zone `posix`",
+    )
+    start.add_argument(
+        "--backup-swift-service-auth",
+        action=argparse.BooleanOptionalAction,
+        help="whether cinder-backup sends its service token to Swift (it does)",
+    )
+    start.add_argument(
+        "--service-token-roles",
+        type=_pairs,
+        metavar="SERVICE=ROLE,...",
+        help="the role that a service asks of service tokens; `service` puts it back",
+    )
+    start.add_argument(
+        "--token-cache-times",
+        type=_pairs,
+        metavar="SERVICE=SECONDS,...",
+        help="other times than --token-cache-time for some services; the same puts it back",
     )
     start.add_argument("--debug", action=argparse.BooleanOptionalAction)
     start.add_argument("--host", help="the address; default: the first free 127.0.0.N0")

@@ -143,10 +143,12 @@ class Cloud:
         """[keystone_authtoken]: an expired token is accepted only with a real service token."""
         return self.login(user) | {
             "www_authenticate_uri": self.auth_url,
-            "service_token_roles": "service",
+            "service_token_roles": self.settings.service_token_roles.get(user, "service"),
             "service_token_roles_required": True,
             "service_type": service_type,
-            "token_cache_time": self.settings.token_cache_time,
+            "token_cache_time": self.settings.token_cache_times.get(
+                user, self.settings.token_cache_time
+            ),
         }
 
     def service_user(self, user: str) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def ensure_packages() -> bool:
         "/usr/lib/rabbitmq/bin/rabbitmq-server": "rabbitmq-server",
         "memcached": "memcached",
         "qemu-img": "qemu-utils",
+        "faketime": "faketime",  # a machine whose clock is wrong
         "cc": "gcc",  # uWSGI is compiled
     }
     path = "/usr/local/sbin:/usr/sbin:/sbin:" + os.environ.get("PATH", os.defpath)

@@ -46,6 +46,16 @@ def _birth(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
+def _group_lives(leader: int) -> bool:
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            stat = path.read_text()
+            state, _, group = stat[stat.rindex(")") + 2 :].split()[:3]
+            if int(group) == leader and state != "Z":
+                return True
+    return False
+
+
 def _digest(command: Sequence[str], environment: Mapping[str, str], files: Iterable[Any]) -> str:
     """Changes when a restart is due: another command line, environment or file it has read."""
     digest = hashlib.sha256(json.dumps([command, sorted(environment.items())]).encode())
@@ -154,6 +164,9 @@ class Processes:
                 time.sleep(0.05)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(record.pid, signal.SIGKILL)  # workers that outlived their leader
+        end = time.monotonic() + 5.0
+        while time.monotonic() < end and _group_lives(record.pid):  # and hold its ports
+            time.sleep(0.05)
 
     def remove(self, name: str) -> None:
         """Stop it for good."""

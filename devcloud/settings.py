@@ -41,6 +41,9 @@ class Settings:
     allow_expired_window: int = 172800
     token_cache_time: int = 300
     posix_backup: bool = False
+    backup_swift_service_auth: bool = True
+    service_token_roles: dict[str, str] = dataclasses.field(default_factory=dict)
+    token_cache_times: dict[str, int] = dataclasses.field(default_factory=dict)
     debug: bool = False
 
     def changed(self, **options: Any) -> Settings:
@@ -53,6 +56,11 @@ class Settings:
             raise DevcloudError(f"unknown service {', '.join(sorted(unknown))} (have: {have})")
         wanted = {*self.services, *asked}
         given["services"] = [name for name in DEFAULT_SERVICES if name in wanted]
+        roles = {**self.service_token_roles, **given.get("service_token_roles", {})}
+        given["service_token_roles"] = {k: role for k, role in roles.items() if role != "service"}
+        times = {**self.token_cache_times, **given.get("token_cache_times", {})}
+        usual = given.get("token_cache_time", self.token_cache_time)
+        given["token_cache_times"] = {k: int(n) for k, n in times.items() if int(n) != usual}
         return dataclasses.replace(self, **given)
 
 

@@ -98,7 +98,7 @@ class Cinder(Service):
             "backup_swift_auth": "per_user",
             "backup_swift_auth_version": 3,
             # the service token towards Swift: without it no backup outlives the user's token
-            "backup_swift_service_auth": True,
+            "backup_swift_service_auth": self.cloud.settings.backup_swift_service_auth,
             "backup_swift_retry_attempts": 1,
             "backup_posix_path": data / "backup-posix",
             "backup_workers": 1,

@@ -10,6 +10,7 @@ import click
 from karbor.cli import exits
 from karbor.cli.checkpoint import checkpoint
 from karbor.cli.credential import credential
+from karbor.cli.doctor import doctor
 from karbor.cli.invocation import Invocation
 from karbor.cli.operation import operation
 from karbor.cli.protect import protect
@@ -64,5 +65,5 @@ def karbor(context: click.Context, *, os_cloud: str | None, config_file: tuple[P
     let_speak(verbose=verbose, debug=debug)
 
 
-for command in (resources, protect, checkpoint, restore, verify, operation, credential):
+for command in (resources, protect, checkpoint, restore, verify, operation, credential, doctor):
     karbor.add_command(command)

@@ -100,3 +100,14 @@ REGISTRATIONS = Table(
     Column("created_at", Double, nullable=False),
     Index(None, "project_id", "user_id"),
 )
+
+CANARIES = Table(
+    "canaries", METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("auth_url", Text, nullable=False),
+    Column("ends", Double, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("good_at", Double),
+    Column("bad_at", Double),
+    Column("cause", Text, nullable=False),
+)

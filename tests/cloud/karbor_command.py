@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Karbor:
     clouds_yaml: Path
     cloud: str = "demo"
     extra: Mapping[str, str] = field(default_factory=dict)
+    program: Sequence[str] = ()     # what the command is run by, such as faketime
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,9 +60,9 @@ class Karbor:
 
     def __call__(self, *words: str, expect: int | None = 0, cloud: str | None = None) -> Answer:
         done = subprocess.run(
-            [PROGRAM, "--os-cloud", cloud or self.cloud, *words], env=self.environment,
-            cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=PATIENCE, check=False)
+            [*self.program, PROGRAM, "--os-cloud", cloud or self.cloud, *words],
+            env=self.environment, cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, timeout=PATIENCE, check=False)
         answer = Answer(done.returncode, done.stdout, done.stderr)
         assert expect is None or answer.code == expect, answer
         return answer

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from karbor.domain.canary import Canary
 from karbor.domain.errors import BadInput, NewerDatabase, NotFound, StoreUnavailable
 from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.store.canaries import REMEMBERED, Canaries, known_window
 from karbor.store.connect import connect, reading, writing
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
@@ -209,3 +211,22 @@ def test_postgresql_is_reached_with_psycopg() -> None:
     assert engine.url.drivername == "postgresql+psycopg"
     assert "hunter2" not in repr(engine.url)
     engine.dispose()
+
+
+def test_what_canaries_told_is_known_by_keystone(engine: sa.Engine) -> None:
+    assert known_window(engine, "http://a.test:5000/v3") == (0.0, None)
+    canaries = Canaries(engine)
+    canaries.keep(Canary("1", "http://a.test:5000/v3/", 100.0, "sealed"))
+    canaries.keep(Canary("2", "http://b.test:5000", 100.0, good_at=105.0, bad_at=110.0))
+    canaries.keep(Canary("1", "http://a.test:5000", 100.0, "sealed", good_at=150.0))
+    assert known_window(engine, "http://a.test:5000") == (50.0, None)
+    assert known_window(engine, "http://a.test:5000/v3") == (50.0, None)
+    assert known_window(engine, "http://b.test:5000/v3") == (5.0, 10.0)
+    assert [one.sealed for one in canaries.of("http://a.test:5000")] == ["sealed"]
+
+
+def test_what_a_canary_told_long_ago_is_forgotten(engine: sa.Engine) -> None:
+    canaries = Canaries(engine)
+    canaries.keep(Canary("old", "http://a.test", 100.0, good_at=150.0, bad_at=160.0))
+    canaries.keep(Canary("new", "http://a.test", 101.0 + REMEMBERED))
+    assert [one.id for one in canaries.of("http://a.test")] == ["new"]

@@ -1,0 +1,153 @@
+"""karbor doctor: how long an operation started now could run, and what would end it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from karbor.cli import exits
+from karbor.cli.complaint import answering
+from karbor.cli.invocation import common, this
+from karbor.cli.output import as_facts, as_json, as_table, say
+from karbor.cli.wording import moment
+
+if TYPE_CHECKING:
+    from karbor.doctor.finding import Finding
+    from karbor.doctor.report import Report
+
+_MARGIN = " " * 10
+
+
+@click.command(short_help="How long an operation could run in this cloud, and what would end it.")
+@click.option("--hours", type=click.FloatRange(min=0.0, min_open=True), default=24.0,
+              show_default=True, help="The length of the operation to judge by.")
+@click.option("--active", is_flag=True,
+              help="Allow throw-away things: an application credential, a trust, a small image.")
+@click.option("--deep", is_flag=True,
+              help="Allow a volume of 1 GiB and its backup too (and everything of --active).")
+@click.option("--patience", type=click.FloatRange(min=0.0), default=0.0, metavar="SECONDS",
+              help="Wait so long for the end of Keystone's window. Default: do not wait.")
+@click.option("--services-cache", type=click.FloatRange(min=-1.0), default=300.0, metavar="SECONDS",
+              show_default=True,
+              help="token_cache_time of the services: what they may keep a validated token for; "
+                   "-1: they keep none.")
+@common
+@answering
+def doctor(hours: float, active: bool, deep: bool, patience: float, services_cache: float) -> None:
+    """Examine the cloud and the login: until when could an operation started now run, and why not
+    longer?
+
+    Reads only, unless --active or --deep allow more; what they make is removed again. What was not
+    looked at is called unproven.
+    """
+    from karbor import config  # noqa: PLC0415 - slow imports, only when there is work
+    from karbor.cmd.doctor import Doctor  # noqa: PLC0415
+    from karbor.doctor.finding import Verdict  # noqa: PLC0415
+    from karbor.doctor.patient import Wishes  # noqa: PLC0415
+
+    invocation = this()
+    doctor = Doctor(config.load(invocation.config_files or None), invocation.cloud)
+    wishes = Wishes(hours, active or deep, deep, patience, max(0.0, services_cache))
+    try:
+        with _terminable():
+            report = doctor.examine(wishes, _told)
+    except KeyboardInterrupt:
+        say("karbor: interrupted")
+        _say_left(doctor.left)
+        sys.exit(exits.INTERRUPTED)
+    if invocation.json:
+        as_json(report.to_dict())
+    else:
+        paint(report)
+    _say_left(doctor.left)
+    if report.verdict is Verdict.BROKEN:
+        sys.exit(exits.FAILED)
+
+
+def paint(report: Report) -> None:
+    from karbor.doctor.finding import Verdict  # noqa: PLC0415
+    from karbor.doctor.words import span  # noqa: PLC0415
+
+    found = report.to_dict()
+    window = found["window"]
+    least = span(window["at_least"])
+    most = f", at most {span(window['at_most'])}" if window["at_most"] is not None else ""
+    until = found["operation"]["until"]
+    as_facts((
+        ("cloud", found["auth_url"]),
+        ("login", f"{found['login']['user_name']} in {found['login']['project_name']}"),
+        ("token", f"until {moment(found['login']['expires_at'])}"),
+        ("window", f"{span(window['configured'])} configured; seen: at least {least}{most}"),
+        ("can run", "not so long: it would be refused" if found["operation"]["refused"] else
+         f"until {moment(until)}" if until is not None else "without an end"),
+        ("asked for", f"{found['hours']:g} h")))
+    click.echo()
+    as_table(("CREDENTIAL", "USE UNTIL", "VERY END"), [
+        (one["rung"], moment(one["until"]) if one["until"] is not None else
+         "no end" if one["possible"] else "not possible", moment(one["ends"]))
+        for one in found["rungs"]], "")
+    for verdict in (Verdict.BROKEN, Verdict.WARNING, Verdict.UNPROVEN):
+        for one in _merged(one for one in report.findings if one.verdict is verdict):
+            _paint_finding(one)
+    click.echo()
+    as_table(("OK", "", "SEEN"), [
+        (one.check, one.subject, one.seen) for one in report.findings
+        if one.verdict is Verdict.OK], "")
+    counts = [f"{number} {verdict.value}" for verdict in Verdict
+              if (number := sum(one.verdict is verdict for one in report.findings))]
+    say(f"karbor doctor: {', '.join(counts)}")
+
+
+def _merged(findings: Iterable[Finding]) -> list[Finding]:
+    """What is said of several services in the same words is said once."""
+    alike: dict[tuple[str, ...], list[Finding]] = {}
+    for one in findings:
+        alike.setdefault((one.check, one.seen, one.means, one.fix), []).append(one)
+    return [replace(group[0], subject=", ".join(one.subject for one in group if one.subject))
+            for group in alike.values()]
+
+
+def _paint_finding(one: Finding) -> None:
+    width = min(100, shutil.get_terminal_size().columns)
+    click.echo()
+    name = f"{one.check}: {one.subject}" if one.subject else one.check
+    click.echo(click.style(textwrap.fill(
+        name, width, initial_indent=f"{one.verdict.value:<10}", subsequent_indent=_MARGIN),
+        bold=True))
+    for label, text in (("", one.seen), ("means", one.means), ("fix", one.fix)):
+        if text:
+            head = f"{_MARGIN}{label + ': ' if label else ''}"
+            click.echo(textwrap.fill(text, width, initial_indent=head, subsequent_indent=_MARGIN,
+                                     break_long_words=False, break_on_hyphens=False))
+
+
+def _told(text: str) -> None:
+    if sys.stderr.isatty() or this().verbose:
+        say(f"karbor doctor: {text}")
+
+
+def _say_left(left: list[str]) -> None:
+    for one in left:
+        say(f"karbor: left behind: {one}; remove it by hand")
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """A SIGTERM ends it as Ctrl-C does: with everything removed."""
+    def hear(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, hear)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,67 @@
+"""The doctor wired together: a login and configuration, what earlier runs learnt, the hands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from karbor import config
+from karbor.clients.probe import CloudProbe
+from karbor.credentials.seal import Seal
+from karbor.doctor.examination import examine
+from karbor.doctor.patient import Configured, Patient, Wishes
+from karbor.doctor.report import Report
+from karbor.domain.ladder import Strategy
+from karbor.domain.registration import Registration
+from karbor.store.canaries import Canaries
+from karbor.store.connect import connect
+from karbor.store.registrations import Registrations
+from karbor.store.upgrade import upgrade
+
+
+class Doctor:
+    """One examination. `left` names what it made and could not remove, also when it was
+    interrupted."""
+
+    def __init__(self, conf: config.ConfigOpts, cloud: str | None) -> None:
+        self._conf = conf
+        self._cloud = cloud
+        self._patient: Patient | None = None
+
+    @property
+    def left(self) -> list[str]:
+        return self._patient.cleanup.left if self._patient else []
+
+    def examine(self, wishes: Wishes, told: Callable[[str], None]) -> Report:
+        """Raises CredentialError when nobody can log in, StoreError."""
+        conf = self._conf
+        database = connect(f"sqlite:///{config.state_path(conf) / 'karbor.sqlite'}")
+        try:
+            upgrade(database)
+            probe = CloudProbe(conf, self._cloud, Seal(config.key_file(conf)))
+            try:
+                caller = probe.user().caller
+                registered = Registrations(database).of(caller.project_id, caller.user_id)
+                self._patient = Patient(probe, wishes, _configured(conf, probe, registered),
+                                        Canaries(database), told)
+                return examine(self._patient)
+            finally:
+                probe.close()
+        finally:
+            database.dispose()
+
+
+def _configured(conf: config.ConfigOpts, probe: CloudProbe, registered: Registration | None
+                ) -> Configured:
+    section = conf.credentials
+    return Configured(
+        window=float(section.allow_expired_window), role=section.service_role,
+        vouched=config.service_user_configured(conf),
+        verified=probe.verified and not conf.service_user.insecure,
+        longest=float(section.longest_operation), trust_roles=frozenset(section.trust_roles),
+        strategy=Strategy(section.strategy), registered_until=_end(registered))
+
+
+def _end(registered: Registration | None) -> float | None:
+    if registered is None:
+        return None
+    return float("inf") if registered.expires_at is None else registered.expires_at

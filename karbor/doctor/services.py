@@ -1,0 +1,167 @@
+"""Services: what each says to living and to expired tokens, with Karbor's word beside them and
+without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from karbor.doctor.finding import Verdict
+from karbor.doctor.patient import Patient, failure
+from karbor.doctor.words import at, span
+from karbor.plugin.token_probe import Answer, Served, Speaker
+
+CHECK = "service"
+_ASKED_AGAIN = 4        # an API's workers may each have a cache of their own
+
+
+def look_at_living_tokens(patient: Patient) -> None:
+    """Before the canary is over: whom can be asked at all, and who takes the service token."""
+    patient.served = patient.probe.services()
+    _each(patient, lambda one: _living(patient, one))
+
+
+def look_at_expired_tokens(patient: Patient) -> None:
+    """Right after the canary's end."""
+    asked = [one for one in patient.served if _judgeable(patient, one)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda one: _ask_expired(patient, one), asked))
+    if not patient.judged_by_canary():
+        for one in asked:
+            patient.add(CHECK, one.type, Verdict.UNPROVEN, patient.void,
+                        fix="[token] allow_expired_window in Keystone")
+        return
+    for one, (vouched, alone, doubtful) in zip(asked, answers, strict=True):
+        _judge(patient, one, vouched, alone, doubtful)
+
+
+def look_at_caches(patient: Patient, revoke: Callable[[], bool]) -> None:
+    """Shows the canary, revokes it, and shows it again: who takes it then has it in a cache."""
+    asked = [one for one in patient.served
+             if _judgeable(patient, one) and one.type not in patient.refusing]
+
+    def takes(one: Served) -> bool:
+        return _recognized(patient.probe.ask(one.question, Speaker.CANARY_VOUCHED))
+
+    def keeps(one: Served) -> bool:
+        return any(takes(one) for _ in range(_ASKED_AGAIN))
+    with ThreadPoolExecutor(8) as pool:
+        shown = [one for one, taken in zip(asked, pool.map(takes, asked), strict=True) if taken]
+        if not revoke() or patient.probe.validate(allow_expired=True).good:
+            patient.add("token caches", "", Verdict.UNPROVEN, "the probe's token was not revoked")
+            return
+        patient.caching = {one.type: kept for one, kept in zip(
+            shown, pool.map(keeps, shown), strict=True)}
+    keeping = sorted(type for type, kept in patient.caching.items() if kept)
+    if patient.caching:
+        patient.add(
+            "token caches", "", Verdict.OK,
+            (f"a revoked token is still taken by {', '.join(keeping)}" if keeping else
+             "no service was seen to keep a token that it has validated"),
+            f"a service may take a token that it has seen for {span(patient.wishes.cache)} more "
+            "(token_cache_time) after it was revoked or its window was over" if keeping else "")
+
+
+def _living(patient: Patient, one: Served) -> None:
+    if one.type in patient.silent:
+        patient.add(CHECK, one.type, Verdict.UNPROVEN, "it does not answer")
+        return
+    nobody = patient.probe.ask(one.question, Speaker.NOBODY)
+    user = patient.probe.ask(one.question, Speaker.USER)
+    if nobody.status != 401:
+        patient.silent |= {one.type}
+        patient.add(
+            CHECK, one.type, Verdict.UNPROVEN,
+            f"no cheap request is known that needs a token here: {one.question} answers "
+            f"{failure(nobody) or nobody.status} without one",
+            "whether it takes expired tokens with a service token is not known",
+            "[keystone_authtoken] service_token_roles = service in its configuration")
+        return
+    if not _recognized(user):
+        patient.silent |= {one.type}
+        patient.add(CHECK, one.type, Verdict.BROKEN,
+                    f"refuses the user's living token: {failure(user)}",
+                    f"{patient.long} fails when it needs {one.type}",
+                    "see the service's log: it may not reach Keystone, or its own account in "
+                    "[keystone_authtoken] is not good")
+        return
+    if patient.service is None or patient.unfit:
+        patient.add(CHECK, one.type, Verdict.UNPROVEN,
+                    f"takes the user's token; more cannot be asked: {patient.unfit}")
+        return
+    vouched = patient.probe.ask(one.question, Speaker.VOUCHED)
+    if not _recognized(vouched):
+        patient.refusing |= {one.type}
+        patient.add(
+            CHECK, one.type, Verdict.BROKEN,
+            f"refuses the user's living token when Karbor's service token is beside it: "
+            f"{failure(vouched)}",
+            f"every operation fails at its first request to {one.type}",
+            f"[keystone_authtoken] service_token_roles in the configuration of {one.name} must "
+            f"have {patient.configured.role} (and service_token_roles_required = true is right)")
+
+
+def _ask_expired(patient: Patient, one: Served) -> tuple[Answer, Answer, Answer | None]:
+    def ask(speaker: Speaker) -> Answer:
+        return patient.probe.ask(one.question, speaker)
+    # A member's token for a service token proves something only if the member is no service.
+    doubtful = None if patient.configured.role in patient.user.caller.roles else ask(
+        Speaker.CANARY_DOUBTFUL)
+    return ask(Speaker.CANARY_VOUCHED), ask(Speaker.CANARY), doubtful
+
+
+def _judge(patient: Patient, one: Served, vouched: Answer, alone: Answer,
+           doubtful: Answer | None) -> None:
+    wrong = [words for words, answer in (
+        ("an expired token alone", alone),
+        ("an expired token with a token beside it that lacks the role", doubtful))
+        if answer is not None and answer.status != 401]
+    if wrong:
+        patient.add(
+            CHECK, f"{one.type} (refusal)", Verdict.WARNING,
+            f"does not refuse {' and '.join(wrong)} with 401",
+            "tokens that are over open it to anybody: a hole in that service",
+            f"see the authtoken filter of {one.name}, and its service_token_roles")
+    if _recognized(vouched):
+        patient.add(CHECK, one.type, Verdict.OK,
+                    "takes an expired token with Karbor's service token"
+                    + ("" if wrong else ", and refuses it without"))
+    elif one.type in patient.refusing:
+        pass        # it was told already why
+    elif vouched.status == 401:
+        patient.refusing |= {one.type}
+        verdict, means = patient.beyond_token(f"fails at its first request to {one.type}")
+        patient.add(
+            CHECK, one.type, verdict,
+            "refuses an expired token in spite of Karbor's service token: 401", means,
+            _remedy(one, patient.configured.role))
+    else:
+        patient.refusing |= {one.type}
+        patient.add(CHECK, one.type, Verdict.UNPROVEN,
+                    f"gave no clear answer to an expired token: {failure(vouched)}",
+                    f"it may fail after {at(patient.user.expires_at)}",
+                    "ask again; see the service's log")
+
+
+def _remedy(one: Served, role: str) -> str:
+    common = (f"[keystone_authtoken] service_token_roles in the configuration of {one.name} must "
+              f"have {role}; keystonemiddleware of 10.2 or later")
+    if one.type == "object-store":
+        return (f"in the proxy's filter:authtoken: service_token_roles must have {role}; with Ceph "
+                "RGW: rgw_keystone_service_token_enabled = true and "
+                f"rgw_keystone_service_token_accepted_roles = {role}")
+    return common
+
+
+def _judgeable(patient: Patient, one: Served) -> bool:
+    return one.type not in patient.silent
+
+
+def _recognized(answer: Answer) -> bool:
+    """Whether who asked was recognized, whatever the answer is: only 401 says no."""
+    return 200 <= answer.status < 500 and answer.status != 401
+
+
+def _each(patient: Patient, look: Callable[[Served], None]) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(look, patient.served))

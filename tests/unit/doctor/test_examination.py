@@ -1,0 +1,264 @@
+"""The doctor on clouds that no real one can be made to be: nodes that disagree, policies, plain
+networks, things that cannot be removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from karbor.doctor.examination import examine
+from karbor.doctor.finding import Finding, Verdict
+from karbor.doctor.patient import Configured, Patient, Wishes
+from karbor.doctor.report import Report
+from karbor.doctor.window import max_active_keys
+from karbor.domain.caller import Caller
+from karbor.domain.canary import Canary
+from karbor.domain.errors import CloudError
+from karbor.plugin.token_probe import Account, Address, Answer, Served, Speaker, Trial
+
+URL = "https://cinder.test/v3"
+NOW = 1_800_000_000.0
+GOOD, REFUSED = Answer(200), Answer(401, "authenticate")
+
+
+@dataclass
+class Cloud:
+    """A well-run cloud of one service; a test changes a part of it. Implements TokenProbe."""
+
+    auth_url: str = "https://keystone.test/v3"
+    url: str = URL
+    roles: tuple[str, ...] = ("service",)
+    alive: Answer = GOOD
+    expired: Answer = GOOD
+    alone: Answer = REFUSED
+    validations: Callable[[float], Answer] = field(default=lambda _age: GOOD)
+    canary_life: float = 8.0
+    no_canary: str = ""
+    removal: Answer = field(default_factory=lambda: Answer(204))
+    ahead: float | None = None
+    now: float = NOW
+    ends: float = 0.0
+    removed: list[str] = field(default_factory=list)
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def _account(self, name: str, roles: tuple[str, ...]) -> Account:
+        return Account(Caller(f"id-{name}", "p", name, "p", roles, ("password",), NOW + 3600), NOW,
+                       NOW + 3600, "fernet")
+
+    def user(self) -> Account:
+        return self._account("demo", ("member",))
+
+    def service(self) -> Account:
+        return self._account("karbor", self.roles)
+
+    def trustee_unfit(self) -> str:
+        return ""
+
+    def addresses(self) -> list[Address]:
+        return [Address("volumev3", "cinder", "one", "public", self.url, True)]
+
+    def services(self) -> list[Served]:
+        return [Served("volumev3", "cinder", self.url, f"{self.url}/volumes")]
+
+    def ask(self, url: str, speaker: Speaker, method: str = "GET", *, json: Any = None,
+            data: bytes | None = None, version: str = "") -> Answer:
+        answers = {Speaker.NOBODY: Answer(401, ahead=self.ahead), Speaker.USER: self.alive,
+                   Speaker.VOUCHED: self.alive, Speaker.CANARY: self.alone,
+                   Speaker.CANARY_DOUBTFUL: self.alone, Speaker.CANARY_VOUCHED: self.expired}
+        return answers[speaker]
+
+    def renew(self) -> None:
+        self.removed.append("tokens")
+
+    def validate(self, *, allow_expired: bool, fresh: bool = False) -> Answer:
+        return self.validations(self.now - self.ends) if allow_expired else Answer(404)
+
+    def take_canary(self) -> float:
+        raise AssertionError
+
+    def make_canary(self, name: str, life: float) -> float:
+        if self.no_canary:
+            raise CloudError(self.no_canary)
+        self.ends = self.now + self.canary_life
+        return self.ends
+
+    def drop_canary(self, name: str) -> Answer:
+        self.removed.append("canary")
+        return self.removal
+
+    def lay_aside(self) -> tuple[str, float]:
+        return "sealed", NOW + 3600
+
+    def validate_sealed(self, sealed: str) -> Answer:
+        return GOOD
+
+    def try_trust(self, roles: Sequence[str], expires_at: float, question: str) -> Trial:
+        return Trial([("make", Answer(201)), ("log in", Answer(201)), ("use", GOOD),
+                      ("remove", Answer(204))])
+
+    def drop_trust(self, expires_at: float) -> Answer:
+        raise AssertionError
+
+
+class Nest:
+    def __init__(self, *canaries: Canary) -> None:
+        self.kept = {one.id: one for one in canaries}
+
+    def of(self, auth_url: str) -> list[Canary]:
+        return list(self.kept.values())
+
+    def keep(self, canary: Canary) -> None:
+        self.kept[canary.id] = canary
+
+
+def examined(cloud: Cloud, *canaries: Canary, configured: Configured | None = None,
+             **wishes: Any) -> Report:
+    patient = Patient(cloud, Wishes(active=True, **wishes), configured or Configured(),
+                      Nest(*canaries), clock=cloud.clock, sleep=cloud.sleep)
+    return examine(patient)
+
+
+def told(report: Report, check: str, subject: str = "") -> Finding:
+    found = [one for one in report.findings if (one.check, one.subject) == (check, subject)]
+    assert len(found) == 1, report.findings
+    return found[0]
+
+
+def test_a_well_run_cloud() -> None:
+    report = examined(Cloud())
+    assert report.verdict is Verdict.OK
+    assert {one.verdict for one in report.findings} == {Verdict.OK, Verdict.UNPROVEN}
+    assert told(report, "service", "volumev3").verdict is Verdict.OK
+
+
+def test_nodes_of_keystone_that_disagree() -> None:
+    answers = iter([GOOD, GOOD, Answer(404, "Could not recognize Fernet token"), *[GOOD] * 99])
+    found = told(examined(Cloud(validations=lambda _age: next(answers))),
+                 "expired tokens", "Keystone's nodes")
+    assert found.verdict is Verdict.BROKEN
+    assert found.seen.startswith("1 of 8 validations")
+
+
+def test_a_policy_that_keeps_the_service_account_from_asking() -> None:
+    found = told(examined(Cloud(validations=lambda _age: Answer(403, "forbidden"))),
+                 "expired tokens", "Keystone")
+    assert found.verdict is Verdict.BROKEN
+    assert "identity:validate_token" in found.fix
+
+
+def test_a_refusal_after_the_token_s_end_matters_only_to_what_outlasts_it() -> None:
+    cloud = Cloud(expired=REFUSED)
+    assert told(examined(cloud, hours=2.0), "service", "volumev3").verdict is Verdict.BROKEN
+    short = examined(Cloud(expired=REFUSED), hours=0.5)
+    assert told(short, "service", "volumev3").verdict is Verdict.WARNING
+    assert short.verdict is Verdict.OK
+
+
+def test_a_service_that_refuses_nobody_is_a_hole() -> None:
+    found = told(examined(Cloud(alone=GOOD)), "service", "volumev3 (refusal)")
+    assert found.verdict is Verdict.WARNING
+    assert "hole" in found.means
+
+
+def test_a_window_that_ends_while_services_are_asked_proves_nothing_against_them() -> None:
+    answers = iter([GOOD, *[GOOD] * 8])
+    report = examined(Cloud(expired=REFUSED, validations=lambda _age: next(
+        answers, Answer(404, "Failed to validate token"))))
+    assert told(report, "service", "volumev3").verdict is Verdict.UNPROVEN
+
+
+def test_tokens_that_outlive_their_application_credential_are_no_canaries() -> None:
+    cloud = Cloud(canary_life=3600.0)
+    found = told(examined(cloud), "expired tokens")
+    assert found.verdict is Verdict.UNPROVEN
+    assert "CVE-2022-2447" in found.seen
+    assert cloud.removed == ["canary"]
+
+
+def test_an_application_credential_that_cannot_be_made() -> None:
+    cloud = Cloud(no_canary="Keystone makes no application credential (403)")
+    assert "403" in told(examined(cloud), "expired tokens").seen
+    assert cloud.removed == ["canary"]      # the request may have been heard
+
+
+def test_what_cannot_be_removed_is_named() -> None:
+    report = examined(Cloud(removal=Answer(503, "busy")))
+    assert len(report.left) == 1
+    assert report.left[0].startswith("application credential karbor-doctor-")
+    assert report.left[0].endswith("(503: busy)")
+
+
+def test_a_refused_removal_is_tried_with_new_tokens() -> None:
+    cloud = Cloud(removal=REFUSED)
+    assert examined(cloud).left
+    assert cloud.removed == ["canary", "tokens", "canary"]
+
+
+def test_an_interruption_removes_what_was_made() -> None:
+    cloud = Cloud()
+
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    patient = Patient(cloud, Wishes(active=True), Configured(), Nest(), clock=cloud.clock,
+                      sleep=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        examine(patient)
+    assert cloud.removed == ["canary"]
+    assert patient.cleanup.left == []
+
+
+def test_the_window_is_measured_with_patience_and_counts() -> None:
+    cloud = Cloud(validations=lambda age: GOOD if age < 30 else Answer(404, "Failed to validate"))
+    report = examined(cloud, patience=60.0)
+    found = told(report, "window")
+    assert found.verdict is Verdict.BROKEN
+    assert 28 <= report.patient.bounds.at_least <= 30
+    assert 30 <= (report.patient.bounds.at_most or 0) <= 32
+    assert "[token] allow_expired_window = 172800" in found.fix
+    token = report.to_dict()["rungs"][1]
+    assert token["ends"] == NOW + 3600 + report.patient.bounds.at_least
+
+
+def test_a_token_laid_aside_by_an_earlier_run_proves_the_window() -> None:
+    old = Canary("old", "https://keystone.test/v3", NOW - 172800.0, "sealed")
+    report = examined(Cloud(), old)
+    assert told(report, "window").verdict is Verdict.OK
+    assert all(one.proved for one in report.countdown.predictions)
+
+
+def test_what_is_configured_but_not_seen_is_not_called_proved() -> None:
+    report = examined(Cloud())
+    assert told(report, "window").verdict is Verdict.UNPROVEN
+    assert {one.proved for one in report.countdown.predictions
+            if one.what != "the token alone"} == {False}
+
+
+def test_plain_http_beyond_this_machine() -> None:
+    assert told(examined(Cloud(url="http://cinder.test/v3")), "TLS").verdict is Verdict.WARNING
+    assert told(examined(Cloud(url="http://127.0.0.1/v3")), "TLS").verdict is Verdict.OK
+    assert told(examined(Cloud(), configured=replace(Configured(), verified=False)), "TLS"
+                ).verdict is Verdict.WARNING
+
+
+@pytest.mark.parametrize(("ahead", "verdict"), [
+    (3.0, None), (-60.0, Verdict.WARNING), (150.0, Verdict.BROKEN)])
+def test_a_service_whose_clock_is_wrong(ahead: float, verdict: Verdict | None) -> None:
+    found = [one.verdict for one in examined(Cloud(ahead=ahead)).findings
+             if (one.check, one.subject) == ("clock", "volumev3")]
+    assert found == ([verdict] if verdict else [])
+
+
+def test_keys_that_keystone_must_keep() -> None:
+    """As Keystone's own guide counts: an hour and 48 h, rotated daily, are five."""
+    assert max_active_keys(3600, 172800, 86400) == 5
+    assert max_active_keys(3600, 172800, 3600) == 51
+    assert max_active_keys(3600, 0, 3600) == 3
