@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from karbor import config
 from karbor.cmd.registering import ApplicationCredentials
 from karbor.cmd.remembered import RememberedLogins
 from karbor.cmd.trusts import OperationTrusts
+from karbor.domain.canary import bounds
 from karbor.domain.errors import KarborError, TokenRejected
 from karbor.domain.ladder import Rung
 from karbor.domain.operation import Operation
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.delegation import Delegation
+from karbor.store.canaries import Canaries
 from karbor.store.operations import Operations
 from karbor.store.registrations import Registrations
 
@@ -30,12 +32,13 @@ class Clouds:
     """`name` is an entry of clouds.yaml. Everything is made at its first use. Safe for threads."""
 
     def __init__(self, conf: config.ConfigOpts, name: str | None, remembered: RememberedLogins,
-                 records: Operations, registrations: Registrations) -> None:
+                 database: Any) -> None:
         self._conf = conf
         self._name = name
         self._remembered = remembered
-        self._registrations = registrations
-        self.trusts = OperationTrusts(records, lambda: self._connector.authority)
+        self._registrations = Registrations(database)
+        self._canaries = Canaries(database)
+        self.trusts = OperationTrusts(Operations(database), lambda: self._connector.authority)
         self._mine: OpenStackCloud | None = None
         self._of: dict[str, OpenStackCloud] = {}
         self._connecting = threading.RLock()
@@ -127,4 +130,5 @@ class Clouds:
         from karbor.clients.connect import Connector  # noqa: PLC0415 - openstacksdk: half a second
         from karbor.credentials.authority import Authority  # noqa: PLC0415
 
-        return Connector(Authority(self._conf))
+        return Connector(Authority(self._conf,
+                                   seen=lambda auth_url: bounds(self._canaries.of(auth_url))))

@@ -39,7 +39,6 @@ from karbor.plugin.protectable import Listings
 from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
-from karbor.store.registrations import Registrations
 from karbor.store.upgrade import upgrade
 
 if TYPE_CHECKING:
@@ -243,7 +242,7 @@ class Local:
     @cached_property
     def _clouds(self) -> Clouds:
         return Clouds(self._conf, self._cloud_name, RememberedLogins(self._state / "logins.json"),
-                      self._records, Registrations(self._database))
+                      self._database)
 
     @cached_property
     def _setting(self) -> Setting:

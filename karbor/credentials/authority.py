@@ -28,6 +28,7 @@ from karbor.credentials.trustee import Trustee
 from karbor.credentials.user import user_auth
 from karbor.credentials.vouched import VouchedAuth
 from karbor.domain.caller import Caller
+from karbor.domain.canary import Bounds, usable
 from karbor.domain.errors import Cause, KarborError, LoginFailed, TokenRejected
 from karbor.domain.ladder import Means, Rung, Strategy, prospects
 
@@ -64,20 +65,19 @@ class Authority:
     With a [service_user] in the configuration every operation speaks with the user's token and
     the service token beside it, and nothing else: there is no falling back to the bare token, and
     a service account that cannot do its duty is an error before anything is touched. Without one
-    the user's own login is used and renews itself. `window` tells for how long a Keystone (by its
-    address) lets services use expired tokens, at most, where that was measured. `adapter` replaces
-    the network in tests.
+    the user's own login is used and renews itself. `seen` tells what the doctor has seen of the
+    window of a Keystone, by its address. `adapter` replaces the network in tests.
     """
 
     def __init__(self, conf: ConfigOpts, *, adapter: BaseAdapter | None = None,
-                 window: Callable[[str], float | None] = lambda _auth_url: None,
+                 seen: Callable[[str], Bounds] = lambda _auth_url: Bounds(),
                  clock: Callable[[], float] = time.time) -> None:
         self.conf = conf
         self.adapter = adapter
         self.seal = Seal(key_file(conf))
         self.trustee = Trustee(conf, self.service, adapter)
         self.clock = clock
-        self._window = window
+        self._seen = seen
         self._discovery: dict[str, Any] = {}
         self._service: ServiceAuth | None = None
         self._making = threading.Lock()
@@ -100,10 +100,8 @@ class Authority:
 
     def window(self, auth_url: str) -> float:
         """For how long Keystone lets services use expired tokens: what the operator says, less
-        where less was measured. Seconds."""
-        told = float(self.conf.credentials.allow_expired_window)
-        measured = self._window(auth_url)
-        return told if measured is None else min(told, measured)
+        where less was seen. Seconds."""
+        return usable(float(self.conf.credentials.allow_expired_window), self._seen(auth_url))
 
     def represent(self, cloud: str | None) -> Login:
         """Log in as clouds.yaml says, at the acceptance of an operation.

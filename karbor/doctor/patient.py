@@ -12,13 +12,9 @@ from typing import Protocol
 from karbor.doctor.cleanup import Cleanup
 from karbor.doctor.finding import Finding, Verdict
 from karbor.doctor.words import at, span
-from karbor.domain.canary import Bounds, Canary
+from karbor.domain.canary import INEXACT, Bounds, Canary, is_short, usable
 from karbor.domain.ladder import Strategy
 from karbor.plugin.token_probe import Account, Answer, Served, TokenProbe, Trial
-
-INEXACT = 2.0
-"""Seconds by which a measured window may be wrong: Keystone cuts times to seconds, and is asked
-about once in one."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +117,12 @@ class Patient:
     @property
     def window_is_short(self) -> bool:
         """Whether it was seen to be shorter than Karbor was told."""
-        most = self.bounds.at_most
-        return most is not None and most + INEXACT < self.configured.window
+        return is_short(self.configured.window, self.bounds)
 
     @property
     def window(self) -> float:
         """What was configured, unless it was seen to be shorter: then what was seen to last."""
-        return self.bounds.at_least if self.window_is_short else self.configured.window
+        return usable(self.configured.window, self.bounds)
 
     @property
     def window_is_proved(self) -> bool:

@@ -12,9 +12,9 @@ import uuid
 from dataclasses import replace
 
 from karbor.doctor.finding import Verdict
-from karbor.doctor.patient import INEXACT, Patient
+from karbor.doctor.patient import Patient
 from karbor.doctor.words import at, span
-from karbor.domain.canary import Bounds, Canary, bounds
+from karbor.domain.canary import INEXACT, Bounds, Canary, bounds
 from karbor.domain.errors import CredentialError
 from karbor.plugin.token_probe import Answer
 

@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+INEXACT = 2.0
+"""Seconds by which a measured window may be wrong: Keystone cuts times to seconds, and is asked
+about once in one."""
+
 
 @dataclass(frozen=True)
 class Canary:
@@ -48,3 +52,15 @@ def bounds(canaries: Iterable[Canary]) -> Bounds:
     at_least = max([0.0, *known])
     at_most = min(over, default=None)
     return Bounds(at_least, None if at_most is None else max(at_least, at_most))
+
+
+
+def usable(configured: float, seen: Bounds) -> float:
+    """How much of a window to build upon, in seconds: what was configured, unless the window was
+    seen to be shorter; then what was seen to last."""
+    return seen.at_least if is_short(configured, seen) else configured
+
+
+def is_short(configured: float, seen: Bounds) -> bool:
+    """Whether a window was seen to be shorter than it was said to be."""
+    return seen.at_most is not None and seen.at_most + INEXACT < configured

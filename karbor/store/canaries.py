@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import sqlalchemy as sa
 
-from karbor.domain.canary import Bounds, Canary, bounds
+from karbor.domain.canary import Canary
 from karbor.store.connect import reading, writing
 from karbor.store.tables import CANARIES
 
@@ -37,13 +37,6 @@ class Canaries:
                 sa.and_(CANARIES.c.auth_url == row["auth_url"],
                         CANARIES.c.ends < canary.ends - REMEMBERED))))
             connection.execute(sa.insert(CANARIES).values(row))
-
-
-def known_window(engine: sa.Engine, auth_url: str) -> tuple[float, float | None]:
-    """For how many seconds after a token's end this Keystone still knows it: (at least, at most),
-    as far as the doctor's canaries have shown; (0.0, None) when nothing is known."""
-    found: Bounds = bounds(Canaries(engine).of(auth_url))
-    return found.at_least, found.at_most
 
 
 def _plain(auth_url: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from karbor.domain.canary import Bounds, Canary, bounds
+from karbor.domain.canary import INEXACT, Bounds, Canary, bounds, usable
 
 HOUR = 3600.0
 
@@ -39,3 +39,10 @@ def test_an_early_death_seen_later_overrules_a_longer_life() -> None:
 
 def test_a_canary_may_come_back_to_life() -> None:
     assert bounds([one(0, good=30 * HOUR, bad=HOUR)]) == Bounds(30 * HOUR, None)
+
+
+def test_what_was_seen_to_be_shorter_counts_for_what_it_lasted() -> None:
+    assert usable(100.0, Bounds()) == 100.0
+    assert usable(100.0, Bounds(500.0, None)) == 100.0      # nobody said that it may be used
+    assert usable(100.0, Bounds(40.0, 60.0)) == 40.0
+    assert usable(100.0, Bounds(97.0, 100.0 - INEXACT)) == 100.0

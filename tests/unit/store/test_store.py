@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from karbor.domain.canary import Canary
+from karbor.domain.canary import Bounds, Canary, bounds
 from karbor.domain.errors import BadInput, NewerDatabase, NotFound, StoreUnavailable
 from karbor.domain.operation import Operation, OperationState, Verb
-from karbor.store.canaries import REMEMBERED, Canaries, known_window
+from karbor.store.canaries import REMEMBERED, Canaries
 from karbor.store.connect import connect, reading, writing
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
@@ -214,14 +214,14 @@ def test_postgresql_is_reached_with_psycopg() -> None:
 
 
 def test_what_canaries_told_is_known_by_keystone(engine: sa.Engine) -> None:
-    assert known_window(engine, "http://a.test:5000/v3") == (0.0, None)
+    assert bounds(Canaries(engine).of("http://a.test:5000/v3")) == Bounds(0.0, None)
     canaries = Canaries(engine)
     canaries.keep(Canary("1", "http://a.test:5000/v3/", 100.0, "sealed"))
     canaries.keep(Canary("2", "http://b.test:5000", 100.0, good_at=105.0, bad_at=110.0))
     canaries.keep(Canary("1", "http://a.test:5000", 100.0, "sealed", good_at=150.0))
-    assert known_window(engine, "http://a.test:5000") == (50.0, None)
-    assert known_window(engine, "http://a.test:5000/v3") == (50.0, None)
-    assert known_window(engine, "http://b.test:5000/v3") == (5.0, 10.0)
+    assert bounds(Canaries(engine).of("http://a.test:5000")) == Bounds(50.0, None)
+    assert bounds(Canaries(engine).of("http://a.test:5000/v3")) == Bounds(50.0, None)
+    assert bounds(Canaries(engine).of("http://b.test:5000/v3")) == Bounds(5.0, 10.0)
     assert [one.sealed for one in canaries.of("http://a.test:5000")] == ["sealed"]
 
 
