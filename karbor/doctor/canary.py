@@ -11,7 +11,7 @@ from karbor.domain.errors import KarborError
 from karbor.plugin.token_probe import Answer
 
 CHECK = "expired tokens"
-SHORTEST = 8.0      # seconds of life that a canary needs to be born: a login may be slow
+LIVES = (8.0, 20.0, 40.0)   # seconds: a canary must be logged in with before it ends; some are slow
 _CAPPED = 60.0      # a canary that lives longer than asked for was not capped by Keystone
 _NODES = 8          # validations over connections of their own, to meet every node of Keystone
 
@@ -87,13 +87,20 @@ def _take(patient: Patient) -> None:
 
 def _make(patient: Patient) -> None:
     name = _name(patient)
-    patient.cleanup.add(name, lambda: patient.probe.drop_canary(patient.mark))
-    try:
-        patient.canary_ends = patient.probe.make_canary(patient.mark, SHORTEST)
-    except KarborError as error:
-        patient.no_canary = error.message
-        patient.cleanup.remove(name)
+    for life in LIVES:
+        patient.cleanup.add(name, lambda: patient.probe.drop_canary(patient.mark))
+        begun = patient.now
+        try:
+            patient.canary_ends = patient.probe.make_canary(patient.mark, life)
+            break
+        except KarborError as error:
+            patient.no_canary = error.message
+            patient.cleanup.remove(name)
+            if patient.now < begun + life - 1:
+                return      # refused for another reason than being too late
+    if patient.canary_ends is None:
         return
+    patient.no_canary = ""
     if patient.canary_ends - patient.now > _CAPPED:
         patient.canary_ends = None
         patient.no_canary = ("Keystone gives tokens a longer life than the application credential "

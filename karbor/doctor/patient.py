@@ -14,7 +14,9 @@ from karbor.doctor.finding import Finding, Verdict
 from karbor.doctor.words import at, span
 from karbor.domain.canary import INEXACT, Bounds, Canary, is_short, usable
 from karbor.domain.ladder import Strategy
-from karbor.plugin.token_probe import Account, Answer, Served, TokenProbe, Trial
+from karbor.plugin.token_probe import Account, Answer, Served, Speaker, TokenProbe, Trial
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,16 @@ class Patient:
         left = moment - self.now
         if left > 0:
             self.sleep(left)
+
+    def ask(self, question: str, speaker: Speaker) -> Answer:
+        """A GET, asked again where the service could not answer just now."""
+        answer = self.probe.ask(question, speaker)
+        for _ in range(_TRIES - 1):
+            if answer.status not in (408, 429) and answer.status < 500:
+                break
+            self.sleep(1.0)
+            answer = self.probe.ask(question, speaker)
+        return answer
 
     def judged_by_canary(self) -> bool:
         """Whether what was refused to the canary just now was refused for its being expired: only

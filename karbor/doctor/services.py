@@ -41,7 +41,7 @@ def look_at_caches(patient: Patient, revoke: Callable[[], bool]) -> None:
              if _judgeable(patient, one) and one.type not in patient.refusing]
 
     def takes(one: Served) -> bool:
-        return _recognized(patient.probe.ask(one.question, Speaker.CANARY_VOUCHED))
+        return _recognized(patient.ask(one.question, Speaker.CANARY_VOUCHED))
 
     def keeps(one: Served) -> bool:
         return any(takes(one) for _ in range(_ASKED_AGAIN))
@@ -66,8 +66,8 @@ def _living(patient: Patient, one: Served) -> None:
     if one.type in patient.silent:
         patient.add(CHECK, one.type, Verdict.UNPROVEN, "it does not answer")
         return
-    nobody = patient.probe.ask(one.question, Speaker.NOBODY)
-    user = patient.probe.ask(one.question, Speaker.USER)
+    nobody = patient.ask(one.question, Speaker.NOBODY)
+    user = patient.ask(one.question, Speaker.USER)
     if nobody.status != 401:
         patient.silent |= {one.type}
         patient.add(
@@ -89,7 +89,7 @@ def _living(patient: Patient, one: Served) -> None:
         patient.add(CHECK, one.type, Verdict.UNPROVEN,
                     f"takes the user's token; more cannot be asked: {patient.unfit}")
         return
-    vouched = patient.probe.ask(one.question, Speaker.VOUCHED)
+    vouched = patient.ask(one.question, Speaker.VOUCHED)
     if not _recognized(vouched):
         patient.refusing |= {one.type}
         patient.add(
@@ -103,11 +103,18 @@ def _living(patient: Patient, one: Served) -> None:
 
 def _ask_expired(patient: Patient, one: Served) -> tuple[Answer, Answer, Answer | None]:
     def ask(speaker: Speaker) -> Answer:
-        return patient.probe.ask(one.question, speaker)
+        return patient.ask(one.question, speaker)
+
+    vouched = ask(Speaker.CANARY_VOUCHED)
+    if vouched.status == 401:
+        # A service whose own token has just become void (a key was rotated, Keystone was away for
+        # a moment) validates once more, and forgets that expired tokens are allowed: the next
+        # request tells.
+        vouched = ask(Speaker.CANARY_VOUCHED)
     # A member's token for a service token proves something only if the member is no service.
     doubtful = None if patient.configured.role in patient.user.caller.roles else ask(
         Speaker.CANARY_DOUBTFUL)
-    return ask(Speaker.CANARY_VOUCHED), ask(Speaker.CANARY), doubtful
+    return vouched, ask(Speaker.CANARY), doubtful
 
 
 def _judge(patient: Patient, one: Served, vouched: Answer, alone: Answer,
