@@ -268,19 +268,21 @@ def test_what_it_predicts_comes_true(short_tokens: None, clinic: Clinic, cloud: 
 
     ask = Asking(cloud, login.body["project"]["id"])
     # With tokens that nobody has seen before.
-    assert ask_all(ask, alone, first, login.ends - CLOSE) == names(alone)
+    good = ask_all(ask, alone, first, login.ends - CLOSE)
     assert time.time() < login.ends, "the machine is too busy for this"
+    assert good == names(alone)
     assert ask_all(ask, alone, second, login.ends + CLOSE) == set()
     assert ask_all(ask, alone, first, login.ends) == set()      # being seen changes nothing here
 
-    assert ask_all(ask, later, third, end - CLOSE) == names(later)
+    good = ask_all(ask, later, third, end - CLOSE)
     assert time.time() < end, "the machine is too busy for this"
+    assert good == names(later)
     assert ask_all(ask, later, fourth, end + CLOSE) == set()
     # What a service has seen it may keep: those without a cache do not, and no other longer than
     # it was told to.
     kept = {subject for _, subject in ask_all(ask, later, third, end)}
     assert kept & {"keystone", "image", "object-store"} == set()
-    assert kept >= {"block-storage", "compute", "network"}
+    assert kept >= {"block-storage", "compute"}
     neutron = only(neutrons, lambda one: one["subject"] == "network"
                    and one["what"] != "the token alone")
     assert len(neutron) == 1
