@@ -24,6 +24,9 @@ import yaml
 
 from devcloud import ports
 from devcloud.settings import PASSWORD
+from karbor import config
+from karbor.cmd.doctor import Doctor
+from karbor.doctor.patient import Wishes
 from tests.cloud.conftest import Cloud
 from tests.cloud.karbor_command import Answer, Karbor
 
@@ -235,23 +238,39 @@ def only(predicted: Sequence[Prediction], test: Callable[[Prediction], bool]) ->
 
 
 # ---------------------------------------------------------------------------- predictions
+def told_beforehand(clinic: Clinic, cloud: Cloud, patch: pytest.MonkeyPatch
+                    ) -> tuple[list[Token], list[list[Prediction]]]:
+    """The same login examined for services that keep no tokens, as Neutron, and as by default; and
+    four tokens that end with it. The login is a token, so that the test holds what the doctor
+    speaks of. It all has to be over long before the token is: else once more, from the beginning.
+    """
+    for _ in range(4):
+        login, *others = (log_in(cloud, "demo", "demo") for _ in range(5))
+        karbor = clinic.karbor(login={"auth_type": "v3token", "auth": {
+            "auth_url": cloud.auth_url, "token": login.id, "project_name": "demo",
+            "project_domain_name": "Default"}})
+        patch.setenv("OS_CLIENT_CONFIG_FILE", str(karbor.clouds_yaml))
+
+        def examined(cache: float, home: Path = karbor.home) -> list[Prediction]:
+            (home / f"state-{cache}").mkdir()
+            conf = config.load([home / "karbor.conf"])
+            conf.set_override("state_path", str(home / f"state-{cache}"))
+            report = Doctor(conf, "demo").examine(
+                Wishes(hours=0.001, cache=cache), lambda _text: None)
+            return list(report.to_dict()["predictions"])
+        with ThreadPoolExecutor(3) as pool:
+            told = list(pool.map(examined, (0, NEUTRON_KEEPS, 300)))
+        if (time.time() < login.ends - 2 * CLOSE
+                and all(abs(one.ends - login.ends) < CLOSE - 2 for one in others)):
+            return [login, *others], told
+    pytest.fail("the machine is too busy for this")
+
+
 def test_what_it_predicts_comes_true(short_tokens: None, clinic: Clinic, cloud: Cloud,
-                                     request: pytest.FixtureRequest) -> None:
-    """The login is a token, so that the test holds what the doctor speaks of."""
-    login = log_in(cloud, "demo", "demo")
-    first, second, third, fourth = (log_in(cloud, "demo", "demo") for _ in range(4))
-    assert all(abs(one.ends - login.ends) < CLOSE - 1 for one in (first, second, third, fourth))
-    entry = {"auth_type": "v3token", "auth": {
-        "auth_url": cloud.auth_url, "token": login.id, "project_name": "demo",
-        "project_domain_name": "Default"}}
-    reports = {cache: Clinic(cloud, clinic.home / f"told-{cache}", ThreadPoolExecutor(1))
-               for cache in (-1, NEUTRON_KEEPS, 300)}
-    for one in reports.values():
-        one.home.mkdir()
-    told = {cache: one.begin("--hours", "0.001", "--services-cache", str(cache), login=entry)
-            for cache, one in reports.items()}
-    exact, neutrons, usual = (told[cache].result().body["predictions"]
-                              for cache in (-1, NEUTRON_KEEPS, 300))
+                                     request: pytest.FixtureRequest,
+                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    ((login, first, second, third, fourth),
+     (exact, neutrons, usual)) = told_beforehand(clinic, cloud, monkeypatch)
     request.getfixturevalue("runs")     # the other runs, now that these have said all they know
     end = login.ends + WINDOW
 
