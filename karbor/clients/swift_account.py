@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+import threading
+from collections.abc import Callable, Mapping
 
 from oslo_config.types import Boolean
 
@@ -14,7 +14,6 @@ from karbor.credentials.account import Account, auth_options
 from karbor.credentials.authority import Authority
 from karbor.credentials.place import Place
 from karbor.domain.errors import BadInput
-from karbor.plugin.object_store import OpenStore
 
 SECTION = "swift_client"
 
@@ -29,16 +28,29 @@ _WITHOUT_MEANING = frozenset({"swift_auth_version", "swift_retry_attempts", "swi
 [http], and Keystone's version is found out."""
 
 
-def open_swift(authority: Authority, options: Mapping[str, str]) -> OpenStore:
-    """Opens containers of that account; all of them share one login, made at the first use. Raises
-    BadInput for options that make no sense."""
-    account = account_of(options)
+class SwiftAccount:
+    """Opens containers of the account that a section names; all of them share one login, made at
+    the first use. Raises BadInput for options that make no sense."""
 
-    @cache
-    def connect() -> ServiceApi:
-        return OpenStackCloud(authority, account.log_in(authority)).api("swift")
+    def __init__(self, authority: Callable[[], Authority], options: Mapping[str, str]) -> None:
+        self._authority = authority
+        self._account = account_of(options)
+        self._cloud: OpenStackCloud | None = None
+        self._connecting = threading.Lock()
 
-    return lambda container: SwiftContainer(connect, container)
+    def __call__(self, container: str) -> SwiftContainer:
+        return SwiftContainer(self._api, container)
+
+    def _api(self) -> ServiceApi:
+        with self._connecting:
+            if self._cloud is None:
+                authority = self._authority()
+                self._cloud = OpenStackCloud(authority, self._account.log_in(authority))
+            return self._cloud.api("swift")
+
+    def close(self) -> None:
+        if self._cloud is not None:
+            self._cloud.close()
 
 
 def account_of(options: Mapping[str, str]) -> Account:

@@ -11,7 +11,7 @@ from requests.adapters import BaseAdapter
 
 from karbor import config
 from karbor.banks.swift import SwiftBank
-from karbor.clients.swift_account import open_swift
+from karbor.clients.swift_account import SwiftAccount
 from karbor.credentials.authority import Authority
 from karbor.plugin.object_store import OpenStore
 
@@ -22,7 +22,8 @@ def opener(options: Mapping[str, Any], line: BaseAdapter | None = None) -> OpenS
         file = Path(directory) / "karbor.conf"
         file.write_text(options.get("karbor", "") + f"\n[DEFAULT]\nstate_path = {directory}\n")
         conf = config.load([file])
-    return open_swift(Authority(conf, adapter=line), options["account"])
+    authority = Authority(conf, adapter=line)
+    return SwiftAccount(lambda: authority, options["account"])
 
 
 def open_bank(options: Mapping[str, Any], line: BaseAdapter | None = None) -> SwiftBank:
