@@ -18,7 +18,8 @@ from karbor.domain.errors import BadInput
 from karbor.domain.ladder import Strategy
 
 __all__ = ["SERVICES", "ConfigOpts", "bank_path", "key_file", "load", "options",
-           "service_user_configured", "state_path", "trustee_section", "usual_files"]
+           "provider_directory", "service_user_configured", "state_path", "trustee_section",
+           "usual_files"]
 
 SERVICES = ("cinder", "nova", "glance", "neutron", "swift", "manila", "barbican")
 """The services a plugin may ask for, and the names of their groups."""
@@ -28,6 +29,13 @@ _DEFAULT = [
                help="Where Karbor keeps its database, its sealing key and, unless told otherwise, "
                     "its bank. Default: karbor below XDG_DATA_HOME (~/.local/share). A service "
                     "sets it to a directory of its own account."),
+    cfg.StrOpt("provider_config_dir",
+               help="Directory with a file NAME.conf for each provider; a relative one is beside "
+                    "this file. Default: providers.d beside this file, if there is one; without "
+                    "any provider there, one with a bank in state_path and every protection."),
+    cfg.StrOpt("default_provider",
+               help="Name or id of the provider that is used when none is named. Needed only "
+                    "where several are enabled."),
 ]
 
 _HTTP = [
@@ -137,9 +145,12 @@ def usual_files() -> list[Path]:
     named = os.environ.get("KARBOR_CONFIG")
     if named:
         return [Path(named)]
+    return [place for place in _usual_places() if place.is_file()]
+
+
+def _usual_places() -> list[Path]:
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    places = [Path("/etc/karbor/karbor.conf"), home / "karbor" / "karbor.conf"]
-    return [place for place in places if place.is_file()]
+    return [Path("/etc/karbor/karbor.conf"), home / "karbor" / "karbor.conf"]
 
 
 def load(files: Sequence[Path] | None = None) -> ConfigOpts:
@@ -205,6 +216,18 @@ def bank_path(conf: ConfigOpts) -> Path:
     """Where the file-system bank is."""
     named = conf.fs_bank.path
     return Path(named).expanduser() if named else state_path(conf) / "bank"
+
+
+def provider_directory(conf: ConfigOpts) -> tuple[Path, bool]:
+    """Where the files of providers are, and whether somebody said so (else it need not exist)."""
+    beside = [Path(file).absolute().parent for file in conf.default_config_files or ()]
+    if not beside:
+        beside = [place.parent for place in _usual_places()]
+    named = conf.provider_config_dir
+    if named:
+        return beside[-1] / Path(named).expanduser(), True
+    found = [one / "providers.d" for one in beside]
+    return next((one for one in reversed(found) if one.is_dir()), found[-1]), False
 
 
 def service_user_configured(conf: ConfigOpts) -> bool:

@@ -61,6 +61,9 @@ class Swift(Service):
                 "disable_fallocate": True,
                 "fallocate_reserve": 0,
             }
+            if kind == "object":
+                # lists show what was confirmed, on a loaded machine too (default: one second)
+                server["container_update_timeout"] = 60
             sections: ini.Sections = {
                 "DEFAULT": server,
                 "pipeline:main": {"pipeline": f"{kind}-server"},

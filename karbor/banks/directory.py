@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from blake3 import blake3
 
 from karbor.banks import description, framed, incoming, tree
 from karbor.banks.disk_errors import translated
+from karbor.banks.options import flag
 from karbor.domain.errors import (
     BadInput,
     BankReadOnly,
@@ -42,23 +43,28 @@ TRIES = 100
 
 
 class DirectoryBank:
-    """Options: `path`, the directory; `create` (default true): make a bank of it if it is missing
-    or empty. With `create` false that is an error: for mount points, which are empty when nothing
-    is mounted.
+    """Options: `path`, the directory (`file_system_bank_path` is the same, and the directory
+    `bank_object_container` in it, if that is given, as in Karbor 1.x); `create` (default true):
+    make a bank of it if it is missing or empty. With `create` false that is an error: for mount
+    points, which are empty when nothing is mounted.
 
     Raises BadInput (options; a directory that has something else in it), NewerFormat, BankError.
     """
 
+    section: ClassVar[str] = "file_system_bank_plugin"
+    service: ClassVar[str] = ""
+
     def __init__(self, options: Mapping[str, Any]) -> None:
-        if unknown := sorted(set(options) - {"path", "create"}):
+        known = {"path", "file_system_bank_path", "bank_object_container", "create"}
+        if unknown := sorted(set(options) - known):
             raise BadInput(f"a bank in a directory has no option {unknown[0]}",
                            remedy="it has: path, create")
-        path, create = options.get("path"), options.get("create", True)
+        path = options.get("path") or options.get("file_system_bank_path")
         if not isinstance(path, str | Path) or not str(path):
             raise BadInput("a bank in a directory needs the option path")
-        if not isinstance(create, bool):
-            raise BadInput("the option create of a bank is true or false")
-        self._root = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100  keeps symlinks
+        path = Path(path) / str(options.get("bank_object_container") or "")
+        create = flag(options, "create", True)
+        self._root = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100  keeps symlinks
         self._objects = self._root / description.OBJECTS
         self._incoming = self._root / description.INCOMING
         self.id = description.opened(self._root, create=create, now=time.time())

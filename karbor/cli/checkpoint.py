@@ -14,7 +14,7 @@ from karbor.cli.invocation import common, this
 from karbor.cli.output import as_json, as_table, say
 from karbor.cli.portrait import checkpoint_json, paint_checkpoint
 from karbor.cli.running import run, say_unfinished, start
-from karbor.cli.wording import duration, moment
+from karbor.cli.wording import count, duration, moment
 from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.errors import KarborError
 from karbor.domain.operation import Verb
@@ -46,6 +46,9 @@ def list_(hidden: bool) -> None:
         interrupted = _interrupted(local)
     for error in shelf.unreadable:
         say(f"karbor: {error}")
+    if shelf.others:
+        say(f"karbor: not shown: {count(shelf.others, 'checkpoint')} of other providers in the "
+            "same bank")
     if invocation.json:
         as_json([checkpoint_json(one, brief=True) for one in shelf.found])
     else:

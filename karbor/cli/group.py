@@ -14,6 +14,7 @@ from karbor.cli.doctor import doctor
 from karbor.cli.invocation import Invocation
 from karbor.cli.operation import operation
 from karbor.cli.protect import protect
+from karbor.cli.provider import provider as provider_group
 from karbor.cli.resources import resources
 from karbor.cli.restore import restore
 from karbor.cli.verify import verify
@@ -42,6 +43,9 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 @click.group(epilog=_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--os-cloud", metavar="NAME", envvar="OS_CLOUD",
               help="Entry of clouds.yaml. Default: OS_CLOUD, or the OS_* variables.")
+@click.option("--provider", metavar="NAME", envvar="KARBOR_PROVIDER",
+              help="Provider, by name or id. Default: KARBOR_PROVIDER, or the only one, or "
+                   "[DEFAULT] default_provider.")
 @click.option("--config-file", metavar="PATH", multiple=True, type=click.Path(path_type=Path),
               help="Configuration; may be given several times. Default: KARBOR_CONFIG, or "
                    "/etc/karbor/karbor.conf and ~/.config/karbor/karbor.conf.")
@@ -52,18 +56,19 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True,
               callback=_print_version, help="Show the version and exit.")
 @click.pass_context
-def karbor(context: click.Context, *, os_cloud: str | None, config_file: tuple[Path, ...],
-           format: str, verbose: bool, debug: bool) -> None:
+def karbor(context: click.Context, *, os_cloud: str | None, provider: str | None,
+           config_file: tuple[Path, ...], format: str, verbose: bool, debug: bool) -> None:
     """Protect applications in an OpenStack cloud, and bring them back.
 
     The options below may also stand after a command's name. Results go to stdout, everything else
     to stderr.
     """
     opener: Callable[[Invocation], Local] | None = context.obj
-    context.obj = Invocation(opener, os_cloud or None, list(config_file), format, verbose,
-                             debug)
+    context.obj = Invocation(opener, os_cloud or None, provider or None, list(config_file), format,
+                             verbose, debug)
     let_speak(verbose=verbose, debug=debug)
 
 
-for command in (resources, protect, checkpoint, restore, verify, operation, credential, doctor):
+for command in (resources, protect, checkpoint, restore, verify, operation, provider_group,
+                credential, doctor):
     karbor.add_command(command)

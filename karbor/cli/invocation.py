@@ -22,6 +22,7 @@ class Invocation:
 
     opener: Callable[[Invocation], Local] | None = None
     cloud: str | None = None
+    provider: str | None = None
     config_files: list[Path] = field(default_factory=list)
     format: str = "table"
     verbose: bool = False
@@ -42,7 +43,8 @@ def _open(invocation: Invocation) -> Local:
     from karbor import config  # noqa: PLC0415 - slow imports, only when there is work
     from karbor.cmd.local import Local  # noqa: PLC0415
 
-    return Local(config.load(invocation.config_files or None), cloud=invocation.cloud)
+    return Local(config.load(invocation.config_files or None), cloud=invocation.cloud,
+                 provider=invocation.provider)
 
 
 def this() -> Invocation:
@@ -71,6 +73,10 @@ def common(command: Command) -> Command:
             click.option("--os-cloud", metavar="NAME", expose_value=False,
                          callback=_remember("cloud"),
                          help="Entry of clouds.yaml. Default: OS_CLOUD, or OS_* variables."),
+            click.option("--provider", "provider_", metavar="NAME", expose_value=False,
+                         callback=_remember("provider"),
+                         help="Provider, by name or id. Default: the only one, or default_provider."
+                         ),
             click.option("--config-file", metavar="PATH", multiple=True, expose_value=False,
                          type=click.Path(path_type=Path), callback=_remember("config_files"),
                          help="Configuration. Default: KARBOR_CONFIG, or /etc/karbor/karbor.conf "

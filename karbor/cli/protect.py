@@ -17,6 +17,7 @@ from karbor.cli.view import tree
 from karbor.cli.wording import count, thing
 from karbor.domain.errors import BadInput
 from karbor.domain.resource import IMAGE, NETWORK, PROJECT, SERVER, VOLUME, ResourceGraph
+from karbor.operations.acceptance import Draft
 from karbor.operations.selection import short
 
 _TYPES = {short(one): one for one in (PROJECT, SERVER, VOLUME, IMAGE, NETWORK)}
@@ -72,12 +73,25 @@ def protect(*, resource: tuple[str, ...], name: str, dry_run: bool, mode: str | 
             if invocation.json:
                 as_json({"dry_run": True, "name": draft.operation.request["name"],
                          "parameters": parameters, "graph": draft.graph.to_dict(),
+                         "preview": [{"resource": one.key, "told": text}
+                                     for one, text in draft.preview],
                          "credential": credential_json(draft.operation.credential)})
             else:
                 paint(draft.graph)
+                tell_beforehand(draft)
                 as_facts(credential_facts(draft.operation.credential))
             return
+        tell_beforehand(draft)
         run_to_exit(invocation, local, start(local, draft))
+
+
+def tell_beforehand(draft: Draft) -> None:
+    """What the protections have to say: once, for all that it is true of."""
+    told: dict[str, list[str]] = {}
+    for resource, text in draft.preview:
+        told.setdefault(text, []).append(thing(resource))
+    for text, things in told.items():
+        say(f"note: {', '.join(things)}: {text}")
 
 
 def paint(graph: ResourceGraph) -> None:

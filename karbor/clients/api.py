@@ -67,14 +67,14 @@ class ServiceApi:
 
     def get(self, path: str, *, params: Json | None = None, version: str | None = None) -> Any:
         def once() -> Any:
-            return _json(self._send("GET", path, params=params, version=version), path, self.name)
-        return self._patiently(once)
+            return _json(self.send("GET", path, params=params, version=version), path, self.name)
+        return self.patiently(once)
 
     def head(self, path: str) -> Mapping[str, str]:
         def once() -> Mapping[str, str]:
-            answer = self._send("HEAD", path)
+            answer = self.send("HEAD", path)
             return {name.lower(): value for name, value in answer.headers.items()}
-        return self._patiently(once)
+        return self.patiently(once)
 
     def list(self, path: str, key: str, *, params: Json | None = None,
              version: str | None = None) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ class ServiceApi:
         headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        answer = self._patiently(lambda: self._send("GET", path, headers=headers, stream=True,
+        answer = self.patiently(lambda: self.send("GET", path, headers=headers, stream=True,
                                                     also_good=416 if offset else None))
         return pieces(answer, offset, self.name, f"GET {path}")
 
@@ -128,7 +128,7 @@ class ServiceApi:
             # requests sends an empty stream in chunks: here it is bytes, as empty as announced.
             data = sized if size else b"".join(sized)
         try:
-            answer = self._send("PUT", path, headers=headers, data=data)
+            answer = self.send("PUT", path, headers=headers, data=data)
             self._answered(set(_ID.findall(path)), self._words("PUT", path, answer))
         finally:
             self._wrote(set(_ID.findall(path)))
@@ -142,7 +142,7 @@ class ServiceApi:
     def _write(self, method: str, path: str, body: Any, **options: Any) -> Any:
         touched = set(_ID.findall(path)) | set(_ID.findall(str(body)))
         try:
-            answer = self._send(method, path, json=body, **options)
+            answer = self.send(method, path, json=body, **options)
             touched |= set(_ID.findall(answer.text))
             self._answered(touched, self._words(method, path, answer))
             return _json(answer, path, self.name, empty={})
@@ -153,11 +153,11 @@ class ServiceApi:
         return {"service": self.name, "request": f"{method} {path}",
                 "request_id": refusal.request_id(answer)}
 
-    def _send(self, method: str, path: str, *, version: str | None = None,
+    def send(self, method: str, path: str, *, version: str | None = None,
               also_good: int | None = None, headers: Mapping[str, str] | None = None,
               **options: Any) -> requests.Response:
-        """One request; a second one only when the first was not understood (406): then nothing
-        has been done yet."""
+        """One request, for what `clients` itself builds upon; a second one only when the first was
+        not understood (406): then nothing has been done yet."""
         request = f"{method} {path}"
         chosen = version or self._microversions.of(self.service, self._address)
         sent = {"Accept": "application/json", **self.service.headers(chosen), **(headers or {})}
@@ -176,7 +176,7 @@ class ServiceApi:
                 self.service, self._address,
                 lambda url: self._session.get(url, raise_exc=False, log=False))
             if lower != chosen:
-                return self._send(method, path, version=lower, headers=headers, **options)
+                return self.send(method, path, version=lower, headers=headers, **options)
         with answer:
             refused = refusal.answered(answer, self.name, request)
         if getattr(answer, "credential_renewed", False):
@@ -187,7 +187,8 @@ class ServiceApi:
             refused.add_note(f"Retry-After: {answer.headers['Retry-After']}")
         raise refused
 
-    def _patiently(self, once: Callable[[], _T]) -> _T:
+    def patiently(self, once: Callable[[], _T]) -> _T:
+        """What may be repeated while the service is unavailable."""
         http = self._conf.http
         for attempt in range(http.retries):
             try:

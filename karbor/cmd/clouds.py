@@ -24,6 +24,7 @@ from karbor.store.registrations import Registrations
 if TYPE_CHECKING:
     from karbor.clients.cloud import OpenStackCloud
     from karbor.clients.connect import Connector
+    from karbor.credentials.authority import Authority
 
 LOG = logging.getLogger(__name__)
 
@@ -124,6 +125,11 @@ class Clouds:
     def close(self) -> None:
         for one in {id(one): one for one in (*self._of.values(), self._mine) if one}.values():
             one.close()
+
+    @property
+    def authority(self) -> Authority:
+        """The one of this process."""
+        return self._connector.authority
 
     @cached_property
     def _connector(self) -> Connector:

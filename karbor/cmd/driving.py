@@ -24,23 +24,24 @@ class Driving:
     """The library is imported and launched when the first operation comes. `over` is told of each
     that has come to its end here; it raises nothing."""
 
-    def __init__(self, state: Path, journal: Journal, setting: Setting, *, threads: int,
-                 carriers: int, over: Callable[[str], None] = lambda _operation_id: None) -> None:
+    def __init__(self, state: Path, journal: Journal, *, threads: int, carriers: int,
+                 over: Callable[[str], None] = lambda _operation_id: None) -> None:
         self._state = state
         self._journal = journal
-        self._setting = setting
+        self._settings: dict[str, Setting] = {}
         self._threads = threads
         self._carriers = carriers
         self._over = over
         self._engine: Engine | None = None
         self._ends: dict[str, Future[OperationState | None]] = {}
 
-    def submit(self, operation: Operation) -> None:
-        self._begin(operation, self._launched().submit)
+    def submit(self, operation: Operation, setting: Setting) -> None:
+        """It stays in that setting, with that provider, until its end."""
+        self._begin(operation, setting, self._launched().submit)
 
-    def resume(self, operation: Operation) -> None:
+    def resume(self, operation: Operation, setting: Setting) -> None:
         """Raises Conflict when another process drives it, or it is over."""
-        self._begin(operation, self._launched().resume)
+        self._begin(operation, setting, self._launched().resume)
 
     def has(self, operation_id: str) -> bool:
         return operation_id in self._ends
@@ -55,10 +56,12 @@ class Driving:
         if engine is not None:
             engine.stop()
 
-    def _begin(self, operation: Operation, how: Callable[[str, str, str], None]) -> None:
+    def _begin(self, operation: Operation, setting: Setting,
+               how: Callable[[str, str, str], None]) -> None:
         self._ends[operation.id] = Future()
+        self._settings[operation.id] = setting
         try:
-            how(operation.id, self._setting.provider.id, operation.project_id)
+            how(operation.id, setting.provider.id, operation.project_id)
         except BaseException:
             del self._ends[operation.id]
             raise
@@ -71,9 +74,9 @@ class Driving:
         return self._engine
 
     def _drive(self, operation_id: str, stopping: threading.Event) -> OperationState | None:
-        driver = Driver(self._journal, OperationRunner(self._setting),
-                        limits=self._setting.limits, threads=self._threads,
-                        carriers=self._carriers)
+        setting = self._settings[operation_id]
+        driver = Driver(self._journal, OperationRunner(setting), limits=setting.limits,
+                        threads=self._threads, carriers=self._carriers)
         end = self._ends[operation_id]
         try:
             state = driver.drive(operation_id, stopping)

@@ -10,7 +10,7 @@ the bank needs no engine.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from karbor import config
 from karbor.cmd.clouds import Clouds
 from karbor.cmd.driving import Driving
-from karbor.cmd.provider import built_in
+from karbor.cmd.providers import Providers
 from karbor.cmd.registering import ApplicationCredentials
 from karbor.cmd.remembered import RememberedLogins
 from karbor.cmd.shelf import Shelf, read_shelf
@@ -35,7 +35,7 @@ from karbor.operations.discovery import discover
 from karbor.operations.parameters import Parameters
 from karbor.operations.setting import Provider, Setting
 from karbor.plugin import registry
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import Listings, Protectable
 from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
@@ -52,13 +52,16 @@ Which = Operation | str
 class Local:
     """A context manager; one at a time in a process as soon as it drives something.
 
-    `cloud` is an entry of clouds.yaml; None: as OS_CLOUD or the OS_* variables say. Methods raise
-    the errors of `domain.errors`.
+    `cloud` is an entry of clouds.yaml; None: as OS_CLOUD or the OS_* variables say. `provider` is
+    the name or id of the one that is used; None: the default. Methods raise the errors of
+    `domain.errors`.
     """
 
-    def __init__(self, conf: config.ConfigOpts, cloud: str | None = None) -> None:
+    def __init__(self, conf: config.ConfigOpts, cloud: str | None = None,
+                 provider: str | None = None) -> None:
         self._conf = conf
         self._cloud_name = cloud
+        self._provider_name = provider
         self._state = config.state_path(conf)
         self._locks = operation_locks(self._state)
         self._driving: Driving | None = None
@@ -70,6 +73,8 @@ class Local:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.stop()
+        if "providers" in self.__dict__:
+            self.providers.close()
         if "_clouds" in self.__dict__:
             self._clouds.close()
         if "_database" in self.__dict__:
@@ -92,19 +97,26 @@ class Local:
         return self._clouds.mine
 
     @cached_property
+    def providers(self) -> Providers:
+        """All that there are."""
+        return Providers(self._conf, lambda: self._clouds.authority)
+
+    @property
     def provider(self) -> Provider:
-        return built_in(self._conf)
+        """The one that was named, or the default, as its file says now. Raises BadInput,
+        BankError."""
+        return self.providers.choose(self._provider_name)
 
     def resources(self) -> ResourceGraph:
         """Everything of the project that can be protected."""
-        protectables = self._setting.protectables
+        protectables = self._protectables
         listings = Listings(self.cloud)
         start = protectables[PROJECT].list(listings)
         return discover(self.cloud, protectables, start, listings)
 
     def checkpoints(self, *, hidden: bool = False) -> Shelf:
         """The newest first."""
-        return read_shelf(self._checkpoints, hidden=hidden)
+        return read_shelf(self._checkpoints, self.provider.id, hidden=hidden)
 
     def checkpoint(self, name_or_id: str) -> Checkpoint:
         return self._checkpoints.find(name_or_id)
@@ -158,9 +170,10 @@ class Local:
     # ------------------------------------------------------------------ what is done
     def start(self, draft: Draft) -> Operation:
         """Write it down and begin; `wait` for its end."""
-        operation = self._desk.accept(draft, self._clouds.delegation)
+        setting = self._setting_of(draft.operation)
+        operation = Desk(setting, self._records).accept(draft, self._clouds.delegation)
         self._clouds.trusts.sweep(operation.project_id)
-        self._drive.submit(operation)
+        self._drive.submit(operation, setting)
         return operation
 
     def protect(self, words: Sequence[str], *, name: str = "",
@@ -188,12 +201,13 @@ class Local:
     def _take_up(self, operation: Operation) -> None:
         """Log in first: when that fails for now, the operation stays as it is, to be resumed. A
         credential that is over for good lets it end, with a list of what could not be removed."""
+        setting = self._setting_of(operation)
         operation = self._clouds.take_up(operation)
         with suppress(TokenRejected):
             self._clouds.of(operation)
-            self._desk.tidy(operation)
+            Desk(setting, self._records).tidy(operation)
         self._clouds.trusts.sweep(operation.project_id)
-        self._drive.resume(operation)
+        self._drive.resume(operation, setting)
 
     def cancel(self, which: Which) -> Operation:
         """Ask for its end; whoever drives it undoes what it began, this process if nobody does.
@@ -245,16 +259,23 @@ class Local:
                       self._database)
 
     @cached_property
-    def _setting(self) -> Setting:
+    def _protectables(self) -> Mapping[str, Protectable]:
+        return registry.protectables()
+
+    def _setting(self, provider: Provider) -> Setting:
         # Plugins name their limits with hyphens, options have underscores.
         limits = {name.replace("_", "-"): self._conf.limits[name]
                   for name in ("cinder_backups", "glance_transfers", "server_images")}
-        return Setting(self.provider, registry.protectables(), self._clouds.of, time.time, limits,
+        return Setting(provider, self._protectables, self._clouds.of, time.time, limits,
                        self._clouds.ended, self._conf.credentials.slowest_rate)
+
+    def _setting_of(self, operation: Operation) -> Setting:
+        """Raises NotFound when its provider is not there any more; see Providers."""
+        return self._setting(self.providers.of(operation))
 
     @property
     def _desk(self) -> Desk:
-        return Desk(self._setting, self._records)
+        return Desk(self._setting(self.provider), self._records)
 
     def _asking(self, expected: float | None = None) -> Asking:
         return Asking(self.cloud.caller, self._clouds.delegation, self.cloud, expected)
@@ -262,7 +283,7 @@ class Local:
     @property
     def _drive(self) -> Driving:
         if self._driving is None:
-            self._driving = Driving(self._state, SqlJournal(self._database), self._setting,
+            self._driving = Driving(self._state, SqlJournal(self._database),
                                     threads=self._conf.limits.workers,
                                     carriers=self._conf.limits.carriers, over=self._over)
         return self._driving

@@ -10,6 +10,7 @@ ID = "cf56bd3e-97a7-4078-b6d5-f36246333fd9"
 """As in Karbor 1.x, where this was the default provider's id; checkpoints bear it."""
 
 NAME = "karbor"
+DESCRIPTION = "a bank in a directory, and every protection that Karbor has"
 BANK = "karbor-fs-bank-plugin"
 PROTECTIONS = ("karbor-project-protection-plugin", "karbor-server-protection-plugin",
                "karbor-volume-protection-plugin", "karbor-image-protection-plugin",

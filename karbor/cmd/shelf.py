@@ -11,14 +11,17 @@ from karbor.operations.checkpoints import Checkpoints
 
 @dataclass
 class Shelf:
-    """`unreadable` says of the others why they are not among `found`."""
+    """`unreadable` says of others why they are not among `found`; `others` are how many there are
+    of other providers."""
 
     found: list[Checkpoint] = field(default_factory=list)
     unreadable: list[BankError] = field(default_factory=list)
+    others: int = 0
 
 
-def read_shelf(checkpoints: Checkpoints, *, hidden: bool = False) -> Shelf:
-    """The newest first (their ids sort by time). Raises BankError when the bank cannot be asked."""
+def read_shelf(checkpoints: Checkpoints, provider_id: str, *, hidden: bool = False) -> Shelf:
+    """Those of one provider (others may share its bank), the newest first (their ids sort by
+    time). Raises BankError when the bank cannot be asked."""
     shelf = Shelf()
     for identity in checkpoints.ids():
         try:
@@ -29,7 +32,9 @@ def read_shelf(checkpoints: Checkpoints, *, hidden: bool = False) -> Shelf:
             shelf.unreadable.append(type(error)(f"checkpoint {identity}: {error.message}",
                                                 remedy=error.remedy))
             continue
-        if hidden or one.state is not CheckpointState.DELETING:
+        if one.provider_id not in ("", provider_id):
+            shelf.others += 1
+        elif hidden or one.state is not CheckpointState.DELETING:
             shelf.found.append(one)
     shelf.found.reverse()
     return shelf

@@ -192,14 +192,15 @@ class Desk:
         now = self._setting.clock()
         return Draft(self._operation(asking, Verb.PROTECT, time_ordered_uuid(now), {
             "resources": [one.to_dict() for one in chosen], "name": title,
-            "parameters": dict(parameters or {})}, graph), graph)
+            "parameters": dict(parameters or {})}, graph), graph,
+            protect.preview(graph, provider))
 
     def restore(self, asking: Asking, name_or_id: str,
                 wishes: RestoreWishes | None = None) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, Obstacles, BadInput, BankError, and what the
         cloud answers."""
         wishes = wishes or RestoreWishes()
-        checkpoint = restore.restorable(self._checkpoints(asking).find(name_or_id))
+        checkpoint = restore.restorable(self._found(asking, name_or_id))
         self._require_peace(Verb.RESTORE, asking.caller.project_id, checkpoint.id)
         graph = _graph(checkpoint)
         check_answers(wishes.mapping, checkpoint)
@@ -219,7 +220,7 @@ class Desk:
 
     def verify(self, asking: Asking, name_or_id: str) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, BankError."""
-        checkpoint = restore.restorable(self._checkpoints(asking).find(name_or_id))
+        checkpoint = restore.restorable(self._found(asking, name_or_id))
         self._require_peace(Verb.VERIFY, asking.caller.project_id, checkpoint.id)
         graph = _graph(checkpoint)
         return Draft(self._operation(asking, Verb.VERIFY, checkpoint.id,
@@ -228,7 +229,7 @@ class Desk:
     def delete(self, asking: Asking, name_or_id: str) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, BankError. A checkpoint that is being deleted
         may be deleted again: then an earlier deletion was not finished."""
-        checkpoint = self._checkpoints(asking).find(name_or_id)
+        checkpoint = self._found(asking, name_or_id)
         self._require_peace(Verb.DELETE, asking.caller.project_id, checkpoint.id)
         if checkpoint.state is CheckpointState.PROTECTING and not any(
                 one.id == checkpoint.operation_id
@@ -243,8 +244,16 @@ class Desk:
                                      {"name": checkpoint.name}, graph), graph)
 
     # ------------------------------------------------------------------ what they share
-    def _checkpoints(self, asking: Asking) -> Checkpoints:
-        return Checkpoints(self._setting.provider.bank, asking.caller.project_id)
+    def _found(self, asking: Asking, name_or_id: str) -> Checkpoint:
+        """One of this provider: what another one keeps only its own protections understand, also
+        where both have the same bank."""
+        provider = self._setting.provider
+        found = Checkpoints(provider.bank, asking.caller.project_id).find(name_or_id)
+        if found.provider_id not in ("", provider.id):
+            raise Conflict(
+                f"checkpoint {found.name or found.id} was made by another provider than "
+                f"{provider.name}", remedy=f"name that one: --provider {found.provider_id}")
+        return found
 
     def _operation(self, asking: Asking, verb: Verb, checkpoint_id: str,
                    request: Mapping[str, Any], graph: ResourceGraph) -> Operation:
@@ -256,7 +265,8 @@ class Desk:
         return Operation(
             id=str(uuid.uuid4()), verb=verb, project_id=asking.caller.project_id,
             caller=asking.caller.to_dict(), credential=asking.delegation.choose(needed),
-            request={**request, "size": size}, checkpoint_id=checkpoint_id,
+            request={**request, "size": size, "provider_id": self._setting.provider.id},
+            checkpoint_id=checkpoint_id,
             created_at=self._setting.clock())
 
     def _require_peace(self, verb: Verb, project_id: str, checkpoint_id: str) -> None:

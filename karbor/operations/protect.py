@@ -107,7 +107,7 @@ class Protect:
         for step in steps:
             if step.resource and step.entered_at is not None and not step.releases:
                 stages = self.stages(run, run.graph[step.resource])
-                if any(isinstance(stage, Stage) and stage.temporary and stage.name == step.stage
+                if any(isinstance(stage, Stage) and stage.name == step.stage
                        for stage in stages.get(Hook.PREPARE_FINISH, ())):
                     times.append(step.entered_at)
         return max(times) - min(times) if times else None
@@ -128,6 +128,12 @@ def obstacles(graph: ResourceGraph, provider: Provider, cloud: Cloud) -> list[Ob
         else:
             found.extend(protection.protect_obstacles(resources, cloud))
     return found
+
+
+def preview(graph: ResourceGraph, provider: Provider) -> list[tuple[Resource, str]]:
+    """What ought to be known beforehand, a line each."""
+    return [(one, line) for one in graph.parents_first()
+            for line in provider.protections[one.type].protect_preview(one)]
 
 
 def _unproved(protection: Protection, resource: Resource) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from karbor.domain.errors import BadInput
 
@@ -71,7 +71,15 @@ class Bank(Protocol):
 
 
 class BankPlugin(Protocol):
-    """What an entry point of `karbor.banks` names: makes a bank from a provider's options."""
+    """What an entry point of `karbor.banks` names: makes a bank from a provider's options.
+
+    Options from a file are text. A bank that names a `service` keeps its objects in that one, and
+    is given `open_store` as a further option (see `plugin.object_store`): it never logs in itself.
+    It should ask nothing of the service before its first use.
+    """
+
+    section: ClassVar[str]      # of a provider's file, with the bank's options
+    service: ClassVar[str]      # swift; or empty
 
     def __call__(self, options: Mapping[str, Any]) -> Bank: ...
 

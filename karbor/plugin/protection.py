@@ -210,6 +210,11 @@ class Protection(ABC):
         """Why protecting these would fail, found without touching anything, in bulk."""
         return ()
 
+    def protect_preview(self, resource: Resource) -> Sequence[str]:
+        """What whoever protects this ought to know beforehand, a line each: how it is kept, where
+        that is less than one might think."""
+        return ()
+
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
         """Why restoring these would fail, found without touching anything, in bulk."""

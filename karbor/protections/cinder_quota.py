@@ -22,6 +22,16 @@ def protecting(volumes: Iterable[Size], cloud: Cloud) -> list[Obstacle]:
     return _short(needed, cloud, snapshots_only=True)
 
 
+def snapshotting(volumes: Iterable[Size], cloud: Cloud) -> list[Obstacle]:
+    """A snapshot of each."""
+    needed: Counter[str] = Counter()
+    for volume_type, size in volumes:
+        needed.update({"snapshots": 1, "gigabytes": size})
+        if volume_type:
+            needed.update({f"snapshots_{volume_type}": 1, f"gigabytes_{volume_type}": size})
+    return _short(needed, cloud, snapshots_only=True)
+
+
 def restoring(volumes: Iterable[Size], cloud: Cloud) -> list[Obstacle]:
     """A new volume of each."""
     needed: Counter[str] = Counter()

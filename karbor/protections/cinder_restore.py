@@ -110,10 +110,14 @@ class Restored(Task):
                 resource=work.resource.key, remedy="tell the cloud's operator"))
         return Again(pause, {"asked": True})
 
+    def _wanted(self, work: Work) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = work.kept("backup")["volume"]
+        return found
+
     def _finish(self, work: Work, volume: Mapping[str, Any]) -> Outcome:
         """Idempotent: everything is set to what it shall be. Cinder restores part of this itself
         from the backup's own description, if its driver keeps one."""
-        wanted = work.kept("backup")["volume"]
+        wanted = self._wanted(work)
         id, cinder = str(volume["id"]), work.cloud.api("cinder")
         name = work.parameters.get("name") or wanted["name"]
         now = facts(volume)

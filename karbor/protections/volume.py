@@ -50,7 +50,7 @@ class VolumeBackup(Protection):
 
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
         found = [Obstacle(f"volume {one.name or one.id} {why}", remedy, resource=one.key)
-                 for one in resources for why, remedy in _unfit(one)]
+                 for one in resources for why, remedy in unfit(one)]
         seen = [one for one in resources if one.facts.get("status") != "invisible"]
         if not seen:
             return found
@@ -96,7 +96,8 @@ class VolumeBackup(Protection):
         return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _unfit(volume: Resource) -> list[tuple[str, str]]:
+def unfit(volume: Resource) -> list[tuple[str, str]]:
+    """Why a volume cannot be protected as it stands, each with what can be done about it."""
     status = str(volume.facts.get("status", ""))
     if status == "invisible":
         return [("is attached to a server, but this project cannot see it",

@@ -88,7 +88,7 @@ def test_a_file_is_no_bank(root: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"path": ""}, {"path": None}, {"path": 3}, {"path": "x", "create": "yes"},
+    {}, {"path": ""}, {"path": None}, {"path": 3}, {"path": "x", "create": "perhaps"},
     {"path": "x", "colour": "red"}])
 def test_bad_options_are_refused(options: dict[str, object], tmp_path: Path,
                                  monkeypatch: pytest.MonkeyPatch) -> None:

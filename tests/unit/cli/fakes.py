@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
 from typing import Any
 
 from click.testing import CliRunner, Result
 
 from karbor.cli.group import karbor
+from karbor.cmd.shelf import Shelf
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
 from karbor.domain.errors import KarborError, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb
@@ -67,11 +67,12 @@ class FakeLocal:
     """`wait` moves on to the next of `life`: (operation, steps) as they will be found."""
 
     life: list[tuple[Operation, list[Step]]] = field(default_factory=list)
-    shelf: Any = field(default_factory=lambda: SimpleNamespace(found=[], unreadable=[]))
+    shelf: Any = field(default_factory=Shelf)
     raises: BaseException | None = None
     dead: bool = False
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     stopped: bool = False
+    beforehand: list[tuple[Resource, str]] = field(default_factory=list)
 
     def __enter__(self) -> FakeLocal:
         return self
@@ -126,8 +127,8 @@ class FakeLocal:
 
     def _draft(self, *what: Any) -> Draft:
         self._hear(*what)
-        return Draft(self.life[0][0] if self.life else operation(), graph(),
-                     [(DATA, "create volume data (2 GiB)")])
+        lines = [(DATA, "create volume data (2 GiB)")] if what[0] == "restore" else self.beforehand
+        return Draft(self.life[0][0] if self.life else operation(), graph(), lines)
 
     def draft_protect(self, words: Any, *, name: str = "", parameters: Any = None,
                       expected: float | None = None) -> Draft:

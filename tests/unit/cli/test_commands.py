@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from karbor.cli import exits, live
+from karbor.cmd.shelf import Shelf
 from karbor.domain import errors
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.operation import OperationState, Verb
@@ -26,6 +26,7 @@ from karbor.domain.step import Hook, Step, StepState
 from karbor.operations.acceptance import RestoreWishes
 from tests.unit.cli.fakes import (
     DATA,
+    WEB,
     FakeLocal,
     Refused,
     checkpoint,
@@ -48,6 +49,15 @@ def protecting(*life: Any) -> FakeLocal:
 
 
 # ---------------------------------------------------------------- protect
+def test_what_a_protection_has_to_say_beforehand_is_told_once() -> None:
+    local = FakeLocal([(DONE, steps())], beforehand=[(DATA, "no copy"), (WEB, "no copy")])
+    told = run(local, "protect", "web-1", "--dry-run")
+    assert told.stderr.count("no copy") == 1
+    assert "note: volume data, server web-1: no copy" in told.stderr
+    found = json.loads(run(local, "protect", "web-1", "--dry-run", "-f", "json").stdout)
+    assert found["preview"][0] == {"resource": DATA.key, "told": "no copy"}
+
+
 def test_a_protect_is_told_from_its_beginning_to_its_end() -> None:
     local = protecting((DONE, steps()))
     result = run(local, "protect", "web-1", "--name", "before")
@@ -273,7 +283,7 @@ def test_several_are_deleted_and_what_waits_is_told() -> None:
 
 # ---------------------------------------------------------------- lists
 def test_checkpoints_and_the_ones_that_cannot_be_read() -> None:
-    shelf = SimpleNamespace(found=[checkpoint()], unreadable=[
+    shelf = Shelf(found=[checkpoint()], unreadable=[
         errors.ObjectDamaged("checkpoint 99: damaged")])
     result = run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list")
     assert result.exit_code == exits.BANK
@@ -282,7 +292,7 @@ def test_checkpoints_and_the_ones_that_cannot_be_read() -> None:
 
 
 def test_an_interrupted_protect_is_shown_with_its_remedy() -> None:
-    shelf = SimpleNamespace(found=[checkpoint(state=CheckpointState.PROTECTING)], unreadable=[])
+    shelf = Shelf(found=[checkpoint(state=CheckpointState.PROTECTING)], unreadable=[])
     result = run(FakeLocal([(planned(), [])], shelf=shelf, dead=True), "checkpoint", "list")
     assert re.search(r" interrupted +3 ", result.stdout)
     remedy = f"was interrupted; go on with: karbor operation resume {operation().id}"
@@ -295,7 +305,7 @@ def test_an_interrupted_protect_is_shown_with_its_remedy() -> None:
 
 
 def test_an_interrupted_verify_is_no_matter_of_its_checkpoint() -> None:
-    shelf = SimpleNamespace(found=[checkpoint()], unreadable=[])
+    shelf = Shelf(found=[checkpoint()], unreadable=[])
     verifying = planned(verb=Verb.VERIFY)
     result = run(FakeLocal([(verifying, [])], shelf=shelf, dead=True), "checkpoint", "list")
     assert "interrupted" not in result.stdout + result.stderr
@@ -405,7 +415,7 @@ def test_debug_tells_no_bodies_of_requests() -> None:
 
 def test_what_proves_nothing_says_none() -> None:
     bare = checkpoint(kept={})
-    shelf = SimpleNamespace(found=[bare], unreadable=[])
+    shelf = Shelf(found=[bare], unreadable=[])
     assert "none" in run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list").stdout
     shown = run(FakeLocal(shelf=shelf), "checkpoint", "show", bare.name).stdout
     assert "evidence    none" in shown

@@ -32,7 +32,7 @@ def test_every_limit_of_a_plugin_we_ship_has_an_option(tmp_path: Path) -> None:
     file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\ncinder_backups = 7\n"
                     "glance_transfers = 5\nserver_images = 3\n")
     with Local(config.load([file])) as local:
-        limits = local._setting.limits
+        limits = local._setting(local.provider).limits
     assert limits == {"cinder-backups": 7, "glance-transfers": 5, "server-images": 3}
     assert shipped_limits() == set(limits)
 
@@ -52,6 +52,7 @@ def test_the_driver_keeps_to_the_options(tmp_path: Path, monkeypatch: pytest.Mon
                     "cinder_backups = 1\n")
     with Local(config.load([file])) as local:
         local._drive._ends["op"] = Future()
+        local._drive._settings["op"] = local._setting(local.provider)
         local._drive._drive("op", threading.Event())
     assert given == {"threads": 11, "carriers": 4, "limits": {
         "cinder-backups": 1, "glance-transfers": 2, "server-images": 2}}

@@ -11,9 +11,10 @@ import pytest
 from karbor import config
 from karbor.cmd.clouds import Clouds
 from karbor.cmd.local import Local
+from karbor.cmd.providers import Providers
 from karbor.domain.errors import TokenRejected
 from karbor.domain.operation import Operation, Verb
-from karbor.operations.setting import Provider
+from karbor.operations.setting import Provider, Setting
 from karbor.operations.tombstones import Tombstones
 from karbor.plugin.protection import Protection
 from karbor.testing.bank import MemoryBank
@@ -32,7 +33,7 @@ class Resumed:
     def __init__(self) -> None:
         self.ids: list[str] = []
 
-    def resume(self, operation: Operation) -> None:
+    def resume(self, operation: Operation, setting: Setting) -> None:
         self.ids.append(operation.id)
 
     def stop(self) -> None: ...
@@ -53,8 +54,8 @@ def test_a_resumed_operation_sweeps_where_its_login_is_good(
     bank, resumed = MemoryBank(), Resumed()
     Tombstones(bank, "p").add(BOX, "b0", {})
     with Local(config.load([file])) as local:
-        monkeypatch.setitem(local.__dict__, "provider", Provider("prov", "toys", bank,
-                                                                 {BOX: Boxes()}))
+        monkeypatch.setattr(Providers, "of", lambda _self, _operation: Provider(
+            "prov", "toys", bank, {BOX: Boxes()}))
         monkeypatch.setattr(local, "_driving", resumed)
         local._records.add(Operation("op", Verb.RESTORE, "p", {}, {}, {}, "checkpoint"))
         local.resume("op")

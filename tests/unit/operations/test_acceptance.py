@@ -213,7 +213,8 @@ def test_a_protect_is_written_down_with_all_that_was_found(desk: Desk, asking: A
     assert records.kept == [accepted]
     assert (accepted.verb, accepted.state) == (Verb.PROTECT, OperationState.QUEUED)
     assert accepted.request == {"resources": [BOXES[0].to_dict()], "name": "red",
-                                "parameters": {BOX: {"depth": 2}}, "size": 0}
+                                "parameters": {BOX: {"depth": 2}}, "size": 0,
+                                "provider_id": "prov"}
     assert accepted.credential == {"rung": "own login", "cloud": "toys", "needed": 60.0}
     assert Caller.from_dict(accepted.caller) == asking.caller
     assert parameters_of(accepted, BOXES[0]) == {"depth": 2}

@@ -1,0 +1,48 @@
+"""What an object service and its account say, in the words of a bank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from karbor.domain.errors import (
+    BankError,
+    BankFull,
+    BankReadOnly,
+    BankUnavailable,
+    CloudError,
+    CloudForbidden,
+    CloudNotFound,
+    CredentialError,
+    QuotaExceeded,
+)
+
+INSUFFICIENT_STORAGE = 507
+
+
+@contextmanager
+def translated(doing: str, *, writing: bool = False) -> Iterator[None]:
+    """Raises BankFull, BankReadOnly (only when `writing`), BankUnavailable or BankError for a
+    CloudError or CredentialError within. `doing` names what was tried and where."""
+    try:
+        yield
+    except (CloudError, CredentialError) as error:
+        raise bank_error(error, doing, writing=writing) from error
+
+
+def bank_error(error: CloudError | CredentialError, doing: str, *, writing: bool) -> BankError:
+    told = f"cannot {doing}: {error.message}"
+    if isinstance(error, CloudError) and error.request_id:
+        told += f" [{error.request_id}]"
+    status = error.status if isinstance(error, CloudError) else None
+    if isinstance(error, QuotaExceeded) or status == INSUFFICIENT_STORAGE:
+        return BankFull(told, remedy="free something, or raise the quota; an object of Swift has "
+                                     "at most 5 GiB")
+    if isinstance(error, CloudNotFound):
+        return BankUnavailable(told, remedy="is the container still there?")
+    if isinstance(error, CloudForbidden) and writing:
+        return BankReadOnly(told, remedy="give the bank's account a role that may write (one of "
+                                         "Swift's operator_roles)")
+    if error.transient:
+        return BankUnavailable(told, remedy=error.remedy)
+    return BankError(told, remedy=error.remedy)

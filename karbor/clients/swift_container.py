@@ -1,0 +1,237 @@
+"""SwiftContainer: a container of Swift as an ObjectStore."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from karbor.clients.api import ServiceApi
+from karbor.clients.streams import pieces, small
+from karbor.clients.swift_bulk import delete_many
+from karbor.clients.swift_claims import Claims
+from karbor.domain.errors import (
+    CloudConflict,
+    CloudNotFound,
+    CloudUnavailable,
+    ObjectExists,
+    ObjectMissing,
+)
+from karbor.plugin.object_store import Blob
+
+PAGE = 10_000
+"""Names that Swift lists at once, at most."""
+
+WRITE = "X-Object-Meta-Karbor-Write"
+"""Which request wrote an object: after a lost answer it tells one's own from another's."""
+
+Put = Callable[[dict[str, str]], requests.Response]
+
+
+class SwiftContainer:
+    """Implements `karbor.plugin.object_store.ObjectStore`; the contract stands there.
+
+    `connect` gives Swift's API on the account's session; it is asked at the first use.
+    """
+
+    def __init__(self, connect: Callable[[], ServiceApi], container: str) -> None:
+        self._connect = connect
+        self._api: ServiceApi | None = None
+        self._name = container
+        self._path = "/" + quote(container, safe="")
+        self._connecting = threading.Lock()
+        self._claims = Claims(self)
+
+    @property
+    def where(self) -> str:
+        return f"the container {self._name} in Swift"
+
+    @property
+    def api(self) -> ServiceApi:
+        """Raises CredentialError, CloudError."""
+        with self._connecting:
+            if self._api is None:
+                self._api = self._connect()
+            return self._api
+
+    def path(self, name: str = "") -> str:
+        """The path of an object, or of the container."""
+        return f"{self._path}/{name}" if name else self._path
+
+    # ------------------------------------------------------------------ writing
+    def prepare(self) -> None:
+        self.api.patiently(lambda: self.api.send("PUT", self.path()))
+
+    def put(self, name: str, body: bytes, kind: str, *, absent: bool = False) -> None:
+        digest = _md5(body)
+        self._write(name, absent, digest.hexdigest(), lambda headers: self.api.send(
+            "PUT", self.path(name), data=body,
+            headers={**headers, "Content-Type": kind, "ETag": digest.hexdigest()}))
+
+    def copy(self, source: str, name: str, kind: str, *, absent: bool = False) -> None:
+        # Swift's copy would take If-None-Match for a question about its source.
+        def copied(headers: dict[str, str]) -> requests.Response:
+            if headers.pop("If-None-Match", "") and self.head(name) is not None:
+                raise self._exists(name)
+            return self.api.send("PUT", self.path(name), data=b"", headers={
+                **headers, "Content-Type": kind, "X-Copy-From": self.path(source),
+                "X-Fresh-Metadata": "true"})
+        self._write(name, absent, "", copied)
+
+    def _write(self, name: str, absent: bool, md5: str, put: Put) -> None:
+        if absent:
+            with self._claims.held(name):
+                self._first(name, md5, put)
+            return
+
+        def once() -> None:
+            try:
+                answer = put({WRITE: _unique()})
+            except CloudConflict as error:
+                raise _transient(error) from error
+            self._written(name, md5, answer)
+        self.api.patiently(once)
+
+    def _first(self, name: str, md5: str, put: Put) -> None:
+        """Write it where there is none. Raises ObjectExists."""
+        mine, sent = _unique(), 0
+
+        def once() -> None:
+            nonlocal sent
+            sent += 1
+            try:
+                answer = put({WRITE: mine, "If-None-Match": "*"})
+            except (CloudConflict, ObjectExists) as error:
+                if isinstance(error, CloudConflict) and error.status != 412:
+                    raise _transient(error) from error
+                # An earlier try may have been done without its answer being heard.
+                if sent > 1 and self._writer(name) == mine:
+                    return
+                raise self._exists(name) from error
+            if answer.status_code == 202:       # Swift has a later one
+                raise self._exists(name)
+            self._written(name, md5, answer)
+        self.api.patiently(once)
+        # Another one may have been let pass beside it: the last that wrote has the name.
+        if self._writer(name) != mine:
+            raise self._exists(name)
+
+    def _writer(self, name: str) -> str:
+        """The mark of the request that wrote an object; empty when there is none."""
+        try:
+            answer = self.api.patiently(lambda: self.api.send(
+                "HEAD", self.path(name), headers={"X-Newest": "true"}))
+        except CloudNotFound:
+            return ""
+        return str(answer.headers.get(WRITE, ""))
+
+    def _written(self, name: str, md5: str, answer: requests.Response) -> None:
+        found = answer.headers.get("ETag", "").strip('"')
+        if md5 and found != md5:
+            raise CloudUnavailable(
+                f"Swift stored {name} with the MD5 {found} instead of {md5}", service="swift",
+                request=f"PUT {self.path(name)}")
+
+    def send(self, name: str, body: Iterable[bytes], *, lifetime: float) -> None:
+        sending = _Sending(body)
+        try:
+            answer = self.api.send("PUT", self.path(name), data=iter(sending), headers={
+                "Content-Type": "application/octet-stream",
+                "X-Delete-After": str(max(1, int(lifetime)))})
+        except Exception as error:
+            if sending.failure is not None:
+                raise sending.failure from error    # the caller's own, not the network's
+            raise
+        self._written(name, sending.md5.hexdigest(), answer)
+
+    def delete(self, names: Sequence[str]) -> None:
+        delete_many(self.api, [self.path(name) for name in names])
+
+    # ------------------------------------------------------------------ reading
+    def get(self, name: str) -> tuple[Blob, Iterator[bytes]]:
+        path = self.path(name)
+        try:
+            answer = self.api.patiently(lambda: self.api.send(
+                "GET", path, stream=True, headers={"Accept": "*/*",
+                                                   "Accept-Encoding": "identity"}))
+        except CloudNotFound as error:
+            raise ObjectMissing(f"{self.where} has no object {name}") from error
+        return _blob(name, answer), pieces(answer, 0, "swift", f"GET {path}")
+
+    def head(self, name: str) -> Blob | None:
+        try:
+            answer = self.api.patiently(lambda: self.api.send("HEAD", self.path(name)))
+        except CloudNotFound:
+            return None
+        return _blob(name, answer)
+
+    def list(self, prefix: str, *, after: str = "", limit: int) -> list[Blob]:
+        found: list[Blob] = []
+        while len(found) < limit:
+            asked = min(limit - len(found), PAGE)
+            page, _ = self.listed(prefix, after, asked)
+            found += [Blob(str(one["name"]), int(one["bytes"]), str(one["content_type"]))
+                      for one in page]
+            if len(page) < asked:
+                break
+            after = found[-1].name
+        return found
+
+    def listed(self, prefix: str, after: str, limit: int
+               ) -> tuple[builtins.list[dict[str, Any]], requests.Response]:
+        """One page as Swift tells it, with the answer it came in."""
+        def once() -> requests.Response:
+            return self.api.send("GET", self.path(), params={
+                "format": "json", "prefix": prefix, "marker": after, "limit": str(limit)})
+        answer = self.api.patiently(once)
+        return answer.json() if answer.content else [], answer
+
+    def _exists(self, name: str) -> ObjectExists:
+        return ObjectExists(f"{self.where} has an object {name} already")
+
+
+class _Sending:
+    """A body on its way: what was sent of it, and how it failed, if it did."""
+
+    def __init__(self, body: Iterable[bytes]) -> None:
+        self._body = body
+        self.md5 = _md5(b"")
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for piece in small(self._body):
+                self.md5.update(piece)
+                yield piece
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.failure = error
+            raise
+
+
+def _blob(name: str, answer: requests.Response) -> Blob:
+    return Blob(name, int(answer.headers.get("Content-Length") or 0),
+                answer.headers.get("Content-Type", ""))
+
+
+def _transient(error: CloudConflict) -> CloudConflict | CloudUnavailable:
+    """What came was not what was sent (422): that passes."""
+    if error.status != 422:
+        return error
+    return CloudUnavailable(error.message, service=error.service, request=error.request,
+                            request_id=error.request_id, status=error.status)
+
+
+def _md5(body: bytes) -> Any:
+    return hashlib.md5(body, usedforsecurity=False)
+
+
+def _unique() -> str:
+    return uuid.uuid4().hex

@@ -1,0 +1,182 @@
+"""Providers: those of the files, or the built-in one; each opened at its first use."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from karbor import config
+from karbor.cmd import provider as builtin
+from karbor.cmd.provider_directory import ProviderDirectory
+from karbor.cmd.provider_file import ProviderFile
+from karbor.domain.errors import BadInput, NotFound, UnknownName
+from karbor.domain.operation import Operation
+from karbor.operations.setting import Provider
+from karbor.plugin import registry
+from karbor.plugin.bank import Bank
+
+if TYPE_CHECKING:
+    from karbor.clients.swift_account import SwiftAccount
+    from karbor.credentials.authority import Authority
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A provider as it is described, not yet opened. `file` is empty for the built-in one."""
+
+    id: str
+    name: str
+    description: str
+    bank: str
+    plugins: tuple[str, ...]
+    file: str = ""
+    enabled: bool = True
+
+
+class Providers:
+    """Of one process. `authority` logs in for banks that are a service. Safe for threads.
+
+    An operation keeps the provider that it began with: in this process the very same, in another
+    one that of the same id, whatever the default is then, and also when it has been disabled.
+    """
+
+    def __init__(self, conf: config.ConfigOpts, authority: Callable[[], Authority]) -> None:
+        self._conf = conf
+        self._authority = authority
+        path, named = config.provider_directory(conf)
+        self._directory = ProviderDirectory(path, must_exist=named, told=_tell)
+        self._opened: dict[str, tuple[ProviderFile | None, Provider]] = {}
+        self._of: dict[str, Provider] = {}
+        self._accounts: list[SwiftAccount] = []
+        self._lock = threading.RLock()
+
+    # ------------------------------------------------------------------ what there is
+    def list(self) -> list[Listed]:
+        """In order of their names; those that are disabled as well."""
+        files = self._files()
+        if not files and not self.broken:
+            return [Listed(builtin.ID, builtin.NAME, builtin.DESCRIPTION, builtin.BANK,
+                           builtin.PROTECTIONS)]
+        return sorted((Listed(one.id, one.name, one.description, one.bank, tuple(one.plugins),
+                              str(one.path), one.enabled) for one in files),
+                      key=lambda one: one.name.lower())
+
+    @property
+    def broken(self) -> tuple[BadInput, ...]:
+        """What is wrong with files that therefore do not count."""
+        return self._directory.files().broken
+
+    def find(self, name_or_id: str) -> Listed:
+        """Raises UnknownName."""
+        known = self.list()
+        for one in known:
+            if name_or_id in (one.id, one.name):
+                return one
+        raise UnknownName(f"there is no provider {name_or_id}{self._but()}",
+                          remedy="there are: " + ", ".join(one.name for one in known))
+
+    def default(self) -> Listed:
+        """The one that [DEFAULT] default_provider names, or the only one. Raises BadInput."""
+        named = self._conf.default_provider
+        if named:
+            return self._enabled(self.find(named))
+        enabled = [one for one in self.list() if one.enabled]
+        if not enabled:
+            raise BadInput(f"no provider in {self._directory.path} is enabled{self._but()}",
+                           remedy="set enabled = True in one of them")
+        if len(enabled) > 1:
+            raise BadInput(
+                "there are several providers: " + ", ".join(one.name for one in enabled),
+                remedy="name one with --provider, or set [DEFAULT] default_provider")
+        return enabled[0]
+
+    def _but(self) -> str:
+        broken = self.broken
+        return f" ({broken[0].message})" if broken else ""
+
+    @staticmethod
+    def _enabled(one: Listed) -> Listed:
+        if not one.enabled:
+            raise BadInput(f"the provider {one.name} is disabled",
+                           remedy=f"set enabled = True in {one.file}")
+        return one
+
+    # ------------------------------------------------------------------ those that work
+    def choose(self, name_or_id: str | None) -> Provider:
+        """For something new. Raises BadInput, BankError."""
+        return self.open(self._enabled(self.find(name_or_id)) if name_or_id else self.default())
+
+    def of(self, operation: Operation) -> Provider:
+        """Raises NotFound when no file describes it any more: then nothing is done with it."""
+        with self._lock:
+            if operation.id not in self._of:
+                self._of[operation.id] = self.open(self._listed_for(operation))
+            return self._of[operation.id]
+
+    def _listed_for(self, operation: Operation) -> Listed:
+        wanted = operation.request.get("provider_id")
+        if not wanted:
+            return self.default()       # begun before operations said so: there was one only
+        for one in self.list():
+            if one.id == wanted:
+                return one
+        if wanted == builtin.ID:
+            return Listed(builtin.ID, builtin.NAME, builtin.DESCRIPTION, builtin.BANK,
+                          builtin.PROTECTIONS)
+        raise NotFound(f"operation {operation.id} was begun with the provider {wanted}, which no "
+                       f"file in {self._directory.path} describes{self._but()}",
+                       remedy="put its file back; then go on")
+
+    def open(self, listed: Listed) -> Provider:
+        """The same object as long as its file does not change. Raises BadInput, BankError."""
+        with self._lock:
+            file = next((one for one in self._files() if str(one.path) == listed.file), None)
+            kept = self._opened.get(listed.id)
+            if kept is None or kept[0] is not file:
+                made = builtin.built_in(self._conf) if file is None else self._made(file)
+                self._opened[listed.id] = kept = (file, made)
+            return kept[1]
+
+    def _made(self, file: ProviderFile) -> Provider:
+        try:
+            return Provider(file.id, file.name, self._bank(file),
+                            registry.protections(["karbor-project-protection-plugin",
+                                                  *file.plugins]))
+        except BadInput as error:
+            raise BadInput(f"{file.path}: {error.message}", remedy=error.remedy) from error
+
+    def _bank(self, file: ProviderFile) -> Bank:
+        plugin = registry.bank(file.bank)
+        options: dict[str, Any] = dict(file.sections.get(plugin.section, {}))
+        if plugin.service == "swift":
+            options["open_store"] = self._swift(file.sections)
+        elif plugin.service:
+            raise BadInput(f"the bank {file.bank} wants the service {plugin.service}, which Karbor "
+                           "does not know")
+        return plugin(options)
+
+    def _swift(self, sections: Mapping[str, Mapping[str, str]]) -> SwiftAccount:
+        from karbor.clients.swift_account import (  # noqa: PLC0415 - openstacksdk: half a second
+            SECTION,
+            SwiftAccount,
+        )
+
+        account = SwiftAccount(self._authority, sections.get(SECTION, {}))
+        self._accounts.append(account)
+        return account
+
+    def _files(self) -> tuple[ProviderFile, ...]:
+        return self._directory.files().good
+
+    def close(self) -> None:
+        for one in self._accounts:
+            one.close()
+
+
+def _tell(error: BadInput) -> None:
+    LOG.warning("a provider is left out: %s", error)

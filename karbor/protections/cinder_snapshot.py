@@ -1,0 +1,135 @@
+"""A Cinder snapshot that is the checkpoint: made, looked at again, made a volume of, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from karbor.domain.checkpoint import Evidence
+from karbor.domain.errors import (
+    CloudConflict,
+    ObjectDamaged,
+    ObjectMissing,
+    RemoteFailed,
+)
+from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.plugin.protection import Task, Work
+from karbor.protections.cinder_backup import MARK, Snapshot, volume_of
+from karbor.protections.cinder_restore import Restored, Volume
+
+SAME_STORAGE = ("a snapshot is kept by the storage that holds the volume, and is lost together "
+                "with it; while it exists, Cinder does not delete the volume by itself")
+
+PASSING = frozenset({"creating", "backing-up", "restoring", "unmanaging"})
+TRIES = 3       # deletions that a storage may refuse before we believe that it always will
+
+
+class KeptSnapshot(Snapshot):
+    """Taken at the moment that all resources of the operation share, and left where it is."""
+
+    temporary: ClassVar[bool] = False
+
+    def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Saves `id`, `created_at` (Cinder's time), `size` (GiB), `volume_id` and `volume`, all
+        that is needed to make a volume like it; and what a snapshot is not."""
+        return {**super().finished(work, id, seen), "volume_id": work.resource.id,
+                "volume": {**work.saved("settled")["volume"]},
+                "not_kept": [{"field": "a copy elsewhere", "why": SAME_STORAGE}]}
+
+
+class LookedAt(Task):
+    """Saves `evidence` and `unproved`. Cinder lets nobody read a snapshot: what it says of it is
+    all that can be had."""
+
+    name = "looked_at"
+
+    def run(self, work: Work) -> Outcome:
+        kept = work.kept("snapshot") or work.saved("snapshot")
+        snapshot = work.cloud.look("cinder.snapshot", kept["id"])
+        if snapshot is None:
+            return Failed(ObjectMissing(f"Cinder has no snapshot {kept['id']} any more",
+                                        resource=work.resource.key))
+        status = str(snapshot["status"]).lower()
+        if status in PASSING:
+            return Again(work.cloud.interval("cinder.snapshot"))
+        if status != "available":
+            return Failed(ObjectDamaged(f"Cinder's snapshot {kept['id']} is {status}",
+                                        resource=work.resource.key))
+        for field, now in (("volume_id", snapshot["volume_id"]), ("size", int(snapshot["size"])),
+                           ("created_at", snapshot["created_at"])):
+            if now != kept[field]:
+                return Failed(ObjectDamaged(
+                    f"Cinder's snapshot {kept['id']} is another one now: its {field} is {now} "
+                    f"instead of {kept[field]}", resource=work.resource.key))
+        return Done({"evidence": Evidence.STATUS.value, "unproved": (
+            "Cinder says that the snapshot is available; its bytes cannot be read without making a "
+            f"volume of it, and {SAME_STORAGE}")})
+
+
+class VolumeOfSnapshot(Volume):
+    """A new volume with the snapshot's bytes, of the same type, where Cinder puts it."""
+
+    def create(self, work: Work) -> str:
+        snapshot = work.kept("snapshot")
+        volume = snapshot["volume"]
+        body: dict[str, Any] = {
+            "size": max(int(snapshot["size"]), int(volume["size"])),
+            "snapshot_id": snapshot["id"],
+            "name": work.parameters.get("name") or volume["name"] or f"restored {work.resource.id}",
+            "description": volume["description"],
+            "metadata": {**volume["metadata"], MARK: work.mark}}
+        made = work.cloud.api("cinder").post("/volumes", {"volume": body})
+        return str(made["volume"]["id"])
+
+
+class Finished(Restored):
+    """Gives the volume the properties of the old one; its bytes were there from the beginning."""
+
+    limit = ""
+
+    def run(self, work: Work) -> Outcome:
+        return self._finish(work, volume_of(work.cloud, work.saved("volume")["id"]))
+
+    def _wanted(self, work: Work) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = work.kept("snapshot")["volume"]
+        return found
+
+
+class SnapshotRemoval(Task):
+    """Deletes the snapshot of a checkpoint, and sees it gone."""
+
+    name = "snapshot_removed"
+
+    def run(self, work: Work) -> Outcome:
+        id = work.kept("snapshot").get("id")
+        if not id:
+            return Done()       # the protect did not come so far
+        pause = work.cloud.interval("cinder.snapshot")
+        asked = int(work.handle.get("asked", 0))
+        if asked:
+            seen = work.cloud.look("cinder.snapshot", id)
+            if seen is None:
+                return Done({"deleted": id})
+            status = str(seen["status"]).lower()
+            if status == "deleting" or status in PASSING:
+                return Again(pause, {"asked": asked})
+            if asked >= TRIES:
+                return self._failed(work, id, f"it is {status} again and again")
+        try:
+            work.cloud.api("cinder").delete(f"/snapshots/{id}")
+        except CloudConflict as error:
+            seen = work.cloud.look("cinder.snapshot", id)
+            if seen is None:
+                return Done({"deleted": id})
+            if str(seen["status"]).lower() in PASSING | {"deleting"}:
+                return Again(pause, {"asked": asked})
+            return self._failed(work, id, error.message)
+        return Again(0.0 if not asked else pause, {"asked": asked + 1})
+
+    @staticmethod
+    def _failed(work: Work, id: str, why: str) -> Failed:
+        return Failed(RemoteFailed(
+            f"Cinder does not delete snapshot {id}: {why}", resource=work.resource.key,
+            **{"service": "cinder", "request": f"DELETE /snapshots/{id}", **work.cloud.asked(id)},
+            remedy="some storages keep a snapshot as long as volumes made from it exist: delete "
+                   "those, then delete the checkpoint again"))

@@ -1,0 +1,92 @@
+"""OS::Cinder::Volume by snapshots that stay where the volume is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from karbor.domain.resource import VOLUME, Resource
+from karbor.domain.step import Hook
+from karbor.plugin.cloud import Cloud
+from karbor.plugin.protection import Obstacle, Protection, Stages, Target
+from karbor.protections import cinder_quota
+from karbor.protections.cinder_backup import Settled
+from karbor.protections.cinder_snapshot import (
+    SAME_STORAGE,
+    Finished,
+    KeptSnapshot,
+    LookedAt,
+    SnapshotRemoval,
+    VolumeOfSnapshot,
+)
+from karbor.protections.volume import unfit
+
+
+class VolumeSnapshot(Protection):
+    """Keeps a volume as a snapshot: made in seconds whatever its size, and no copy of it.
+
+    It helps against mistakes, not against the loss of the storage, and everything here says so. A
+    restore makes a new volume: `work.saved("restored", resource)["id"]`.
+    """
+
+    types: ClassVar[frozenset[str]] = frozenset({VOLUME})
+
+    def protect(self, resource: Resource) -> Stages:
+        return {Hook.PREPARE_BEGIN: [Settled()], Hook.PREPARE_FINISH: [KeptSnapshot()]}
+
+    def restore(self, resource: Resource) -> Stages:
+        return {Hook.MAIN: [VolumeOfSnapshot(), Finished()]}
+
+    def verify(self, resource: Resource) -> Stages:
+        return {Hook.VERIFY: [LookedAt()]}
+
+    def remove(self, resource: Resource) -> Stages:
+        return {Hook.MAIN: [SnapshotRemoval()]}
+
+    def protect_preview(self, resource: Resource) -> Sequence[str]:
+        return (f"kept as a snapshot only: {SAME_STORAGE}",)
+
+    def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
+        found = [Obstacle(f"volume {one.name or one.id} {why}", remedy, resource=one.key)
+                 for one in resources for why, remedy in unfit(one)]
+        seen = [(one.facts["volume_type"], one.facts["size"]) for one in resources
+                if one.facts.get("status") != "invisible"]
+        return found + cinder_quota.snapshotting(seen, cloud)
+
+    def restore_obstacles(self, resources: Sequence[Resource], target: Target
+                          ) -> Sequence[Obstacle]:
+        kept = {one: target.kept("snapshot", one) for one in resources}
+        found = _lost(kept, target.cloud)
+        wanted = [(one["volume"]["volume_type"], int(one["size"])) for one in kept.values() if one]
+        return found + cinder_quota.restoring(wanted, target.cloud)
+
+    def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
+        snapshot = target.kept("snapshot", resource)
+        volume = snapshot["volume"]
+        name = target.parameters(resource).get("name") or volume["name"] or "without a name"
+        return [f"create volume {name} ({snapshot['size']} GiB) of snapshot {snapshot['id']}",
+                "it is made in the same storage as the volume was"]
+
+    def options_schema(self, verb: str) -> Mapping[str, Any]:
+        properties: dict[str, Any] = {}
+        if verb == "restore":
+            properties = {"name": {
+                "type": "string", "minLength": 1, "maxLength": 255,
+                "description": "of the new volume; else that of the old one"}}
+        return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _lost(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
+    listed = cloud.api("cinder").list("/snapshots/detail", "snapshots") if kept else []
+    status = {str(one["id"]): str(one["status"]).lower() for one in listed}
+    found = []
+    for one, snapshot in kept.items():
+        name = one.name or one.id
+        if not snapshot:
+            found.append(Obstacle(f"the checkpoint has no snapshot of volume {name}",
+                                  resource=one.key))
+        elif (seen := status.get(snapshot["id"], "gone")) != "available":
+            found.append(Obstacle(f"snapshot {snapshot['id']} of volume {name} is {seen}",
+                                  "it existed only in the storage of its volume"
+                                  if seen == "gone" else "", resource=one.key))
+    return found
