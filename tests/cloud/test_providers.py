@@ -162,7 +162,8 @@ def test_what_is_kept_of_nothing_says_so(place: Place, volume: Any) -> None:
 
 def test_an_operation_is_resumed_with_the_provider_it_began_with(
         place: Place, volume: Any) -> None:
-    running = place.karbor.begin("protect", f"volume:{volume.id}", "--name", "cut", "--provider", "snapshots")
+    running = place.karbor.begin("protect", f"volume:{volume.id}", "--name", "cut",
+                                 "--provider", "snapshots")
     running.until("snapshot: done|snapshot …")
     running.process.kill()
     running.end()
