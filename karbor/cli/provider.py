@@ -10,7 +10,7 @@ import click
 from karbor.cli import exits
 from karbor.cli.complaint import answering, line
 from karbor.cli.invocation import common, this
-from karbor.cli.output import as_facts, as_json, as_table, say
+from karbor.cli.output import as_facts, as_json, as_table
 
 if TYPE_CHECKING:
     from karbor.cmd.provider_check import Finding
@@ -30,14 +30,12 @@ def provider() -> None:
 @common
 @answering
 def list_(disabled: bool) -> None:
-    """All providers. A file that is of no use is told, and the exit code is 2."""
+    """All providers. A file that is of no use is warned of, and the exit code is 2."""
     invocation = this()
     with invocation.local() as local:
         providers = local.providers
         found = [one for one in providers.list() if disabled or one.enabled]
         broken, default = providers.broken, _default(providers)
-    for error in broken:
-        say(f"karbor: {error}")
     if invocation.json:
         as_json([{**_json(one), "default": one.id == default} for one in found])
     else:

@@ -90,16 +90,18 @@ def _sorted_out(found: list[ProviderFile | BadInput]) -> Shelved:
     """Of two that bear one id or one name neither counts: nobody can say which was meant."""
     files = [one for one in found if isinstance(one, ProviderFile)]
     broken = [one for one in found if isinstance(one, BadInput)]
-    doubled = set()
+    same: dict[tuple[ProviderFile, ...], list[str]] = defaultdict(list)
     for what in ("id", "name"):
         bearers = defaultdict(list)
         for file in files:
             bearers[str(getattr(file, what)).lower()].append(file)
-        for same in bearers.values():
-            if len(same) > 1:
-                doubled |= {file.path for file in same}
-                broken.append(BadInput(
-                    f"{' and '.join(str(file.path) for file in same)} bear the same {what}, "
-                    f"{getattr(same[0], what)}: neither is used",
-                    remedy="every provider has an id and a name of its own"))
+        for several in bearers.values():
+            if len(several) > 1:
+                same[tuple(several)].append(f"{what} {getattr(several[0], what)}")
+    for those, whats in same.items():
+        broken.append(BadInput(
+            f"{' and '.join(str(file.path) for file in those)} bear the same "
+            f"{' and '.join(whats)}: neither is used",
+            remedy="every provider has an id and a name of its own"))
+    doubled = {file.path for those in same for file in those}
     return Shelved(tuple(one for one in files if one.path not in doubled), tuple(broken))

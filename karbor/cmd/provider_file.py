@@ -26,7 +26,7 @@ from karbor.domain.errors import BadInput
 _OPTIONS = frozenset({"name", "id", "description", "bank", "plugin", "enabled"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProviderFile:
     """What one says. `sections` are the options of the bank, its client and the plugins."""
 

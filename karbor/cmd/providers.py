@@ -119,9 +119,8 @@ class Providers:
             return self._of[operation.id]
 
     def _listed_for(self, operation: Operation) -> Listed:
-        wanted = operation.request.get("provider_id")
-        if not wanted:
-            return self.default()       # begun before operations said so: there was one only
+        # Begun before operations said so, when there was the built-in one only.
+        wanted = operation.request.get("provider_id") or builtin.ID
         for one in self.list():
             if one.id == wanted:
                 return one
