@@ -23,9 +23,13 @@ RENEWED_BEFORE = 120.0
 def look_at_network(patient: Patient) -> None:
     addresses = patient.probe.addresses()
     urls = sorted({one.url for one in addresses})
+    used = {one.url for one in addresses if one.used}
+
+    def ask(url: str) -> Answer:
+        # Those that this login does not use may well be out of reach, and are not waited for twice.
+        return (patient if url in used else patient.probe).ask(url, Speaker.NOBODY)
     with ThreadPoolExecutor(8) as pool:
-        answers = dict(zip(urls, pool.map(
-            lambda url: patient.probe.ask(url, Speaker.NOBODY), urls), strict=True))
+        answers = dict(zip(urls, pool.map(ask, urls), strict=True))
     _clocks(patient, addresses, answers)
     _reachable(patient, addresses, answers)
     _readable(patient, urls)

@@ -144,19 +144,28 @@ class Patient:
 
     def ask(self, question: str, speaker: Speaker) -> Answer:
         """A GET, asked again where the service could not answer just now."""
-        answer = self.probe.ask(question, speaker)
+        return self._patiently(lambda: self.probe.ask(question, speaker))
+
+    def validate(self, *, allow_expired: bool) -> Answer:
+        """What Keystone says of the canary; asked again as well."""
+        return self._patiently(lambda: self.probe.validate(allow_expired=allow_expired))
+
+    def _patiently(self, once: Callable[[], Answer]) -> Answer:
+        answer = once()
         for _ in range(_TRIES - 1):
-            if answer.status not in (408, 429) and answer.status < 500:
+            if not answer.unsure:
                 break
             self.sleep(1.0)
-            answer = self.probe.ask(question, speaker)
+            answer = once()
         return answer
 
     def judged_by_canary(self) -> bool:
         """Whether what was refused to the canary just now was refused for its being expired: only
         if Keystone still knows it."""
-        answer = self.probe.validate(allow_expired=True)
-        if not answer.good and not self.void:
+        answer = self.validate(allow_expired=True)
+        if answer.unsure:
+            self.void = f"Keystone could not answer: {failure(answer)}"
+        elif not answer.good and not self.void:
             self.void = ("Keystone's window for the probe was over before it could be shown: "
                          f"{answer.text}")
         return answer.good

@@ -47,7 +47,7 @@ def look_at_caches(patient: Patient, revoke: Callable[[], bool]) -> None:
         return any(takes(one) for _ in range(_ASKED_AGAIN))
     with ThreadPoolExecutor(8) as pool:
         shown = [one for one, taken in zip(asked, pool.map(takes, asked), strict=True) if taken]
-        if not revoke() or patient.probe.validate(allow_expired=True).good:
+        if not revoke() or patient.validate(allow_expired=True).good:
             patient.add("token caches", "", Verdict.UNPROVEN, "the probe's token was not revoked")
             return
         patient.caching = {one.type: kept for one, kept in zip(

@@ -158,6 +158,8 @@ def _tell_lost_key(patient: Patient, seen: Canary) -> None:
         return
     life, window = patient.user.life, patient.configured.window
     age = seen.bad_at - seen.ends
+    if age >= window:
+        return      # when the window is over its key may go
     daily = max_active_keys(life, window, 86400)
     hourly = max_active_keys(life, window, 3600)
     verdict, means = patient.beyond_token(

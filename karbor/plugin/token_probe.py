@@ -36,6 +36,11 @@ class Answer:
     def good(self) -> bool:
         return 200 <= self.status < 300
 
+    @property
+    def unsure(self) -> bool:
+        """Whether another try may be answered otherwise."""
+        return self.status in (0, 408, 429) or self.status >= 500
+
 
 @dataclass(frozen=True)
 class Account:

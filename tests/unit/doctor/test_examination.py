@@ -36,6 +36,7 @@ class Cloud:
     alone: Answer = REFUSED
     validations: Callable[[float], Answer] = field(default=lambda _age: GOOD)
     canary_life: float = 8.0
+    sealed: Answer = GOOD
     no_canary: str = ""
     removal: Answer = field(default_factory=lambda: Answer(204))
     ahead: float | None = None
@@ -98,7 +99,7 @@ class Cloud:
         return "sealed", NOW + 3600
 
     def validate_sealed(self, sealed: str) -> Answer:
-        return GOOD
+        return self.sealed
 
     def try_trust(self, roles: Sequence[str], expires_at: float, question: str) -> Trial:
         return Trial([("make", Answer(201)), ("log in", Answer(201)), ("use", GOOD),
@@ -233,6 +234,29 @@ def test_a_token_laid_aside_by_an_earlier_run_proves_the_window() -> None:
     report = examined(Cloud(), old)
     assert told(report, "window").verdict is Verdict.OK
     assert all(one.proved for one in report.countdown.predictions)
+
+
+def test_a_key_that_goes_when_the_window_is_over_is_nothing_to_tell() -> None:
+    old = Canary("old", "https://keystone.test/v3", NOW - 172801.0, "sealed")
+    lost = Answer(404, "Could not recognize Fernet token")
+    report = examined(Cloud(sealed=lost), old)
+    assert not [one for one in report.findings if one.check == "fernet keys"]
+    young = replace(old, ends=NOW - 7200.0)
+    assert told(examined(Cloud(sealed=lost), young), "fernet keys", "Keystone"
+                ).verdict is Verdict.BROKEN
+
+
+def test_a_keystone_that_cannot_answer_for_a_moment_is_asked_again() -> None:
+    answers = iter([Answer(503, "busy"), GOOD])
+    report = examined(Cloud(validations=lambda _age: next(answers, GOOD)))
+    assert report.verdict is Verdict.OK
+    assert told(report, "service", "volumev3").verdict is Verdict.OK
+
+
+def test_a_keystone_that_goes_away_proves_nothing() -> None:
+    report = examined(Cloud(expired=REFUSED, validations=lambda _age: Answer(0, "nobody answers")))
+    assert told(report, "expired tokens", "Keystone").verdict is Verdict.UNPROVEN
+    assert told(report, "service", "volumev3").verdict is Verdict.UNPROVEN
 
 
 def test_what_is_configured_but_not_seen_is_not_called_proved() -> None:
