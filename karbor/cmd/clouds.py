@@ -118,6 +118,8 @@ class Clouds:
             return self.trusts.replaced(operation, self.delegation.choose(needed),
                                         self.delegation, over.message)
         except KarborError as refusal:
+            if refusal.transient:
+                raise
             LOG.warning("operation %s cannot go on with the login at hand either: %s",
                         operation.id, refusal)
             return operation

@@ -46,8 +46,10 @@ class OperationTrusts:
 
     def replaced(self, operation: Operation, credential: Mapping[str, Any],
                  delegation: Delegation, why: str) -> Operation:
-        """The same on another credential of the same user. Raises CredentialError."""
-        self._forget(operation)
+        """The same on another credential of the same user. Raises CredentialError; a transient one
+        also when it cannot be told now what has become of the trust that it had: its record is the
+        only one that knows of it."""
+        self._give_up(operation)
         self._records.represent(operation.id, credential, delegation.wants(credential))
         credential = delegation.grant(credential)
         self._records.represent(operation.id, credential, delegation.wants(credential))
@@ -92,6 +94,14 @@ class OperationTrusts:
         except (CredentialError, StoreError) as error:
             LOG.warning("operation %s: its trust still stands: %s", operation.id, error)
             self._note(operation.id, f"its trust still stands, and is removed later: {error}")
+
+    def _give_up(self, operation: Operation) -> None:
+        try:
+            self._authority().end(operation.credential)
+        except CredentialError as error:
+            if error.transient:
+                raise
+            self._note(operation.id, f"its trust still stands, until it ends by itself: {error}")
 
     def _note(self, operation_id: str, text: str) -> None:
         try:

@@ -45,6 +45,9 @@ class Ladder(Delegating):
     `ended` says why the operation cannot go on: its last deadline has come, or what should have
     carried it further was taken back. What is left of the present token then serves for cleaning
     up; a driver looks at it between requests.
+
+    Making one raises CredentialError when there is nothing to begin with: a rung that was over
+    before, as after a night without a process, is left for the one that was to follow.
     """
 
     def __init__(self, credential: Credential, build: Callable[[Credential], Standing],
@@ -55,7 +58,6 @@ class Ladder(Delegating):
         self._build = build
         self._changed = changed
         self._clock = clock
-        self._standing = build(credential)
         self._lock = threading.RLock()
         self._handed = threading.local()
         self._refused: CredentialError | None = None    # why the next rung cannot be had
@@ -63,6 +65,12 @@ class Ladder(Delegating):
         self._tried_at = float("-inf")
         self._examined_at = float("-inf")
         self._changed_at = float("-inf")
+        try:
+            self._standing = build(credential)
+        except TokenRejected as over:
+            if not credential.following:
+                raise
+            self._go_on(over.message)
 
     # ------------------------------------------------------------------ what a driver asks
     @property
@@ -135,22 +143,26 @@ class Ladder(Delegating):
                 and self._clock() - self._tried_at >= CLIMB_AGAIN)
 
     def _climb(self, why: str) -> bool:
-        """To the next rung, if Keystone lets it be had: it is tried before this one is left."""
-        before, after = self.credential, self.credential.climbed()
-        self._tried_at = self._clock()
+        """To the next rung, if Keystone lets it be had."""
         try:
-            standing = self._build(after)
-            standing.prove()
+            self._go_on(why)
         except CredentialError as error:
             if error.transient:
-                LOG.warning("no change to %s for now: %s", after.rung, error)
-                return False
-            self._refused = error
+                LOG.warning("no change of the credential for now: %s", error)
+            else:
+                self._refused = error
             return False
+        return True
+
+    def _go_on(self, why: str) -> None:
+        """The next rung is tried before this one is left. Raises CredentialError."""
+        before, after = self.credential, self.credential.climbed()
+        self._tried_at = self._clock()
+        standing = self._build(after)
+        standing.prove()
         self.credential, self._standing = after, standing
         self._tried_at, self._changed_at = float("-inf"), self._clock()
         self._changed(after, f"credential changed from {before.rung} to {after.rung}: {why}")
-        return True
 
     def _doubt(self, standing: Standing) -> bool:
         """Look whether Keystone still knows the token; change when it does not. True after a

@@ -20,6 +20,7 @@ from typing import Any, Self
 from karbor.testing.openstack import Double
 
 REPOSITORY = Path(__file__).parents[2]
+OVER = frozenset({"done", "failed", "cancelled"})
 PATIENCE = 120.0        # seconds that a command may take on a busy machine
 
 
@@ -91,7 +92,9 @@ class Commands:
 
 
 class Home:
-    """One user's Karbor: a state directory, a clouds.yaml, and a cloud."""
+    """One user's Karbor: a state directory, a clouds.yaml, and a cloud. Its operations run on the
+    user's token with a service token beside it, and have a trust for afterwards; or on the user's
+    own login."""
 
     def __init__(self, commands: Commands, double: Double, place: Path) -> None:
         self.commands = commands
@@ -100,11 +103,18 @@ class Home:
         self.state = place / "state"
         place.mkdir(parents=True, exist_ok=True)
         double.clouds_yaml(place / "clouds.yaml")
-        (place / "karbor.conf").write_text(
-            f"[DEFAULT]\nstate_path = {self.state}\n[http]\nretry_longest = 0.2\n")
+        self.configure()
         self.environ = {"PATH": os.environ["PATH"], "HOME": str(place), "OS_CLOUD": "demo",
                         "OS_CLIENT_CONFIG_FILE": str(place / "clouds.yaml"),
                         "KARBOR_CONFIG": str(place / "karbor.conf")}
+
+    def configure(self, credentials: str = "") -> None:
+        """As usual, or with a line more in the section [credentials]."""
+        account = self.double.cloud("karbor")["auth"]
+        section = "".join(f"{name} = {value}\n" for name, value in account.items())
+        (self.place / "karbor.conf").write_text(
+            f"[DEFAULT]\nstate_path = {self.state}\n[http]\nretry_longest = 0.2\n"
+            f"[service_user]\nauth_type = password\n{section}[credentials]\n{credentials}\n")
 
     def karbor(self, *argv: str, before: Callable[[int], None] | None = None) -> Ended:
         return self.commands.run(list(argv), self.environ, self.place, before)
@@ -126,23 +136,32 @@ class Home:
 
     def newest(self) -> tuple[str, str] | None:
         """(id, state) of the operation that was accepted last, from the database."""
+        found = self._rows("id, state", "ORDER BY created_at DESC LIMIT 1")
+        return (found[0][0], found[0][1]) if found else None
+
+    def trusts(self) -> dict[str, str]:
+        """Those that may stand in Keystone as far as the database knows: the second in which each
+        ends, by which it is known, and the state of its operation."""
+        return {json.loads(credential)["grant"]["expires_at"]: state
+                for credential, state in self._rows("credential, state", "WHERE trust != ''")}
+
+    def _rows(self, what: str, which: str) -> list[tuple[str, str]]:
         path = self.state / "karbor.sqlite"
         if not path.exists():
-            return None
+            return []
         with closing(sqlite3.connect(path)) as database:
             try:
-                found = database.execute("SELECT id, state FROM operations "
-                                         "ORDER BY created_at DESC LIMIT 1").fetchone()
+                return database.execute(f"SELECT {what} FROM operations {which}").fetchall()
             except sqlite3.OperationalError:        # killed before its tables were made
-                return None
-        return (found[0], found[1]) if found else None
+                return []
 
-    def finish(self, *argv: str, since: str | None) -> Ended:
+    def finish(self, *argv: str, since: str | None,
+               before: Callable[[int], None] | None = None) -> Ended:
         """What a person does after a crash: resume, or ask again if it was not even accepted.
         `since` is the newest operation of before."""
         newest = self.newest()
         if newest is None or newest[0] == since:
-            return self.karbor(*argv)
-        if newest[1] in {"done", "failed", "cancelled"}:
+            return self.karbor(*argv, before=before)
+        if newest[1] in OVER:
             return Ended(0 if newest[1] == "done" else 1, "", f"it was {newest[1]} already")
-        return self.karbor("operation", "resume", newest[0])
+        return self.karbor("operation", "resume", newest[0], before=before)

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-pytest.register_assert_rewrite("tests.chaos.verbs", "tests.chaos.scene", "tests.chaos.commands")
+pytest.register_assert_rewrite("tests.chaos.verbs", "tests.chaos.scene", "tests.chaos.commands",
+                               "tests.chaos.killing")
 
 from karbor.testing.openstack import Double  # noqa: E402
 from tests.chaos.commands import Commands  # noqa: E402

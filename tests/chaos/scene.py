@@ -9,7 +9,7 @@ from pathlib import Path
 from karbor.testing.openstack import Double
 from tests.chaos import application
 from tests.chaos.application import Application
-from tests.chaos.commands import Commands, Home
+from tests.chaos.commands import OVER, Commands, Home
 
 PROTECT = ("protect", "web", "db", "--name", "safe")
 
@@ -31,6 +31,7 @@ def build_scene(commands: Commands, double: Double, place: Path) -> Scene:
     home.keep("built")
     ended = home.karbor(*PROTECT)
     assert ended.code == 0, ended
+    assert trusts(double) == set()
     home.keep("protected")
     application.destroy(double, app)
     double.set(looks={"*": 0})
@@ -44,8 +45,25 @@ def created(double: Double, since: int) -> Counter[str]:
 
 
 def remaining(double: Double) -> dict[str, int]:
+    """How many there are of each kind of what costs its users something."""
     return {kind: len(records) for kind, records in double.dump().items()
-            if kind != "keystone.token"}
+            if kind not in {"keystone.token", "keystone.trust"}}
+
+
+def trusts(double: Double) -> set[str]:
+    """The ends of those that stand in Keystone: no two are alike."""
+    return {one["expires_at"] for one in double.dump().get("keystone.trust", {}).values()}
+
+
+def no_trust_stays(scene: Scene, *another: str) -> None:
+    """Each goes with its operation; that of one whose process was killed between the two goes with
+    the next operation, whatever that does: it is `another`."""
+    left = trusts(scene.double)
+    if left:
+        assert left <= {end for end, state in scene.home.trusts().items() if state in OVER}
+        ended = scene.home.karbor(*another)
+        assert ended.code == 0, ended
+    assert trusts(scene.double) == set()
 
 
 def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:

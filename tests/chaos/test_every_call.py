@@ -1,44 +1,26 @@
 """Killed at every remote call, before and after it was carried out, every operation is finished
-by the next process: nothing twice, nothing left behind.
+by the next process: nothing twice, nothing left behind, in Keystone neither.
 
-By default creating requests are met on both sides, other changing ones after they were carried out
-(before it, nothing has happened), and every fifth reading one. `KARBOR_CHAOS=all` meets all of them
-on both sides.
+By default creating requests and those about trusts are met on both sides, other changing ones after
+they were carried out (before it, nothing has happened), and every fifth reading one.
+`KARBOR_CHAOS=all` meets all of them on both sides.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from tests.chaos.scene import PROTECT, Scene, remaining
+from tests.chaos.killing import Point, kill_at_each
+from tests.chaos.scene import PROTECT, Scene, no_trust_stays, remaining, trusts
 from tests.chaos.verbs import Cancel, Delete, Protect, Restore, Verb
 
 ALL = os.environ.get("KARBOR_CHAOS") == "all"
+TRUSTS = "/OS-TRUST/trusts"
 EVERY = 5       # of the reading requests, when not all are met
-
-
-@dataclass(frozen=True)
-class Point:
-    """One request of one run: the `nth` of its signature."""
-
-    signature: str
-    nth: int
-    side: str
-
-    def __str__(self) -> str:
-        return f"{self.side} {self.signature} ({self.nth})"
-
-
-@dataclass
-class Findings:
-    wrong: list[str] = field(default_factory=list)
-    missed: list[str] = field(default_factory=list)     # requests that did not come this time
 
 
 def points(log: list[dict[str, Any]]) -> list[Point]:
@@ -49,7 +31,7 @@ def points(log: list[dict[str, Any]]) -> list[Point]:
         signature = entry["signature"]
         seen[signature] += 1
         reads += not entry["mutates"]
-        if ALL or (entry["mutates"] and entry["method"] == "POST"):
+        if ALL or (entry["mutates"] and (entry["method"] == "POST" or TRUSTS in signature)):
             sides = ["kill-before", "kill-after"]
         elif entry["mutates"] or reads % EVERY == 1:
             sides = ["kill-after"]
@@ -57,28 +39,6 @@ def points(log: list[dict[str, Any]]) -> list[Point]:
             sides = []
         found += [Point(signature, seen[signature], side) for side in sides]
     return found
-
-
-def kill_at(scene: Scene, verb: Verb, point: Point, findings: Findings) -> None:
-    home, double = scene.home, scene.double
-    home.bring_back(verb.start)
-    start, mark = remaining(double), len(double.ledger())
-    argv = verb.begin(scene)
-    newest = home.newest()
-
-    def arm(pid: int) -> None:
-        double.fault(point.side, pid=pid, signature=point.signature, nth=point.nth)
-
-    try:
-        ended = home.karbor(*argv, before=arm)
-        double.heal()
-        if ended.killed:
-            ended = verb.finish(scene, argv, newest[0] if newest else None)
-        else:
-            findings.missed.append(str(point))
-        verb.check(scene, ended, start, mark)
-    except (AssertionError, TimeoutError, KeyError) as error:
-        findings.wrong.append(f"{point}: {type(error).__name__} {error}")
 
 
 @pytest.mark.parametrize("verb", [Protect(), Restore(), Delete(), Cancel()],
@@ -90,19 +50,11 @@ def test_killed_at_every_call(scenes: list[Scene], verb: Verb) -> None:
     argv = verb.begin(first)
     first.double.forget_log()
     verb.check(first, first.home.karbor(*argv), start, mark)
+    assert trusts(first.double) == set()
     plan = points([one for one in first.double.log() if one["status"]])
-    assert plan
+    assert any(TRUSTS in one.signature for one in plan)
 
-    findings = Findings()
-
-    def work(number: int) -> None:
-        for point in plan[number::len(scenes)]:
-            kill_at(scenes[number], verb, point, findings)
-
-    with ThreadPoolExecutor(len(scenes)) as pool:
-        list(pool.map(work, range(len(scenes))))
-    assert not findings.wrong, (f"{len(findings.wrong)} of {len(plan)} went wrong:\n"
-                                + "\n".join(findings.wrong))
+    findings = kill_at_each(scenes, verb, plan)
     # Looks and shared lists differ a little from run to run; changing requests do not.
     lost = [one for one in findings.missed if one.split()[1] not in {"GET", "HEAD"}]
     assert not lost, f"these requests did not come: {lost}"
@@ -130,9 +82,10 @@ def test_killed_again_and_again(scene: Scene, verb: Verb) -> None:
         assert newest
         lives += 1
         assert lives < 60, "it does not get on"
-        ended = home.karbor("operation", "resume", newest[0], before=arm)
+        ended = home.finish("operation", "resume", newest[0], since=None, before=arm)
     assert lives > 5
     verb.check(scene, ended, start, mark)
+    no_trust_stays(scene, *verb.another)
 
 
 CHAINS = [

@@ -3,6 +3,8 @@ happened and leaves nothing behind."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.chaos import application
@@ -22,6 +24,14 @@ def destroyed(scene: Scene) -> Scene:
     """The application is gone, its checkpoint is there."""
     scene.home.bring_back("destroyed")
     return scene
+
+
+@pytest.fixture
+def own_login(scene: Scene) -> Iterator[None]:
+    """Operations run on the login of whoever types the commands."""
+    scene.home.configure("strategy = own_login")
+    yield
+    scene.home.configure()
 
 
 def fired(scene: Scene) -> list[int]:
@@ -179,7 +189,7 @@ class TestFailed:
         assert [one["port_id"] for one in floating] == [None]
 
     def test_a_login_that_fails_for_now_leaves_the_operation_to_be_ended_later(
-            self, built: Scene) -> None:
+            self, built: Scene, own_login: None) -> None:
         before = built.double.dump()
         user = next(id for id, one in before["keystone.user"].items() if one["name"] == "demo")
 

@@ -10,9 +10,11 @@ from tests.chaos.scene import PROTECT, Scene, created, difference, remaining
 
 
 class Verb(ABC):
-    """`start` names what is brought back before each run."""
+    """`start` names what is brought back before each run, `another` is an operation that somebody
+    may begin afterwards."""
 
     start: str
+    another: tuple[str, ...] = ("protect", "app-image", "--name", "another")
 
     def begin(self, scene: Scene) -> tuple[str, ...]:
         """Whatever comes before; returns the command that is to be killed."""
@@ -91,6 +93,7 @@ def restored(scene: Scene, start: dict[str, int], mark: int) -> None:
 
 class Restore(Verb):
     start = "destroyed"
+    another = ("verify", "safe")
 
     def begin(self, scene: Scene) -> tuple[str, ...]:
         return "restore", "safe"

@@ -11,6 +11,7 @@ from typing import Any
 
 import keystoneauth1.loading
 import keystoneauth1.session
+import openstack.connection
 import yaml
 
 from tests.cloud.conftest import Cloud
@@ -76,6 +77,17 @@ class Somebody:
         url = f"{self.cloud.auth_url}/users/{self.user.id}/application_credentials"
         for one in self.application_credentials():
             self._own().delete(f"{url}/{one['id']}")
+
+    @contextlib.contextmanager
+    def connection(self) -> Iterator[Any]:
+        """The SDK as this user."""
+        session = self._own()
+        connection = openstack.connection.Connection(session=session, region_name="RegionOne")
+        try:
+            yield connection
+        finally:
+            connection.close()
+            session.session.close()
 
     def _own(self) -> Any:
         return keystoneauth1.session.Session(

@@ -7,6 +7,7 @@ from typing import Any
 
 from karbor.testing.openstack.cloud import Cloud, Record, need
 from karbor.testing.openstack.exchange import Answer, Refusal, Request
+from karbor.testing.openstack.keystone_trusts import FORBIDDEN, Trusts, role_id
 from karbor.testing.openstack.service import Part, Service, route
 
 PASSWORD = "double"     # noqa: S105 (of every account of the double; it protects nothing)
@@ -106,21 +107,39 @@ class Tokens(Part):
             expires = self.cloud.now() + self.cloud.settings.token_life
         elif methods == ["token"]:
             old = self._good(str(identity["token"]["id"]))
+            need(not old["trust_id"], 403, f"{FORBIDDEN}.")
             user, expires = self.cloud.kinds["keystone.user"][old["user_id"]], old["expires"]
         else:
             raise Refusal(401, WRONG)
-        scope = auth.get("scope", {}).get("project")
-        project = self.cloud.part(Accounts).project(scope) if scope else None
-        need(project is None or project["id"] == user["_project"], 401, WRONG)
-        token = {"id": f"gAAAA-{self.cloud.new_hex()}", "user_id": user["id"],
-                 "user_name": user["name"], "issued": self.cloud.now(), "expires": expires,
-                 "methods": methods, "roles": user["roles"] if project else [],
-                 "project_id": project["id"] if project else "",
-                 "project_name": project["name"] if project else "", "revoked": False,
-                 "audit": self.cloud.new_hex()[:22]}
+        token = {"id": f"gAAAA-{self.cloud.new_hex()}", "issued": self.cloud.now(),
+                 "expires": expires, "methods": methods, "revoked": False,
+                 "audit": self.cloud.new_hex()[:22], **self._scoped(user, auth.get("scope", {}))}
         self.cloud.kinds["keystone.token"][token["id"]] = token
         return Answer(201, self.body(token, "nocatalog" not in request.query),
                       {"X-Subject-Token": token["id"], "Vary": "X-Auth-Token"})
+
+    def _scoped(self, user: Record, scope: Mapping[str, Any]) -> dict[str, Any]:
+        """Whom a new token speaks for, where, and what they may do there."""
+        need(len(scope) <= 1, 400, "Expecting to find exactly one scope.")
+        project: Record | None = None
+        roles: list[str] = []
+        speaks, trust_id = user, ""
+        if "OS-TRUST:trust" in scope:
+            trust_id = str(scope["OS-TRUST:trust"].get("id"))
+            try:
+                trust, roles = self.cloud.part(Trusts).lent(trust_id, user["id"])
+            except Refusal as refusal:      # Keystone says no more than this
+                raise (Refusal(401, WRONG) if refusal.status == 404 else refusal) from refusal
+            project = self.cloud.kinds["keystone.project"].get(trust["project_id"])
+            if trust["impersonation"]:
+                speaks = self.cloud.kinds["keystone.user"][trust["trustor_user_id"]]
+        elif "project" in scope:
+            project, roles = self.cloud.part(Accounts).project(scope["project"]), user["roles"]
+            need(project["id"] == user["_project"], 401, WRONG)
+        return {"user_id": speaks["id"], "user_name": speaks["name"], "roles": roles,
+                "project_id": project["id"] if project else "",
+                "project_name": project["name"] if project else "",
+                "trust_id": trust_id, "trustee_id": user["id"] if trust_id else ""}
 
     @route("GET", "/v3/auth/tokens")
     @route("HEAD", "/v3/auth/tokens")
@@ -133,6 +152,8 @@ class Tokens(Part):
         try:
             token = self._good(subject, late)
         except Refusal as refusal:
+            if refusal.status == 403:       # about the trust that it comes from
+                raise
             raise Refusal(404, "Failed to validate token") from refusal
         return Answer(200, self.body(token, "nocatalog" not in request.query),
                       {"X-Subject-Token": subject, "Vary": "X-Auth-Token"})
@@ -154,11 +175,16 @@ class Tokens(Part):
                      "password_expires_at": None},
             "issued_at": self.cloud.stamp(token["issued"], form),
             "expires_at": self.cloud.stamp(token["expires"], form)}
+        if token["trust_id"]:
+            trust = self.cloud.kinds["keystone.trust"][token["trust_id"]]
+            body["OS-TRUST:trust"] = {
+                "id": trust["id"], "impersonation": trust["impersonation"],
+                "trustor_user": {"id": trust["trustor_user_id"]},
+                "trustee_user": {"id": trust["trustee_user_id"]}}
         if token["project_id"]:
             body |= {"project": {"id": token["project_id"], "name": token["project_name"],
                                  "domain": DOMAIN}, "is_domain": False,
-                     "roles": [{"id": role.encode().hex().ljust(32, "0")[:32], "name": role}
-                               for role in token["roles"]]}
+                     "roles": [{"id": role_id(role), "name": role} for role in token["roles"]]}
             if with_catalog:
                 body["catalog"] = self._catalog(token["project_id"])
         return {"token": body}
@@ -172,11 +198,18 @@ class Tokens(Part):
                 for one in self.cloud.kinds["keystone.service"].values()]
 
     def _good(self, id: str, late: float = 0.0) -> Record:
-        """The token, unless it is unknown, revoked, or expired for more than `late` seconds."""
+        """The token. Refusal(401) if it is unknown, revoked, or expired for more than `late`
+        seconds, or its trust is gone; Refusal(403) if its trust cannot be used."""
         token = self.cloud.kinds["keystone.token"].get(id)
         if token is None or token["revoked"] or token["expires"] + late <= self.cloud.now():
             raise Refusal(401, WRONG)
-        user = self.cloud.kinds["keystone.user"][token["user_id"]]
+        trustee = token["trustee_id"]
+        if trustee:
+            try:
+                self.cloud.part(Trusts).lent(token["trust_id"], trustee)
+            except Refusal as refusal:
+                raise (Refusal(401, WRONG) if refusal.status == 404 else refusal) from refusal
+        user = self.cloud.kinds["keystone.user"][trustee or token["user_id"]]
         need(user["enabled"], 401, WRONG)
         return token
 
@@ -188,7 +221,12 @@ class Tokens(Part):
             vouching = self._good(service)
             need("service" in vouching["roles"], 401, WRONG)
             late = self.cloud.settings.window
-        return self._good(headers.get("x-auth-token", ""), late)
+        try:
+            return self._good(headers.get("x-auth-token", ""), late)
+        except Refusal as refusal:
+            if refusal.status == 403:
+                raise Refusal(503, "The Keystone service is temporarily unavailable.") from refusal
+            raise
 
     def accept_own(self, headers: Mapping[str, str]) -> Record:
         """What Keystone itself makes of a request: it knows no service tokens."""
@@ -216,7 +254,7 @@ class Identity(Service):
     types = ("identity",)
     suffix = "/v3"
     open = ("/", "/v3/?")
-    parts = (Root, Accounts, Tokens)
+    parts = (Root, Accounts, Tokens, Trusts)
 
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud)

@@ -57,12 +57,15 @@ class World:
     clock: Clock
     refusing: dict[Rung, CredentialError] = field(default_factory=dict)
     dead: dict[Rung, TokenRejected] = field(default_factory=dict)
+    over: dict[Rung, TokenRejected] = field(default_factory=dict)
     proved: list[Rung] = field(default_factory=list)
     examined: list[Rung] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
     def build(self, credential: Credential) -> Standing:
         rung = credential.rung
+        if rung in self.over:
+            raise self.over[rung]
 
         def prove() -> None:
             self.proved.append(rung)
@@ -156,6 +159,28 @@ def test_a_refusal_that_keystone_does_not_confirm_changes_nothing_and_is_asked_a
     world.clock.sleep(DOUBT_QUIET)
     ladder.invalidate()
     assert len(world.examined) == 2
+    assert world.told == []
+
+
+def test_what_was_over_before_it_began_is_left_for_what_was_to_follow(world: World) -> None:
+    world.over[Rung.USER_AND_SERVICE] = DEAD
+    ladder = world.ladder()
+    assert world.proved == [Rung.TRUST]
+    assert token(ladder) == Rung.TRUST
+    [told] = world.told
+    assert told.endswith("to trust + service token: the user's token was revoked")
+    with pytest.raises(TokenRejected, match="was revoked"):
+        world.ladder(trust=False)
+
+
+@pytest.mark.parametrize("refusal", [KeystoneUnreachable("nobody answers"),
+                                     TokenRejected("the trust was removed", cause=Cause.REMOVED)])
+def test_nothing_to_begin_with_is_told_with_what_the_next_rung_was_refused_for(
+        world: World, refusal: CredentialError) -> None:
+    world.over[Rung.USER_AND_SERVICE] = DEAD
+    world.refusing[Rung.TRUST] = refusal
+    with pytest.raises(type(refusal), match=refusal.message):
+        world.ladder()
     assert world.told == []
 
 

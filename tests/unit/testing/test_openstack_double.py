@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import select
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -403,6 +405,149 @@ class TestTokens:
                             project_domain_id="default")
         with pytest.raises(exceptions.Unauthorized):
             session.Session(auth=wrong).get_token()
+
+
+class TestTrusts:
+    """A user grants one to the account that logs in by it."""
+
+    @pytest.fixture
+    def trust(self, double: Double) -> dict[str, Any]:
+        return grant(double, an_end())
+
+    def test_a_login_by_it_speaks_for_whoever_granted_it(
+            self, double: Double, trust: dict[str, Any]) -> None:
+        one = session.Session(auth=by_trust(double, trust["id"]))
+        access = one.auth.get_access(one)
+        assert access.username == "demo"
+        assert access.trust_scoped
+        assert access.trust_id == trust["id"]
+        assert (access.trustor_user_id, access.trustee_user_id) == (
+            trust["trustor_user_id"], trust["trustee_user_id"])
+        assert access.project_name == "demo"
+        assert access.role_names == ["member", "reader"]
+        assert access._data["token"]["OS-TRUST:trust"]["impersonation"] is True
+        root = one.get_endpoint(service_type="volumev3")
+        made = one.post(f"{root}/volumes", json={"volume": {"size": 1}}).json()["volume"]["id"]
+        mine, own = ask(double)
+        assert mine.get(f"{own}/volumes/{made}").status_code == 200
+        validated = session.Session(auth=password(double, "karbor")).get(
+            f"{double.auth_url}/auth/tokens", headers={"X-Subject-Token": one.get_token()}).json()
+        assert validated["token"]["OS-TRUST:trust"]["id"] == trust["id"]
+
+    def test_its_end_is_a_whole_second_and_its_mark(self, double: Double, trust: dict[str, Any]
+                                                    ) -> None:
+        assert trust["expires_at"].endswith(".000000Z")
+        karbor = session.Session(auth=password(double, "karbor"))
+        mine = karbor.auth.get_user_id(karbor)
+        listed = karbor.get(f"{double.auth_url}/OS-TRUST/trusts?trustee_user_id={mine}").json()
+        assert trust["id"] in [one["id"] for one in listed["trusts"]
+                               if one["expires_at"] == trust["expires_at"]]
+        assert "roles" not in listed["trusts"][0]
+        with pytest.raises(exceptions.Conflict):
+            grant(double, trust["expires_at"])
+
+    def test_only_those_it_concerns_see_it(self, double: Double, trust: dict[str, Any]) -> None:
+        address = f"{double.auth_url}/OS-TRUST/trusts"
+        stranger = session.Session(auth=password(double, "demo2"))
+        for query in (f"/{trust['id']}", "", f"?trustor_user_id={trust['trustor_user_id']}"):
+            with pytest.raises(exceptions.Forbidden):
+                stranger.get(address + query)
+        demo, karbor = (session.Session(auth=password(double, one)) for one in ("demo", "karbor"))
+        for one in (demo, karbor):
+            shown = one.get(f"{address}/{trust['id']}").json()["trust"]
+            assert [role["name"] for role in shown["roles"]] == ["member"]
+        listed = demo.get(f"{address}?trustor_user_id={trust['trustor_user_id']}").json()["trusts"]
+        assert trust["id"] in [one["id"] for one in listed]
+        with pytest.raises(exceptions.Forbidden):
+            karbor.delete(f"{address}/{trust['id']}")
+        with pytest.raises(exceptions.NotFound, match="Could not find trust"):
+            karbor.get(f"{address}/{'0' * 32}")
+
+    def test_what_cannot_be_granted(self, double: Double, trust: dict[str, Any]) -> None:
+        with pytest.raises(exceptions.NotFound, match="role"):
+            grant(double, an_end(), roles=["admin"])
+        with pytest.raises(exceptions.Forbidden):
+            grant(double, an_end(), roles=[])
+        with pytest.raises(exceptions.Forbidden):
+            grant(double, an_end(), auth=by_trust(double, trust["id"]),
+                  trustor=trust["trustor_user_id"])
+        with pytest.raises(exceptions.Forbidden):
+            grant(double, an_end(), trustor=trust["trustee_user_id"])
+        with pytest.raises(exceptions.BadRequest, match="before now"):
+            grant(double, "2020-01-01T00:00:00.000000Z")
+
+    def test_with_it_go_its_tokens(self, double: Double, trust: dict[str, Any]) -> None:
+        by = by_trust(double, trust["id"])
+        one = session.Session(auth=by)
+        header = {"X-Auth-Token": str(one.get_token())}
+        one.delete(f"{double.auth_url}/OS-TRUST/trusts/{trust['id']}")      # by its own rights
+        root = ask(double)[1]
+        assert requests.get(f"{root}/volumes", headers=header, timeout=9).status_code == 401
+        with pytest.raises(exceptions.Unauthorized, match="requires authentication"):
+            session.Session(auth=by_trust(double, trust["id"])).get_token()
+        karbor = session.Session(auth=password(double, "karbor"))
+        with pytest.raises(exceptions.NotFound):
+            karbor.get(f"{double.auth_url}/auth/tokens?allow_expired=1",
+                       headers={"X-Subject-Token": header["X-Auth-Token"]})
+
+    @pytest.mark.parametrize("members", [{"enabled": False}, {"roles": ["reader"]}])
+    def test_what_it_stands_on_is_taken_away(self, double: Double, trust: dict[str, Any],
+                                             members: dict[str, Any]) -> None:
+        """Keystone forbids, without a reason; services make a 503 of that."""
+        token = str(session.Session(auth=by_trust(double, trust["id"])).get_token())
+        root = ask(double)[1]
+        karbor = session.Session(auth=password(double, "karbor"))
+        user = trust["trustor_user_id"]
+        before = double.dump()["keystone.user"][user]
+        double.edit("keystone.user", user, **members)
+        try:
+            with pytest.raises(exceptions.Forbidden, match=r"requested action\.( \(|$)"):
+                session.Session(auth=by_trust(double, trust["id"])).get_token()
+            with pytest.raises(exceptions.Forbidden):
+                karbor.get(f"{double.auth_url}/auth/tokens", headers={"X-Subject-Token": token})
+            answer = requests.get(f"{root}/volumes", headers={"X-Auth-Token": token}, timeout=9)
+            assert answer.status_code == 503
+        finally:
+            double.edit("keystone.user", user, **{name: before[name] for name in members})
+        session.Session(auth=by_trust(double, trust["id"])).get_token()
+
+    def test_not_beyond_its_end(self, double: Double) -> None:
+        short = grant(double, (datetime.now(UTC) + timedelta(days=900)).isoformat()[:19])
+        double.advance(901 * 86400)
+        try:
+            with pytest.raises(exceptions.Unauthorized):
+                session.Session(auth=by_trust(double, short["id"])).get_token()
+        finally:
+            double.advance(-901 * 86400)
+
+
+HOURS = itertools.count(400)
+
+
+def an_end() -> str:
+    """Of no other trust here: no two of the same people end in the same second."""
+    return (datetime.now(UTC) + timedelta(hours=next(HOURS))).strftime("%Y-%m-%dT%H:%M:%S.123456Z")
+
+
+def by_trust(double: Double, trust_id: str) -> v3.Password:
+    account = double.cloud("karbor")["auth"]
+    return v3.Password(double.auth_url, username="karbor", password=account["password"],
+                       user_domain_id="default", trust_id=trust_id)
+
+
+def grant(double: Double, end: str, *, auth: Any = None, trustor: str = "",
+          roles: list[str] | None = None) -> dict[str, Any]:
+    """The user `demo` grants the account `karbor` a trust."""
+    demo = session.Session(auth=auth or password(double, "demo"))
+    karbor = session.Session(auth=password(double, "karbor"))
+    access = demo.auth.get_access(demo)
+    made: dict[str, Any] = demo.post(f"{double.auth_url}/OS-TRUST/trusts", json={"trust": {
+        "trustor_user_id": trustor or access.user_id,
+        "trustee_user_id": karbor.auth.get_user_id(karbor), "project_id": access.project_id,
+        "impersonation": True, "allow_redelegation": False, "expires_at": end,
+        "roles": [{"name": one} for one in (["member"] if roles is None else roles)]}}
+        ).json()["trust"]
+    return made
 
 
 CLIENT = textwrap.dedent("""
