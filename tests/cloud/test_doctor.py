@@ -115,6 +115,12 @@ def clinic(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     clinic = Clinic(cloud, tmp_path_factory.mktemp("doctor"))
     yield clinic
     clinic.pool.shutdown(cancel_futures=True)
+    user = log_in(cloud, "demo", "demo")
+    mine = f"{cloud.auth_url}/users/{user.body['user']['id']}/application_credentials"
+    bearing = {"X-Auth-Token": user.id}
+    for one in requests.get(mine, headers=bearing, timeout=60).json()["application_credentials"]:
+        if one["name"].startswith("test-doctor-"):
+            requests.delete(f"{mine}/{one['id']}", headers=bearing, timeout=60).raise_for_status()
 
 
 @pytest.fixture(scope="module")
