@@ -19,6 +19,10 @@ from karbor.domain.errors import (
 def login_refused(error: Exception, *, who: str, auth_url: str | None, remedy: str
                   ) -> CredentialError:
     """Why a login failed: at Keystone's door, or because there was none."""
+    if isinstance(error, ksa.NotFound) and "token" in _words(error).lower():
+        # Without Keystone's words, which may quote it.
+        return LoginFailed(f"the token that the login of {who} is made with is over",
+                           remedy="get a new one, or log in with a password")
     away = unreachable(error, auth_url)
     if away is not None:
         return away
