@@ -49,11 +49,14 @@ def ensure_packages() -> bool:
         "qemu-img": "qemu-utils",
         "faketime": "faketime",  # a machine whose clock is wrong
         "cc": "gcc",  # uWSGI is compiled
+        "nginx": "nginx",  # slows a service's data path down: endurance/slow_road.py
     }
     path = "/usr/local/sbin:/usr/sbin:/sbin:" + os.environ.get("PATH", os.defpath)
     missing = [name for program, name in programs.items() if not shutil.which(program, path=path)]
     if not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists():
         missing.append("python3-dev")
+    if not pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so").exists():
+        missing.append("libnginx-mod-stream")
     if importlib.util.find_spec("ensurepip") is None:
         missing.append("python3-venv")
     if "gcc" in missing or "python3-dev" in missing:

@@ -60,5 +60,6 @@ class Glance(Service):
             ports.GLANCE,
             files=[self.conf],
             environment=self.cloud.environment(OS_GLANCE_CONFIG_DIR=self.etc),
+            threads=48,  # each image under way holds one, for as long as its client takes
         )
         self.processes.wait(["glance"], lambda: self.cloud.answers(ports.GLANCE), "glance")

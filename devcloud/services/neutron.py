@@ -75,9 +75,9 @@ class Neutron(Service):
         uwsgi.ensure(
             self.cloud,
             "neutron-api",
-            "neutron.wsgi.api:application",
+            "devcloud_neutron:application",
             ports.NEUTRON,
-            files=[self.conf, PLUGINS / "devcloud_ml2.py"],
+            files=[self.conf, *(PLUGINS / f"devcloud_{one}.py" for one in ("ml2", "neutron"))],
             environment=self.cloud.environment(
                 OS_NEUTRON_CONFIG_DIR=self.etc, OS_NEUTRON_CONFIG_FILES="neutron.conf"
             ),

@@ -22,7 +22,9 @@ from karbor.credentials.session import OperationSession
 from karbor.domain.errors import (
     CloudConflict,
     CloudError,
+    CloudForbidden,
     CloudNotFound,
+    CloudUnauthorized,
     CloudUnavailable,
     KarborError,
 )
@@ -161,6 +163,7 @@ class ServiceApi:
         request = f"{method} {path}"
         chosen = version or self._microversions.of(self.service, self._address)
         sent = {"Accept": "application/json", **self.service.headers(chosen), **(headers or {})}
+        overtaken = self._session.watch()
         try:
             answer = self._session.request(
                 self._address + quote(path, safe="/%?:@!$&'()*+,;=~"), method, headers=sent,
@@ -183,6 +186,11 @@ class ServiceApi:
             # A stream is never sent again by itself: whoever has the bytes may begin anew.
             raise CloudUnavailable(refused.message, service=self.name, request=request,
                                    request_id=refused.request_id, status=401)
+        if isinstance(refused, CloudUnauthorized | CloudForbidden) and overtaken():
+            # Services pass the token on to each other: the last one may have seen it too late.
+            raise CloudUnavailable(
+                f"{refused.message} (the time of its credential came meanwhile)", service=self.name,
+                request=request, request_id=refused.request_id, status=refused.status)
         if "Retry-After" in answer.headers and refused.transient:
             refused.add_note(f"Retry-After: {answer.headers['Retry-After']}")
         raise refused

@@ -35,11 +35,13 @@ from karbor.domain.ladder import Means, Rung, Strategy, prospects
 
 @dataclass(frozen=True)
 class Login:
-    """A live credential: who it is, how that is kept, and the session that speaks for it."""
+    """A live credential: who it is, how that is kept, and the session that speaks for it. `own` is
+    how the person who asks logs in, where it is a login that renews itself."""
 
     caller: Caller
     credential: Credential
     session: OperationSession
+    own: OwnLogin | None = None
 
     @property
     def access(self) -> AccessInfo:
@@ -207,7 +209,11 @@ class Authority:
         body = {"token": access._data["token"]}
         user = user_auth(access.auth_token, body, own.auth.auth_url)
         session = self._session(VouchedAuth(user, service), own.place)
-        return Login(caller, credential, session)
+        return Login(caller, credential, session, own if own.renews else None)
+
+    def own_session(self, own: OwnLogin) -> OperationSession:
+        """Speaks as a person on their own login, with nobody's word beside it."""
+        return self._session(own.auth, own.place)
 
     def _session(self, auth: BaseAuthPlugin, place: Place) -> OperationSession:
         session = open_session(self.conf, auth, verify=place.verify, cert=place.cert,

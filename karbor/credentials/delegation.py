@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from karbor.config import service_user_configured
 from karbor.credentials.authority import Authority, Login
 from karbor.credentials.credential import Credential, Grant, Registered
+from karbor.credentials.session import OperationSession
 from karbor.credentials.trustee import grant_trust, keystone_time
-from karbor.domain.errors import CredentialError, NoLastingCredential
+from karbor.domain.errors import Cause, CredentialError, NoLastingCredential, TokenRejected
 from karbor.domain.ladder import Choice, Means, Prospect, Rung, Strategy, choose, prospects
 from karbor.domain.registration import Registration
 
@@ -60,18 +62,39 @@ class Delegator:
         kept = Credential.from_dict(credential)
         if kept.grant is None or kept.grant.id:
             return credential
-        access = self._login.access
-        ids = {one["name"]: one["id"] for one in access._data["token"]["roles"]}
         try:
-            made = grant_trust(
-                self._login.session, kept.grant, trustor=kept.user_id,
-                trustee=self._authority.trustee.user_id, project_id=kept.project_id,
-                role_ids=[ids[name] for name in kept.grant.roles])
+            with self._live() as session:
+                made = self._granted(session, kept, kept.grant)
         except CredentialError as error:
             if error.transient:
                 raise
             return self._without_trust(kept, error).to_dict()
         return replace(kept, grant=made).to_dict()
+
+    @contextmanager
+    def _live(self) -> Iterator[OperationSession]:
+        """What Keystone is asked over for a trust. It never accepts a token that is over, and to
+        find out what shall be protected may have taken longer than the token lives: whoever can
+        log in again does."""
+        if self._login.own is None:
+            yield self._login.session
+            return
+        session = self._authority.own_session(self._login.own)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def _granted(self, session: OperationSession, kept: Credential, wanted: Grant) -> Grant:
+        auth: Any = session.auth
+        access = auth.get_access(session)
+        ids = {one["name"]: one["id"] for one in access._data["token"]["roles"]}
+        if lost := [name for name in wanted.roles if name not in ids]:
+            raise TokenRejected(f"the user has no role {', '.join(lost)} any more",
+                                cause=Cause.ROLE_LOST)
+        return grant_trust(
+            session, wanted, trustor=kept.user_id, trustee=self._authority.trustee.user_id,
+            project_id=kept.project_id, role_ids=[ids[name] for name in wanted.roles])
 
     def wants(self, credential: Mapping[str, Any]) -> str:
         return Credential.from_dict(credential).trust

@@ -106,6 +106,18 @@ class Ladder(Delegating):
     def auth_url(self) -> str:
         return self.credential.auth_url
 
+    def watch(self) -> Callable[[], bool]:
+        """Called before a request is sent, and what it returns when the answer has come: whether
+        the time of what the request was sent with came in between, and something follows."""
+        before = self.credential
+
+        def overtaken() -> bool:
+            return self.credential is not before or (
+                bool(before.following) and self._refused is None and self._dead is None
+                and before.deadline is not None and self._clock() >= before.deadline)
+
+        return overtaken
+
     def invalidate(self) -> bool:
         """A service answered 401 to this thread. True: another try is worth while.
 

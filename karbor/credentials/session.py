@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import requests
@@ -20,6 +20,13 @@ class Doubting(Protocol):
     """An auth plugin that can find out why it is refused."""
 
     def doubt(self) -> None: ...
+
+
+@runtime_checkable
+class Changing(Protocol):
+    """An auth plugin that goes on with another credential when the time of one has come."""
+
+    def watch(self) -> Callable[[], bool]: ...
 
 
 class OperationSession(Session):  # type: ignore[misc]
@@ -77,6 +84,12 @@ class OperationSession(Session):  # type: ignore[misc]
             # 3xx too: the body went to somebody who did not want it.
             raise from_response(response, method, url)
         return response
+
+    def watch(self) -> Callable[[], bool]:
+        """Called before a request is sent, and what it returns when the answer has come: whether a
+        refusal may be due to a credential whose time came in between, so that the next request
+        will go out with another one."""
+        return self.auth.watch() if isinstance(self.auth, Changing) else lambda: False
 
     def _doubt(self, response: requests.Response, options: Mapping[str, Any]) -> None:
         """Raises TokenRejected when the credential behind a refused request is dead."""

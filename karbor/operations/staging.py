@@ -9,6 +9,7 @@ from karbor.domain.errors import CloudConflict, CloudNotFound, RemoteFailed
 from karbor.domain.step import Again, Done, Failed, Outcome
 from karbor.plugin.protection import Stage, Work
 
+ANEW = 3                    # times that a thing which its service gave up is made anew
 DELETION_FAILED = frozenset({"error_deleting", "error-deleting"})
 
 
@@ -18,8 +19,10 @@ def perform(stage: Stage, work: Work) -> Outcome:
     if made is None:
         made = (stage.find(work) if work.entered_before else None) or stage.create(work)
         asked = dict(work.cloud.asked(made))
-        return Again(0.0, handle={"id": made, **({"asked": asked} if asked else {})})
+        return Again(0.0, handle={**work.handle, "id": made, **({"asked": asked} if asked else {})})
     seen = work.cloud.look(stage.kind, made)
+    if seen is None and work.handle.get("given_up"):
+        return Again(0.0, handle={"anew": int(work.handle.get("anew", 0)) + 1})
     if seen is None:
         if stage.absent_is_error:
             return Failed(RemoteFailed(
@@ -34,8 +37,26 @@ def perform(stage: Stage, work: Work) -> Outcome:
         return Failed(RemoteFailed(
             f"{_what(stage)} {made} went to state {state}" + (f": {why}" if why else ""),
             remedy="the log of the service says more", **_asked(work)))
-    return Again(work.cloud.interval(stage.kind), handle=dict(work.handle),
+    if why := stage.given_up(work, made, seen):
+        return _give_up(stage, work, made, why)
+    return Again(work.cloud.interval(stage.kind), handle=_without_doubt(work.handle),
                  progress=stage.progress(seen))
+
+
+def _give_up(stage: Stage, work: Work, made: str, why: str) -> Outcome:
+    """The first time it is only noted: the service may have begun, or ended, in this moment. The
+    second time it is deleted, and once it is seen to be gone, made anew."""
+    if not work.handle.get("given_up"):
+        return Again(work.cloud.interval(stage.kind), handle={**work.handle, "given_up": why})
+    if int(work.handle.get("anew", 0)) >= ANEW:
+        return Failed(RemoteFailed(f"{_what(stage)} {made} was given up {ANEW + 1} times: {why}",
+                                   remedy="the log of the service says more", **_asked(work)))
+    stage.delete(work, made)
+    return Again(0.0, handle=dict(work.handle))
+
+
+def _without_doubt(handle: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in handle.items() if name != "given_up"}
 
 
 def undo(stage: Stage, work: Work) -> Outcome:

@@ -114,6 +114,11 @@ class Stage(ABC):
         """Why it failed, in the service's words if it has any."""
         return str(seen.get("fail_reason") or "")
 
+    def given_up(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
+        """Why a thing that is neither ready nor failed will be neither any more; empty while it
+        may. Asked at every look; when it says so twice, the thing is deleted and made anew."""
+        return ""
+
     def progress(self, seen: Mapping[str, Any]) -> Progress:
         return Progress(text=self.status(seen))
 

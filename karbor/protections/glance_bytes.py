@@ -48,6 +48,18 @@ class Disk(Stage):
     def delete(self, work: Work, id: str) -> None:
         work.cloud.api("glance").delete(f"/images/{id}")
 
+    def given_up(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
+        """Nova removes the image of a snapshot that fails, but not when the token is over with
+        which it was asked: then the image waits for ever for its bytes."""
+        if self.status(seen) not in COMING:
+            return ""
+        server = work.cloud.look("nova.server", work.resource.within)
+        if server is None or server.get("OS-EXT-STS:task_state"):
+            return ""
+        # It may have been finished between the two looks.
+        image = work.cloud.api("glance").get(f"/images/{id}")
+        return "Nova works on it no more" if image["status"] in COMING else ""
+
     def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
         """Saves `id`, `size` (bytes) and `created_at` (Glance's time)."""
         return {"id": id, "size": seen.get("size"), "created_at": seen.get("created_at")}

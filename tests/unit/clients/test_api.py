@@ -379,3 +379,17 @@ def test_the_request_behind_a_thing_is_known_when_it_fails_later(
     with pytest.raises(CloudUnavailable):
         cloud.api("cinder").delete(f"/backups/{backup}")
     assert cloud.asked(backup) == told      # what was not answered has no id
+
+
+@pytest.mark.parametrize(("status", "overtaken", "error"), [
+    (401, True, CloudUnavailable), (403, True, CloudUnavailable), (404, True, CloudNotFound),
+    (401, False, CloudUnauthorized), (403, False, CloudForbidden)])
+def test_a_refusal_of_a_request_whose_credential_had_its_time_meanwhile_is_for_now_only(
+        *, cloud: OpenStackCloud, stage: Stage, monkeypatch: pytest.MonkeyPatch, status: int,
+        overtaken: bool, error: type[CloudError]) -> None:
+    stage.answer = lambda sent: Reply(status, json={"forbidden": {"message": "no"}}, headers=ID)
+    monkeypatch.setattr(cloud.factory.session, "watch", lambda: lambda: overtaken)
+    with pytest.raises(error, match="no") as caught:
+        cloud.api("nova").post("/servers/x/action", {"createImage": {}})
+    assert type(caught.value) is error
+    assert (caught.value.status, caught.value.request_id) == (status, "req-1")

@@ -268,3 +268,34 @@ def test_a_refused_request_raises_the_cause_and_is_sent_again_only_with_another_
     session.transport.adapter.answer = lambda _one: Reply(status)   # type: ignore[union-attr]
     with pytest.raises(TokenRejected, match="trust was removed"):
         put()
+
+
+def test_a_request_under_way_when_the_deadline_comes_is_overtaken_and_no_other(
+        world: World, configured: Configured) -> None:
+    ladder = world.ladder()
+    session = open_session(configured(""), ladder)
+    overtaken = session.watch()
+    world.clock.sleep(99)
+    assert not overtaken()
+    world.clock.sleep(2)
+    assert overtaken()
+    assert token(ladder) == Rung.TRUST
+    assert overtaken()              # also when another thread has changed it meanwhile
+    again = session.watch()
+    world.clock.sleep(20_000)
+    assert not again()              # nothing follows a trust
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_where_nothing_follows_no_request_is_overtaken(world: World, refused: bool) -> None:
+    ladder = world.ladder(trust=refused)
+    if refused:
+        world.refusing[Rung.TRUST] = TokenRejected("the trust was removed", cause=Cause.REMOVED)
+    overtaken = ladder.watch()
+    world.clock.sleep(100)
+    token(ladder)
+    assert not overtaken()
+
+
+def test_a_login_that_never_changes_is_never_overtaken(configured: Configured) -> None:
+    assert not open_session(configured(""), Auth("own")).watch()()

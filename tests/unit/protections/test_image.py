@@ -83,6 +83,24 @@ def test_a_busy_server_is_waited_for(task: str | None, error: type[Exception]) -
         Disk().create(StepOf(DISK, cloud))
 
 
+@pytest.mark.parametrize(("listed", "task", "now", "given_up"), [
+    ("queued", None, "queued", True),
+    ("saving", None, "saving", True),
+    ("queued", "image_uploading", "queued", False),
+    ("queued", None, "active", False),      # finished between the looks
+    ("active", None, "active", False)])
+def test_nova_gave_an_image_up_when_it_works_on_it_no_more(
+        listed: str, task: str | None, now: str, given_up: bool) -> None:
+    cloud = ScriptedCloud({"nova.server#server": {"OS-EXT-STS:task_state": task}},
+                          glance={"GET /images/snap": {"status": now}})
+    assert bool(Disk().given_up(StepOf(DISK, cloud), "snap", {"status": listed})) is given_up
+
+
+def test_an_image_of_a_server_that_is_gone_is_not_judged() -> None:
+    cloud = ScriptedCloud(glance={})
+    assert Disk().given_up(StepOf(DISK, cloud), "snap", {"status": "queued"}) == ""
+
+
 def glance(data: bytes = DATA, **more: Any) -> ScriptedCloud:
     return ScriptedCloud(glance={"GET /images/img": record(data),
                                  "DOWNLOAD /images/img/file": data, **more})

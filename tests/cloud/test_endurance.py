@@ -1,0 +1,24 @@
+"""Operations that outlast their tokens by far, side by side: `make endurance` in its short form."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from endurance.place import Place
+from endurance.proof import Scale
+from endurance.story import play
+from tests.cloud.conftest import Cloud
+
+MIB = 1 << 20
+SHORT = Scale(operations=2, seconds=45, token_life=15, window=30, size=4 * MIB)
+
+
+@pytest.mark.usefixtures("original_tokens")
+def test_operations_on_a_slow_road_change_over_to_a_trust(
+        cloud: Cloud, tmp_path: pathlib.Path) -> None:
+    report = play(Place(cloud.state, tmp_path / "endurance"), SHORT)
+    assert report.faults == []
+    assert [(one.tenant, one.verb) for one in report.passages] == [
+        (f"endurance-{number:02}", verb) for verb in ("protect", "restore") for number in (1, 2)]
