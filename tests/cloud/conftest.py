@@ -21,6 +21,7 @@ from devcloud.processes import Processes
 from devcloud.settings import REPOSITORY, DevcloudError, Settings, State
 
 
+@pytest.hookimpl(tryfirst=True)     # xdist reads the mark in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """There is one cloud, so its tests follow each other, in one process, and come first: they wait
     more than they work, and another process does the rest meanwhile.
