@@ -1,14 +1,33 @@
-"""What all tests have in common: who yields to whom."""
+"""What all tests have in common: which of them may run side by side, and who yields to whom."""
 
 from __future__ import annotations
 
 import os
 import pathlib
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
 CLOUD = pathlib.Path(__file__).parent / "cloud"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """There is one cloud, so its tests follow each other in one process. They wait more than they
+    work; another process does the rest meanwhile, file by file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneCloud(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "cloud" if nodeid.startswith("tests/cloud/") else nodeid.split("::", 1)[0]
+
+    return OneCloud(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those of the cloud come first: they take the longest."""
+    items.sort(key=lambda item: not item.path.is_relative_to(CLOUD))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -21,18 +21,11 @@ from devcloud.processes import Processes
 from devcloud.settings import REPOSITORY, DevcloudError, Settings, State
 
 
-@pytest.hookimpl(tryfirst=True)     # xdist reads the mark in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """There is one cloud, so its tests follow each other, in one process, and come first: they wait
-    more than they work, and another process does the rest meanwhile.
-
-    The SDK warns about its own calls of its own deprecated functions; here it is only a tool.
-    """
+    """The SDK warns about its own calls of its own deprecated functions; here it is only a tool."""
     here = pathlib.Path(__file__).parent
-    items.sort(key=lambda item: not item.path.is_relative_to(here))
     for item in items:
         if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.xdist_group("cloud"))
             for kind in (
                 "PendingDeprecationWarning",
                 "openstack.warnings.OpenStackDeprecationWarning",
