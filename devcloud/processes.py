@@ -50,8 +50,10 @@ def _group_lives(leader: int) -> bool:
     for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             stat = path.read_text()
-            state, _, group = stat[stat.rindex(")") + 2 :].split()[:3]
-            if int(group) == leader and state != "Z":
+            fields = stat[stat.rindex(")") + 2 :].split()
+            state, group, threads = fields[0], int(fields[2]), int(fields[17])
+            # the first thread may be a zombie while others still hold the ports
+            if group == leader and (state != "Z" or threads > 1):
                 return True
     return False
 

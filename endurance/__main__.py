@@ -36,7 +36,7 @@ def main() -> int:
             ("operations", 20, "protects, and then restores, at the same time"),
             ("seconds", 300, "how long the slow road makes each of them last"),
             ("token-life", 30, "seconds"), ("window", 60, "seconds"),
-            ("size", 32, "MiB of each of an application's two disks")):
+            ("size", 32, "MiB of each of the smallest application's two disks")):
         parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=text)
     asked = parser.parse_args()
     scale = Scale(asked.operations, asked.seconds, asked.token_life, asked.window,

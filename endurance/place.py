@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,25 +63,35 @@ class Place:
             session.session.close()
 
     @contextlib.contextmanager
-    def short_tokens(self, life: int, window: int) -> Iterator[None]:
-        """Tokens that live `life` seconds and count for `window` more, and no service remembers
-        one that it has seen. Afterwards all is as it was."""
+    def short_tokens(self, life: int, window: int, uncached: Sequence[str] = ()
+                     ) -> Iterator[None]:
+        """Tokens that live `life` seconds and count for `window` more, and no service (or none of
+        these) remembers one that it has seen. Afterwards all is as it was."""
         before = self.state.settings()
-        self._lifetimes(life, window, -1)
+        usual = before.token_cache_time
+        self._lifetimes(life, window, _caches(dict.fromkeys(uncached, -1), -1))
         try:
             yield
         finally:
+            own = {one: before.token_cache_times.get(one, usual) for one in uncached}
             self._lifetimes(before.token_expiration, before.allow_expired_window,
-                            before.token_cache_time)
+                            _caches(own, usual))
 
-    def _lifetimes(self, life: int, window: int, cache: int) -> None:
+    def _lifetimes(self, life: int, window: int, caches: str) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "devcloud", "up", f"--token-expiration={life}",
-             f"--allow-expired-window={window}", f"--token-cache-time={cache}"],
+             f"--allow-expired-window={window}", caches],
             env=os.environ | {"DEVCLOUD_STATE": str(self.state.root)}, cwd=REPOSITORY,
             capture_output=True, text=True, check=False)
         if done.returncode:
             raise Trouble(f"the cloud did not start again:\n{done.stdout}{done.stderr}")
+
+
+def _caches(own: Mapping[str, int], usual: int) -> str:
+    """Only these services are restarted, if there are any."""
+    if not own:
+        return f"--token-cache-time={usual}"
+    return "--token-cache-times=" + ",".join(f"{one}={time}" for one, time in own.items())
 
 
 def find() -> Place:

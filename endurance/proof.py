@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from endurance.commands import Ended
 from karbor.domain.ladder import Rung, margin
 
+RELEASE = "release:"        # a step that removes what the named one has made
 CHANGE = re.compile(r"^credential changed from (.+?) to (.+?): (.+)$")
 
 
@@ -17,13 +18,14 @@ CHANGE = re.compile(r"^credential changed from (.+?) to (.+?): (.+)$")
 class Scale:
     """How many operations of each verb, how long each is made to last at least, and how long their
     tokens do. `size` is that of each of the two disks of the smallest application. Seconds and
-    bytes."""
+    bytes. `uncached` are the services that remember no token; none named: all."""
 
     operations: int
     seconds: int
     token_life: int
     window: int
     size: int
+    uncached: Sequence[str] = ()
 
     @property
     def rate(self) -> int:
@@ -79,7 +81,7 @@ class Passage:
     def steps_after(self) -> list[str]:
         """Those that ended well on the last credential, all or in part."""
         at = self.changes[-1].at if self.changes else float("inf")
-        return [one["stage"] for one in self.record.get("steps", ())
+        return [one["stage"].removeprefix(RELEASE) for one in self.record.get("steps", ())
                 if one["state"] == "done" and (one["finished_at"] or 0.0) > at]
 
     def faults(self, scale: Scale) -> Iterator[str]:

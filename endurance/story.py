@@ -56,7 +56,8 @@ def play(place: Place, scale: Scale, chapter: Chapter = silence) -> Report:
         with chapter(f"the cloud starts again: tokens of {scale.token_life} s, a window of "
                      f"{scale.window} s, no caches"):
             short = contextlib.ExitStack()
-            short.enter_context(place.short_tokens(scale.token_life, scale.window))
+            short.enter_context(place.short_tokens(scale.token_life, scale.window,
+                                                   scale.uncached))
         with short, slow_road(place.own / "road", place.host, ports.GLANCE, scale.rate) as road:
             commands = Commands(place, scale.window)
             commands.configure(road)

@@ -29,7 +29,6 @@ class Glance(Service):
                     "bind_host": self.host,
                     "bind_port": ports.GLANCE,
                     "node_staging_uri": f"file://{store / 'staging'}",
-                    "image_cache_dir": store / "cache",
                     "worker_self_reference_url": f"http://{self.host}:{ports.GLANCE}",
                 },
                 "database": self.cloud.database("glance"),

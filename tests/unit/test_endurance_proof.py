@@ -31,6 +31,11 @@ def test_what_outlasted_its_token_and_changed_over_has_endured() -> None:
     assert (seen.seconds, seen.steps_after) == (345.0, ["bytes", "bytes"])
 
 
+def test_the_removal_of_what_was_made_for_the_while_is_a_request_as_well() -> None:
+    steps = [{"stage": "release:disk", "state": "done", "finished_at": 1340.0}]
+    assert list(passage(steps=steps).faults(SCALE)) == []
+
+
 @pytest.mark.parametrize(("one", "said"), [
     (passage(code=1), "ended with 1: karbor: it failed"),
     (passage(state="failed"), "ended with 0: karbor: it failed"),
