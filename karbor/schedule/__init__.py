@@ -1,0 +1,1 @@
+"""Triggers, scheduled operations and retention: what Karbor does without being asked again."""
