@@ -9,6 +9,7 @@ from karbor import config
 from karbor.clients.cloud import OpenStackCloud, Shared
 from karbor.credentials.authority import Authority
 from karbor.credentials.delegation import Delegator, Lookup
+from karbor.credentials.place import Place
 
 
 class Connector:
@@ -26,6 +27,11 @@ class Connector:
         """As clouds.yaml says. Raises UnknownName, LoginFailed, KeystoneUnreachable,
         ServiceUserUnfit, CredentialError; nothing has been touched then."""
         return OpenStackCloud(self.authority, self.authority.represent(cloud), self._shared)
+
+    def admit(self, token: str, body: Mapping[str, Any], place: Place) -> OpenStackCloud:
+        """As whoever sent a request with this (validated) token; see `Authority.admit`."""
+        return OpenStackCloud(self.authority, self.authority.admit(token, body, place),
+                              self._shared)
 
     def resume(self, credential: Mapping[str, Any], *, live: OpenStackCloud | None = None,
                changed: Callable[[Mapping[str, Any], str], None] = lambda _credential, _why: None,

@@ -120,7 +120,21 @@ class Authority:
         if service is None:
             return self._on_own_login(own, access, session)
         session.close()
-        return self._vouched(own, access, service)
+        return self._vouched(access, service, own.place, own.auth.auth_url, own=own)
+
+    def admit(self, token: str, body: Mapping[str, Any], place: Place) -> Login:
+        """Whoever sent this token with a request, which somebody else (keystonemiddleware) has had
+        validated: `body` is what Keystone said of it. Asks nobody but for the service's own login.
+
+        Raises CredentialError for a token of no project, ServiceUserUnfit, KeystoneUnreachable.
+        """
+        service = self.service()
+        user = user_auth(token, body, service.auth_url)
+        access = user.auth_ref
+        if not access.project_scoped:
+            raise LoginFailed("the token is for no project",
+                              remedy="ask for a token that is scoped to a project")
+        return self._vouched(access, service, place, service.auth_url)
 
     def resume(self, credential: Mapping[str, Any], *, live: Login | None = None,
                changed: Changed = lambda _credential, _why: None) -> Login:
@@ -161,10 +175,12 @@ class Authority:
         return replace(kept, grant=found, following=following).to_dict()
 
     def end(self, credential: Mapping[str, Any]) -> None:
-        """Remove the trust that an operation had, when it is over. Raises CredentialError when it
-        may still stand."""
+        """Remove the trust that an operation (or a schedule) had for itself, when it is over.
+        Raises CredentialError when it may still stand."""
         kept = Credential.from_dict(credential)
         grant = kept.grant
+        if grant is not None and grant.lent:
+            return
         if grant is not None and not grant.id:
             grant = self.trustee.find(grant, kept.user_id, kept.project_id)
         if grant is not None:
@@ -195,21 +211,23 @@ class Authority:
         lasts = "the user's own login renews itself while its application credential lasts"
         return about.expires_at, lasts
 
-    def _vouched(self, own: OwnLogin, access: AccessInfo, service: ServiceAuth) -> Login:
-        end = own.auth.ends or _end(access)
+    def _vouched(self, access: AccessInfo, service: ServiceAuth, place: Place,
+                 auth_url: str | None, own: OwnLogin | None = None) -> Login:
+        """`own` is how the person can log in again, where that is known here."""
+        end = (own.auth.ends if own else None) or _end(access)
         caller = _caller(access, end)
-        url = own.auth.auth_url or ""
+        url = auth_url or ""
         window = self.window(url)
         means = Means(window=window, trust_roles=frozenset(self.conf.credentials.trust_roles))
         token = prospects(caller, means, self.clock())[0]
         credential = Credential(
-            Rung.USER_AND_SERVICE, own.cloud, access.user_id, access.project_id, token.why,
-            sealed=self.seal.seal(access.auth_token), deadline=token.until, place=own.place,
+            Rung.USER_AND_SERVICE, own.cloud if own else "", access.user_id, access.project_id,
+            token.why, sealed=self.seal.seal(access.auth_token), deadline=token.until, place=place,
             auth_url=url, token_ends=end, window=window)
         body = {"token": access._data["token"]}
-        user = user_auth(access.auth_token, body, own.auth.auth_url)
-        session = self._session(VouchedAuth(user, service), own.place)
-        return Login(caller, credential, session, own if own.renews else None)
+        user = user_auth(access.auth_token, body, auth_url)
+        session = self._session(VouchedAuth(user, service), place)
+        return Login(caller, credential, session, own if own and own.renews else None)
 
     def own_session(self, own: OwnLogin) -> OperationSession:
         """Speaks as a person on their own login, with nobody's word beside it."""

@@ -18,18 +18,20 @@ class Grant:
     """The trust of one operation. `id` is empty until it is known. `expires_at` is the second, in
     Keystone's own form, with which it was asked for: Karbor chooses it at random for each trust,
     and it is what a trust that was made just before a crash is found by (trusts bear no name and
-    no tag)."""
+    no tag). `lent`: it is a schedule's, whose operations use it and leave it standing."""
 
     id: str
     expires_at: str
     roles: tuple[str, ...]
+    lent: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        return {"id": self.id, "expires_at": self.expires_at, "roles": list(self.roles)}
+        return {"id": self.id, "expires_at": self.expires_at, "roles": list(self.roles),
+                "lent": self.lent}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Grant:
-        return cls(raw["id"], raw["expires_at"], tuple(raw["roles"]))
+        return cls(raw["id"], raw["expires_at"], tuple(raw["roles"]), raw.get("lent", False))
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,16 @@ class Credential:
 
     @property
     def trust(self) -> str:
-        """What stands in Keystone for it, as the store keeps it: an id, `wanted`, or nothing."""
-        return "" if self.grant is None else self.grant.id or WANTED
+        """What stands in Keystone for it alone, as the store keeps it: an id, `wanted`, or
+        nothing."""
+        if self.grant is None or self.grant.lent:
+            return ""
+        return self.grant.id or WANTED
+
+    def lent(self) -> Credential:
+        """The same for one operation of the schedule that it belongs to."""
+        grant = replace(self.grant, lent=True) if self.grant else None
+        return replace(self, grant=grant)
 
     def chosen(self, choice: Choice) -> Credential:
         """The same caller on the first rung of a choice, with the others to follow."""

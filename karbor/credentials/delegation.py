@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -100,7 +100,7 @@ class Delegator:
         return Credential.from_dict(credential).trust
 
     # ------------------------------------------------------------------ choosing
-    def _chosen(self, needed: float, found: list[Prospect]) -> Credential:
+    def _chosen(self, needed: float, found: Sequence[Prospect]) -> Credential:
         credential = replace(self._login.credential, needed=needed)
         if credential.rung is Rung.OWN_LOGIN:
             return self._on_own_login(credential, needed)

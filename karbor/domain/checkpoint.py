@@ -73,6 +73,8 @@ class Checkpoint:
     """One checkpoint as its bank tells it. Times are seconds since the epoch.
 
     `skew` is the time between the first and the last snapshot of the operation, in seconds.
+    `origin` says what asked for it, where that was not a person at the command line: `plan` (its
+    id, name and resources then), `created_by`, `scheduled_operation_id`, `extra_info`.
     """
 
     id: str
@@ -88,6 +90,7 @@ class Checkpoint:
     finished_at: float | None = None
     skew: float | None = None
     reason: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def evidence(self) -> Evidence | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,12 @@ class Resource:
         """The identity as text: `TYPE#ID` or `TYPE#ID@WITHIN`."""
         return f"{self.type}#{self.id}" + (f"@{self.within}" if self.within else "")
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """What its owner has tagged it with, as far as its protectable says so: tags as they are,
+        metadata as `KEY=VALUE`."""
+        return frozenset(self.facts.get("labels", ()))
+
     def __str__(self) -> str:
         return f"{self.type} {self.name or self.id}"
 
@@ -46,6 +52,12 @@ class Resource:
     def from_dict(cls, raw: Mapping[str, Any]) -> Resource:
         return cls(raw["type"], raw["id"], raw.get("name", ""), raw.get("within", ""),
                    raw.get("facts", {}))
+
+
+def labels_of(tags: Iterable[Any], metadata: Mapping[str, Any]) -> list[str]:
+    """For `facts["labels"]`; see Resource.labels."""
+    return sorted({str(one) for one in tags} | {f"{key}={value}" for key, value in
+                                                metadata.items()})
 
 
 Discover = Callable[[Sequence[Resource]], Mapping[str, Sequence[Resource]]]

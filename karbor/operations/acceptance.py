@@ -107,20 +107,33 @@ class Desk:
         self._setting = setting
         self._records = records
 
+    @property
+    def setting(self) -> Setting:
+        return self._setting
+
+    def earlier(self, project_id: str) -> Sequence[Operation]:
+        """The operations of a project, the newest first."""
+        return self._records.list(project_id)
+
     def accept(self, draft: Draft, delegation: Delegation) -> Operation:
+        """`enter` it, and tidy up beside it."""
+        operation = self.enter(draft.operation, delegation)
+        self.tidy(operation)
+        return operation
+
+    def enter(self, operation: Operation, delegation: Delegation) -> Operation:
         """Write it down as queued, with the credential that it will run on: what that wants of
         Keystone is made after the record stands and before it is driven.
 
         Raises Conflict when somebody else has begun to work on the checkpoint since it was
         drafted, and CredentialError when the credential cannot be had."""
-        operation = replace(draft.operation, created_at=self._setting.clock())
+        operation = replace(operation, created_at=self._setting.clock())
         if operation.verb is not Verb.PROTECT:
             self._require_peace(operation.verb, operation.project_id, operation.checkpoint_id)
         wanted = delegation.wants(operation.credential)
         self._records.add(operation, trust=wanted)
         if wanted:
             operation = self._granted(operation, delegation)
-        self.tidy(operation)
         return operation
 
     def _granted(self, operation: Operation, delegation: Delegation) -> Operation:
@@ -257,13 +270,18 @@ class Desk:
 
     def _operation(self, asking: Asking, verb: Verb, checkpoint_id: str,
                    request: Mapping[str, Any], graph: ResourceGraph) -> Operation:
-        size = estimate.size_of(graph)
+        return self.operation(asking, verb, checkpoint_id, request, estimate.size_of(graph))
+
+    def operation(self, asking: Asking, verb: Verb, checkpoint_id: str,
+                  request: Mapping[str, Any], size: int, *, operation_id: str = "") -> Operation:
+        """One that moves `size` bytes, with the credential that fits; not written down yet. Raises
+        NoLastingCredential."""
         needed = asking.expected
         if needed is None:
             needed = estimate.seconds(verb, size, self._records.list(asking.caller.project_id),
                                       self._setting.slowest_rate)
         return Operation(
-            id=str(uuid.uuid4()), verb=verb, project_id=asking.caller.project_id,
+            id=operation_id or str(uuid.uuid4()), verb=verb, project_id=asking.caller.project_id,
             caller=asking.caller.to_dict(), credential=asking.delegation.choose(needed),
             request={**request, "size": size, "provider_id": self._setting.provider.id},
             checkpoint_id=checkpoint_id,

@@ -110,7 +110,8 @@ class Checkpoints:
             kept={one["key"]: Kept.from_dict(one) for one in told.get("kept", ())},
             parameters=begin["parameters"], operation_id=begin["operation_id"],
             provider_id=begin["provider_id"], finished_at=told.get("finished_at"),
-            skew=told.get("skew"), reason=told.get("reason", ""))
+            skew=told.get("skew"), reason=told.get("reason", ""),
+            origin=begin.get("origin", {}))
 
     def _read(self, section: Section, key: str) -> Mapping[str, Any]:
         raw = b"".join(section.get(key))
@@ -139,7 +140,8 @@ class Checkpoints:
             "format": FORMAT, "id": checkpoint.id, "project_id": self._project_id,
             "name": checkpoint.name, "created_at": checkpoint.created_at,
             "operation_id": checkpoint.operation_id, "provider_id": checkpoint.provider_id,
-            "parameters": dict(checkpoint.parameters), "graph": checkpoint.graph.to_dict()})
+            "parameters": dict(checkpoint.parameters), "graph": checkpoint.graph.to_dict(),
+            **({"origin": dict(checkpoint.origin)} if checkpoint.origin else {})})
 
     def conclude(self, checkpoint: Checkpoint) -> None:
         """Write the head, and read it back: from now on the checkpoint is what it says.

@@ -40,9 +40,15 @@ def seconds(verb: Verb, size: int, earlier: Iterable[Operation], slowest: float)
     return AT_LEAST + size / (min(rates, default=slowest * MIB))
 
 
+def moved(operation: Operation) -> int:
+    """Bytes that an operation may have had to move, as far as is known of it: what a plan comes to
+    is known when its run has been planned."""
+    return int(operation.plan.get("size") or operation.request.get("size") or 0)
+
+
 def _rate(operation: Operation) -> float | None:
     """Bytes per second of an operation that succeeded and moved enough to tell."""
-    size = int(operation.request.get("size") or 0)
+    size = moved(operation)
     if operation.state is not OperationState.DONE or size < TELLING:
         return None
     took = (operation.finished_at or operation.created_at) - operation.created_at

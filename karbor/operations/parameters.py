@@ -19,10 +19,17 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "object": Mapping, "array": (list, tuple)}
 
 
+def asked_parameters(operation: Operation) -> Parameters:
+    """As they were asked for; of a plan, as they were made to fit when its run was planned."""
+    given: Parameters = (operation.plan if "parameters" in operation.plan
+                         else operation.request).get("parameters", {})
+    return given
+
+
 def parameters_of(operation: Operation, resource: Resource) -> dict[str, Any]:
     """For the type, overlaid by those for the one resource; with the answers of `--map`."""
     request = operation.request
-    given: Parameters = request.get("parameters", {})
+    given = asked_parameters(operation)
     common = {name: request[name] for name in ("map", "new_networks") if name in request}
     return {**common, **given.get(resource.type, {}), **given.get(resource.key, {})}
 
@@ -62,6 +69,35 @@ def with_names(parameters: Parameters, names: Mapping[str, str], graph: Resource
         out.setdefault(one.key, {})[option] = new
     return out
 
+
+def fitted(given: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with texts as the kinds that the schema wants, where they can be read so: clients
+    of Karbor 1.x send every value as text. What cannot be read is left, for `check` to say."""
+    known = schema.get("properties", {})
+    return {name: _read(value, known.get(name, {}).get("type")) for name, value in given.items()}
+
+
+def _read(value: Any, kind: Any) -> Any:
+    if not isinstance(value, str) or kind not in ("boolean", "integer", "number"):
+        return value
+    if kind == "boolean":
+        return {"true": True, "false": False}.get(value.lower(), value)
+    try:
+        return int(value) if kind == "integer" else float(value)
+    except ValueError:
+        return value
+
+
+def applicable(parameters: Parameters, verb: str, graph: ResourceGraph,
+               protections: Mapping[str, Protection]) -> dict[str, dict[str, Any]]:
+    """Those of a plan's parameters that are for this graph, with their values `fitted`. A plan may
+    speak of what is not there today, and of types that the provider does not keep."""
+    out = {}
+    for target, given in parameters.items():
+        type = graph[target].type if target in graph else target
+        if type in protections:
+            out[target] = fitted(given, protections[type].options_schema(verb))
+    return out
 
 def misfit(value: Any, schema: Mapping[str, Any], where: str = "") -> str:
     """Why a value does not fit the schema, or "".

@@ -8,15 +8,20 @@ from contextlib import suppress
 from typing import Any
 
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
-from karbor.domain.errors import BankError, Obstacles
+from karbor.domain.errors import BankError, NoLastingCredential, Obstacles
+from karbor.domain.operation import Verb
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Hook, Step
 from karbor.engine.runner import Planned
+from karbor.operations import estimate
 from karbor.operations.choreography import RELEASE, unfold
 from karbor.operations.discovery import discover
+from karbor.operations.parameters import applicable, asked_parameters, check
 from karbor.operations.run import Run
+from karbor.operations.selection import resolve
 from karbor.operations.setting import Provider
 from karbor.plugin.cloud import Cloud
+from karbor.plugin.protectable import Listings
 from karbor.plugin.protection import Obstacle, Protection, Stage, Stages
 
 
@@ -27,13 +32,53 @@ class Protect:
 
     def plan(self, run: Run) -> Planned:
         operation = run.operation
-        start = [Resource.from_dict(one) for one in operation.request["resources"]]
-        graph = discover(run.cloud, run.setting.protectables, start)
+        listings = Listings(run.cloud)
+        graph = discover(run.cloud, run.setting.protectables, self._start(run, listings), listings)
+        self._require_time(run, graph)
         refuse(f"{operation.request['name']} cannot be protected as it stands",
                obstacles(graph, run.setting.provider, run.cloud))
-        run.checkpoints.begin(self._checkpoint(run, graph, CheckpointState.PROTECTING))
+        parameters = self._parameters(run, graph)
+        run.checkpoints.begin(self._checkpoint(run, graph, CheckpointState.PROTECTING,
+                                               parameters=parameters))
         steps = unfold(graph, lambda one: self.stages(run, one))
-        return Planned({"graph": graph.to_dict()}, steps, operation.checkpoint_id)
+        return Planned({"graph": graph.to_dict(), "parameters": parameters,
+                        "size": estimate.size_of(graph)}, steps, operation.checkpoint_id)
+
+    @staticmethod
+    def _start(run: Run, listings: Listings) -> list[Resource]:
+        """What a person named was looked up when they asked; what a plan names is looked up now."""
+        request = run.operation.request
+        if "plan_id" in request:
+            return resolve(request["resources"], request["selectors"], run.setting.protectables,
+                           listings)
+        return [Resource.from_dict(one) for one in request["resources"]]
+
+    @staticmethod
+    def _require_time(run: Run, graph: ResourceGraph) -> None:
+        """Only now it is known how much a plan comes to. Raises NoLastingCredential while nothing
+        has been made."""
+        until = run.operation.credential.get("until")
+        if "plan_id" not in run.operation.request or until is None:
+            return
+        needed = estimate.seconds(Verb.PROTECT, estimate.size_of(graph), (),
+                                  run.setting.slowest_rate)
+        left = until - run.setting.clock()
+        if needed > left:
+            raise NoLastingCredential(
+                f"it is expected to take {needed / 3600:.1f} h, and the credential that it runs on "
+                f"has {max(0.0, left) / 3600:.1f} h left",
+                remedy="give Karbor a credential that lasts longer (karbor credential register), "
+                       "or tell it how quick this cloud is: [credentials] slowest_rate")
+
+    @staticmethod
+    def _parameters(run: Run, graph: ResourceGraph) -> Mapping[str, Any]:
+        request = run.operation.request
+        given = request.get("parameters", {})
+        if "plan_id" in request:
+            protections = run.setting.provider.protections
+            given = applicable(given, Verb.PROTECT, graph, protections)
+            check(given, Verb.PROTECT, graph, protections)
+        return dict(given)
 
     def stages(self, run: Run, resource: Resource) -> Stages:
         protection = run.protection(resource)
@@ -71,13 +116,15 @@ class Protect:
     @staticmethod
     def _checkpoint(run: Run, graph: ResourceGraph, state: CheckpointState, *,
                     kept: Mapping[str, Kept] | None = None, skew: float | None = None,
-                    reason: str = "", finished_at: float | None = None) -> Checkpoint:
+                    reason: str = "", finished_at: float | None = None,
+                    parameters: Mapping[str, Any] | None = None) -> Checkpoint:
         operation = run.operation
         return Checkpoint(
             operation.checkpoint_id, operation.project_id, operation.request["name"],
             operation.created_at, state, graph, kept or {},
-            operation.request.get("parameters", {}), operation.id, run.setting.provider.id,
-            finished_at, skew, reason)
+            asked_parameters(operation) if parameters is None else parameters,
+            operation.id, run.setting.provider.id, finished_at, skew, reason,
+            operation.request.get("origin", {}))
 
     def _kept(self, run: Run, resource: Resource, steps: Sequence[Step]) -> Kept:
         """What the steps of one resource saved; temporary things leave nothing behind."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from karbor.domain.errors import AmbiguousName, UnknownName
-from karbor.domain.resource import Resource
+from karbor.domain.resource import Resource, labels_of
 from karbor.plugin.protectable import Listings, Protectable
 
 
@@ -45,3 +46,45 @@ def _split(word: str, protectables: Mapping[str, Protectable]) -> tuple[list[str
             if word.startswith(prefix) and len(word) > len(prefix):
                 return [type], word[len(prefix):]
     return list(protectables), word
+
+
+Selector = Mapping[str, Any]
+"""`{"type": …, "tags": [LABEL, …], "metadata": {KEY: VALUE}}`: resources that bear all of these."""
+
+
+def resolve(wanted: Sequence[Mapping[str, Any]], selectors: Sequence[Selector],
+            protectables: Mapping[str, Protectable], listings: Listings) -> list[Resource]:
+    """The resources that a plan names by type and id, and those that its selectors mean now, each
+    once. One list per type. Raises UnknownName for what is not there (any more), for a type that
+    nothing here finds, and where all of it comes to nothing."""
+    chosen: dict[str, Resource] = {}
+    for one in wanted:
+        found = next((r for r in _of_type(one["type"], protectables, listings)
+                      if r.id == one["id"]), None)
+        if found is None:
+            raise UnknownName(
+                f"the project has no {one['type']} {one.get('name') or one['id']} ({one['id']})",
+                remedy="it may have been deleted: take it out of the plan")
+        chosen.setdefault(found.key, found)
+    for selector in selectors:
+        labels = labels_wanted(selector)
+        for r in _of_type(str(selector["type"]), protectables, listings):
+            if labels <= r.labels:
+                chosen.setdefault(r.key, r)
+    if not chosen:
+        raise UnknownName("nothing in the project is what the plan's selectors look for",
+                          remedy="tag a resource, or change the plan")
+    return list(chosen.values())
+
+
+def labels_wanted(selector: Selector) -> set[str]:
+    """What a resource must bear."""
+    return set(labels_of(selector.get("tags") or (), selector.get("metadata") or {}))
+
+
+def _of_type(type: str, protectables: Mapping[str, Protectable], listings: Listings
+             ) -> Sequence[Resource]:
+    if type not in protectables:
+        raise UnknownName(f"nothing here finds resources of the type {type}",
+                          remedy="types: " + ", ".join(sorted(protectables)))
+    return protectables[type].list(listings)

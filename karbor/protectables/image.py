@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from karbor.domain.resource import IMAGE, PROJECT, SERVER, Resource
+from karbor.domain.resource import IMAGE, PROJECT, SERVER, Resource, labels_of
 from karbor.plugin.protectable import Listings
 from karbor.protectables import server as servers
 
@@ -19,8 +19,9 @@ class Images:
     disk, `within` the server, under the id of the image it once was a copy of; that image may be
     gone meanwhile, the disk is there all the same.
 
-    Facts of an image: `status`, `size` (bytes), `disk_format`, `visibility`, `protected`. Facts of
-    a disk: `server_status`, `task_state`, `base` (the base image's status, or gone).
+    Facts of an image: `status`, `size` (bytes), `disk_format`, `visibility`, `protected`,
+    `labels`. Facts of a disk: `server_status`, `task_state`, `base` (the base image's status, or
+    gone).
     """
 
     type: ClassVar[str] = IMAGE
@@ -70,7 +71,8 @@ def _image(one: Mapping[str, Any]) -> Resource:
     return Resource(IMAGE, str(one["id"]), str(one.get("name") or ""), facts={
         "status": one.get("status", ""), "size": one.get("size"),
         "disk_format": one.get("disk_format"), "visibility": one.get("visibility"),
-        "protected": bool(one.get("protected"))})
+        "protected": bool(one.get("protected")),
+        "labels": labels_of(one.get("tags") or (), {})})
 
 
 def _disk(server: Mapping[str, Any], base: Mapping[str, Any] | None) -> Resource:

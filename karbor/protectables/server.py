@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from karbor.domain.errors import CloudUnavailable, UnknownName
-from karbor.domain.resource import PROJECT, SERVER, Resource
+from karbor.domain.resource import PROJECT, SERVER, Resource, labels_of
 from karbor.plugin.protectable import Listings
 
 ATTACHED = "os-extended-volumes:volumes_attached"
@@ -51,7 +51,7 @@ def volume_ids(server: Mapping[str, Any]) -> list[str]:
 class Servers:
     """The project's servers. Facts: `status` (Nova's word), `task_state` (None when idle),
     `image_id` ("" when booted from a volume), `boot` (image or volume), `flavor` (name or id),
-    `availability_zone`, `volumes` (ids in order of attachment)."""
+    `availability_zone`, `volumes` (ids in order of attachment), `labels`."""
 
     type: ClassVar[str] = SERVER
     parents: ClassVar[frozenset[str]] = frozenset({PROJECT})
@@ -74,4 +74,5 @@ class Servers:
             "flavor": flavor.get("original_name") or flavor.get("id", ""),
             "availability_zone": one.get("OS-EXT-AZ:availability_zone") or "",
             "volumes": volume_ids(one),
+            "labels": labels_of(one.get("tags") or (), one.get("metadata") or {}),
         })

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from karbor.domain.resource import PROJECT, SERVER, VOLUME, Resource
+from karbor.domain.resource import PROJECT, SERVER, VOLUME, Resource, labels_of
 from karbor.plugin.protectable import Listings
 from karbor.protectables import server as servers
 
@@ -14,7 +14,8 @@ class Volumes:
     """The project's volumes, and those attached to servers.
 
     Facts: `status` (Cinder's word), `size` (GiB), `availability_zone`, `volume_type`, `bootable`,
-    `encrypted`, `multiattach`, `attachments` (each with `server_id`, `device`, `attachment_id`).
+    `encrypted`, `multiattach`, `attachments` (each with `server_id`, `device`, `attachment_id`),
+    `labels`.
 
     Nova may show a volume on a server that Cinder does not list for this project: it was deleted
     between the two lists, or belongs to another project. It is never left out in silence: it
@@ -59,6 +60,7 @@ def _resource(one: Mapping[str, Any]) -> Resource:
         "attachments": [{"server_id": at.get("server_id"), "device": at.get("device"),
                          "attachment_id": at.get("attachment_id")}
                         for at in one.get("attachments") or ()],
+        "labels": labels_of((), one.get("metadata") or {}),
     })
 
 

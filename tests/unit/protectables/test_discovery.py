@@ -146,11 +146,19 @@ def test_facts_tell_what_plugins_need_without_another_request() -> None:
     one, = Servers().list(listings)
     assert one.facts == {"status": "ACTIVE", "task_state": None, "image_id": "base",
                          "boot": "image", "flavor": "m1", "availability_zone": "",
-                         "volumes": ["v1"]}
+                         "volumes": ["v1"], "labels": []}
     assert Volumes().list(listings)[0].facts == {
         "status": "in-use", "size": 3, "availability_zone": "nova", "volume_type": "file",
         "bootable": True, "encrypted": False, "multiattach": False, "attachments": [
-            {"server_id": "server-1", "device": "/dev/vdb", "attachment_id": "a"}]}
+            {"server_id": "server-1", "device": "/dev/vdb", "attachment_id": "a"}],
+        "labels": []}
+
+
+def test_labels_are_tags_and_metadata() -> None:
+    listings = Listings(cloud([{**server(1), "tags": ["web"], "metadata": {"backup": "gold"}}],
+                              [{**volume("v1"), "metadata": {"tier": "1"}}], []))
+    assert Servers().list(listings)[0].labels == {"web", "backup=gold"}
+    assert Volumes().list(listings)[0].labels == {"tier=1"}
 
 
 @pytest.mark.parametrize("service", ["nova", "cinder", "glance", "neutron"])

@@ -1,0 +1,240 @@
+"""What is accepted at once, and found out while it is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import pytest
+
+from karbor.domain.caller import Caller
+from karbor.domain.checkpoint import Checkpoint, CheckpointState
+from karbor.domain.errors import (
+    BadInput,
+    Conflict,
+    NoLastingCredential,
+    NotFound,
+)
+from karbor.domain.operation import Operation, Verb
+from karbor.domain.resource import Resource, ResourceGraph
+from karbor.operations.acceptance import Asking, Desk
+from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.orders import Orders, PlanOrder
+from karbor.operations.parameters import applicable, fitted
+from karbor.operations.protect import Protect
+from karbor.operations.run import Run
+from karbor.operations.selection import resolve
+from karbor.operations.setting import Provider, Setting
+from karbor.plugin.protectable import Listings
+from karbor.plugin.protection import Protection
+from karbor.testing.bank import MemoryBank
+
+BOX = "Toy::Box"
+PART = "Toy::Part"
+GOLD = {"labels": ["web", "backup=gold"]}
+BOXES = [Resource(BOX, "b1", "red", facts=GOLD), Resource(BOX, "b2", "blue")]
+
+
+class Cloud:
+    user_id, project_id, project_name = "u", "p", "toys"
+
+
+class Boxes:
+    type: ClassVar[str] = BOX
+    parents: ClassVar[frozenset[str]] = frozenset()
+
+    def list(self, listings: Listings) -> Sequence[Resource]:
+        return BOXES
+
+    def dependents(self, parents: Sequence[Resource], listings: Listings
+                   ) -> Mapping[str, Sequence[Resource]]:
+        return {}
+
+
+class BoxProtection(Protection):
+    types = frozenset({BOX})
+
+    def options_schema(self, verb: str) -> Mapping[str, Any]:
+        return {"type": "object", "additionalProperties": False, "properties": {
+            "depth": {"type": "integer", "minimum": 1}, "lid": {"type": "boolean"}}}
+
+
+class Records:
+    def __init__(self) -> None:
+        self.kept: list[Operation] = []
+
+    def list(self, project_id: str) -> Sequence[Operation]:
+        return [one for one in self.kept if one.project_id == project_id]
+
+
+class Delegation:
+    def choose(self, needed: float) -> Mapping[str, Any]:
+        return {"rung": "own login", "cloud": "toys", "needed": needed}
+
+
+PROTECTABLES: Mapping[str, Any] = {BOX: Boxes()}
+
+
+@pytest.fixture
+def bank() -> MemoryBank:
+    return MemoryBank()
+
+
+@pytest.fixture
+def setting(bank: MemoryBank) -> Setting:
+    provider = Provider("prov", "toys", bank, {BOX: BoxProtection()})
+    return Setting(provider, PROTECTABLES, lambda _operation: Cloud(), lambda: 1000.0)   # type: ignore[arg-type, return-value]
+
+
+@pytest.fixture
+def records() -> Records:
+    return Records()
+
+
+@pytest.fixture
+def orders(setting: Setting, records: Records) -> Orders:
+    return Orders(Desk(setting, records))       # type: ignore[arg-type]
+
+
+@pytest.fixture
+def asking() -> Asking:
+    return Asking(Caller("u", "p"), Delegation(), Cloud())      # type: ignore[arg-type]
+
+
+def order(**changes: Any) -> PlanOrder:
+    return PlanOrder(**{"plan_id": "plan", "name": "shop", "resources": [
+        {"type": BOX, "id": "b2", "name": "azure"}], **changes})
+
+
+def keep(bank: MemoryBank, state: CheckpointState = CheckpointState.AVAILABLE,
+         provider: str = "prov") -> Checkpoint:
+    graph = ResourceGraph.build([BOXES[0]], lambda level: {})
+    made = Checkpoint("c1", "p", "first", 1.0, state, graph, provider_id=provider)
+    Checkpoints(bank, "p").begin(made)
+    Checkpoints(bank, "p").conclude(made)
+    return made
+
+
+def planned(operation: Operation, setting: Setting) -> Any:
+    return Protect().plan(Run(operation, setting))
+
+
+# ---------------------------------------------------------------- protect
+def test_a_plan_is_accepted_unseen_and_looked_up_when_it_is_planned(
+        orders: Orders, asking: Asking, setting: Setting, bank: MemoryBank) -> None:
+    origin = {"created_by": "manual", "plan": {"id": "plan"}}
+    drafted = orders.protect(asking, order(origin=origin, parameters={
+        BOX: {"depth": "2", "lid": "True"}, "Toy::Ball": {"size": "9"}}))
+    assert (drafted.verb, drafted.request["plan_id"]) == (Verb.PROTECT, "plan")
+    assert planned(drafted, setting).plan["parameters"] == {BOX: {"depth": 2, "lid": True}}
+    kept = Checkpoints(bank, "p").show(drafted.checkpoint_id)
+    assert kept.graph is not None
+    assert [one.name for one in kept.graph] == ["blue"]     # as it is called now
+    assert (kept.origin, kept.parameters) == (origin, {BOX: {"depth": 2, "lid": True}})
+
+
+@pytest.mark.parametrize(("changes", "error"), [
+    ({"resources": [{"type": BOX, "id": "gone"}]}, "has no Toy::Box gone"),
+    ({"resources": [{"type": "Toy::Ball", "id": "b1"}]}, "nothing here finds .* Toy::Ball"),
+    ({"resources": [], "selectors": [{"type": BOX, "tags": ["silver"]}]}, "selectors look for"),
+    ({"parameters": {BOX: {"depth": "deep"}}}, "depth must be an integer, not 'deep'")])
+def test_what_does_not_fit_fails_before_anything_is_written(
+        orders: Orders, asking: Asking, setting: Setting, changes: Mapping[str, Any], error: str
+        ) -> None:
+    drafted = orders.protect(asking, order(**changes))
+    with pytest.raises(BadInput, match=error):
+        planned(drafted, setting)
+    assert setting.provider.bank.list() == []
+
+
+def test_a_plan_of_nothing_is_refused(orders: Orders, asking: Asking) -> None:
+    with pytest.raises(BadInput, match="names no resources"):
+        orders.protect(asking, order(resources=[]))
+
+
+def test_what_the_credential_does_not_last_for_fails_before_anything_is_written(
+        orders: Orders, asking: Asking, setting: Setting, bank: MemoryBank) -> None:
+    drafted = orders.protect(asking, order())
+    short = Operation(**{**vars(drafted), "credential": {"rung": "x", "until": 1030.0}})
+    with pytest.raises(NoLastingCredential, match="expected to take"):
+        planned(short, setting)
+    assert bank.list() == []
+
+
+def test_the_same_plan_is_expected_to_take_as_long_as_before(
+        orders: Orders, asking: Asking, records: Records) -> None:
+    first = orders.protect(asking, order())
+    records.kept.append(Operation(**{**vars(first), "plan": {"size": 100 << 30}}))
+    second = orders.protect(asking, order())
+    assert second.credential["needed"] > first.credential["needed"] + 5000
+    assert orders.protect(asking, order(plan_id="other")).credential == first.credential
+
+
+# ---------------------------------------------------------------- selectors, parameters
+@pytest.mark.parametrize(("selector", "names"), [
+    ({"type": BOX, "tags": ["web"]}, ["red"]),
+    ({"type": BOX, "tags": ["backup=gold"], "metadata": {}}, ["red"]),
+    ({"type": BOX, "metadata": {"backup": "gold"}, "tags": ["web"]}, ["red"]),
+    ({"type": BOX}, ["red", "blue"])])
+def test_selectors_mean_what_bears_all_their_labels(selector: Mapping[str, Any],
+                                                    names: list[str]) -> None:
+    found = resolve([], [selector], PROTECTABLES, Listings(Cloud()))    # type: ignore[arg-type]
+    assert [one.name for one in found] == names
+
+
+def test_a_selector_of_labels_that_nothing_has_all_of_adds_nothing() -> None:
+    found = resolve([{"type": BOX, "id": "b2"}], [{"type": BOX, "tags": ["web", "db"]}],
+                    PROTECTABLES, Listings(Cloud()))                    # type: ignore[arg-type]
+    assert [one.id for one in found] == ["b2"]
+
+
+def test_texts_are_read_as_the_schema_wants_them() -> None:
+    schema = {"properties": {"a": {"type": "boolean"}, "b": {"type": "integer"},
+                             "c": {"type": "number"}, "d": {"type": "string"}}}
+    given = {"a": "False", "b": "-3", "c": "1.5", "d": "7", "e": "x"}
+    assert fitted(given, schema) == {"a": False, "b": -3, "c": 1.5, "d": "7", "e": "x"}
+    assert fitted({"a": "yes", "b": "1.5"}, schema) == {"a": "yes", "b": "1.5"}
+
+
+def test_parameters_of_what_is_not_there_today_do_not_apply() -> None:
+    graph = ResourceGraph.build([BOXES[0]], lambda level: {})
+    given: Mapping[str, Any] = {BOX: {}, f"{BOX}#b1": {}, f"{BOX}#b9": {}, "Toy::Ball": {}}
+    assert set(applicable(given, "protect", graph, {BOX: BoxProtection()})) == {BOX, f"{BOX}#b1"}
+
+
+# ---------------------------------------------------------------- restore, verify, delete
+def test_a_restore_has_its_parameters_checked(orders: Orders, asking: Asking, bank: MemoryBank
+                                              ) -> None:
+    keep(bank)
+    made = orders.restore(asking, "c1", {f"{BOX}#b1": {"depth": "3"}}, target="http://elsewhere")
+    assert (made.verb, made.checkpoint_id) == (Verb.RESTORE, "c1")
+    assert made.request["parameters"] == {f"{BOX}#b1": {"depth": 3}}
+    with pytest.raises(BadInput, match="parameters for Toy::Ball: the checkpoint holds nothing"):
+        orders.restore(asking, "c1", {"Toy::Ball": {}})
+    with pytest.raises(BadInput, match="depth must be at least 1"):
+        orders.restore(asking, "c1", {BOX: {"depth": "0"}})
+
+
+@pytest.mark.parametrize("verb", ["restore", "verify"])
+def test_only_an_available_checkpoint_of_this_project_and_provider_is_read(
+        orders: Orders, asking: Asking, bank: MemoryBank, verb: str) -> None:
+    ask = getattr(orders, verb)
+    with pytest.raises(NotFound, match="no checkpoint c1"):
+        ask(asking, "c1", {})
+    keep(bank, CheckpointState.ERROR)
+    with pytest.raises(Conflict, match="is error"):
+        ask(asking, "c1", {})
+
+
+def test_what_another_provider_keeps_does_not_exist_here(
+        orders: Orders, asking: Asking, bank: MemoryBank) -> None:
+    keep(bank, provider="another")
+    with pytest.raises(NotFound, match="provider toys has no checkpoint c1"):
+        orders.delete(asking, "c1")
+
+
+def test_a_delete_may_be_asked_for_twice_under_one_id(orders: Orders, asking: Asking,
+                                                      bank: MemoryBank) -> None:
+    keep(bank, CheckpointState.ERROR)
+    made = orders.delete(asking, "c1", operation_id="known")
+    assert (made.id, made.verb) == ("known", Verb.DELETE)
