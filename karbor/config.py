@@ -36,6 +36,12 @@ _DEFAULT = [
     cfg.StrOpt("default_provider",
                help="Name or id of the provider that is used when none is named. Needed only "
                     "where several are enabled."),
+    cfg.StrOpt("region_name",
+               help="Region of the cloud that the service works in. Default: the only one of the "
+                    "catalog. (A command has it from clouds.yaml.)"),
+    cfg.StrOpt("interface", default="public", choices=["public", "internal", "admin"],
+               help="Which addresses of the catalog the service uses, where the section of a "
+                    "service says nothing else."),
 ]
 
 _HTTP = [

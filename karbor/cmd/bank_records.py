@@ -1,0 +1,81 @@
+"""Bank records: what a database knows of checkpoints, made to agree with what their bank holds.
+
+Checkpoints are also made and deleted by commands, and a database can be lost: the bank counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus, from_bank
+from karbor.domain.errors import NewerFormat, ObjectDamaged, ObjectMissing
+from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.setting import Provider
+from karbor.store.checkpoints import CheckpointRecords
+
+LOG = logging.getLogger(__name__)
+LOOK = 60.0     # seconds for which a look into a bank is good: one listing of ids for each project
+
+
+class BankRecords:
+    """One per process. `clock` runs in seconds and never backwards."""
+
+    def __init__(self, records: CheckpointRecords,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._records = records
+        self._clock = clock
+        self._looked: dict[tuple[str, str], float] = {}
+        self._strange: set[tuple[str, str]] = set()     # not ours, or not readable
+        self._lock = threading.Lock()
+
+    def refresh(self, provider: Provider, project_id: str) -> None:
+        """If that was not done lately. Reads only those checkpoints that are not known yet, or
+        whose operation nobody here knows. Raises BankError: a list that hides what the bank could
+        not tell would be a wrong one."""
+        which = (provider.id, project_id)
+        with self._lock:
+            if self._clock() - self._looked.get(which, float("-inf")) < LOOK:
+                return
+            self._look(provider, project_id)
+            self._looked[which] = self._clock()
+
+    def _look(self, provider: Provider, project_id: str) -> None:
+        bank = Checkpoints(provider.bank, project_id)
+        known = self._records.known(project_id)
+        there = set(bank.ids())
+        adopted = []
+        for identity in sorted(there):
+            owner, status, has_graph = known.get(identity, (provider.id, None, True))
+            # Those in the making here are followed by their operations.
+            if (provider.id, identity) not in self._strange and (status is None or (
+                    owner == provider.id and has_graph and status is RecordStatus.PROTECTING)):
+                found = self._read(bank, identity, provider)
+                if found is not None:
+                    adopted.append(found)
+        if adopted:
+            self._records.keep(adopted)
+        for identity, (owner, status, has_graph) in known.items():
+            # One that failed before it came to the bank has no graph, and was never there.
+            if (owner == provider.id and identity not in there and has_graph
+                    and status not in (RecordStatus.PROTECTING, RecordStatus.DELETED)):
+                self._records.set_status(project_id, identity, RecordStatus.DELETED,
+                                         "it is not in its bank any more", time.time())
+
+    def _read(self, bank: Checkpoints, identity: str, provider: Provider
+              ) -> CheckpointRecord | None:
+        try:
+            found = bank.show(identity)
+        except ObjectMissing:
+            return None         # removed between the listing and the look
+        except (ObjectDamaged, NewerFormat) as error:
+            LOG.warning("checkpoint %s in the bank of %s cannot be read: %s", identity,
+                        provider.name, error)
+            self._strange.add((provider.id, identity))
+            return None
+        if found.provider_id not in ("", provider.id):      # another one's, in the same bank
+            self._strange.add((provider.id, identity))
+            return None
+        return from_bank(found, provider.id)

@@ -1,0 +1,129 @@
+"""Service: what the API, the schedules and the workers of one process have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from karbor import config
+from karbor.cmd.bank_records import BankRecords
+from karbor.cmd.providers import Providers
+from karbor.domain.caller import Caller
+from karbor.domain.canary import bounds
+from karbor.domain.operation import Operation
+from karbor.operations.acceptance import Asking, Desk
+from karbor.operations.orders import Orders
+from karbor.operations.setting import Provider, Setting
+from karbor.plugin import registry
+from karbor.plugin.protectable import Protectable
+from karbor.store.canaries import Canaries
+from karbor.store.checkpoints import CheckpointRecords
+from karbor.store.operation_pages import OperationPages
+from karbor.store.operations import Operations
+from karbor.store.plans import Plans
+from karbor.store.quotas import Quotas
+from karbor.store.registrations import Registrations
+
+if TYPE_CHECKING:
+    from karbor.clients.cloud import OpenStackCloud
+    from karbor.clients.connect import Connector
+    from karbor.credentials.authority import Authority
+    from karbor.credentials.place import Place
+
+
+class Requester(Protocol):
+    """Who sent a request: the token, and what Keystone said of it when it was validated."""
+
+    @property
+    def caller(self) -> Caller: ...
+
+    @property
+    def token(self) -> str: ...
+
+    @property
+    def token_body(self) -> Mapping[str, Any]: ...
+
+
+class Service:
+    """`database` is open and up to date. Everything that speaks to a cloud is made at its first
+    use. Safe for threads."""
+
+    def __init__(self, conf: config.ConfigOpts, database: Any) -> None:
+        self.conf = conf
+        self.database = database
+        self.quotas = Quotas(database, {"plans": conf.quota_plans,
+                                        "checkpoints": conf.quota_checkpoints})
+        self.plans = Plans(database, self.quotas)
+        self.checkpoints = CheckpointRecords(database, self.quotas)
+        self.records = Operations(database)
+        self.operations = OperationPages(database)
+        self.registrations = Registrations(database)
+        self.providers = Providers(conf, lambda: self.authority)
+        self.bank_records = BankRecords(self.checkpoints)
+
+    # ------------------------------------------------------------------ the cloud
+    @cached_property
+    def connector(self) -> Connector:
+        from karbor.clients.connect import Connector  # noqa: PLC0415 - openstacksdk: half a second
+        from karbor.credentials.authority import Authority  # noqa: PLC0415
+
+        canaries = Canaries(self.database)
+        return Connector(Authority(self.conf, seen=lambda url: bounds(canaries.of(url))))
+
+    @property
+    def authority(self) -> Authority:
+        """The one of this process."""
+        return self.connector.authority
+
+    @cached_property
+    def place(self) -> Place:
+        """Where in the cloud the service works, as its operator says."""
+        from karbor.credentials.place import Place  # noqa: PLC0415
+
+        section = self.conf.service_user
+        cert = section.certfile
+        return Place(
+            region_name=self.conf.region_name, interface=self.conf.interface,
+            verify=False if section.insecure else section.cafile or True,
+            cert=(cert, section.keyfile) if section.keyfile else cert)
+
+    @contextmanager
+    def admitted(self, who: Requester) -> Iterator[OpenStackCloud]:
+        """The cloud as the requester sees it, for the length of a request. Raises
+        ServiceUserUnfit, KeystoneUnreachable."""
+        cloud = self.connector.admit(who.token, who.token_body, self.place)
+        try:
+            yield cloud
+        finally:
+            cloud.close()
+
+    @contextmanager
+    def asking(self, who: Requester) -> Iterator[Asking]:
+        """The requester with what they can pass on to an operation."""
+        with self.admitted(who) as cloud:
+            yield Asking(cloud.caller, self.connector.delegation(cloud, self.registrations.of),
+                         cloud)
+
+    # ------------------------------------------------------------------ operations
+    @cached_property
+    def protectables(self) -> Mapping[str, Protectable]:
+        return registry.protectables()
+
+    def desk(self, provider: Provider) -> Desk:
+        """For drafting and accepting: it connects to nothing."""
+        return Desk(Setting(provider, self.protectables, _unconnected, time.time,
+                            slowest_rate=self.conf.credentials.slowest_rate), self.records)
+
+    def orders(self, provider: Provider) -> Orders:
+        return Orders(self.desk(provider))
+
+    def close(self) -> None:
+        self.providers.close()
+        self.database.dispose()
+
+
+def _unconnected(operation: Operation) -> Any:
+    raise RuntimeError(f"operation {operation.id} is accepted here, and driven elsewhere")

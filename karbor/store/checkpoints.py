@@ -1,0 +1,207 @@
+"""Checkpoint records in SQL: what the service remembers of checkpoints beside their banks."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus, after
+from karbor.domain.errors import Conflict, NotFound
+from karbor.domain.listing import Listing
+from karbor.domain.operation import OperationState, Verb
+from karbor.domain.quota import CHECKPOINTS as KIND
+from karbor.domain.quota import must_fit
+from karbor.store.checkpoint_tables import CHECKPOINTS
+from karbor.store.connect import reading, writing
+from karbor.store.listing import page
+from karbor.store.quotas import Quotas, lock
+from karbor.store.tables import OPERATIONS
+
+_GONE = (RecordStatus.DELETED,)
+_LIVE = tuple(one for one in RecordStatus if one.live)
+_OVER = tuple(one for one in OperationState if one.over)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which checkpoints of a list are meant: those of one provider or plan, made from `since` up
+    to, but not including, `before` (seconds since the epoch)."""
+
+    provider_id: str = ""
+    plan_id: str = ""
+    since: float | None = None
+    before: float | None = None
+
+
+class CheckpointRecords:
+    """What is not in the given project does not exist: NotFound. None for the project means those
+    of all projects: for administrators, and for Karbor itself."""
+
+    def __init__(self, engine: sa.Engine, quotas: Quotas | None = None) -> None:
+        """Without quotas there is no limit."""
+        self._engine = engine
+        self._quotas = quotas
+
+    # ------------------------------------------------------------------ reading
+    def show(self, project_id: str | None, checkpoint_id: str) -> CheckpointRecord:
+        """Also a deleted one. Raises NotFound."""
+        with reading(self._engine) as connection:
+            return _require(connection, project_id, checkpoint_id)
+
+    def list(self, listing: Listing, span: Span = Span()) -> builtins.list[CheckpointRecord]:
+        """Those that are not deleted. Raises NotFound for an unknown marker,
+        BadInput for a field that cannot be sorted by."""
+        table = CHECKPOINTS
+        wanted: builtins.list[sa.ColumnElement[bool]] = [table.c.status.not_in(_GONE)]
+        for column, value in ((table.c.provider_id, span.provider_id),
+                              (table.c.plan_id, span.plan_id)):
+            if value:
+                wanted.append(column == value)
+        if span.since is not None:
+            wanted.append(table.c.created_at >= span.since)
+        if span.before is not None:
+            wanted.append(table.c.created_at < span.before)
+        with reading(self._engine) as connection:
+            rows = page(connection, table, listing, noun="checkpoint",
+                        equals=("status",), wanted=wanted)
+        return [_from_row(row) for row in rows]
+
+    def of_plan(self, project_id: str, plan_id: str) -> builtins.list[CheckpointRecord]:
+        """All that are not deleted, the newest first."""
+        query = sa.select(CHECKPOINTS).where(
+            CHECKPOINTS.c.project_id == project_id, CHECKPOINTS.c.plan_id == plan_id,
+            CHECKPOINTS.c.status.not_in(_GONE)).order_by(CHECKPOINTS.c.created_at.desc())
+        with reading(self._engine) as connection:
+            return [_from_row(row) for row in connection.execute(query).mappings().all()]
+
+    def count(self, project_id: str) -> int:
+        """How many count towards its quota."""
+        with reading(self._engine) as connection:
+            return _count(connection, project_id)
+
+    def known(self, project_id: str) -> dict[str, tuple[str, RecordStatus, bool]]:
+        """Id → provider, status and whether a graph is known, deleted ones too."""
+        query = sa.select(CHECKPOINTS.c.id, CHECKPOINTS.c.provider_id, CHECKPOINTS.c.status,
+                          CHECKPOINTS.c.graph.is_not(None).label("has_graph")).where(
+            CHECKPOINTS.c.project_id == project_id)
+        with reading(self._engine) as connection:
+            return {row.id: (row.provider_id, RecordStatus(row.status), bool(row.has_graph))
+                    for row in connection.execute(query)}
+
+    # ------------------------------------------------------------------ writing
+    def add(self, record: CheckpointRecord) -> None:
+        """Raises OverQuota; Conflict when it is known. Counting and adding is one transaction."""
+        with writing(self._engine) as connection:
+            lock(connection, f"checkpoints {record.project_id}")
+            if self._quotas is not None:
+                limit = self._quotas.within(connection, record.project_id)[KIND]
+                must_fit(KIND, _count(connection, record.project_id), limit)
+            if connection.execute(sa.select(CHECKPOINTS.c.id).where(
+                    CHECKPOINTS.c.id == record.id)).first() is not None:
+                raise Conflict(f"there is a checkpoint {record.id} already")
+            connection.execute(sa.insert(CHECKPOINTS).values(_to_row(record)))
+
+    def drop(self, project_id: str, checkpoint_id: str) -> None:
+        """Forget one whose operation was never accepted."""
+        with writing(self._engine) as connection:
+            connection.execute(sa.delete(CHECKPOINTS).where(
+                CHECKPOINTS.c.id == checkpoint_id, CHECKPOINTS.c.project_id == project_id))
+
+    def work_on(self, project_id: str | None, checkpoint_id: str, operation_id: str,
+                status: RecordStatus, now: float) -> None:
+        """An operation that was accepted works on it from now on."""
+        self._change(project_id, checkpoint_id, now, status=status, operation_id=operation_id)
+
+    def set_status(self, project_id: str | None, checkpoint_id: str, status: RecordStatus,
+                   reason: str, now: float) -> None:
+        """Raises NotFound."""
+        self._change(project_id, checkpoint_id, now, status=status, reason=reason)
+
+    def keep(self, records: Iterable[CheckpointRecord]) -> None:
+        """As their bank tells them, in place of what was known."""
+        with writing(self._engine) as connection:
+            for record in records:
+                connection.execute(sa.delete(CHECKPOINTS).where(CHECKPOINTS.c.id == record.id))
+                connection.execute(sa.insert(CHECKPOINTS).values(_to_row(record)))
+
+    def settle(self) -> int:
+        """Write down what operations that are over have left of the checkpoints they worked on.
+        Cheap where there is nothing to do; returns how many there were."""
+        table = CHECKPOINTS
+        query = sa.select(table.c.id, table.c.graph, OPERATIONS).where(
+            table.c.status.in_(_LIVE), OPERATIONS.c.id == table.c.operation_id,
+            OPERATIONS.c.state.in_(_OVER))
+        with reading(self._engine) as connection:
+            found = connection.execute(query).mappings().all()
+        if found:
+            with writing(self._engine) as connection:
+                for row in found:
+                    connection.execute(sa.update(table).where(
+                        table.c.id == row[table.c.id], table.c.status.in_(_LIVE),
+                        table.c.operation_id == row[OPERATIONS.c.id]).values(_settled(row)))
+        return len(found)
+
+    def give_up(self, before: float) -> int:
+        """Say of those that were asked for before that time and whose operation was never written
+        down (its process died in between) that they came to nothing; how many there were."""
+        table = CHECKPOINTS
+        known = sa.select(OPERATIONS.c.id).where(OPERATIONS.c.id == table.c.operation_id)
+        with writing(self._engine) as connection:
+            changed = connection.execute(sa.update(table).where(
+                table.c.status.in_(_LIVE), table.c.graph.is_(None), table.c.created_at < before,
+                ~known.exists()).values(
+                status=RecordStatus.ERROR, reason="it was asked for, and never begun: the process "
+                "that accepted it died", updated_at=before))
+        return int(changed.rowcount)
+
+    def _change(self, project_id: str | None, checkpoint_id: str, now: float, **values: Any
+                ) -> None:
+        with writing(self._engine) as connection:
+            _require(connection, project_id, checkpoint_id, for_update=True)
+            connection.execute(sa.update(CHECKPOINTS).where(CHECKPOINTS.c.id == checkpoint_id)
+                               .values(updated_at=now, **values))
+
+
+def _settled(row: sa.RowMapping) -> Mapping[str, Any]:
+    status = after(Verb(row[OPERATIONS.c.verb]), OperationState(row[OPERATIONS.c.state]))
+    error = row[OPERATIONS.c.error] or {}
+    why = str(error.get("message", "")) if status not in (
+        RecordStatus.AVAILABLE, RecordStatus.DELETED) else ""
+    if why and error.get("resource"):
+        why = f"{error['resource']}: {why}"
+    graph = row[CHECKPOINTS.c.graph] or (row[OPERATIONS.c.plan] or {}).get("graph")
+    return {"status": status, "reason": why, "graph": graph,
+            "updated_at": row[OPERATIONS.c.finished_at]}
+
+
+def _count(connection: sa.Connection, project_id: str) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(CHECKPOINTS).where(
+        CHECKPOINTS.c.project_id == project_id,
+        CHECKPOINTS.c.status.not_in((*_GONE, RecordStatus.DELETING)))).scalar_one())
+
+
+def _require(connection: sa.Connection, project_id: str | None, checkpoint_id: str, *,
+             for_update: bool = False) -> CheckpointRecord:
+    query = sa.select(CHECKPOINTS).where(CHECKPOINTS.c.id == checkpoint_id)
+    if project_id is not None:
+        query = query.where(CHECKPOINTS.c.project_id == project_id)
+    row = connection.execute(query.with_for_update() if for_update else query).mappings().first()
+    if row is None:
+        raise NotFound(f"Checkpoint {checkpoint_id} could not be found.")
+    return _from_row(row)
+
+
+def _to_row(record: CheckpointRecord) -> dict[str, Any]:
+    row = {one.name: getattr(record, one.name) for one in fields(CheckpointRecord)}
+    row["origin"] = dict(record.origin)
+    return row
+
+
+def _from_row(row: sa.RowMapping) -> CheckpointRecord:
+    values = {one.name: row[one.name] for one in fields(CheckpointRecord)}
+    values["status"] = RecordStatus(row["status"])
+    return CheckpointRecord(**values)

@@ -1,0 +1,79 @@
+"""Operations by pages, for whoever lists them by the thousand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from karbor.domain.errors import NotFound
+from karbor.domain.listing import Listing
+from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.store.connect import reading
+from karbor.store.listing import page
+from karbor.store.rows import operation_from_row
+from karbor.store.tables import OPERATIONS
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which operations are meant; what is empty does not narrow. `standing` are pairs of a verb
+    and a state, of which one has to fit; None: any."""
+
+    verbs: Collection[Verb] = ()
+    standing: Collection[tuple[Verb, OperationState]] | None = None
+    ids: Collection[str] = ()
+    checkpoint_id: str = ""
+    plan_id: str = ""
+    provider_id: str = ""
+    scheduled_operation_id: str = ""
+
+
+class OperationPages:
+    """What is not in the given project does not exist: NotFound. None for the project means those
+    of all projects: for administrators."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def list(self, listing: Listing, which: Which) -> list[Operation]:
+        """Sorted by `id`, `created_at`, `state` or `verb`; filters of the listing are ignored, see
+        Which. Raises NotFound for an unknown marker, BadInput for another field to sort by."""
+        with reading(self._engine) as connection:
+            rows = page(connection, OPERATIONS, replace(listing, filters={}), noun="operation",
+                        wanted=_conditions(which))
+        return [operation_from_row(row) for row in rows]
+
+    def show(self, project_id: str | None, operation_id: str, verbs: Collection[Verb] = ()
+             ) -> Operation:
+        """By its whole id. Raises NotFound."""
+        query = sa.select(OPERATIONS).where(OPERATIONS.c.id == operation_id,
+                                            *_conditions(Which(verbs=verbs)))
+        if project_id is not None:
+            query = query.where(OPERATIONS.c.project_id == project_id)
+        with reading(self._engine) as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise NotFound(f"no operation {operation_id} in this project")
+        return operation_from_row(row)
+
+
+def _conditions(which: Which) -> list[sa.ColumnElement[bool]]:
+    table = OPERATIONS
+    wanted: list[sa.ColumnElement[bool]] = []
+    if which.verbs:
+        wanted.append(table.c.verb.in_(which.verbs))
+    if which.standing is not None:
+        wanted.append(sa.or_(sa.false(), *(
+            sa.and_(table.c.verb == verb, table.c.state == state)
+            for verb, state in which.standing)))
+    if which.ids:
+        wanted.append(table.c.id.in_(which.ids))
+    if which.checkpoint_id:
+        wanted.append(table.c.checkpoint_id == which.checkpoint_id)
+    for path, value in ((("plan_id",), which.plan_id), (("provider_id",), which.provider_id),
+                        (("origin", "scheduled_operation_id"), which.scheduled_operation_id)):
+        if value:
+            wanted.append(table.c.request[path].as_string() == value)
+    return wanted
