@@ -5,6 +5,11 @@ every single request of a service would begin with a login: four of five request
 gets would be logins, and the cloud would be busy with nothing else. So here a token is renewed
 after half of its life, and two minutes before its end where that is later.
 
+And where tests rotate Keystone's keys away or restart it, a service's own token can be refused to
+two of its threads at once. keystoneauth lets the second one down: it finds the token dropped
+already, is told that there is nothing to invalidate, and gives up with the 401 instead of logging
+in again (Nova then calls its configuration invalid). Here every thread gets its second try.
+
 Nothing is imported before its time: what is imported early would not be patched by eventlet.
 """
 
@@ -39,7 +44,13 @@ def patch(plugin):
         life = (token.expires - token.issued).total_seconds()
         return token.will_expire_soon(min(self.MIN_TOKEN_LIFE_SECONDS, life / 2))
 
+    def invalidate(self):
+        had = self.auth_ref is not None
+        self.auth_ref = None
+        return had or self.reauthenticate
+
     plugin._needs_reauthenticate = needs_login
+    plugin.invalidate = invalidate
 
 
 sys.meta_path.insert(0, Finder())
