@@ -7,6 +7,9 @@
     │   └── Obstacles              a plan that would fail, with every reason found
     ├── NotFound                   a checkpoint or operation that does not exist for this project
     ├── Conflict                   it exists, but in a state that forbids the request
+    │   └── InUse                  something else needs it
+    ├── Forbidden                  it exists, and who asks may not do this with it
+    ├── OverQuota                  the project has as much as Karbor grants it
     ├── CredentialError            who asks, or on whose behalf, cannot be proved
     │   ├── LoginFailed            Keystone refused the name and password (or their like)
     │   ├── KeystoneUnreachable    nobody answers at the authentication URL (transient)
@@ -40,7 +43,7 @@
 
 `transient` says whether the same request may succeed later without anybody doing anything;
 `remedy` says what a person can do about it. They are translated to exit codes in `cli/exits.py`
-and (later) to HTTP in one place of `api/`.
+and to HTTP in `api/errors.py`.
 """
 
 from __future__ import annotations
@@ -108,6 +111,18 @@ class NotFound(KarborError):
 
 class Conflict(KarborError):
     """The thing exists, but its state forbids what was asked."""
+
+
+class InUse(Conflict):
+    """Something else needs the thing: it cannot be removed yet."""
+
+
+class Forbidden(KarborError):
+    """The policy of this Karbor does not let the caller do this."""
+
+
+class OverQuota(KarborError):
+    """The project has as many of these as Karbor's own quota grants it."""
 
 
 class CredentialError(KarborError):

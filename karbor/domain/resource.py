@@ -13,6 +13,12 @@ SERVER = "OS::Nova::Server"
 VOLUME = "OS::Cinder::Volume"
 IMAGE = "OS::Glance::Image"
 NETWORK = "OS::Neutron::Network"
+SHARE = "OS::Manila::Share"
+DATABASE = "OS::Trove::Instance"
+POD = "OS::Kubernetes::Pod"
+
+TYPES = (DATABASE, IMAGE, NETWORK, POD, PROJECT, SERVER, SHARE, VOLUME)
+"""Every type that the REST API v1 knows, in the order of Karbor 1.x (its entry points')."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,62 @@
+"""Listing → SQL: filters, order, the page after a marker. For every collection alike."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+from karbor.domain.errors import BadInput, NotFound
+from karbor.domain.listing import Listing, Sort
+
+
+def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: str,
+         contains: Collection[str] = (), equals: Collection[str] = ()) -> list[sa.RowMapping]:
+    """The rows of the page. The fields `contains` are matched as parts of the text, those of
+    `equals` exactly; a filter that is in neither does not narrow anything.
+
+    Only columns that are never NULL can be sorted by: raises BadInput for others, NotFound for a
+    marker that is not among what may be seen.
+    """
+    seen = [] if listing.project_id is None else [table.c.project_id == listing.project_id]
+    narrowed = list(seen)
+    for name, wanted in listing.filters.items():
+        if name in contains:
+            narrowed.append(table.c[name].icontains(wanted, autoescape=True))
+        elif name in equals:
+            narrowed.append(table.c[name] == wanted)
+    order = _order(table, listing.sort)
+    query = sa.select(table).where(*narrowed)
+    if listing.marker:
+        last = connection.execute(sa.select(*(column for column, _ in order)).where(
+            *seen, table.c.id == listing.marker)).first()
+        if last is None:
+            raise NotFound(f"{noun.capitalize()} {listing.marker} could not be found.",
+                           remedy="marker is the id of the last item of the page before")
+        query = query.where(_after(order, last))
+    query = query.order_by(*(column.desc() if descending else column.asc()
+                             for column, descending in order))
+    return list(connection.execute(query.limit(listing.limit).offset(listing.offset)
+                                   ).mappings().all())
+
+
+def _order(table: sa.Table, sort: tuple[Sort, ...]) -> list[tuple[sa.Column[Any], bool]]:
+    order = []
+    for one in sort:
+        column = table.c.get(one.key)
+        if column is None or column.nullable:
+            raise BadInput(f"this collection cannot be sorted by {one.key}")
+        order.append((column, one.descending))
+    if all(column.key != "id" for column, _ in order):
+        order.append((table.c.id, order[-1][1] if order else True))
+    return order
+
+
+def _after(order: list[tuple[sa.Column[Any], bool]], last: sa.Row[Any]) -> sa.ColumnElement[bool]:
+    """What comes behind the row `last`, each field in its own direction."""
+    cases = []
+    for at, (column, descending) in enumerate(order):
+        beyond = column < last[at] if descending else column > last[at]
+        cases.append(sa.and_(*(order[i][0] == last[i] for i in range(at)), beyond))
+    return sa.or_(*cases)

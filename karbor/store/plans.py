@@ -1,0 +1,103 @@
+"""Plans in SQL. Every one is reached through its project."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from karbor.domain.errors import NotFound
+from karbor.domain.listing import Listing
+from karbor.domain.plan import Plan, Selector
+from karbor.domain.quota import PLANS as KIND
+from karbor.domain.quota import must_fit
+from karbor.store.connect import reading, writing
+from karbor.store.listing import page
+from karbor.store.plan_tables import PLANS
+from karbor.store.quotas import Quotas, lock
+
+
+class Plans:
+    """What is not in the given project does not exist: NotFound. Only where a method is given None
+    for the project are those of all projects meant: the API does that for administrators."""
+
+    def __init__(self, engine: sa.Engine, quotas: Quotas) -> None:
+        self._engine = engine
+        self._quotas = quotas
+
+    def add(self, plan: Plan) -> None:
+        """Raises OverQuota. Counting and adding is one transaction, and a project has only one of
+        them at a time: two requests cannot both take the last free place."""
+        with writing(self._engine) as connection:
+            lock(connection, f"plans {plan.project_id}")
+            limit = self._quotas.within(connection, plan.project_id)[KIND]
+            must_fit(KIND, _count(connection, plan.project_id), limit)
+            connection.execute(sa.insert(PLANS).values(_to_row(plan)))
+
+    def show(self, project_id: str | None, plan_id: str) -> Plan:
+        """Raises NotFound."""
+        with reading(self._engine) as connection:
+            return _require(connection, project_id, plan_id)
+
+    def list(self, listing: Listing) -> builtins.list[Plan]:
+        """`name` and `description` filter by a part of the text, `status` exactly. Raises NotFound
+        for an unknown marker, BadInput for a field that cannot be sorted by."""
+        with reading(self._engine) as connection:
+            rows = page(connection, PLANS, listing, noun="plan",
+                        contains=("name", "description"), equals=("status", "provider_id"))
+        return [_from_row(row) for row in rows]
+
+    def change(self, project_id: str | None, plan_id: str, change: Callable[[Plan], Plan]) -> Plan:
+        """Keep what `change` makes of the plan as it is now; nobody else changes it meanwhile.
+        Raises NotFound, and whatever `change` raises: then nothing has changed."""
+        with writing(self._engine) as connection:
+            plan = _require(connection, project_id, plan_id, for_update=True)
+            changed = change(plan)
+            connection.execute(sa.update(PLANS).where(PLANS.c.id == plan.id)
+                               .values(_to_row(changed)))
+        return changed
+
+    def drop(self, project_id: str | None, plan_id: str) -> None:
+        """Raises NotFound. Its checkpoints stay."""
+        with writing(self._engine) as connection:
+            _require(connection, project_id, plan_id, for_update=True)
+            connection.execute(sa.delete(PLANS).where(PLANS.c.id == plan_id))
+
+    def count(self, project_id: str) -> int:
+        with reading(self._engine) as connection:
+            return _count(connection, project_id)
+
+
+def _count(connection: sa.Connection, project_id: str) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(PLANS).where(
+        PLANS.c.project_id == project_id)).scalar_one())
+
+
+def _require(connection: sa.Connection, project_id: str | None, plan_id: str, *,
+             for_update: bool = False) -> Plan:
+    query = sa.select(PLANS).where(PLANS.c.id == plan_id)
+    if project_id is not None:
+        query = query.where(PLANS.c.project_id == project_id)
+    row = connection.execute(query.with_for_update() if for_update else query).mappings().first()
+    if row is None:
+        raise NotFound(f"Plan {plan_id} could not be found.")
+    return _from_row(row)
+
+
+def _to_row(plan: Plan) -> dict[str, Any]:
+    row = {one.name: getattr(plan, one.name) for one in fields(Plan)}
+    row["resources"] = [dict(one) for one in plan.resources]
+    row["parameters"] = {key: None if one is None else dict(one)
+                         for key, one in plan.parameters.items()}
+    row["selectors"] = [one.to_dict() for one in plan.selectors]
+    return row
+
+
+def _from_row(row: sa.RowMapping) -> Plan:
+    values = {one.name: row[one.name] for one in fields(Plan)}
+    values["selectors"] = tuple(Selector.from_dict(one) for one in row["selectors"])
+    values["resources"] = tuple(row["resources"])
+    return Plan(**values)
