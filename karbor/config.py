@@ -44,6 +44,33 @@ _DEFAULT = [
                     "service says nothing else."),
 ]
 
+_API = [
+    cfg.HostAddressOpt("osapi_karbor_listen", default="0.0.0.0",  # noqa: S104 - as in Karbor 1.x
+                       help="Address on which the API listens, where Karbor serves it itself."),
+    cfg.PortOpt("osapi_karbor_listen_port", default=8799, help="Its port."),
+    cfg.IntOpt("osapi_max_limit", default=1000, min=1, max=100_000,
+               help="The most items that one answer to a list has. Whoever asks for more gets the "
+                    "address of the next page."),
+    cfg.URIOpt("osapi_karbor_base_URL", schemes=["http", "https"],
+               help="What the addresses in answers begin with, in front of /v1. Default: what the "
+                    "request was sent to. Needed behind a proxy that rewrites paths; for one that "
+                    "sends X-Forwarded-… there is [oslo_middleware] enable_proxy_headers_parsing."),
+    cfg.IntOpt("osapi_max_request_body_size", default=4 * 1024 * 1024, min=1024,
+               help="Bytes that a request to the API may have. A plan of ten thousand resources "
+                    "has about two million."),
+    cfg.IntOpt("quota_plans", default=50, min=-1,
+               help="Plans that a project may have; -1: any number. A limit of the quota class "
+                    "`default`, and a project's own, count before this."),
+    cfg.IntOpt("quota_checkpoints", default=-1, min=-1,
+               help="Checkpoints that a project may have; in the same way."),
+]
+
+_HEALTHCHECK = [
+    cfg.StrOpt("disable_by_file_path",
+               help="While this file exists, GET /healthcheck says 503: a load balancer then sends "
+                    "no more requests here, and those under way end in peace."),
+]
+
 _HTTP = [
     cfg.FloatOpt("connect_timeout", default=10.0, min=0.1,
                  help="Seconds until a service that does not accept a connection counts as "
@@ -132,8 +159,9 @@ def options() -> ConfigOpts:
     """A fresh set of all options with their defaults, no file read."""
     conf = ConfigOpts()
     conf.register_opts(_DEFAULT)
-    for group, opts in (("http", _HTTP), ("limits", _LIMITS), ("credentials", _CREDENTIALS),
-                        ("fs_bank", _FS_BANK)):
+    conf.register_opts(_API)
+    for group, opts in (("healthcheck", _HEALTHCHECK), ("http", _HTTP), ("limits", _LIMITS),
+                        ("credentials", _CREDENTIALS), ("fs_bank", _FS_BANK)):
         conf.register_opts(opts, group=group)
     for name in SERVICES:
         conf.register_opts(_service_options(name), group=name)
@@ -192,8 +220,8 @@ def _check_absent(section: str, files: Sequence[Path]) -> None:
 
 def _check(conf: ConfigOpts) -> None:
     """oslo.config looks at a value when it is used: that may be hours later."""
-    for group in (None, "http", "limits", "credentials", "fs_bank", "service_user", "trustee",
-                  *SERVICES):
+    for group in (None, "healthcheck", "http", "limits", "credentials", "fs_bank", "service_user",
+                  "trustee", *SERVICES):
         for name in conf if group is None else conf[group]:
             try:
                 _ = conf[name] if group is None else conf[group][name]

@@ -15,7 +15,8 @@ def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: 
          contains: Collection[str] = (), equals: Collection[str] = (),
          wanted: Collection[sa.ColumnElement[bool]] = ()) -> list[sa.RowMapping]:
     """The rows of the page. The fields `contains` are matched as parts of the text, those of
-    `equals` exactly; a filter that is in neither does not narrow anything.
+    `equals` exactly; a filter that is in neither does not narrow anything. `wanted` are further
+    conditions.
 
     Only columns that are never NULL can be sorted by: raises BadInput for others, NotFound for a
     marker that is not among what may be seen.

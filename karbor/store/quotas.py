@@ -36,6 +36,10 @@ class Quotas:
         with reading(self._engine) as connection:
             return self._class(connection, name)
 
+    def defaults(self) -> dict[str, int]:
+        """Kind → limit, of projects that have none of their own."""
+        return self.of_class(DEFAULT_CLASS)
+
     def set(self, project_id: str, limits: Limits) -> None:
         """Of the kinds given; the others stay as they are."""
         with writing(self._engine) as connection:

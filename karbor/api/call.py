@@ -1,0 +1,65 @@
+"""Call: one request as the method of a resource sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+
+from karbor.api.context import Context
+from karbor.api.enforcement import Enforcement
+from karbor.api.lists import Link, listing, next_page
+from karbor.api.routes import Route
+from karbor.domain.errors import NotFound
+from karbor.domain.listing import Listing
+
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class Call(Generic[B]):
+    """`path` are the parameters of the path, `query` those behind it, `body` is decoded.
+    `base` is what addresses in answers begin with, up to and without /v1."""
+
+    context: Context
+    route: Route
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: B
+    base: str
+    longest: int
+    policy: Enforcement
+
+    @property
+    def project_id(self) -> str:
+        """Whose things are meant, and whose a new thing will be: the project of the token."""
+        return self.path["project_id"]
+
+    @property
+    def reach(self) -> str | None:
+        """Where to look for a thing that is named by its id: in the project, or, for
+        administrators, in any (None). What is found then has to pass `admit`."""
+        return None if self.policy.is_admin(self.context) else self.project_id
+
+    def admit(self, project_id: str, noun: str, id: str) -> None:
+        """Ask the rule again, for the project that the thing belongs to. Raises NotFound: what one
+        may not have does not exist."""
+        if project_id == self.project_id:
+            return      # that was asked before
+        if not self.policy.allows(self.context, self.route.rule, project_id):
+            raise NotFound(f"{noun} {id} could not be found.")
+
+    def listing(self) -> Listing:
+        """Which part of the collection is asked for. Raises BadInput."""
+        assert self.route.collection is not None    # noqa: S101 - of routes that are lists only
+        return listing(self.query, self.route.collection, project_id=self.project_id,
+                       admin=self.policy.is_admin(self.context), longest=self.longest)
+
+    def next_page(self, asked: Listing, ids: Sequence[str]) -> list[Link] | msgspec.UnsetType:
+        """For the member `…_links` of the answer."""
+        return next_page(self.base + "/v1" + self._path(), self.query, asked, ids)
+
+    def _path(self) -> str:
+        return f"/{{project_id}}{self.route.path}".format(**self.path)

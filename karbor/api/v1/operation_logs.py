@@ -1,0 +1,220 @@
+"""Operation logs of the API: what was done, how it stands, and why it failed."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from karbor.api.call import Call
+from karbor.api.lists import Collection, Link
+from karbor.api.routes import QueryParameter, Resource, route
+from karbor.api.v1 import outcomes
+from karbor.api.v1.operation_shelf import OperationShelf, admitted, by_state
+from karbor.domain.errors import BadInput
+from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.resource import ResourceGraph
+from karbor.domain.step import Step, StepState
+from karbor.store.operation_pages import Which
+
+_S = OperationState
+_CHECKPOINT: Mapping[Verb, tuple[str, str, str]] = {     # under way, done, failed
+    Verb.PROTECT: ("protecting", "available", "error"),
+    Verb.DELETE: ("deleting", "deleted", "error-deleting")}
+
+
+class ResourceProgress(msgspec.Struct):
+    """How far an operation is with one resource. `done` of `total` are of `unit`, where that is
+    known; `steps` are how many it takes and how many of them are over."""
+
+    type: str
+    id: str
+    name: str
+    status: str
+    steps_done: int
+    steps_total: int
+    done: int
+    total: int
+    unit: str
+    doing: str
+    reason: str
+
+
+class OperationLogView(msgspec.Struct):
+    """An operation. `error_info` says what failed and why; `extra_info` says on which credential it
+    runs, until when that lasts, and for how long it waits in the queue."""
+
+    id: str
+    operation_type: str
+    checkpoint_id: str
+    plan_id: str | None
+    provider_id: str | None
+    restore_id: str | None
+    scheduled_operation_id: str | None
+    status: str
+    started_at: str
+    ended_at: str | None
+    error_info: str | None
+    extra_info: dict[str, Any]
+    resources: list[ResourceProgress] | UnsetType = UNSET
+
+
+class OperationLogBody(msgspec.Struct):
+    operation_log: OperationLogView
+
+
+class OperationLogsBody(msgspec.Struct):
+    operation_logs: list[OperationLogView]
+    operation_logs_links: list[Link] | UnsetType = UNSET
+
+
+class EventView(msgspec.Struct):
+    number: int
+    at: str
+    text: str
+
+
+class EventsBody(msgspec.Struct):
+    """`over`: nothing more will follow. Ask again with `after` = the last number."""
+
+    events: list[EventView]
+    over: bool
+
+
+class Needs(Protocol):
+    @property
+    def operation_shelf(self) -> OperationShelf: ...
+
+
+LOGS = Collection("operation_logs", ("id", "status", "created_at"), {
+    "checkpoint_id": "Only operations on this checkpoint.",
+    "plan_id": "Only operations of this plan.",
+    "restore_id": "Only the operation of this restore.",
+    "status": "Only operations of this status.",
+    "operation_type": "Only operations of this type: protect, restore, verify, delete, copy.",
+    "provider_id": "Only operations by this provider.",
+    "scheduled_operation_id": "Only operations of this scheduled operation."})
+AFTER = QueryParameter("after", "Only events behind the one of this number.",
+                       {"type": "integer", "minimum": 0})
+
+
+class OperationLogs(Resource):
+    tag = "operation_logs"
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    @route("GET", "/operation_logs", rule="operation_log:list", answer=OperationLogsBody,
+           collection=LOGS, refuses=(404,))
+    def list(self, call: Call[None]) -> OperationLogsBody:
+        """List operations, the newest first."""
+        asked = call.listing()
+        wanted = asked.filters
+        restore = wanted.get("restore_id", "")
+        verbs = _verbs(wanted.get("operation_type"), restore)
+        found = self._needs.operation_shelf.list(by_state(asked), Which(
+            verbs, standing(wanted.get("status")), (restore,) if restore else (),
+            wanted.get("checkpoint_id", ""), wanted.get("plan_id", ""),
+            wanted.get("provider_id", ""), wanted.get("scheduled_operation_id", "")))
+        return OperationLogsBody([_view(one) for one in found],
+                                 call.next_page(asked, [one.id for one in found]))
+
+    @route("GET", "/operation_logs/{operation_log_id}", rule="operation_log:get",
+           answer=OperationLogBody, refuses=(404,))
+    def show(self, call: Call[None]) -> OperationLogBody:
+        """Show an operation, with how far it is with each resource."""
+        shelf = self._needs.operation_shelf
+        found = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
+        view = _view(found)
+        view.resources = progress(found, shelf.steps(found))
+        return OperationLogBody(view)
+
+    @route("GET", "/operation_logs/{operation_log_id}/events", rule="operation_log:events",
+           answer=EventsBody, query=(AFTER,), refuses=(404,))
+    def events(self, call: Call[None]) -> EventsBody:
+        """List what happened during an operation."""
+        shelf = self._needs.operation_shelf
+        found = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
+        text = call.query.get("after", "0")
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            raise BadInput(f"after is the number of an event, not {text!r}")
+        told = [EventView(number, _time(one.at) or "", one.text)
+                for number, one in enumerate(shelf.events(found), start=1)]
+        return EventsBody(told[int(text):], found.state.over)
+
+
+def status(operation: Operation) -> str:
+    """That of the checkpoint for what makes or removes one, else how it went."""
+    words = _CHECKPOINT.get(operation.verb)
+    if words is None:
+        return outcomes.status(operation)
+    if not operation.state.over:
+        return words[0]
+    return words[1] if operation.state is _S.DONE else words[2]
+
+
+def standing(status: str | None) -> builtins.list[tuple[Verb, OperationState]] | None:
+    """Which verbs and states a status stands for; None: it was not asked for."""
+    if status is None:
+        return None
+    found = [(verb, state) for verb, words in _CHECKPOINT.items() for state in OperationState
+             if status == (words[0] if not state.over else
+                           words[1] if state is _S.DONE else words[2])]
+    return found + [(verb, state) for verb in Verb if verb not in _CHECKPOINT
+                    for state in outcomes.STATES.get(status, ())]
+
+
+def progress(operation: Operation, steps: builtins.list[Step] | Any
+             ) -> builtins.list[ResourceProgress]:
+    """A line per resource, in the order of the graph."""
+    if not operation.plan:
+        return []
+    lines = []
+    for one in ResourceGraph.from_dict(operation.plan["graph"]):
+        mine = [step for step in steps if step.resource == one.key]
+        moving = [step.progress for step in mine if step.progress]
+        wrong = next((step.error for step in mine if step.error), None)
+        over = [step for step in mine if step.state in (StepState.DONE, StepState.UNDONE)]
+        last = moving[-1] if moving else None
+        lines.append(ResourceProgress(
+            one.type, one.id, one.name,
+            "error" if wrong else "available" if len(over) == len(mine) else "started",
+            len(over), len(mine), last.done if last else 0, last.total if last else 0,
+            last.unit if last else "",
+            next((step.stage for step in mine if step not in over), ""),
+            str((wrong or {}).get("message", ""))))
+    return lines
+
+
+def _verbs(operation_type: str | None, restore: str) -> builtins.list[Verb]:
+    if operation_type:
+        known = {verb.value: verb for verb in Verb}
+        if operation_type not in known:
+            raise BadInput(f"there is no operation type {operation_type!r}",
+                           remedy="types: " + ", ".join(known))
+        return [known[operation_type]]
+    return [Verb.RESTORE] if restore else []
+
+
+def _view(one: Operation) -> OperationLogView:
+    origin = one.request.get("origin", {})
+    extra: dict[str, Any] = {"state": one.state.value,
+                             "credential": one.credential.get("rung", ""),
+                             "credential_until": _time(one.credential.get("until")),
+                             "user_id": one.caller.get("user_id", "")}
+    return OperationLogView(
+        one.id, one.verb.value, one.checkpoint_id, one.request.get("plan_id"),
+        one.request.get("provider_id"), one.id if one.verb is Verb.RESTORE else None,
+        origin.get("scheduled_operation_id"), status(one), _time(one.created_at) or "",
+        _time(one.finished_at), outcomes.reason(one) or None, extra)
+
+
+def _time(moment: float | None) -> str | None:
+    """As Karbor 1.x writes it: UTC, microseconds, no zone."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")

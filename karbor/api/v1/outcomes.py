@@ -1,0 +1,95 @@
+"""What restores and verifications have in common: how an operation stands, resource by resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from karbor.domain.operation import Operation, OperationState
+from karbor.domain.resource import ResourceGraph
+from karbor.domain.step import Step, StepState
+
+IN_PROGRESS, SUCCESS, FAIL = "in_progress", "success", "fail"
+STATES: Mapping[str, Sequence[OperationState]] = {
+    IN_PROGRESS: tuple(one for one in OperationState if not one.over),
+    SUCCESS: (OperationState.DONE,),
+    FAIL: (OperationState.FAILED, OperationState.CANCELLED)}
+
+
+def status(operation: Operation) -> str:
+    return next(name for name, states in STATES.items() if operation.state in states)
+
+
+def reason(operation: Operation) -> str:
+    """Why it failed, and what to do about it."""
+    error = operation.error or {}
+    text = str(error.get("message", ""))
+    if error.get("resource"):
+        text = f"{error['resource']}: {text}"
+    for one in error.get("obstacles", ()):
+        text += f"; {one['what']}" + (f" ({one['remedy']})" if one.get("remedy") else "")
+    if error.get("remedy"):
+        text += f" ({error['remedy']})"
+    return text
+
+
+def parameters(operation: Operation) -> dict[str, Any]:
+    """As texts, as Karbor 1.x shows them."""
+    return {key: {name: str(value) for name, value in (given or {}).items()}
+            for key, given in operation.request.get("parameters", {}).items()}
+
+
+def restored(operation: Operation, steps: Iterable[Step]) -> tuple[dict[str, str], dict[str, str]]:
+    """`TYPE#NEW_ID` → status, and → reason, of what a restore makes. Where it failed as a whole,
+    that is told under the key of the checkpoint."""
+    states: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    if operation.plan:
+        graph = ResourceGraph.from_dict(operation.plan["graph"])
+        for step in steps:
+            if not step.resource or step.resource not in graph:
+                continue
+            made = str(step.saved.get("id") or step.handle.get("id") or "")
+            if not made:
+                continue
+            key = f"{graph[step.resource].type}#{made}"
+            states[key] = _worst(states.get(key), _status(step))
+            if step.error:
+                reasons[key] = str(step.error.get("message", ""))
+    if operation.error:
+        reasons[f"checkpoint#{operation.checkpoint_id}"] = reason(operation)
+    return states, reasons
+
+
+def verified(operation: Operation, steps: Iterable[Step]
+             ) -> tuple[dict[str, str], dict[str, str]]:
+    """`TYPE#ID` → status, and → reason, of what a checkpoint keeps."""
+    states: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for line in operation.result.get("verified", ()):
+        key = f"{line['type']}#{line['id']}"
+        states[key] = "error" if line.get("error") else "available"
+        reasons[key] = str(line.get("error") or line.get("unproved") or "")
+    if not states and operation.plan:
+        graph = ResourceGraph.from_dict(operation.plan["graph"])
+        for step in steps:
+            if step.resource and step.resource in graph:
+                one = graph[step.resource]
+                key = f"{one.type}#{one.id}"
+                states[key] = _worst(states.get(key), _status(step, doing="verifying"))
+    if operation.error:
+        reasons[f"checkpoint#{operation.checkpoint_id}"] = reason(operation)
+    return states, reasons
+
+
+def _status(step: Step, doing: str = "restoring") -> str:
+    if step.state is StepState.UNDONE:
+        return "deleted"        # a restore that fails takes back what it made
+    if step.error or step.state is StepState.LEFT:
+        return "error"
+    return "available" if step.state is StepState.DONE else doing
+
+
+def _worst(one: str | None, other: str) -> str:
+    rank = ("available", "restoring", "verifying", "deleted", "error")
+    return max(one or "available", other, key=rank.index)

@@ -1,0 +1,198 @@
+"""Protectables of the API: what there is in the caller's project that can be protected."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from karbor.api.call import Call
+from karbor.api.context import Context
+from karbor.api.lists import Collection, Link
+from karbor.api.routes import QueryParameter, Resource, route
+from karbor.domain.errors import BadInput, NotFound
+from karbor.domain.resource import IMAGE, TYPES, VOLUME, ResourceGraph
+from karbor.domain.resource import Resource as Protected
+
+_PAIR = re.compile(r"""\s*(['"])(?P<key>[^'"]*)\1\s*:\s*(['"])(?P<value>[^'"]*)\3\s*""")
+
+PARAMETERS = QueryParameter(
+    "parameters", "Further facts that name the resource, as a Python dictionary of texts: "
+    "{'name': 'x'}. Clients of Karbor 1.x send them for pods.", {"type": "string"})
+TYPE = QueryParameter("type", "Sent by clients of Karbor 1.x; the path says the type already.",
+                      {"type": "string"})
+
+
+class TypeNames(msgspec.Struct):
+    protectable_type: list[str]
+
+
+class TypeView(msgspec.Struct):
+    name: str
+    dependent_types: list[str]
+
+
+class TypeBody(msgspec.Struct):
+    protectable_type: TypeView
+
+
+class Dependent(msgspec.Struct):
+    """A resource that is protected together with the one that it belongs to."""
+
+    id: str
+    type: str
+    name: str
+    extra_info: dict[str, Any] | None
+
+
+class Instance(msgspec.Struct):
+    """A resource, with what belongs to it directly."""
+
+    id: str
+    type: str
+    name: str
+    extra_info: dict[str, Any] | None
+    dependent_resources: list[Dependent]
+
+
+class InstanceBody(msgspec.Struct):
+    instance: Instance
+
+
+class InstancesBody(msgspec.Struct):
+    instances: list[Instance]
+    instances_links: list[Link] | UnsetType = UNSET
+
+
+class Discovery(Protocol):
+    def types(self) -> Mapping[str, Sequence[str]]:
+        """Resource type → the types that may belong to it."""
+
+    def instances(self, who: Context, type: str) -> ResourceGraph:
+        """All of the type in the caller's project, with what belongs to them."""
+
+
+class Needs(Protocol):
+    @property
+    def discovery(self) -> Discovery: ...
+
+
+INSTANCES = Collection("instances", ("id", "name"), {
+    "name": "Only instances whose name contains this.",
+    "status": "Only instances of this status, in the word of their service."})
+
+
+class Protectables(Resource):
+    tag = "protectables"
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    @route("GET", "/protectables", rule="protectable:get_all", answer=TypeNames)
+    def list(self, call: Call[None]) -> TypeNames:
+        """List the types of resources that can be protected."""
+        return TypeNames(self._types())
+
+    @route("GET", "/protectables/{type}", rule="protectable:get", answer=TypeBody, text=("type",))
+    def show(self, call: Call[None]) -> TypeBody:
+        """Show which types may belong to resources of a type."""
+        known = self._needs.discovery.types()
+        return TypeBody(TypeView(self._type(call), sorted(known[call.path["type"]])))
+
+    @route("GET", "/protectables/{type}/instances", rule="protectable:instance_get_all",
+           answer=InstancesBody, collection=INSTANCES, query=(PARAMETERS, TYPE),
+           text=("type",), refuses=(404, 413))
+    def instances(self, call: Call[None]) -> InstancesBody:
+        """List the resources of a type, with what belongs to them."""
+        asked, type = call.listing(), self._type(call)
+        parameters(call.query)
+        graph = self._needs.discovery.instances(call.context, type)
+        found = [one for one in graph if one.type == type and not one.within]
+        if wanted := asked.filters.get("name"):
+            found = [one for one in found if wanted.lower() in one.name.lower()]
+        if wanted := asked.filters.get("status"):
+            found = [one for one in found
+                     if str(one.facts.get("status", "")).lower() == wanted.lower()]
+        for sort in reversed(asked.sort):
+            if sort.key in INSTANCES.sort_keys:
+                found.sort(key=lambda one: str(getattr(one, sort.key)), 
+                           reverse=sort.descending)
+        if asked.marker:
+            ids = [one.id for one in found]
+            if asked.marker not in ids:
+                raise NotFound(f"{type} {asked.marker} could not be found.")
+            found = found[ids.index(asked.marker) + 1:]
+        found = found[asked.offset:][:asked.limit]
+        return InstancesBody([_instance(one, graph) for one in found],
+                             call.next_page(asked, [one.id for one in found]))
+
+    @route("GET", "/protectables/{type}/instances/{resource_id}",
+           rule="protectable:instance_get", answer=InstanceBody, query=(PARAMETERS,),
+           text=("type", "resource_id"), refuses=(404, 413))
+    def instance(self, call: Call[None]) -> InstanceBody:
+        """Show a resource, with what belongs to it."""
+        type, id = self._type(call), call.path["resource_id"]
+        wanted = parameters(call.query)
+        graph = self._needs.discovery.instances(call.context, type)
+        for one in graph:
+            if one.type == type and one.id == id and not one.within and all(
+                    str(one.facts.get(key, getattr(one, key, ""))) == value
+                    for key, value in wanted.items()):
+                return InstanceBody(_instance(one, graph))
+        raise NotFound(f"The resource {id} of type {type} could not be found: "
+                       "the project has none of this id")
+
+    def _types(self) -> builtins.list[str]:
+        known = self._needs.discovery.types()
+        return [*(one for one in TYPES if one in known),
+                *(one for one in known if one not in TYPES)]
+
+    def _type(self, call: Call[Any]) -> str:
+        type = call.path["type"]
+        if type not in self._needs.discovery.types():
+            raise BadInput("Invalid input received: Invalid protectable type provided.",
+                           remedy="types: " + ", ".join(self._types()))
+        return type
+
+
+def parameters(query: Mapping[str, str]) -> dict[str, str]:
+    """The dictionary of texts that clients of Karbor 1.x write as Python would. Raises BadInput."""
+    text = query.get("parameters", "").strip()
+    if not text:
+        return {}
+    out: dict[str, str] = {}
+    inside = text[1:-1].strip().removesuffix(",")
+    if text[0] + text[-1] != "{}":
+        raise BadInput("parameters is not a dictionary", remedy="write {'key': 'value'}")
+    for part in inside.split(",") if inside else ():
+        found = _PAIR.fullmatch(part)
+        if found is None:
+            raise BadInput(f"parameters cannot be read at {part.strip()[:50]!r}",
+                           remedy="write {'key': 'value', …}")
+        out[found["key"]] = found["value"]
+    return out
+
+
+def _instance(one: Protected, graph: ResourceGraph) -> Instance:
+    children = sorted(graph.children(one.key), key=lambda child: _order(child.type))
+    return Instance(one.id, one.type, one.name, _extra(one), [
+        Dependent(child.id, child.type, child.name, _extra(child)) for child in children])
+
+
+def _order(type: str) -> int:
+    """As in Karbor 1.x: a server's image before its volumes."""
+    return TYPES.index(type) if type in TYPES else len(TYPES)
+
+
+def _extra(one: Protected) -> dict[str, Any] | None:
+    if one.type == VOLUME:
+        return {"availability_zone": one.facts.get("availability_zone", "")}
+    if one.type == IMAGE and one.within:
+        return {"server_id": one.within}
+    if one.facts.get("namespace"):
+        return {"namespace": one.facts["namespace"]}
+    return None

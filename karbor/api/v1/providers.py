@@ -1,0 +1,111 @@
+"""Providers of the API: /providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from karbor.api.call import Call
+from karbor.api.lists import Collection, Link
+from karbor.api.routes import Resource, route
+from karbor.domain.errors import NotFound
+
+
+@dataclass(frozen=True)
+class ProviderFacts:
+    """A provider that may be used. `schemas` has for `options`, `restore`, `saved_info` and
+    `verify` the resource types with their JSON Schemas."""
+
+    id: str
+    name: str
+    description: str
+    schemas: Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+class Schemas(msgspec.Struct):
+    """Resource type → JSON Schema of the parameters it takes."""
+
+    options_schema: dict[str, Any]
+    restore_schema: dict[str, Any]
+    saved_info_schema: dict[str, Any]
+    verify_schema: dict[str, Any]
+
+
+class ProviderView(msgspec.Struct):
+    """A bank, and how resources of each type are protected."""
+
+    id: str
+    name: str
+    description: str
+    extended_info_schema: Schemas
+
+
+class ProviderBody(msgspec.Struct):
+    provider: ProviderView
+
+
+class ProvidersBody(msgspec.Struct):
+    providers: list[ProviderView]
+    providers_links: list[Link] | UnsetType = UNSET
+
+
+class ProviderShelf(Protocol):
+    def all(self) -> Sequence[ProviderFacts]:
+        """Those that are enabled, in order of their ids."""
+
+
+class Needs(Protocol):
+    @property
+    def provider_shelf(self) -> ProviderShelf: ...
+
+
+PROVIDERS = Collection("providers", ("id", "name"), {
+    "name": "Only the provider of this name.",
+    "description": "Only providers of this description."})
+
+
+class Providers(Resource):
+    tag = "providers"
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    @route("GET", "/providers", rule="provider:get_all", answer=ProvidersBody,
+           collection=PROVIDERS, refuses=(404,))
+    def list(self, call: Call[None]) -> ProvidersBody:
+        """List providers."""
+        asked = call.listing()
+        found = [one for one in self._needs.provider_shelf.all()
+                 if all(getattr(one, name) == value for name, value in asked.filters.items())]
+        if not {"sort", "sort_key", "sort_dir"}.isdisjoint(call.query):     # else by their ids
+            for sort in reversed(asked.sort):
+                found.sort(key=lambda one: str(getattr(one, sort.key)), 
+                           reverse=sort.descending)
+        if asked.marker:
+            ids = [one.id for one in found]
+            if asked.marker not in ids:
+                raise NotFound(f"Provider {asked.marker} could not be found.")
+            found = found[ids.index(asked.marker) + 1:]
+        found = found[asked.offset:][:asked.limit]
+        return ProvidersBody([_view(one) for one in found],
+                             call.next_page(asked, [one.id for one in found]))
+
+    @route("GET", "/providers/{provider_id}", rule="provider:get", answer=ProviderBody,
+           refuses=(404,))
+    def show(self, call: Call[None]) -> ProviderBody:
+        """Show a provider."""
+        wanted = call.path["provider_id"]
+        for one in self._needs.provider_shelf.all():
+            if one.id == wanted:
+                return ProviderBody(_view(one))
+        raise NotFound(f"Provider {wanted} could not be found.")
+
+
+def _view(one: ProviderFacts) -> ProviderView:
+    return ProviderView(one.id, one.name, one.description, Schemas(*(
+        {type: dict(schema) for type, schema in one.schemas.get(kind, {}).items()}
+        for kind in ("options", "restore", "saved_info", "verify"))))

@@ -1,0 +1,132 @@
+"""Restores of the API: /restores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from karbor.api.bodies import Key, Scalar, Uuid
+from karbor.api.call import Call
+from karbor.api.context import Context
+from karbor.api.lists import Collection, Link
+from karbor.api.routes import Resource, route
+from karbor.api.v1 import outcomes
+from karbor.api.v1.operation_shelf import OperationShelf, admitted, by_state
+from karbor.domain.operation import Operation, Verb
+from karbor.store.operation_pages import Which
+
+Parameters = dict[Key, dict[str, Scalar] | None]
+
+
+class NewRestore(msgspec.Struct, forbid_unknown_fields=True):
+    """A checkpoint to be restored. `restore_target` may name this cloud's own Keystone only, and
+    `restore_auth` is not used: Karbor acts as whoever asks."""
+
+    provider_id: Uuid
+    checkpoint_id: Uuid
+    parameters: Parameters
+    restore_target: str | None = None
+    restore_auth: dict[str, Scalar | None] | None = None
+
+
+class NewRestoreBody(msgspec.Struct, forbid_unknown_fields=True):
+    restore: NewRestore
+
+
+class RestoreView(msgspec.Struct):
+    """`resources_status` has `TYPE#NEW_ID` of what is being made; `resources_reason` says what
+    failed, and why: under the same keys, or that of the checkpoint for the restore as a whole."""
+
+    id: str
+    project_id: str
+    provider_id: str
+    checkpoint_id: str
+    restore_target: str | None
+    parameters: dict[str, dict[str, str]]
+    status: str
+    resources_status: dict[str, str]
+    resources_reason: dict[str, str]
+
+
+class RestoreBody(msgspec.Struct):
+    restore: RestoreView
+
+
+class RestoresBody(msgspec.Struct):
+    restores: list[RestoreView]
+    restores_links: list[Link] | UnsetType = UNSET
+
+
+class RestoreDesk(Protocol):
+    """See `karbor.cmd.requests.Requests`."""
+
+    def restore(self, who: Context, provider_id: str, checkpoint_id: str,
+                parameters: Mapping[str, Mapping[str, Any]], target: str | None
+                ) -> Operation: ...
+
+
+class Needs(Protocol):
+    @property
+    def operation_shelf(self) -> OperationShelf: ...
+    @property
+    def restore_desk(self) -> RestoreDesk: ...
+
+
+RESTORES = Collection("restores", ("id", "status", "created_at"), {
+    "status": "Only restores of this status: in_progress, success or fail.",
+    "checkpoint_id": "Only restores of this checkpoint.",
+    "provider_id": "Only restores by this provider."})
+
+
+class Restores(Resource):
+    tag = "restores"
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    @route("GET", "/restores", rule="restore:get_all", answer=RestoresBody, collection=RESTORES,
+           refuses=(404,))
+    def list(self, call: Call[None]) -> RestoresBody:
+        """List restores, the newest first."""
+        asked = call.listing()
+        found = self._needs.operation_shelf.list(by_state(asked), Which(
+            (Verb.RESTORE,), standing(asked.filters.get("status"), Verb.RESTORE),
+            checkpoint_id=asked.filters.get("checkpoint_id", ""),
+            provider_id=asked.filters.get("provider_id", "")))
+        return RestoresBody([self._view(one) for one in found],
+                            call.next_page(asked, [one.id for one in found]))
+
+    @route("POST", "/restores", rule="restore:create", body=NewRestoreBody, answer=RestoreBody,
+           refuses=(404,))
+    def create(self, call: Call[NewRestoreBody]) -> RestoreBody:
+        """Restore a checkpoint. Answers before anything has been made."""
+        given = call.body.restore
+        made = self._needs.restore_desk.restore(
+            call.context, given.provider_id, given.checkpoint_id,
+            {key: one or {} for key, one in given.parameters.items()}, given.restore_target)
+        return RestoreBody(self._view(made))
+
+    @route("GET", "/restores/{restore_id}", rule="restore:get", answer=RestoreBody,
+           refuses=(404,))
+    def show(self, call: Call[None]) -> RestoreBody:
+        """Show how a restore stands."""
+        return RestoreBody(self._view(admitted(
+            call, self._needs.operation_shelf, "Restore", call.path["restore_id"],
+            (Verb.RESTORE,))))
+
+    def _view(self, one: Operation) -> RestoreView:
+        states, reasons = outcomes.restored(one, self._needs.operation_shelf.steps(one))
+        return RestoreView(
+            one.id, one.project_id, str(one.request.get("provider_id", "")), one.checkpoint_id,
+            one.request.get("target"), outcomes.parameters(one), outcomes.status(one),
+            states, reasons)
+
+
+def standing(status: str | None, verb: Verb) -> Sequence[tuple[Verb, Any]] | None:
+    """Which states a status of the API stands for; None: it was not asked for."""
+    if status is None:
+        return None
+    return [(verb, state) for state in outcomes.STATES.get(status, ())]

@@ -1,0 +1,118 @@
+"""Verifications of the API: /verifications."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from karbor.api.bodies import Uuid
+from karbor.api.call import Call
+from karbor.api.context import Context
+from karbor.api.lists import Collection, Link
+from karbor.api.routes import Resource, route
+from karbor.api.v1 import outcomes
+from karbor.api.v1.operation_shelf import OperationShelf, admitted, by_state
+from karbor.api.v1.restores import Parameters, standing
+from karbor.domain.operation import Operation, Verb
+from karbor.store.operation_pages import Which
+
+
+class NewVerification(msgspec.Struct, forbid_unknown_fields=True):
+    """A checkpoint that is to be read back."""
+
+    provider_id: Uuid
+    checkpoint_id: Uuid
+    parameters: Parameters = {}
+
+
+class NewVerificationBody(msgspec.Struct, forbid_unknown_fields=True):
+    verification: NewVerification
+
+
+class VerificationView(msgspec.Struct):
+    """`resources_status` has `TYPE#ID` of what the checkpoint keeps; `resources_reason` says what
+    is wrong with it, or how far the proof goes where it does not go all the way."""
+
+    id: str
+    project_id: str
+    provider_id: str
+    checkpoint_id: str
+    parameters: dict[str, dict[str, str]]
+    status: str
+    resources_status: dict[str, str]
+    resources_reason: dict[str, str]
+
+
+class VerificationBody(msgspec.Struct):
+    verification: VerificationView
+
+
+class VerificationsBody(msgspec.Struct):
+    verifications: list[VerificationView]
+    verifications_links: list[Link] | UnsetType = UNSET
+
+
+class VerificationDesk(Protocol):
+    """See `karbor.cmd.requests.Requests`."""
+
+    def verify(self, who: Context, provider_id: str, checkpoint_id: str,
+               parameters: Mapping[str, Mapping[str, Any]]) -> Operation: ...
+
+
+class Needs(Protocol):
+    @property
+    def operation_shelf(self) -> OperationShelf: ...
+    @property
+    def verification_desk(self) -> VerificationDesk: ...
+
+
+VERIFICATIONS = Collection("verifications", ("id", "status", "created_at"), {
+    "status": "Only verifications of this status: in_progress, success or fail.",
+    "checkpoint_id": "Only verifications of this checkpoint.",
+    "provider_id": "Only verifications by this provider."})
+
+
+class Verifications(Resource):
+    tag = "verifications"
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    @route("GET", "/verifications", rule="verification:get_all", answer=VerificationsBody,
+           collection=VERIFICATIONS, refuses=(404,))
+    def list(self, call: Call[None]) -> VerificationsBody:
+        """List verifications, the newest first."""
+        asked = call.listing()
+        found = self._needs.operation_shelf.list(by_state(asked), Which(
+            (Verb.VERIFY,), standing(asked.filters.get("status"), Verb.VERIFY),
+            checkpoint_id=asked.filters.get("checkpoint_id", ""),
+            provider_id=asked.filters.get("provider_id", "")))
+        return VerificationsBody([self._view(one) for one in found],
+                                 call.next_page(asked, [one.id for one in found]))
+
+    @route("POST", "/verifications", rule="verification:create", body=NewVerificationBody,
+           answer=VerificationBody, refuses=(404,))
+    def create(self, call: Call[NewVerificationBody]) -> VerificationBody:
+        """Read back what a checkpoint keeps. Answers before anything has been read."""
+        given = call.body.verification
+        made = self._needs.verification_desk.verify(
+            call.context, given.provider_id, given.checkpoint_id,
+            {key: one or {} for key, one in given.parameters.items()})
+        return VerificationBody(self._view(made))
+
+    @route("GET", "/verifications/{verification_id}", rule="verification:get",
+           answer=VerificationBody, refuses=(404,))
+    def show(self, call: Call[None]) -> VerificationBody:
+        """Show how a verification stands."""
+        return VerificationBody(self._view(admitted(
+            call, self._needs.operation_shelf, "Verification", call.path["verification_id"],
+            (Verb.VERIFY,))))
+
+    def _view(self, one: Operation) -> VerificationView:
+        states, reasons = outcomes.verified(one, self._needs.operation_shelf.steps(one))
+        return VerificationView(
+            one.id, one.project_id, str(one.request.get("provider_id", "")), one.checkpoint_id,
+            outcomes.parameters(one), outcomes.status(one), states, reasons)

@@ -1,0 +1,26 @@
+"""Wiring: everything that the resources of the API need, put together in `karbor.cmd`.
+
+Each resource says in a Protocol `Needs` which of these it uses; mypy holds both together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from karbor.api.v1.plans import PlanStore, ProviderSchemas
+from karbor.api.v1.quotas import Counter, QuotaStore
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """`ping` raises a StoreError when the database does not answer; `counters` says for each kind
+    of `karbor.domain.quota` how many a project has."""
+
+    ping: Callable[[], None]
+    plans: PlanStore
+    provider_schemas: ProviderSchemas
+    quotas: QuotaStore
+    counters: Mapping[str, Counter]
+    clock: Callable[[], float] = time.time

@@ -1,0 +1,107 @@
+"""The whole application on a database of its own, with people instead of Keystone."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import falcon.testing
+import pytest
+import sqlalchemy as sa
+
+from karbor import config
+from karbor.api.application import make_app
+from karbor.api.authentication import Wsgi
+from karbor.api.wiring import Wiring
+from karbor.domain.errors import NotFound
+from karbor.store.connect import connect
+from karbor.store.ping import ping
+from karbor.store.plans import Plans
+from karbor.store.quotas import Quotas
+from karbor.store.upgrade import upgrade
+from tests.unit.api.people import MEMBER, Person, fake_keystone
+
+PROVIDER = "cf56bd3e-97a7-4078-b6d5-f36246333fd9"
+
+
+class Schemas:
+    """One provider, which knows options for volumes."""
+
+    def options(self, provider_id: str) -> Mapping[str, Mapping[str, Any]]:
+        if provider_id != PROVIDER:
+            raise NotFound(f"Provider {provider_id} could not be found.")
+        return {"OS::Cinder::Volume": {"type": "object", "properties": {
+            "backup_mode": {"type": "string"}, "backup_name": {"type": "string"},
+            "force": {"type": "boolean"}}}, "OS::Neutron::Network": {}}
+
+
+def wiring_of(engine: sa.Engine, limits: Mapping[str, int] | None = None) -> Wiring:
+    ticks = itertools.count(1_000_000)
+    quotas = Quotas(engine, limits or {"plans": 50, "checkpoints": -1})
+    plans = Plans(engine, quotas)
+    return Wiring(
+        ping=lambda: ping(engine), plans=plans, provider_schemas=Schemas(), quotas=quotas,
+        counters={"plans": plans.count, "checkpoints": lambda _: 7},
+        clock=lambda: float(next(ticks)))
+
+
+@dataclass
+class Api:
+    """Requests of one person, with paths below /v1/{their project}."""
+
+    app: Wsgi
+    wiring: Wiring
+    person: Person | None = MEMBER
+
+    def of(self, person: Person | None) -> Api:
+        return Api(self.app, self.wiring, person)
+
+    def __call__(self, method: str, path: str, json: Any = None, *, project: str = "",
+                 status: int | None = 200, **more: Any) -> falcon.testing.Result:
+        headers = {**(self.person.headers if self.person else {}), **more.pop("headers", {})}
+        project = project or (self.person or MEMBER).project_id
+        answer = falcon.testing.simulate_request(
+            self.app, method, f"/v1/{project}{path}", headers=headers, json=json, **more)
+        assert status is None or answer.status_code == status, answer.text
+        return answer
+
+    def make_plan(self, **more: Any) -> dict[str, Any]:
+        plan: dict[str, Any] = self("POST", "/plans", {"plan": new_plan(**more)}).json["plan"]
+        return plan
+
+
+def new_plan(**more: Any) -> dict[str, Any]:
+    return {"name": "My app", "provider_id": PROVIDER, "parameters": {},
+            "resources": [{"id": "v-1", "type": "OS::Cinder::Volume", "name": "v1"}]} | more
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> config.ConfigOpts:
+    file = tmp_path / "karbor.conf"
+    file.write_text("[DEFAULT]\nosapi_max_limit = 3\n")
+    return config.load([file])
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    engine = connect(f"sqlite:///{tmp_path / 'karbor.sqlite'}")
+    upgrade(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def serve(conf: config.ConfigOpts, engine: sa.Engine) -> Callable[..., Api]:
+    def make(**limits: int) -> Api:
+        wiring = wiring_of(engine, {"plans": 50, "checkpoints": -1} | limits)
+        return Api(make_app(conf, wiring, fake_keystone), wiring)
+
+    return make
+
+
+@pytest.fixture
+def api(serve: Callable[..., Api]) -> Api:
+    return serve()

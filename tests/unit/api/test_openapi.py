@@ -1,0 +1,46 @@
+"""The document says what the routes do, and the copy that is checked in is the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from karbor.api import openapi
+from karbor.api.endpoints import PREFIX
+from karbor.api.policies import list_rules
+from karbor.api.resources import RESOURCES, resources
+from karbor.api.wiring import Wiring
+from tests.unit.api.conftest import Api
+
+COPY = Path(__file__).parents[3] / "docs" / "api" / "openapi.json"
+
+
+def test_the_copy_is_up_to_date() -> None:
+    assert COPY.read_text() == openapi.text(RESOURCES), (
+        "python -m karbor.api.openapi > docs/api/openapi.json")
+
+
+def test_anybody_may_read_it(api: Api) -> None:
+    import falcon.testing
+
+    answer = falcon.testing.simulate_get(api.app, "/v1/openapi.json")
+    assert answer.json == openapi.document(RESOURCES)
+
+
+def test_both_lists_of_resources_agree(api: Api) -> None:
+    assert [type(one) for one in resources(api.wiring)] == list(RESOURCES)
+    assert isinstance(api.wiring, Wiring)
+
+
+def test_every_operation_has_a_rule_that_names_it() -> None:
+    rules = {one.name: one for one in list_rules()}
+    for resource in RESOURCES:
+        assert resource.routes()
+        for route in resource.routes():
+            wanted = {"method": route.method, "path": PREFIX + route.path}
+            assert wanted in rules[route.rule].operations, route.rule
+
+
+def test_operations_have_names_of_their_own() -> None:
+    names = [operation["operationId"] for path in openapi.document(RESOURCES)["paths"].values()
+             for method, operation in path.items() if method != "parameters"]
+    assert len(names) == len(set(names))
