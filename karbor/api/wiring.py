@@ -9,8 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from karbor.api.v1.checkpoints import CheckpointDesk
+from karbor.api.v1.operation_shelf import OperationShelf
 from karbor.api.v1.plans import PlanStore, ProviderSchemas
+from karbor.api.v1.protectables import Discovery
+from karbor.api.v1.providers import ProviderShelf
 from karbor.api.v1.quotas import Counter, QuotaStore
+from karbor.api.v1.restores import RestoreDesk
+from karbor.api.v1.verifications import VerificationDesk
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,12 @@ class Wiring:
     ping: Callable[[], None]
     plans: PlanStore
     provider_schemas: ProviderSchemas
+    provider_shelf: ProviderShelf
+    discovery: Discovery
+    checkpoint_desk: CheckpointDesk
+    restore_desk: RestoreDesk
+    verification_desk: VerificationDesk
+    operation_shelf: OperationShelf
     quotas: QuotaStore
     counters: Mapping[str, Counter]
     clock: Callable[[], float] = time.time

@@ -119,7 +119,7 @@ class Protectables(Resource):
                      if str(one.facts.get("status", "")).lower() == wanted.lower()]
         for sort in reversed(asked.sort):
             if sort.key in INSTANCES.sort_keys:
-                found.sort(key=lambda one: str(getattr(one, sort.key)), 
+                found.sort(key=lambda one: str(getattr(one, sort.key)),
                            reverse=sort.descending)
         if asked.marker:
             ids = [one.id for one in found]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from alembic import context
 
-from karbor.store import plan_tables  # noqa: F401 - its tables are in METADATA with the others
+from karbor.store import (  # noqa: F401 - their tables are in METADATA with the others
+    checkpoint_tables,
+    plan_tables,
+)
 from karbor.store.tables import METADATA
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA,

@@ -1,0 +1,80 @@
+"""API wiring: the service as the resources of the REST API want it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from karbor.api.v1.providers import ProviderFacts
+from karbor.api.wiring import Wiring
+from karbor.cmd.requests import Requests, Submit
+from karbor.cmd.service import Service
+from karbor.domain.errors import NotFound
+from karbor.domain.listing import Listing
+from karbor.domain.operation import Operation, Verb
+from karbor.domain.quota import CHECKPOINTS, PLANS
+from karbor.domain.step import Step
+from karbor.operations.setting import Provider
+from karbor.store.operation_pages import Which
+from karbor.store.operations import Event
+from karbor.store.ping import ping
+
+_KINDS: Mapping[str, str] = {"options": Verb.PROTECT, "restore": Verb.RESTORE,
+                             "verify": Verb.VERIFY, "saved_info": "saved_info"}
+
+
+def wire(service: Service, submit: Submit) -> Wiring:
+    """`submit` has an accepted operation driven."""
+    requests = Requests(service, submit)
+    shelf = ProviderShelf(service)
+    return Wiring(
+        ping=lambda: ping(service.database), plans=service.plans, provider_schemas=shelf,
+        provider_shelf=shelf, discovery=requests, checkpoint_desk=requests,
+        restore_desk=requests, verification_desk=requests,
+        operation_shelf=OperationShelf(service), quotas=service.quotas,
+        counters={PLANS: service.plans.count, CHECKPOINTS: service.checkpoints.count})
+
+
+class ProviderShelf:
+    """Those that are enabled, with what their protections say of parameters."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def all(self) -> Sequence[ProviderFacts]:
+        providers = self._service.providers
+        listed = sorted((one for one in providers.list() if one.enabled), key=lambda one: one.id)
+        return [ProviderFacts(one.id, one.name, one.description, _schemas(providers.open(one)))
+                for one in listed]
+
+    def options(self, provider_id: str) -> Mapping[str, Mapping[str, Any]]:
+        """Resource type → JSON Schema of what a protect takes. Raises NotFound."""
+        for one in self.all():
+            if one.id == provider_id:
+                return one.schemas["options"]
+        raise NotFound(f"Provider {provider_id} could not be found.")
+
+
+def _schemas(provider: Provider) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    return {kind: {type: one.options_schema(verb) for type, one in provider.protections.items()}
+            for kind, verb in _KINDS.items()}
+
+
+class OperationShelf:
+    """Operations with their steps and events, for whoever may see them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def list(self, listing: Listing, which: Which) -> Sequence[Operation]:
+        return self._service.operations.list(listing, which)
+
+    def show(self, project_id: str | None, operation_id: str, verbs: Collection[Verb] = ()
+             ) -> Operation:
+        return self._service.operations.show(project_id, operation_id, verbs)
+
+    def steps(self, operation: Operation) -> Sequence[Step]:
+        return self._service.records.steps(operation.project_id, operation.id)
+
+    def events(self, operation: Operation) -> Sequence[Event]:
+        return self._service.records.events(operation.project_id, operation.id)
