@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from karbor.domain.errors import Conflict, StoreUnavailable
-from karbor.durable.locks import Locks, operation_locks
+from karbor.durable.flocks import FileLocks as Locks
+from karbor.durable.locks import operation_locks
 
 HOLD = """
 import sys
 from pathlib import Path
-from karbor.durable.locks import Locks
+from karbor.durable.flocks import FileLocks as Locks
 Locks(Path(sys.argv[1])).take("op-1")
 print("held", flush=True)
 sys.stdin.read()
