@@ -203,6 +203,16 @@ def load(files: Sequence[Path] | None = None) -> ConfigOpts:
     return conf
 
 
+def reread(conf: ConfigOpts) -> None:
+    """Read the same files again; options that may change while a service runs change. Raises
+    BadInput; then all stays as it is."""
+    try:
+        conf.mutate_config_files()
+    except (cfg.Error, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise BadInput(f"the configuration cannot be read again: {line}") from error
+
+
 def _check_absent(section: str, files: Sequence[Path]) -> None:
     """Without its auth_type the section would be passed over, and operations would use other
     accounts, which whoever wrote it did not want."""

@@ -30,10 +30,13 @@ LOG = logging.getLogger(__name__)
 
 
 class Clouds:
-    """`name` is an entry of clouds.yaml. Everything is made at its first use. Safe for threads."""
+    """`name` is an entry of clouds.yaml; `unattended`: of a process in which no person logs in, and
+    for which no login at hand may stand in. Everything is made at its first use. Safe for threads.
+    """
 
     def __init__(self, conf: config.ConfigOpts, name: str | None, remembered: RememberedLogins,
-                 database: Any) -> None:
+                 database: Any, *, unattended: bool = False) -> None:
+        self._unattended = unattended
         self._conf = conf
         self._name = name
         self._remembered = remembered
@@ -108,7 +111,16 @@ class Clouds:
             return self._taken_over(operation, error)
         return operation
 
+    def forget(self, operation: Operation) -> None:
+        """Nothing more is done for it here."""
+        with self._connecting:
+            cloud = self._of.pop(operation.id, None)
+        if cloud is not None and cloud is not self._mine:
+            cloud.close()
+
     def _taken_over(self, operation: Operation, over: TokenRejected) -> Operation:
+        if self._unattended:
+            return operation
         try:
             mine = self.mine
             if (mine.user_id, mine.project_id) != (operation.caller.get("user_id"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 WORKER = "karbor-operationengine"
-"""The name of workers, which is what the process that drives operations was called in Karbor 1.x."""
+"""The name of workers: what drives operations was called so in Karbor 1.x."""
 
 
 class ServiceStatus(StrEnum):

@@ -28,8 +28,8 @@ WATCHED_EVERY = 2.0     # seconds between looks whether the connection still liv
 
 # A dead connection is noticed on both ends within half a minute. The server's own default is two
 # hours, for which the locks of a machine that lost its power would stand.
-_OURS = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3,
-         "tcp_user_timeout": 20_000, "connect_timeout": 10}
+_OURS: dict[str, Any] = {"keepalives_idle": 5, "keepalives_interval": 5,
+                         "keepalives_count": 3, "tcp_user_timeout": 20_000, "connect_timeout": 10}
 _SERVERS = ("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; "
             "SET tcp_keepalives_count = 3; SET tcp_user_timeout = '30s'; "
             "SET idle_session_timeout = 0")

@@ -73,7 +73,7 @@ def launch(state_dir: Path, database: str | None = None) -> str:
 
 def leave() -> None:
     """Stop the library; work under way must have returned before."""
-    global _engine  # noqa: PLW0603 - as the library itself, one per process
+    global _engine
     DBOS.destroy()
     engine, _engine = _engine, None
     if engine is not None:

@@ -20,7 +20,6 @@ from karbor.store.connect import reading, writing
 from karbor.store.rows import operation_from_row, operation_to_row, step_from_row
 from karbor.store.tables import EVENTS, OPERATIONS, STEPS
 
-
 _LIVE = [state for state in OperationState if not state.over]
 _OVER = [state for state in OperationState if state.over]
 _WANTED = "wanted"      # a trust that may be being made right now; see the column
