@@ -55,3 +55,11 @@ def postgresql() -> Iterator[Server]:
 def postgresql_url(postgresql: Server) -> str:
     """A database of the test's own, with Karbor's tables."""
     return postgresql.database()
+
+
+@pytest.fixture
+def engine_url(postgresql: Server) -> str:
+    """The same, with the engine's tables as well."""
+    from tests.postgresql import ENGINE
+
+    return postgresql.database(ENGINE)

@@ -19,7 +19,7 @@ import psycopg
 from karbor.store.connect import connect
 from karbor.store.upgrade import upgrade
 
-TEMPLATE = "migrated"
+TEMPLATE, ENGINE, EMPTY = "migrated", "engine", "template0"
 SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=",
             "max_connections=200", "shared_buffers=32MB", "autovacuum=off")
 
@@ -35,6 +35,7 @@ class Server:
         self._place = Path(tempfile.mkdtemp(prefix="karbor-pg-"))
         self._data = self._place / "data"
         self._count = 0
+        self._has_engine = False
 
     def __enter__(self) -> Self:
         self._place.chmod(0o755)
@@ -77,14 +78,23 @@ class Server:
     def asked(self) -> psycopg.Connection:
         return psycopg.connect(self.url("postgres"), autocommit=True)
 
-    def database(self, *, empty: bool = False) -> str:
-        """The URL of a new one, with Karbor's tables or without any."""
+    def database(self, template: str = TEMPLATE) -> str:
+        """The URL of a new one, with Karbor's tables; EMPTY: without any; ENGINE: with those of
+        the engine as well."""
+        if template == ENGINE and not self._has_engine:
+            from karbor.durable import library
+
+            self._has_engine = True
+            self._make(ENGINE, TEMPLATE)
+            library.launch(self._place, self.url(ENGINE))
+            library.leave()
         self._count += 1
-        name = f"test_{self._count}"
+        self._make(f"test_{self._count}", template)
+        return self.url(f"test_{self._count}")
+
+    def _make(self, name: str, template: str) -> None:
         with self.asked() as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE "
-                               f"{'template0' if empty else TEMPLATE}")
-        return self.url(name)
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), f"--pgdata={self._data}", *arguments]

@@ -30,7 +30,7 @@ class Queues:
                 return
             stop = threading.Event()
             loop = threading.Thread(
-                target=queue_worker_thread, name=f"queue-{name}", daemon=True,
+                target=queue_worker_thread, name=f"takes from {name}", daemon=True,
                 args=(stop, _get_dbos_instance(), DBOS.retrieve_queue(name)))
             self._loops[name] = (stop, loop)
             loop.start()
