@@ -7,6 +7,7 @@ any file every option has a default that works for a single user with a clouds.y
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from oslo_config.cfg import ConfigOpts
 from karbor.domain.errors import BadInput
 from karbor.domain.ladder import Strategy
 
-__all__ = ["SERVICES", "ConfigOpts", "bank_path", "key_file", "load", "options",
-           "provider_directory", "service_user_configured", "state_path", "trustee_section",
-           "usual_files"]
+__all__ = ["SERVICES", "ConfigOpts", "bank_path", "database_url", "host", "key_file", "load",
+           "options", "provider_directory", "service_user_configured", "state_path",
+           "trustee_section", "usual_files"]
 
 SERVICES = ("cinder", "nova", "glance", "neutron", "swift", "manila", "barbican")
 """The services a plugin may ask for, and the names of their groups."""
@@ -42,6 +43,19 @@ _DEFAULT = [
     cfg.StrOpt("interface", default="public", choices=["public", "internal", "admin"],
                help="Which addresses of the catalog the service uses, where the section of a "
                     "service says nothing else."),
+    cfg.StrOpt("host",
+               help="The name under which this machine's services are listed. Default: its host "
+                    "name. Workers that are to be disabled one by one need a name each."),
+    cfg.FloatOpt("report_interval", mutable=True, default=10.0, min=0.05,
+                 help="Seconds between the heartbeats of a service."),
+    cfg.FloatOpt("service_down_time", mutable=True, default=60.0, min=0.1,
+                 help="Seconds since its last heartbeat after which a service is told to be down. "
+                      "Only told: who takes over its work goes by locks, not by clocks."),
+    cfg.FloatOpt("pickup_interval", mutable=True, default=0.5, min=0.05,
+                 help="Seconds between a worker's looks for operations that were just accepted."),
+    cfg.FloatOpt("sweep_interval", mutable=True, default=5.0, min=0.05,
+                 help="Seconds between a worker's looks for operations that nobody drives any "
+                      "more. What a dead worker was driving goes on after one to two of them."),
 ]
 
 _API = [
@@ -71,6 +85,13 @@ _HEALTHCHECK = [
                     "no more requests here, and those under way end in peace."),
 ]
 
+_DATABASE = [
+    cfg.StrOpt("connection", secret=True,
+               help="Where operations are kept: sqlite:///PATH, or "
+                    "postgresql://USER:PASSWORD@HOST/NAME, which any number of workers on any "
+                    "number of machines may share. Default: karbor.sqlite in state_path."),
+]
+
 _HTTP = [
     cfg.FloatOpt("connect_timeout", default=10.0, min=0.1,
                  help="Seconds until a service that does not accept a connection counts as "
@@ -91,14 +112,20 @@ _LIMITS = [
                help="Threads that run steps; the connection pool has room for them all."),
     cfg.IntOpt("carriers", default=2, min=1,
                help="Threads that move bytes. Each uses about one core at full speed."),
-    cfg.IntOpt("cinder_backups", default=4, min=1,
+    cfg.IntOpt("cinder_backups", mutable=True, default=4, min=1,
                help="Cinder backups and restores under way at once: a cinder-backup service works "
                     "on few at a time and the rest would only wait there."),
-    cfg.IntOpt("glance_transfers", default=2, min=1,
+    cfg.IntOpt("glance_transfers", mutable=True, default=2, min=1,
                help="Images read from or written to Glance at once: each fills a connection."),
-    cfg.IntOpt("server_images", default=2, min=1,
+    cfg.IntOpt("server_images", mutable=True, default=2, min=1,
                help="Images being made of servers at once: each reads a whole disk on a compute "
                     "host."),
+    cfg.IntOpt("provider_operations", mutable=True, default=10, min=1,
+               help="Operations of one provider that all workers together drive at once; others "
+                    "wait in its queue. Not for commands, which drive what they were told to."),
+    cfg.IntOpt("project_operations", mutable=True, default=2, min=1,
+               help="Of these, operations of one project: it does not keep the others waiting. "
+                    "At most provider_operations."),
 ]
 
 _CREDENTIALS = [
@@ -138,6 +165,9 @@ _FS_BANK = [
                     "share its disks with what it protects."),
 ]
 
+_GROUPS = {"healthcheck": _HEALTHCHECK, "http": _HTTP, "limits": _LIMITS,
+           "credentials": _CREDENTIALS, "database": _DATABASE, "fs_bank": _FS_BANK}
+
 
 def _service_options(name: str) -> list[cfg.Opt]:
     return [
@@ -160,8 +190,7 @@ def options() -> ConfigOpts:
     conf = ConfigOpts()
     conf.register_opts(_DEFAULT)
     conf.register_opts(_API)
-    for group, opts in (("healthcheck", _HEALTHCHECK), ("http", _HTTP), ("limits", _LIMITS),
-                        ("credentials", _CREDENTIALS), ("fs_bank", _FS_BANK)):
+    for group, opts in _GROUPS.items():
         conf.register_opts(opts, group=group)
     for name in SERVICES:
         conf.register_opts(_service_options(name), group=name)
@@ -200,11 +229,24 @@ def load(files: Sequence[Path] | None = None) -> ConfigOpts:
         line = " ".join(str(error).split())
         raise BadInput(f"the configuration cannot be read: {line}") from error
     _check(conf)
+    if conf.limits.project_operations > conf.limits.provider_operations:
+        raise BadInput("[limits] project_operations is more than provider_operations",
+                       remedy="a project cannot have more than all projects together")
     if not service_user_configured(conf):
         _check_absent("service_user", chosen)
     if trustee_section(conf) != "trustee":
         _check_absent("trustee", chosen)
     return conf
+
+
+def reread(conf: ConfigOpts) -> None:
+    """Read the same files again; options that may change while a service runs change. Raises
+    BadInput; then all stays as it is."""
+    try:
+        conf.mutate_config_files()
+    except (cfg.Error, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise BadInput(f"the configuration cannot be read again: {line}") from error
 
 
 def _check_absent(section: str, files: Sequence[Path]) -> None:
@@ -220,7 +262,7 @@ def _check_absent(section: str, files: Sequence[Path]) -> None:
 
 def _check(conf: ConfigOpts) -> None:
     """oslo.config looks at a value when it is used: that may be hours later."""
-    for group in (None, "healthcheck", "http", "limits", "credentials", "fs_bank", "service_user",
+    for group in (None, *_GROUPS, "service_user",
                   "trustee", *SERVICES):
         for name in conf if group is None else conf[group]:
             try:
@@ -238,6 +280,16 @@ def state_path(conf: ConfigOpts) -> Path:
         return Path(conf.state_path).expanduser()
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "karbor"
+
+
+def database_url(conf: ConfigOpts) -> str:
+    """The database of operations. Holds a password: for whoever connects, not for people."""
+    return conf.database.connection or f"sqlite:///{state_path(conf) / 'karbor.sqlite'}"
+
+
+def host(conf: ConfigOpts) -> str:
+    """What this machine's services are called."""
+    return conf.host or socket.gethostname()
 
 
 def key_file(conf: ConfigOpts) -> Path:

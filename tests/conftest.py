@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.postgresql import Server
 
 CLOUD = pathlib.Path(__file__).parent / "cloud"
 
@@ -37,3 +40,26 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     if "PYTEST_XDIST_WORKER" in os.environ and os.geteuid() == 0:
         os.setpriority(os.PRIO_PROCESS, 0, 0 if item.path.is_relative_to(CLOUD) else 15)
     return (yield)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """One server a session; ask it for a database."""
+    from tests.postgresql import Server
+
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql: Server) -> str:
+    """A database of the test's own, with Karbor's tables."""
+    return postgresql.database()
+
+
+@pytest.fixture
+def engine_url(postgresql: Server) -> str:
+    """The same, with the engine's tables as well."""
+    from tests.postgresql import ENGINE
+
+    return postgresql.database(ENGINE)

@@ -7,7 +7,7 @@ from typing import Any
 
 from karbor.api.v1.providers import ProviderFacts
 from karbor.api.wiring import Wiring
-from karbor.cmd.requests import Requests, Submit
+from karbor.cmd.requests import Hurry, Requests
 from karbor.cmd.service import Service
 from karbor.domain.errors import NotFound
 from karbor.domain.listing import Listing
@@ -23,9 +23,8 @@ _KINDS: Mapping[str, str] = {"options": Verb.PROTECT, "restore": Verb.RESTORE,
                              "verify": Verb.VERIFY, "saved_info": "saved_info"}
 
 
-def wire(service: Service, submit: Submit) -> Wiring:
-    """`submit` has an accepted operation driven."""
-    requests = Requests(service, submit)
+def wire(service: Service, hurry: Hurry) -> Wiring:
+    requests = Requests(service, hurry)
     shelf = ProviderShelf(service)
     return Wiring(
         ping=lambda: ping(service.database), plans=service.plans, provider_schemas=shelf,

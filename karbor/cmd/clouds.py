@@ -30,16 +30,19 @@ LOG = logging.getLogger(__name__)
 
 
 class Clouds:
-    """`name` is an entry of clouds.yaml. Everything is made at its first use. Safe for threads."""
+    """`name` is an entry of clouds.yaml; `unattended`: of a process in which no person logs in, and
+    for which no login at hand may stand in. Everything is made at its first use. Safe for threads.
+    """
 
     def __init__(self, conf: config.ConfigOpts, name: str | None, remembered: RememberedLogins,
-                 database: Any) -> None:
+                 database: Any, *, unattended: bool = False) -> None:
+        self._unattended = unattended
         self._conf = conf
         self._name = name
         self._remembered = remembered
         self._registrations = Registrations(database)
         self._canaries = Canaries(database)
-        self.trusts = OperationTrusts(Operations(database), lambda: self._connector.authority)
+        self.trusts = OperationTrusts(Operations(database), lambda: self.connector.authority)
         self._mine: OpenStackCloud | None = None
         self._of: dict[str, OpenStackCloud] = {}
         self._connecting = threading.RLock()
@@ -50,7 +53,7 @@ class Clouds:
         """As the person at the command line sees it. Raises what `Connector.log_in` raises."""
         with self._connecting:
             if self._mine is None:
-                self._mine = self._connector.log_in(self._name)
+                self._mine = self.connector.log_in(self._name)
                 self._remembered.remember(self._name, self._mine.project_id)
             return self._mine
 
@@ -66,13 +69,13 @@ class Clouds:
     @property
     def delegation(self) -> Delegation:
         """What the person can pass on to an operation."""
-        return self._connector.delegation(self.mine, self._registrations.of)
+        return self.connector.delegation(self.mine, self._registrations.of)
 
     @cached_property
     def application_credentials(self) -> ApplicationCredentials:
         from karbor.credentials.registering import Registrar  # noqa: PLC0415
 
-        authority = self._connector.authority
+        authority = self.connector.authority
         return ApplicationCredentials(
             self._registrations, lambda: Registrar(authority, self.mine.login),
             lambda: authority.seal)
@@ -88,7 +91,7 @@ class Clouds:
                         and live.credential.cloud == kept["cloud"]):
                     self._of[operation.id] = live
                 else:
-                    self._of[operation.id] = self._connector.resume(
+                    self._of[operation.id] = self.connector.resume(
                         kept, live=live, changed=partial(self.trusts.changed, operation.id))
             return self._of[operation.id]
 
@@ -108,7 +111,16 @@ class Clouds:
             return self._taken_over(operation, error)
         return operation
 
+    def forget(self, operation: Operation) -> None:
+        """Nothing more is done for it here."""
+        with self._connecting:
+            cloud = self._of.pop(operation.id, None)
+        if cloud is not None and cloud is not self._mine:
+            cloud.close()
+
     def _taken_over(self, operation: Operation, over: TokenRejected) -> Operation:
+        if self._unattended:
+            return operation
         try:
             mine = self.mine
             if (mine.user_id, mine.project_id) != (operation.caller.get("user_id"),
@@ -131,10 +143,10 @@ class Clouds:
     @property
     def authority(self) -> Authority:
         """The one of this process."""
-        return self._connector.authority
+        return self.connector.authority
 
     @cached_property
-    def _connector(self) -> Connector:
+    def connector(self) -> Connector:
         from karbor.clients.connect import Connector  # noqa: PLC0415 - openstacksdk: half a second
         from karbor.credentials.authority import Authority  # noqa: PLC0415
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from karbor import config
 from karbor.clients.probe import CloudProbe
+from karbor.cmd.database import open_database
 from karbor.credentials.seal import Seal
 from karbor.doctor.examination import examine
 from karbor.doctor.patient import Configured, Patient, Wishes
@@ -13,9 +14,7 @@ from karbor.doctor.report import Report
 from karbor.domain.ladder import Strategy
 from karbor.domain.registration import Registration
 from karbor.store.canaries import Canaries
-from karbor.store.connect import connect
 from karbor.store.registrations import Registrations
-from karbor.store.upgrade import upgrade
 
 
 class Doctor:
@@ -34,9 +33,8 @@ class Doctor:
     def examine(self, wishes: Wishes, told: Callable[[str], None]) -> Report:
         """Raises CredentialError when nobody can log in, StoreError."""
         conf = self._conf
-        database = connect(f"sqlite:///{config.state_path(conf) / 'karbor.sqlite'}")
+        database = open_database(conf)
         try:
-            upgrade(database)
             probe = CloudProbe(conf, self._cloud, Seal(config.key_file(conf)))
             try:
                 caller = probe.user().caller

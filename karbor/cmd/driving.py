@@ -24,9 +24,10 @@ class Driving:
     """The library is imported and launched when the first operation comes. `over` is told of each
     that has come to its end here; it raises nothing."""
 
-    def __init__(self, state: Path, journal: Journal, *, threads: int, carriers: int,
+    def __init__(self, state: Path, database: str, journal: Journal, *, threads: int, carriers: int,
                  over: Callable[[str], None] = lambda _operation_id: None) -> None:
         self._state = state
+        self._database = database
         self._journal = journal
         self._settings: dict[str, Setting] = {}
         self._threads = threads
@@ -70,7 +71,7 @@ class Driving:
         if self._engine is None:
             from karbor.durable.engine import Engine  # noqa: PLC0415 - DBOS: a third of a second
 
-            self._engine = Engine(self._state, self._drive).__enter__()
+            self._engine = Engine(self._state, self._drive, database=self._database).__enter__()
         return self._engine
 
     def _drive(self, operation_id: str, stopping: threading.Event) -> OperationState | None:

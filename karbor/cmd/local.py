@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from karbor import config
 from karbor.cmd.clouds import Clouds
+from karbor.cmd.database import open_database
 from karbor.cmd.driving import Driving
 from karbor.cmd.providers import Providers
 from karbor.cmd.registering import ApplicationCredentials
 from karbor.cmd.remembered import RememberedLogins
+from karbor.cmd.setting import setting
 from karbor.cmd.shelf import Shelf, read_shelf
 from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.errors import Conflict, TokenRejected
@@ -36,10 +38,8 @@ from karbor.operations.parameters import Parameters
 from karbor.operations.setting import Provider, Setting
 from karbor.plugin import registry
 from karbor.plugin.protectable import Listings, Protectable
-from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
-from karbor.store.upgrade import upgrade
 
 if TYPE_CHECKING:
     from karbor.clients.cloud import OpenStackCloud
@@ -63,7 +63,7 @@ class Local:
         self._cloud_name = cloud
         self._provider_name = provider
         self._state = config.state_path(conf)
-        self._locks = operation_locks(self._state)
+        self._locks = operation_locks(self._state, config.database_url(conf))
         self._driving: Driving | None = None
         self._cancelling: set[str] = set()
 
@@ -79,6 +79,7 @@ class Local:
             self._clouds.close()
         if "_database" in self.__dict__:
             self._database.dispose()
+        self._locks.close()
 
     def stop(self) -> None:
         """Stop driving; what is not over can be resumed, here or in another process."""
@@ -143,9 +144,9 @@ class Local:
 
     def interrupted(self) -> list[Operation]:
         """Those that are not over and that no process drives."""
-        live = [one for state in OperationState if not state.over
-                for one in self._records.list(self.project_id, state=state)]
-        return [one for one in live if self.is_interrupted(one)]
+        live = self._records.live(self.project_id)
+        driven = self._locks.holders([one.id for one in live])
+        return [one for one in live if one.id not in driven]
 
     def is_interrupted(self, operation: Operation) -> bool:
         return not operation.state.over and self._locks.holder(operation.id) is None
@@ -241,9 +242,7 @@ class Local:
     # ------------------------------------------------------------------ the wiring
     @cached_property
     def _database(self) -> Any:
-        engine = connect(f"sqlite:///{self._state / 'karbor.sqlite'}")
-        upgrade(engine)
-        return engine
+        return open_database(self._conf)
 
     @cached_property
     def _records(self) -> Operations:
@@ -263,11 +262,7 @@ class Local:
         return registry.protectables()
 
     def _setting(self, provider: Provider) -> Setting:
-        # Plugins name their limits with hyphens, options have underscores.
-        limits = {name.replace("_", "-"): self._conf.limits[name]
-                  for name in ("cinder_backups", "glance_transfers", "server_images")}
-        return Setting(provider, self._protectables, self._clouds.of, time.time, limits,
-                       self._clouds.ended, self._conf.credentials.slowest_rate)
+        return setting(self._conf, provider, self._protectables, self._clouds)
 
     def _setting_of(self, operation: Operation) -> Setting:
         """Raises NotFound when its provider is not there any more; see Providers."""
@@ -283,7 +278,8 @@ class Local:
     @property
     def _drive(self) -> Driving:
         if self._driving is None:
-            self._driving = Driving(self._state, SqlJournal(self._database),
+            self._driving = Driving(self._state, config.database_url(self._conf),
+                                    SqlJournal(self._database),
                                     threads=self._conf.limits.workers,
                                     carriers=self._conf.limits.carriers, over=self._over)
         return self._driving

@@ -118,6 +118,11 @@ class Providers:
                 self._of[operation.id] = self.open(self._listed_for(operation))
             return self._of[operation.id]
 
+    def forget(self, operation: Operation) -> None:
+        """Nothing more is done for it here."""
+        with self._lock:
+            self._of.pop(operation.id, None)
+
     def _listed_for(self, operation: Operation) -> Listed:
         # Begun before operations said so, when there was the built-in one only.
         wanted = operation.request.get("provider_id") or builtin.ID

@@ -29,17 +29,17 @@ from karbor.operations.setting import Provider
 from karbor.plugin.protectable import Listings
 from karbor.store.checkpoints import Span
 
-Submit = Callable[[Operation], None]
-"""Have an accepted operation driven, here or by a worker elsewhere."""
+Hurry = Callable[[], None]
+"""Tell a worker of this process, if there is one, that something was accepted."""
 
 
 class Requests:
     """One per process, for all its threads. What a requester asks for is looked up in their own
     project."""
 
-    def __init__(self, service: Service, submit: Submit) -> None:
+    def __init__(self, service: Service, hurry: Hurry) -> None:
         self._service = service
-        self._submit = submit
+        self._hurry = hurry
 
     # ------------------------------------------------------------------ protectables
     def types(self) -> Mapping[str, Sequence[str]]:
@@ -132,10 +132,11 @@ class Requests:
                       operation_id: str = "") -> Operation:
         operation = self._service.orders(provider).delete(asking, checkpoint_id,
                                                           operation_id=operation_id)
-        entered = self._service.desk(provider).enter(operation, asking.delegation)
+        entered = self._service.desk(provider).enter(operation, asking.delegation,
+                                                            offered=True)
         self._service.checkpoints.work_on(asking.caller.project_id, checkpoint_id, entered.id,
                                           RecordStatus.DELETING, time.time())
-        self._submit(entered)
+        self._hurry()
         return entered
 
     def reset(self, who: Requester, provider_id: str, checkpoint_id: str, status: RecordStatus
@@ -203,8 +204,9 @@ class Requests:
         raise NotFound(f"Provider {provider_id} could not be found.")
 
     def _enter(self, asking: Asking, provider: Provider, operation: Operation) -> Operation:
-        entered = self._service.desk(provider).enter(operation, asking.delegation)
-        self._submit(entered)
+        entered = self._service.desk(provider).enter(operation, asking.delegation,
+                                                            offered=True)
+        self._hurry()
         return entered
 
     @contextmanager

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from karbor import config
 from karbor.cmd.bank_records import BankRecords
+from karbor.cmd.clouds import Clouds
 from karbor.cmd.providers import Providers
+from karbor.cmd.remembered import RememberedLogins
 from karbor.domain.caller import Caller
-from karbor.domain.canary import bounds
 from karbor.domain.operation import Operation
 from karbor.operations.acceptance import Asking, Desk
 from karbor.operations.orders import Orders
 from karbor.operations.setting import Provider, Setting
 from karbor.plugin import registry
 from karbor.plugin.protectable import Protectable
-from karbor.store.canaries import Canaries
 from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.operation_pages import OperationPages
 from karbor.store.operations import Operations
@@ -61,22 +61,20 @@ class Service:
         self.records = Operations(database)
         self.operations = OperationPages(database)
         self.registrations = Registrations(database)
+        self.clouds = Clouds(conf, None, RememberedLogins(config.state_path(conf) / "logins.json"),
+                             database, unattended=True)
         self.providers = Providers(conf, lambda: self.authority)
         self.bank_records = BankRecords(self.checkpoints)
 
     # ------------------------------------------------------------------ the cloud
-    @cached_property
+    @property
     def connector(self) -> Connector:
-        from karbor.clients.connect import Connector  # noqa: PLC0415 - openstacksdk: half a second
-        from karbor.credentials.authority import Authority  # noqa: PLC0415
-
-        canaries = Canaries(self.database)
-        return Connector(Authority(self.conf, seen=lambda url: bounds(canaries.of(url))))
+        return self.clouds.connector
 
     @property
     def authority(self) -> Authority:
         """The one of this process."""
-        return self.connector.authority
+        return self.clouds.authority
 
     @cached_property
     def place(self) -> Place:
@@ -122,6 +120,7 @@ class Service:
 
     def close(self) -> None:
         self.providers.close()
+        self.clouds.close()
         self.database.dispose()
 
 

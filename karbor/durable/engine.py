@@ -12,22 +12,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+from dbos import error as dbos_error
 
 from karbor.domain.errors import Conflict, NotFound, StoreUnavailable
 from karbor.domain.operation import OperationState
 from karbor.durable import library
 from karbor.durable.locks import Held, operation_locks, released_on_error
+from karbor.durable.queues import Queues
 
 LOG = logging.getLogger(__name__)
 LOOK = 0.25     # seconds between looks into a queue, and at an operation driven elsewhere
+_CHUNK = 500    # ids in one question
 CONFIRMATIONS = 120     # looks for the library's note that a workflow is over: half a minute
 
 Drive = Callable[[str, threading.Event], OperationState | None]
@@ -50,34 +54,39 @@ class Engine:
     so that no project waits behind another one's work. Without it (a command that a person has
     typed) the process drives what it was told to drive, at once, and nothing else: another
     command's operation would end with this one's terminal.
+
+    `database` is the URL of the database of operations. On PostgreSQL the engine's tables and locks
+    are there as well; else they are in `state_dir`.
     """
 
     _current: ClassVar[Engine | None] = None
 
     def __init__(self, state_dir: Path, drive: Drive, *,
-                 serves: Mapping[str, Limits] | None = None) -> None:
+                 serves: Mapping[str, Limits] | None = None, database: str | None = None) -> None:
         self._state_dir = state_dir
+        self._database = database
         self._drive = drive
+        self._server = serves is not None
         self._serves = dict(serves or {})
-        self._locks = operation_locks(state_dir)
+        self._queues = Queues()
+        self._paused = False
+        self._locks = operation_locks(state_dir, database)
         self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._held: dict[str, Held] = {}            # locks taken for workflows about to begin
         self._driving: dict[str, Future[bool]] = {}     # whether it is over
+        self._stops: dict[str, threading.Event] = {}    # of those being driven right now
         self._executor = ""
         self._life: Held | None = None
 
     def __enter__(self) -> Self:
         if Engine._current is not None:
             raise RuntimeError("one Engine at a time in a process")
-        self._executor = library.launch(self._state_dir, list(self._serves))
+        self._executor = library.launch(self._state_dir, self._database)
         Engine._current = self
         try:
-            with library.translated():
-                for provider, limits in self._serves.items():
-                    DBOS.register_queue(provider, global_concurrency=limits.provider,
-                                        partition_concurrency=limits.project,
-                                        polling_interval_sec=LOOK, on_conflict="always_update")
+            for provider, limits in self._serves.items():
+                self.serve(provider, limits)
         except BaseException:
             self.stop()
             raise
@@ -87,6 +96,37 @@ class Engine:
                  trace: TracebackType | None) -> None:
         self.stop()
 
+    # ------------------------------------------------------------------ as a server
+    def serve(self, provider: str, limits: Limits) -> None:
+        """Work off this provider's queue too, or under other limits from now on (which hold for
+        all processes)."""
+        with library.translated():
+            DBOS.register_queue(provider, global_concurrency=limits.provider,
+                                partition_concurrency=limits.project,
+                                polling_interval_sec=LOOK, on_conflict="always_update")
+        self._serves[provider] = limits
+        if not self._paused:
+            self._queues.listen(provider)
+
+    def pause(self) -> None:
+        """Take nothing more from providers' queues; what is being driven goes on."""
+        self._paused = True
+        self._queues.leave()
+
+    def go_on(self) -> None:
+        """Take work again."""
+        self._paused = False
+        for provider in self._serves:
+            self._queues.listen(provider)
+
+    def enqueue(self, operation_id: str, provider: str, project: str) -> None:
+        """Put it into its provider's queue, for any process that serves it. One that was begun
+        before is left as it is; so of several that do this at once one does it."""
+        if self._workflow(operation_id) is None:
+            with library.translated(), suppress(dbos_error.DBOSWorkflowIDInUseError):
+                self._put(operation_id, provider, project)
+
+    # ------------------------------------------------------------------ one operation
     def submit(self, operation_id: str, provider: str, project: str) -> None:
         """Begin the operation, which the journal must have. Raises Conflict when it was submitted
         before."""
@@ -148,26 +188,39 @@ class Engine:
             with self._changed:
                 self._changed.wait_for(lambda: operation_id in self._driving, timeout=LOOK)
 
-    def orphans(self) -> list[str]:
-        """Operations that were begun, are not over, and that no process drives."""
-        with library.translated():
-            found = DBOS.list_workflows(status=["PENDING", "ENQUEUED"], load_input=False,
-                                        load_output=False)
-        return [one.workflow_id for one in found
-                if (one.status == "PENDING" or library.owner(one.queue_name))
-                and self._locks.holder(one.workflow_id) is None]
+    def orphans(self, among: Collection[str] | None = None) -> list[str]:
+        """Operations that were begun, are not over, and that no process drives; of `among` also
+        those that were never begun. (Between taking work from a queue and taking its lock there is
+        a moment: only what is found twice is one.)"""
+        found: list[Any] = []
+        for some in [None] if among is None else _chunks(list(among)):
+            with library.translated():
+                found += DBOS.list_workflows(
+                    workflow_ids=some, load_input=False, load_output=False,
+                    status=["PENDING", "ENQUEUED"] if some is None else None)
+        begun = {one.workflow_id for one in found}
+        free = [one.workflow_id for one in found if one.status == "PENDING"
+                or (one.status == "ENQUEUED" and library.owner(one.queue_name))]
+        free += [one for one in among or () if one not in begun]
+        held = self._locks.holders(free)
+        return [one for one in free if one not in held]
 
     def stop(self) -> None:
         """Tell the drivers to stop, wait until they have, and leave. Nothing is undone: what is
         not over can be resumed. May be called again, also when waiting was interrupted."""
         self._stopping.set()
+        with self._changed:
+            for one in self._stops.values():
+                one.set()
+        if Engine._current is self:
+            self._queues.leave()
         for operation_id in list(self._held):       # begun, but not yet taken from the own queue
             self._withdraw(operation_id)
         with self._changed:
             driving = [one for one in self._driving.values() if not one.cancelled()]
             self._changed.notify_all()
-        for one in driving:
-            one.exception()     # waits; what it raised is for whoever calls `wait`
+        for driven in driving:
+            driven.exception()      # waits; what it raised is for whoever calls `wait`
         if Engine._current is self:
             if self._life is not None:
                 with library.translated():
@@ -175,6 +228,7 @@ class Engine:
                 self._life.release()
             library.leave()
             Engine._current = None
+        self._locks.close()
 
     # ------------------------------------------------------------------ beginning
     def _take(self, operation_id: str) -> Held:
@@ -187,14 +241,18 @@ class Engine:
             with SetWorkflowID(operation_id, workflow_id_reuse_policy="reject"):
                 DBOS.start_workflow(_WORKFLOW, operation_id)
 
-        if not self._serves:
+        if not self._server:
             self._hand_over(operation_id, held, begin)
             return
-        with (released_on_error(held), library.translated(),
-              SetWorkflowID(operation_id, workflow_id_reuse_policy="reject"),
+        with released_on_error(held), library.translated():
+            self._put(operation_id, provider, project)
+        held.release()      # it is for whoever takes the operation from the queue
+
+    @staticmethod
+    def _put(operation_id: str, provider: str, project: str) -> None:
+        with (SetWorkflowID(operation_id, workflow_id_reuse_policy="reject"),
               SetEnqueueOptions(queue_partition_key=project)):
             DBOS.enqueue_workflow(provider, _WORKFLOW, operation_id)
-        held.release()      # it is for whoever takes the operation from the queue
 
     def _hand_over(self, operation_id: str, held: Held, begin: Callable[[], object]) -> None:
         """Begin a workflow in this process; from here on its thread has the lock."""
@@ -217,8 +275,8 @@ class Engine:
                 held.release()
 
     def _own_queue(self) -> str:
-        """The queue from which only this process takes work. A new one takes the library up to a
-        second to see, so that there is none until something is resumed."""
+        """The queue from which only this process takes work; there is none until something is
+        resumed."""
         name = library.own_queue(self._executor)
         if self._life is None:
             self._life = self._locks.take(f"process-{self._executor}")
@@ -228,6 +286,7 @@ class Engine:
                     if executor and self._locks.holder(f"process-{executor}") is None:
                         DBOS.delete_queue(one.name)     # of a process that was killed
                 DBOS.register_queue(name, polling_interval_sec=LOOK)
+        self._queues.listen(name)
         return name
 
     @staticmethod
@@ -251,15 +310,21 @@ class Engine:
             with self._changed:
                 self._driving[operation_id] = Future()
                 self._changed.notify_all()
+        stop = threading.Event()
+        held.tell(stop)     # without its lock another process may be driving it
         with self._changed:
             outcome = self._driving[operation_id]
+            self._stops[operation_id] = stop
         try:
-            state = None if self._stopping.is_set() else self._drive(operation_id, self._stopping)
+            state = None if self._stopping.is_set() else self._drive(operation_id, stop)
         except BaseException as error:
             LOG.info("operation %s is left to be resumed: %r", operation_id, error)
             held.release()
             outcome.set_exception(error)
             raise LeftToBeResumed from error
+        finally:
+            with self._changed:
+                self._stops.pop(operation_id, None)
         if state is None:
             held.release()
             outcome.set_result(False)
@@ -282,9 +347,13 @@ class Engine:
         finally:
             held.release()
             outcome.set_result(True)
-            if self._serves:        # a server does not collect what nobody may ever ask for
+            if self._server:        # a server does not collect what nobody may ever ask for
                 with self._changed:
                     self._driving.pop(operation_id, None)
+
+
+def _chunks(ids: list[str]) -> list[list[str]]:
+    return [ids[start:start + _CHUNK] for start in range(0, len(ids), _CHUNK)]
 
 
 class LeftToBeResumed(BaseException):

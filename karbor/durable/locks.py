@@ -1,40 +1,46 @@
-"""Locks that die with their process: one per operation under way, beside an SQLite database.
+"""Locks that die with their process: one per operation under way.
 
-The lock is `flock` on a file: the kernel lets go of it however the process ends. The file holds
-the process id, so that another process can be told who has it. The directory must be on a file
-system of this machine.
+Beside an SQLite database they are files, on PostgreSQL advisory locks. One contract, and one suite
+of tests for both.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
-from karbor.domain.errors import Conflict, StoreUnavailable
-
-_TRIES, _PAUSE = 20, 0.01   # `holder` has a lock for microseconds: long enough to be in the way
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class Held:
-    """A lock we have. `release` may be called twice, and from another thread."""
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
-        self._descriptor: int | None = descriptor
+class Held(Protocol):
+    """A lock we have."""
 
     def release(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            # Removed while it is locked; who opened it before sees that it is no longer the file
-            # of that name, and begins again.
-            self._path.unlink(missing_ok=True)
-            os.close(descriptor)
+        """May be called twice, from another thread, and when it has been lost."""
+
+    def tell(self, lost: threading.Event) -> None:
+        """`lost` is set when the lock is lost before it is released; at once if it is already."""
+
+
+class Locks(Protocol):
+    """Of all processes that share a database. Safe for threads."""
+
+    def take(self, name: str) -> Held:
+        """Raises Conflict, with the process that has it; StoreUnavailable when none can be had.
+        Taking a lock twice in one process is a Conflict too."""
+
+    def holder(self, name: str) -> int | None:
+        """The id of the process that has the lock (0: not known yet); None: nobody."""
+
+    def holders(self, names: Iterable[str]) -> dict[str, int]:
+        """Of those that somebody has: by whom, as `holder`."""
+
+    def close(self) -> None:
+        """What is still held is let go. It may be used again."""
 
 
 @contextmanager
@@ -46,61 +52,25 @@ def released_on_error(held: Held) -> Iterator[None]:
         raise
 
 
-class Locks:
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def take(self, name: str) -> Held:
-        """Raises Conflict, with the process that has it; StoreUnavailable when no file can be
-        made. Taking a lock twice in one process is a Conflict too."""
-        path = self._path(name)
-        for _ in range(_TRIES):
-            try:
-                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise StoreUnavailable(f"no lock can be made in {self._directory}: "
-                                       f"{error.strerror}") from error
-            if self._locked(path, descriptor):
-                os.truncate(descriptor, 0)
-                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-                return Held(path, descriptor)
-            os.close(descriptor)
-            time.sleep(_PAUSE)
-        pid = self.holder(name)
-        who = f"process {pid}" if pid else "another process"
-        raise Conflict(f"{name} is being driven by {who}",
-                       remedy="wait for it, or end that process and resume")
-
-    def holder(self, name: str) -> int | None:
-        """The id of the process that has the lock (0: not known yet); None: nobody."""
-        try:
-            descriptor = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            told = os.pread(descriptor, 20, 0)
-            return int(told) if told.isdigit() else 0
-        finally:
-            os.close(descriptor)    # which gives back a lock we got by asking
-        return None
-
-    @staticmethod
-    def _locked(path: Path, descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return os.path.samestat(path.stat(), os.fstat(descriptor))
-        except (BlockingIOError, FileNotFoundError):
-            return False
-
-    def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"not the name of a lock: {name!r}")
-        return self._directory / f"{name}.lock"
+def proper(name: str) -> str:
+    """Raises ValueError when it is not the name of a lock."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"not the name of a lock: {name!r}")
+    return name
 
 
-def operation_locks(state_dir: Path) -> Locks:
-    """The locks of the operations whose database is in `state_dir`: who drives them right now."""
-    return Locks(state_dir / "locks")
+def on_server(url: str | None) -> bool:
+    """Whether a database URL is that of a PostgreSQL server, and not of a file of this machine."""
+    return url is not None and url.startswith("postgres")
+
+
+def operation_locks(state_dir: Path, database: str | None = None) -> Locks:
+    """The locks of the operations of a database: who drives them right now. `database` is its
+    URL; those of a file have their locks in `state_dir`."""
+    if database is not None and on_server(database):
+        from karbor.durable.advisory import AdvisoryLocks  # noqa: PLC0415 - psycopg: 50 ms
+
+        return AdvisoryLocks(database)
+    from karbor.durable.flocks import FileLocks  # noqa: PLC0415 - one of the two is enough
+
+    return FileLocks(state_dir / "locks")

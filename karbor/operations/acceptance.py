@@ -21,10 +21,12 @@ from karbor.domain.errors import (
     Conflict,
     KarborError,
     NoLastingCredential,
+    NotFound,
     StoreError,
 )
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, Verb
+from karbor.domain.peace import require_peace
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations import estimate, protect, restore
 from karbor.operations.answers import check_answers
@@ -44,15 +46,19 @@ LOG = logging.getLogger(__name__)
 LONGEST_NAME = 255
 PROBE = 64 * 1024       # bytes
 ANOTHER = 5             # times that a trust is asked for whose second another one has
-READERS = frozenset({Verb.RESTORE, Verb.VERIFY})
 
 
 class Records(Protocol):
     """Where accepted operations are kept; implemented by the store."""
 
-    def add(self, operation: Operation, *, trust: str = "") -> None: ...
+    def add(self, operation: Operation, *, trust: str = "", offered: bool = False) -> None:
+        """Raises Conflict when another operation on the checkpoint would be disturbed."""
 
-    def list(self, project_id: str) -> Sequence[Operation]: ...
+    def list(self, project_id: str, *, limit: int | None = None) -> Sequence[Operation]: ...
+
+    def live(self, project_id: str, checkpoint_id: str) -> Sequence[Operation]: ...
+
+    def show(self, project_id: str, id_or_prefix: str) -> Operation: ...
 
     def note(self, operation_id: str, at: float, text: str) -> None: ...
 
@@ -112,26 +118,26 @@ class Desk:
         return self._setting
 
     def earlier(self, project_id: str) -> Sequence[Operation]:
-        """The operations of a project, the newest first."""
-        return self._records.list(project_id)
+        """The last operations of a project, the newest first."""
+        return self._records.list(project_id, limit=estimate.LOOKED_AT)
 
     def accept(self, draft: Draft, delegation: Delegation) -> Operation:
-        """`enter` it, and tidy up beside it."""
+        """`enter` it for this process to drive, and tidy up beside it."""
         operation = self.enter(draft.operation, delegation)
         self.tidy(operation)
         return operation
 
-    def enter(self, operation: Operation, delegation: Delegation) -> Operation:
+    def enter(self, operation: Operation, delegation: Delegation, *, offered: bool = False
+              ) -> Operation:
         """Write it down as queued, with the credential that it will run on: what that wants of
-        Keystone is made after the record stands and before it is driven.
+        Keystone is made after the record stands and before it is driven. `offered`: workers drive
+        it, and do so from then on; else whoever calls this does.
 
         Raises Conflict when somebody else has begun to work on the checkpoint since it was
         drafted, and CredentialError when the credential cannot be had."""
         operation = replace(operation, created_at=self._setting.clock())
-        if operation.verb is not Verb.PROTECT:
-            self._require_peace(operation.verb, operation.project_id, operation.checkpoint_id)
         wanted = delegation.wants(operation.credential)
-        self._records.add(operation, trust=wanted)
+        self._records.add(operation, trust=wanted, offered=offered)
         if wanted:
             operation = self._granted(operation, delegation)
         return operation
@@ -244,9 +250,8 @@ class Desk:
         may be deleted again: then an earlier deletion was not finished."""
         checkpoint = self._found(asking, name_or_id)
         self._require_peace(Verb.DELETE, asking.caller.project_id, checkpoint.id)
-        if checkpoint.state is CheckpointState.PROTECTING and not any(
-                one.id == checkpoint.operation_id
-                for one in self._records.list(asking.caller.project_id)):
+        if checkpoint.state is CheckpointState.PROTECTING and not self._known(
+                asking.caller.project_id, checkpoint.operation_id):
             # These records know nothing of who is making it: it may be another machine.
             raise Conflict(
                 f"checkpoint {checkpoint.name or checkpoint.id} is being made by operation "
@@ -278,8 +283,8 @@ class Desk:
         NoLastingCredential."""
         needed = asking.expected
         if needed is None:
-            needed = estimate.seconds(verb, size, self._records.list(asking.caller.project_id),
-                                      self._setting.slowest_rate)
+            earlier = self._records.list(asking.caller.project_id, limit=estimate.LOOKED_AT)
+            needed = estimate.seconds(verb, size, earlier, self._setting.slowest_rate)
         return Operation(
             id=operation_id or str(uuid.uuid4()), verb=verb, project_id=asking.caller.project_id,
             caller=asking.caller.to_dict(), credential=asking.delegation.choose(needed),
@@ -288,14 +293,15 @@ class Desk:
             created_at=self._setting.clock())
 
     def _require_peace(self, verb: Verb, project_id: str, checkpoint_id: str) -> None:
-        """Restores and verifications of one checkpoint do not disturb each other; all else does."""
-        for other in self._records.list(project_id):
-            if other.checkpoint_id != checkpoint_id or other.state.over:
-                continue
-            if not (verb in READERS and other.verb in READERS):
-                raise Conflict(
-                    f"operation {other.id} ({other.verb}, {other.state}) works on this checkpoint",
-                    remedy=f"wait for its end, or: karbor operation cancel {other.id}")
+        """Said early; what counts is said when it is written down."""
+        require_peace(verb, self._records.live(project_id, checkpoint_id))
+
+    def _known(self, project_id: str, operation_id: str) -> bool:
+        try:
+            self._records.show(project_id, operation_id)
+        except NotFound:
+            return False
+        return True
 
     def _probe_bank(self, asking: Asking) -> None:
         """A bank that is full or read-only should say so before the cloud is asked for anything."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,10 +14,23 @@ from sqlalchemy.exc import IntegrityError
 
 from karbor.domain.errors import AmbiguousName, Conflict, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
+from karbor.domain.peace import require_peace
 from karbor.domain.step import Step
 from karbor.store.connect import reading, writing
 from karbor.store.rows import operation_from_row, operation_to_row, step_from_row
 from karbor.store.tables import EVENTS, OPERATIONS, STEPS
+
+_LIVE = [state for state in OperationState if not state.over]
+_OVER = [state for state in OperationState if state.over]
+_WANTED = "wanted"      # a trust that may be being made right now; see the column
+
+
+class Handed(StrEnum):
+    """Whether it was handed over to the workers."""
+
+    NO = ""                 # the command that accepted it drives it
+    OFFERED = "offered"     # a worker has to put it into its provider's queue
+    QUEUED = "queued"       # one has; any of them drives it to its end
 
 
 @dataclass(frozen=True)
@@ -32,11 +47,21 @@ class Operations:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def add(self, operation: Operation, *, trust: str = "") -> None:
-        """`trust`: see the column. Raises Conflict when there is an operation with this id."""
-        row = {**operation_to_row(operation), "trust": trust}
+    def add(self, operation: Operation, *, trust: str = "", offered: bool = False) -> None:
+        """`trust`: see the column. `offered`: the workers are to drive it; they begin when its
+        trust has been made.
+
+        Raises Conflict when there is an operation with this id, and when another one works on the
+        checkpoint and would be disturbed: of two that come at once one is refused.
+        """
+        row = {**operation_to_row(operation), "trust": trust,
+               "handed": Handed.OFFERED if offered else Handed.NO}
         try:
             with writing(self._engine) as connection:
+                if operation.checkpoint_id and not operation.state.over:
+                    self._alone_with_checkpoint(connection, operation)
+                    require_peace(operation.verb, _live(
+                        connection, operation.project_id, operation.checkpoint_id))
                 connection.execute(sa.insert(OPERATIONS).values(row))
         except IntegrityError as error:
             raise Conflict(f"there is an operation {operation.id} already") from error
@@ -53,6 +78,12 @@ class Operations:
         with reading(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [operation_from_row(row) for row in rows]
+
+    def live(self, project_id: str, checkpoint_id: str | None = None
+             ) -> builtins.list[Operation]:
+        """Those that are not over: all of the project, or those of one checkpoint."""
+        with reading(self._engine) as connection:
+            return _live(connection, project_id, checkpoint_id)
 
     def show(self, project_id: str, id_or_prefix: str) -> Operation:
         """By its id, or by the beginning of it. Raises NotFound, AmbiguousName."""
@@ -123,11 +154,10 @@ class Operations:
 
     def with_standing_trusts(self, project_id: str) -> builtins.list[Operation]:
         """Those that are over and whose trust still stands in Keystone, as far as is known."""
-        over = [state for state in OperationState if state.over]
         with reading(self._engine) as connection:
             rows = connection.execute(sa.select(OPERATIONS).where(
                 OPERATIONS.c.project_id == project_id, OPERATIONS.c.trust != "",
-                OPERATIONS.c.state.in_(over))).mappings().all()
+                OPERATIONS.c.state.in_(_OVER))).mappings().all()
         return [operation_from_row(row) for row in rows]
 
     def note(self, operation_id: str, at: float, text: str) -> None:
@@ -145,6 +175,41 @@ class Operations:
                 .where(EVENTS.c.operation_id == operation_id).order_by(EVENTS.c.id)).all()
         return [Event(row.at, row.text) for row in rows]
 
+    # ------------------------------------------------------------------ for workers: all projects
+    def offered(self, since: float) -> builtins.list[Operation]:
+        """Those that no worker has put into a queue yet, the oldest first. One whose trust is
+        being made is left out, unless it was accepted before `since`: then whoever accepted it
+        has died over it."""
+        ready = sa.or_(OPERATIONS.c.trust != _WANTED, OPERATIONS.c.created_at < since)
+        return self._handed(OPERATIONS.c.handed == Handed.OFFERED, ready)
+
+    def in_queues(self) -> builtins.list[Operation]:
+        """Those that were put into a queue and are not over, the oldest first."""
+        return self._handed(OPERATIONS.c.handed == Handed.QUEUED)
+
+    def queued(self, operation_id: str) -> None:
+        """It is in its provider's queue now."""
+        with writing(self._engine) as connection:
+            connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id)
+                               .values(handed=Handed.QUEUED))
+
+    def _handed(self, *which: sa.ColumnElement[bool]) -> builtins.list[Operation]:
+        query = (sa.select(OPERATIONS).where(OPERATIONS.c.state.in_(_LIVE), *which)
+                 .order_by(OPERATIONS.c.created_at, OPERATIONS.c.id))
+        with reading(self._engine) as connection:
+            return [operation_from_row(row) for row in connection.execute(query).mappings()]
+
+    # ------------------------------------------------------------------ what they share
+    @staticmethod
+    def _alone_with_checkpoint(connection: sa.Connection, operation: Operation) -> None:
+        """Nobody else adds an operation to this checkpoint until the end of the transaction. (In
+        SQLite nobody else writes at all.)"""
+        if connection.dialect.name == "postgresql":
+            name = f"checkpoint {operation.project_id} {operation.checkpoint_id}"
+            digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(
+                int.from_bytes(digest, "big", signed=True))))
+
     def _require(self, connection: sa.Connection, project_id: str,
                  operation_id: str) -> OperationState:
         state = connection.execute(
@@ -154,3 +219,13 @@ class Operations:
         if state is None:
             raise NotFound(f"no operation {operation_id} in this project")
         return OperationState(state)
+
+
+def _live(connection: sa.Connection, project_id: str, checkpoint_id: str | None
+          ) -> list[Operation]:
+    query = sa.select(OPERATIONS).where(OPERATIONS.c.project_id == project_id,
+                                        OPERATIONS.c.state.in_(_LIVE))
+    if checkpoint_id is not None:
+        query = query.where(OPERATIONS.c.checkpoint_id == checkpoint_id)
+    rows = connection.execute(query.order_by(OPERATIONS.c.created_at)).mappings()
+    return [operation_from_row(row) for row in rows]

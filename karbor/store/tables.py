@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -49,7 +50,11 @@ OPERATIONS = Table(
     # The trust that still stands in Keystone for it: its id, "wanted" before that is known, "" when
     # there is none (any more).
     Column("trust", String(64), nullable=False, server_default=""),
+    # Whether workers drive it: see `Handed`.
+    Column("handed", String(16), nullable=False, server_default=""),
     Index(None, "project_id", "created_at"),
+    Index(None, "checkpoint_id"),
+    Index(None, "state", "handed"),
 )
 
 STEPS = Table(
@@ -110,4 +115,15 @@ CANARIES = Table(
     Column("good_at", Double),
     Column("bad_at", Double),
     Column("cause", Text, nullable=False),
+)
+
+SERVICES = Table(
+    "services", METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("binary", String(255), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("disabled_reason", Text),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("binary", "host"),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from karbor.store.connect import reading, writing
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007")
 """Every revision in `migrations/versions`, oldest first. Written here too, so that a database
 that is up to date costs one SELECT and not the import of Alembic (a quarter of a second)."""
 
@@ -32,6 +34,26 @@ def upgrade(engine: sa.Engine) -> None:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(5129306418)"))
         if _revision(connection) != REVISIONS[-1]:      # another process may have been quicker
             _migrate(connection)
+
+
+@dataclass(frozen=True)
+class Version:
+    """Which revision a database has ("" before it has any tables), and what `upgrade` would do:
+    (revision, what it is about), oldest first."""
+
+    revision: str
+    pending: Sequence[tuple[str, str]]
+
+
+def version(engine: sa.Engine) -> Version:
+    """Changes nothing. Raises NewerDatabase."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see REVISIONS
+
+    with reading(engine) as connection:
+        revision = _revision(connection) or ""
+    known = REVISIONS.index(revision) + 1 if revision else 0
+    script = ScriptDirectory.from_config(alembic_config())
+    return Version(revision, [(one, script.get_revision(one).doc) for one in REVISIONS[known:]])
 
 
 def _revision(connection: sa.Connection) -> str | None:

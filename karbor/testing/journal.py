@@ -17,6 +17,7 @@ from typing import Any
 
 from karbor.domain.errors import AmbiguousName, Conflict, Fenced, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
+from karbor.domain.peace import require_peace
 from karbor.domain.step import Step, StepState
 from karbor.engine.driver import apply
 from karbor.engine.journal import Settlement
@@ -36,6 +37,9 @@ class MemoryJournal:
     # ------------------------------------------------------------------ as store.operations
     def add(self, operation: Operation) -> None:
         with self._lock:
+            if operation.checkpoint_id and not operation.state.over:
+                require_peace(operation.verb, self.live(operation.project_id,
+                                                        operation.checkpoint_id))
             if operation.id in self._operations:
                 raise Conflict(f"there is an operation {operation.id} already")
             self._operations[operation.id] = replace(
@@ -51,6 +55,11 @@ class MemoryJournal:
             found = [one for one in self._operations.values() if one.project_id == project_id
                      and verb in (None, one.verb) and state in (None, one.state)]
         return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)[:limit]
+
+    def live(self, project_id: str, checkpoint_id: str | None = None
+             ) -> builtins.list[Operation]:
+        return [one for one in reversed(self.list(project_id)) if not one.state.over
+                and checkpoint_id in (None, one.checkpoint_id)]
 
     def show(self, project_id: str, id_or_prefix: str) -> Operation:
         found = [one for one in self.list(project_id) if one.id.startswith(id_or_prefix)]

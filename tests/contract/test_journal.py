@@ -32,13 +32,15 @@ class Books:
     another: Callable[[], Journal]      # a second journal on the same data
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def books(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Books]:
     if request.param == "memory":
         memory = MemoryJournal()
         yield Books(memory, memory, lambda: memory)
         return
     url = f"sqlite:///{tmp_path / 'karbor.sqlite'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
     engines = [connect(url)]
     upgrade(engines[0])
 

@@ -29,6 +29,7 @@ from karbor.domain.errors import (
 )
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.peace import require_peace
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations.acceptance import Asking, Desk, Draft, RestoreWishes
 from karbor.operations.answers import check_answers
@@ -99,13 +100,17 @@ class Records:
     kept: list[Operation] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     trusts: dict[str, str] = field(default_factory=dict)
+    offered: list[str] = field(default_factory=list)
 
     def note(self, operation_id: str, at: float, text: str) -> None:
         assert operation_id in {one.id for one in self.kept}
         self.notes.append((operation_id, text))
 
-    def add(self, operation: Operation, *, trust: str = "") -> None:
+    def add(self, operation: Operation, *, trust: str = "", offered: bool = False) -> None:
+        if not operation.state.over:
+            require_peace(operation.verb, self.live(operation.project_id, operation.checkpoint_id))
         self.kept.append(operation)
+        self.offered += [operation.id] if offered else []
         self.trusts[operation.id] = trust
 
     def withdraw(self, operation_id: str) -> None:
@@ -120,8 +125,18 @@ class Records:
                      for one in self.kept]
         self.trusts[operation_id] = trust
 
-    def list(self, project_id: str) -> Sequence[Operation]:
-        return [one for one in self.kept if one.project_id == project_id]
+    def list(self, project_id: str, *, limit: int | None = None) -> Sequence[Operation]:
+        return [one for one in self.kept if one.project_id == project_id][:limit]
+
+    def live(self, project_id: str, checkpoint_id: str) -> Sequence[Operation]:
+        return [one for one in self.list(project_id)
+                if one.checkpoint_id == checkpoint_id and not one.state.over]
+
+    def show(self, project_id: str, id_or_prefix: str) -> Operation:
+        for one in self.list(project_id):
+            if one.id == id_or_prefix:
+                return one
+        raise NotFound(id_or_prefix)
 
 
 @pytest.fixture
@@ -403,7 +418,7 @@ def test_nobody_works_on_a_checkpoint_that_another_changes(
     other = Operation("other", live, "p", {}, {}, {}, made.id, OperationState.RUNNING)
     ask = {Verb.RESTORE: desk.restore, Verb.VERIFY: desk.verify, Verb.DELETE: desk.delete}[asked]
     draft = ask(asking, made.id)
-    records.add(other)
+    records.kept.append(other)
     if {live, asked} <= {Verb.RESTORE, Verb.VERIFY}:    # readers do not disturb each other
         desk.accept(draft, asking.delegation)
         return

@@ -1,0 +1,93 @@
+"""Serving: drives whatever operation of whatever project comes off a queue.
+
+What a command knows because a person is there, who has logged in and named a provider, stands here
+in the operation's own record: its provider by id, its caller by the sealed credential.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from karbor import config
+from karbor.cmd.clouds import Clouds
+from karbor.cmd.providers import Providers
+from karbor.cmd.setting import setting
+from karbor.domain.errors import Fenced, KarborError, StoreError, TokenRejected
+from karbor.domain.operation import Operation, OperationState
+from karbor.engine.driver import Driver
+from karbor.operations.acceptance import Desk
+from karbor.operations.runner import OperationRunner
+from karbor.operations.setting import Setting
+from karbor.plugin import registry
+from karbor.store.journal import SqlJournal
+from karbor.store.operations import Operations
+
+LOG = logging.getLogger(__name__)
+
+
+class Serving:
+    """`drive` is what the engine calls, from several threads."""
+
+    def __init__(self, conf: config.ConfigOpts, providers: Providers, clouds: Clouds,
+                 database: Any) -> None:
+        self._conf = conf
+        self._providers = providers
+        self._clouds = clouds
+        self._records = Operations(database)
+        self._journal = SqlJournal(database)
+        self._protectables = registry.protectables()
+        self._told: dict[str, str] = {}
+
+    def drive(self, operation_id: str, stopping: threading.Event) -> OperationState | None:
+        """To its end, or until `stopping` is set. Raises what keeps it from going on for now; then
+        it stays as it is, to be resumed."""
+        operation = self._journal.operation(operation_id)
+        try:
+            return self._driven(operation, stopping)
+        except Fenced:
+            raise
+        except KarborError as error:
+            self._tell(operation, error)
+            raise
+        finally:
+            self._clouds.forget(operation)
+            self._providers.forget(operation)
+
+    def _driven(self, operation: Operation, stopping: threading.Event) -> OperationState | None:
+        if operation.state.over:        # only the engine does not know it yet
+            return operation.state
+        here = setting(self._conf, self._providers.of(operation), self._protectables, self._clouds)
+        operation = self._taken_up(operation, here)
+        driver = Driver(self._journal, OperationRunner(here), limits=here.limits,
+                        threads=self._conf.limits.workers, carriers=self._conf.limits.carriers)
+        state = driver.drive(operation.id, stopping)
+        if state is not None:
+            self._clouds.trusts.end(operation.project_id, operation.id)
+            self._told.pop(operation.id, None)
+        return state
+
+    def _taken_up(self, operation: Operation, here: Setting) -> Operation:
+        """Log in first. A credential that is over for good lets the operation end, with a list of
+        what could not be removed; whatever else fails leaves it as it is."""
+        operation = self._clouds.take_up(operation)
+        with suppress(TokenRejected):
+            self._clouds.of(operation)
+            Desk(here, self._records).tidy(operation)
+        self._clouds.trusts.sweep(operation.project_id)
+        return operation
+
+    def _tell(self, operation: Operation, error: KarborError) -> None:
+        """Its owner sees why nothing happens; the same is not told at every try."""
+        LOG.warning("operation %s cannot go on for now: %s", operation.id, error)
+        if self._told.get(operation.id) != error.message:
+            try:
+                self._records.note(operation.id, time.time(),
+                                   f"cannot go on for now: {error.message}")
+            except StoreError as failure:
+                LOG.warning("not written down: operation %s: %s", operation.id, failure)
+            else:
+                self._told[operation.id] = error.message

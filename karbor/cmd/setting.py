@@ -1,0 +1,22 @@
+"""A Setting from the configuration: what commands and workers have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from karbor import config
+from karbor.cmd.clouds import Clouds
+from karbor.operations.setting import Provider, Setting
+from karbor.plugin.protectable import Protectable
+
+LIMITS = ("cinder_backups", "glance_transfers", "server_images")
+
+
+def setting(conf: config.ConfigOpts, provider: Provider,
+            protectables: Mapping[str, Protectable], clouds: Clouds) -> Setting:
+    """With the options as they are now."""
+    # Plugins name their limits with hyphens, options have underscores.
+    limits = {name.replace("_", "-"): conf.limits[name] for name in LIMITS}
+    return Setting(provider, protectables, clouds.of, time.time, limits, clouds.ended,
+                   conf.credentials.slowest_rate)
