@@ -62,6 +62,8 @@ _API = [
     cfg.HostAddressOpt("osapi_karbor_listen", default="0.0.0.0",  # noqa: S104 - as in Karbor 1.x
                        help="Address on which the API listens, where Karbor serves it itself."),
     cfg.PortOpt("osapi_karbor_listen_port", default=8799, help="Its port."),
+    cfg.IntOpt("osapi_karbor_threads", default=16, min=1,
+               help="Requests that Karbor answers at once, where it serves the API itself."),
     cfg.IntOpt("osapi_max_limit", default=1000, min=1, max=100_000,
                help="The most items that one answer to a list has. Whoever asks for more gets the "
                     "address of the next page."),

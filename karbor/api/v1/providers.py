@@ -63,7 +63,7 @@ class Needs(Protocol):
     def provider_shelf(self) -> ProviderShelf: ...
 
 
-PROVIDERS = Collection("providers", ("id", "name"), {
+PROVIDERS = Collection("providers", ("id", "name", "status", "created_at"), {
     "name": "Only the provider of this name.",
     "description": "Only providers of this description."})
 
@@ -83,7 +83,7 @@ class Providers(Resource):
                  if all(getattr(one, name) == value for name, value in asked.filters.items())]
         if not {"sort", "sort_key", "sort_dir"}.isdisjoint(call.query):     # else by their ids
             for sort in reversed(asked.sort):
-                found.sort(key=lambda one: str(getattr(one, sort.key)),
+                found.sort(key=lambda one: str(getattr(one, sort.key, "")),
                            reverse=sort.descending)
         if asked.marker:
             ids = [one.id for one in found]

@@ -1,0 +1,55 @@
+"""karbor serve, karbor worker, karbor-wsgi: Karbor as a service."""
+
+from __future__ import annotations
+
+import click
+
+from karbor.cli.complaint import answering
+from karbor.cli.invocation import common, this
+from karbor.cli.output import say
+
+
+@click.command(short_help="Serve the REST API and drive operations, in one process.")
+@common
+@answering
+def serve() -> None:
+    """Karbor as a service in one process: the REST API, the worker that drives operations, and the
+    schedules.
+
+    SIGTERM stops it in peace: what is under way goes on with the next start. SIGHUP makes it read
+    its configuration again.
+    """
+    _run(api=True, worker=True)
+
+
+@click.command(short_help="Drive operations and schedules; the API is served elsewhere.")
+@common
+@answering
+def worker() -> None:
+    """A process that drives the operations of all projects. Any number of them may share a
+    PostgreSQL database, on any number of machines.
+
+    SIGTERM and SIGHUP as for karbor serve.
+    """
+    _run(api=False, worker=True)
+
+
+@click.command(short_help="Serve the REST API only; workers drive what it accepts.")
+@common
+@answering
+def api() -> None:
+    """The REST API in one process of its own. Other WSGI servers take
+    karbor.cmd.wsgi:application."""
+    _run(api=True, worker=False)
+
+
+def _run(*, api: bool, worker: bool) -> None:
+    from karbor import config  # noqa: PLC0415 - slow imports, only when there is work
+    from karbor.cmd.serve import Server  # noqa: PLC0415
+
+    server = Server(config.load(this().config_files or None), api=api, worker=worker)
+    server.heed_signals()
+    with server:
+        say(f"serving at {server.address}" if server.address else "working")
+        server.wait()
+        say("stopping")

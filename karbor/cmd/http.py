@@ -1,0 +1,61 @@
+"""HTTP: a WSGI application on an address, in threads of this process (by waitress)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from waitress import wasyncore
+from waitress.server import create_server
+
+from karbor.domain.errors import BadInput
+
+LOG = logging.getLogger(__name__)
+GRACE = 30.0    # seconds that requests under way have when the server stops
+LOOK = 0.02
+
+
+class HttpServer:
+    """A context manager: it serves while it is open."""
+
+    def __init__(self, application: Any, host: str, port: int, *, threads: int) -> None:
+        """Raises BadInput when the address cannot be had."""
+        try:
+            self._server = create_server(application, host=host, port=port, threads=threads,
+                                         ident="karbor", clear_untrusted_proxy_headers=False,
+                                         map={})
+        except OSError as error:
+            raise BadInput(f"nothing can be served at {host}:{port}: {error.strerror or error}",
+                           remedy="see who listens there, or choose another address or port"
+                           ) from error
+        self._thread = threading.Thread(target=self._server.run, name="http")
+
+    @property
+    def port(self) -> int:
+        return int(self._server.effective_port)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Accept nothing more; returns when what was under way is answered, or after GRACE."""
+        if not self._thread.is_alive():
+            return
+        server, until = self._server, time.monotonic() + GRACE
+        server.trigger.pull_trigger(lambda: wasyncore.dispatcher.close(server))
+        server.task_dispatcher.shutdown(cancel_pending=False, timeout=GRACE)
+        if server.task_dispatcher.threads:
+            LOG.warning("requests were still under way after %s s", GRACE)
+        while (any(one.total_outbufs_len for one in list(server.active_channels.values()))
+               and time.monotonic() < until):
+            time.sleep(LOOK)
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+        self._thread.join(GRACE)

@@ -1,0 +1,98 @@
+"""Serve: Karbor as a service in one process, or the part of it that this process is to be.
+
+    with Server(conf, api=True, worker=True) as server:
+        server.wait()
+
+The API, the workers (which also keep the schedules) and, for several of them, a database server are
+all there is; whichever process they are in, they meet in the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from contextlib import ExitStack
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from karbor import config
+from karbor.api.application import make_app
+from karbor.cmd.api_wiring import wire
+from karbor.cmd.database import open_database
+from karbor.cmd.http import HttpServer
+from karbor.cmd.service import Service
+from karbor.cmd.worker import Worker
+
+LOG = logging.getLogger(__name__)
+
+
+class Server:
+    """A context manager. Raises BadInput, StoreError when it cannot begin."""
+
+    def __init__(self, conf: config.ConfigOpts, *, api: bool = True, worker: bool = True) -> None:
+        self._conf = conf
+        self._api = api
+        self._worker = worker
+        self._stack = ExitStack()
+        self._over = threading.Event()
+        self._workers: list[Worker] = []
+        self.address = ""
+
+    def __enter__(self) -> Self:
+        with self._stack as stack:
+            service = Service(self._conf, open_database(self._conf))
+            stack.callback(service.close)
+            if self._worker:
+                self._workers.append(stack.enter_context(Worker(
+                    self._conf, service.providers, service.clouds, service.database)))
+            if self._api:
+                app = application(self._conf, service, self._hurry)
+                http = stack.enter_context(HttpServer(
+                    app, self._conf.osapi_karbor_listen, self._conf.osapi_karbor_listen_port,
+                    threads=self._conf.osapi_karbor_threads))
+                self.address = f"http://{self._conf.osapi_karbor_listen}:{http.port}"
+                LOG.info("the API is at %s", self.address)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Answers what was asked and writes down what is under way; it goes on with the next
+        start."""
+        self._stack.close()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until `stop` was called; False when `timeout` seconds passed before."""
+        return self._over.wait(timeout)
+
+    def stop(self) -> None:
+        """End `wait`. From any thread, and from handlers of signals."""
+        self._over.set()
+
+    def reload(self) -> None:
+        """Read the configuration and the files of providers again."""
+        for one in self._workers:
+            one.reload()
+
+    def heed_signals(self) -> None:
+        """SIGTERM and SIGINT stop it, SIGHUP makes it read its configuration again."""
+        def stop(number: int, _frame: FrameType | None) -> None:
+            LOG.info("%s: stopping", signal.Signals(number).name)
+            self.stop()
+
+        def reload(_number: int, _frame: FrameType | None) -> None:
+            self.reload()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, reload)
+
+    def _hurry(self) -> None:
+        for one in self._workers:
+            one.hurry()
+
+
+def application(conf: config.ConfigOpts, service: Service, hurry: Any = lambda: None) -> Any:
+    """The WSGI application of the API. Raises BadInput."""
+    return make_app(conf, wire(service, hurry))
