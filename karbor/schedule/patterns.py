@@ -32,7 +32,9 @@ def read(format: PatternFormat, text: str) -> Pattern:
     """Raises BadInput, saying what is wrong with it."""
     if format is PatternFormat.CRONTAB:
         return _crontab(text)
-    return Recurrences([recurrence(one) for one in _rules(text)])
+    if format is PatternFormat.CALENDAR:
+        return Recurrences([recurrence(one) for one in _rules(text)])
+    raise BadInput(f"this Karbor knows no patterns of the format {format!r}")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from karbor.store import schedule_tables  # noqa: F401 - its tables are in METADATA then
 from karbor.store.tables import METADATA
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA,
