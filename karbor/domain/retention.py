@@ -102,9 +102,11 @@ def judge(candidates: Iterable[Candidate], scheduled_operation_id: str, rules: R
     ended = [one for one in own if one.state is not CheckpointState.PROTECTING]
     failing = bool(ended) and ended[0].state is CheckpointState.ERROR
     of_periods = _of_periods(good, rules, zone)
+    mine = {one.id for one in own}
+    places = {one.id: place for place, one in enumerate(good)}
     verdicts = []
     for one in told:
-        if one not in own:
+        if one.id not in mine:
             verdict = Verdict(one.id, True, "not made by this scheduled operation")
         elif one.state is CheckpointState.PROTECTING:
             verdict = Verdict(one.id, True, "is being made")
@@ -114,7 +116,7 @@ def judge(candidates: Iterable[Candidate], scheduled_operation_id: str, rules: R
         elif one.state is CheckpointState.ERROR:
             verdict = Verdict(one.id, False, f"failed, and {good[0].id} is good and newer")
         else:
-            verdict = _of_good(one, good.index(one), rules, of_periods, now)
+            verdict = _of_good(one, places[one.id], rules, of_periods, now)
         verdicts.append(verdict)
     return verdicts
 
