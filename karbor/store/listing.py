@@ -39,7 +39,7 @@ def _beyond(order: list[tuple[sa.Column[Any], bool]], row: sa.RowMapping
     """Later in this order than the row: equal in the first keys, beyond in the next one."""
     cases = []
     for number, (column, descends) in enumerate(order):
-        value = row[column.name]
+        value = sa.literal(row[column.name], column.type)   # a plain True could not be compared
         cases.append(sa.and_(*(one == row[one.name] for one, _ in order[:number]),
                              column < value if descends else column > value))
     return sa.or_(*cases)

@@ -109,5 +109,5 @@ def test_a_value_out_of_bounds_is_told_when_the_file_is_read(tmp_path: Path) -> 
 def test_a_window_that_no_trigger_could_have_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "one.conf"
     file.write_text("[schedule]\nmin_window_time = 1801\n")
-    with pytest.raises(BadInput, match="min_window_time .* is longer than max_window_time"):
+    with pytest.raises(BadInput, match=r"min_window_time .* is longer than max_window_time"):
         config.load([file])
