@@ -21,7 +21,7 @@ from karbor.domain.page import Page
 from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
 from karbor.store.connect import reading, writing
-from karbor.store.listing import page_of
+from karbor.store.page import page_of
 from karbor.store.rows import operation_from_row
 from karbor.store.schedule_rows import (
     BOTH,

@@ -13,7 +13,7 @@ from karbor.domain.errors import BadInput, Conflict, NotFound
 from karbor.domain.page import Page
 from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.store.connect import reading, writing
-from karbor.store.listing import has_text, page_of
+from karbor.store.page import has_text, page_of
 from karbor.store.schedule_rows import scheduled_from_row, scheduled_to_row
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 

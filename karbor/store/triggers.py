@@ -12,7 +12,7 @@ from karbor.domain.errors import BadInput, Conflict, NotFound
 from karbor.domain.page import Page
 from karbor.domain.trigger import Trigger
 from karbor.store.connect import reading, writing
-from karbor.store.listing import has_text, page_of
+from karbor.store.page import has_text, page_of
 from karbor.store.schedule_rows import trigger_from_row, trigger_to_row
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS, TRIGGERS
 
