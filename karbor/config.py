@@ -167,8 +167,25 @@ _FS_BANK = [
                     "share its disks with what it protects."),
 ]
 
+_SCHEDULE = [
+    cfg.IntOpt("min_interval", default=3600, min=1,
+               help="Seconds that lie at least between two due times of a trigger: what is more "
+                    "frequent is refused."),
+    cfg.IntOpt("min_window_time", default=900, min=1,
+               help="Seconds for which a scheduled operation may be begun late, at least, and "
+                    "where its trigger says nothing. What was not begun by then is missed."),
+    cfg.IntOpt("max_window_time", default=1800, min=1,
+               help="The same, at most."),
+    cfg.IntOpt("poll_interval", default=15, min=1,
+               help="Seconds until an engine looks again for what is due, at the latest: a new or "
+                    "changed trigger, and the end of an operation, are noticed that late."),
+    cfg.IntOpt("history_days", default=90, min=1,
+               help="Days for which it can be seen what came of each due time."),
+]
+
 _GROUPS = {"healthcheck": _HEALTHCHECK, "http": _HTTP, "limits": _LIMITS,
-           "credentials": _CREDENTIALS, "database": _DATABASE, "fs_bank": _FS_BANK}
+           "credentials": _CREDENTIALS, "database": _DATABASE, "fs_bank": _FS_BANK,
+           "schedule": _SCHEDULE}
 
 
 def _service_options(name: str) -> list[cfg.Opt]:
@@ -234,6 +251,9 @@ def load(files: Sequence[Path] | None = None) -> ConfigOpts:
     if conf.limits.project_operations > conf.limits.provider_operations:
         raise BadInput("[limits] project_operations is more than provider_operations",
                        remedy="a project cannot have more than all projects together")
+    if conf.schedule.min_window_time > conf.schedule.max_window_time:
+        raise BadInput("[schedule] min_window_time in the configuration is longer than "
+                       "max_window_time")
     if not service_user_configured(conf):
         _check_absent("service_user", chosen)
     if trustee_section(conf) != "trustee":
@@ -264,8 +284,7 @@ def _check_absent(section: str, files: Sequence[Path]) -> None:
 
 def _check(conf: ConfigOpts) -> None:
     """oslo.config looks at a value when it is used: that may be hours later."""
-    for group in (None, *_GROUPS, "service_user",
-                  "trustee", *SERVICES):
+    for group in (None, *_GROUPS, "service_user", "trustee", *SERVICES):
         for name in conf if group is None else conf[group]:
             try:
                 _ = conf[name] if group is None else conf[group][name]

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from karbor.domain.registration import Registration
 from karbor.store.connect import reading, writing
+from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 from karbor.store.tables import OPERATIONS, REGISTRATIONS
 
 _MINE = [one.name for one in fields(Registration)]
@@ -69,6 +70,13 @@ class Registrations:
                 if found:
                     connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == row.id)
                                        .values(credential=sealed))
+                    count += found
+            for row in connection.execute(sa.select(
+                    SCHEDULED_OPERATIONS.c.id, SCHEDULED_OPERATIONS.c.credential)).all():
+                sealed, found = _resealed(row.credential, again)
+                if found:
+                    connection.execute(sa.update(SCHEDULED_OPERATIONS).where(
+                        SCHEDULED_OPERATIONS.c.id == row.id).values(credential=sealed))
                     count += found
         return count
 

@@ -13,11 +13,13 @@ from karbor.domain.errors import BadInput
 
 def test_every_option_has_a_default_and_a_reason() -> None:
     conf = config.load([])
-    for group in ("http", "limits", "credentials", "fs_bank", *config.SERVICES):
+    for group in ("http", "limits", "credentials", "fs_bank", "schedule", *config.SERVICES):
         for name, info in conf._groups[group]._opts.items():
             assert info["opt"].help, f"[{group}] {name}"
     assert (conf.limits.cinder_backups, conf.limits.glance_transfers,
             conf.limits.server_images) == (4, 2, 2)
+    assert (conf.schedule.min_interval, conf.schedule.min_window_time,
+            conf.schedule.max_window_time) == (3600, 900, 1800)
     assert conf.credentials.allow_expired_window == 172800
     assert not config.service_user_configured(conf)
 
@@ -101,4 +103,11 @@ def test_a_value_out_of_bounds_is_told_when_the_file_is_read(tmp_path: Path) -> 
     file.write_text("[limits]\nworkers = none\n")
     with pytest.raises(BadInput, match=r"\[limits\] workers in the configuration is not "
                                         r"valid: invalid literal"):
+        config.load([file])
+
+
+def test_a_window_that_no_trigger_could_have_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "one.conf"
+    file.write_text("[schedule]\nmin_window_time = 1801\n")
+    with pytest.raises(BadInput, match=r"min_window_time .* is longer than max_window_time"):
         config.load([file])

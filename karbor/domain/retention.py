@@ -1,0 +1,161 @@
+"""Retention: which checkpoints of a scheduled operation are kept, which go, and why.
+
+Pure: the same checkpoints, rules and time give the same verdicts, and what is left after they have
+been carried out gives no more to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, tzinfo
+from typing import Any
+
+from karbor.domain.checkpoint import CheckpointState
+from karbor.domain.errors import BadInput
+
+DAY = 86400.0
+BY_SCHEDULE = "operation-engine"
+"""`created_by` of a checkpoint that a scheduled operation made; the other one is `manual`."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """0 means that the rule does not apply.
+
+    A checkpoint is kept if it is among the newest `max_backups` and not older than
+    `retention_duration` days (as far as these apply), or if it is the newest of one of the last
+    days, ISO weeks, months or years that `keep_daily` … `keep_yearly` count.
+    """
+
+    max_backups: int = 0
+    retention_duration: int = 0
+    keep_daily: int = 0
+    keep_weekly: int = 0
+    keep_monthly: int = 0
+    keep_yearly: int = 0
+
+    @classmethod
+    def from_definition(cls, raw: Mapping[str, Any]) -> Rules:
+        """From an `operation_definition`: numbers, or strings of digits as Karbor 1.x's command
+        line sends them; 0 and less, "" and None switch a rule off. Raises BadInput."""
+        return cls(**{one.name: _whole(one.name, raw.get(one.name)) for one in fields(cls)})
+
+    @property
+    def none(self) -> bool:
+        return self == Rules()
+
+    @property
+    def periods(self) -> Sequence[tuple[str, str, int]]:
+        """Name, `strftime` format that is the same within one period, how many are kept."""
+        return [one for one in (("day", "%Y-%m-%d", self.keep_daily),
+                                ("week", "%G-W%V", self.keep_weekly),
+                                ("month", "%Y-%m", self.keep_monthly),
+                                ("year", "%Y", self.keep_yearly)) if one[2]]
+
+
+def _whole(name: str, raw: object) -> int:
+    if raw is None or raw == "":
+        return 0
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
+    if isinstance(raw, bool) or not isinstance(raw, int | str):
+        raise BadInput(f"{name} is {raw!r}, which is no whole number")
+    try:
+        return max(0, int(raw))
+    except ValueError as error:
+        raise BadInput(f"{name} is {raw!r}, which is no whole number") from error
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What retention needs to know of a checkpoint."""
+
+    id: str
+    created_at: float
+    state: CheckpointState
+    created_by: str = ""
+    scheduled_operation_id: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    checkpoint_id: str
+    kept: bool
+    reason: str
+
+
+def judge(candidates: Iterable[Candidate], scheduled_operation_id: str, rules: Rules, *,
+          now: float, zone: tzinfo) -> list[Verdict]:
+    """One verdict for each checkpoint that is not being deleted already, newest first.
+
+    Only those that this scheduled operation made are counted and removed: another one of the same
+    plan has its own rules, and what a person made by hand goes by hand. The newest good one stays
+    whatever the rules say. While the newest try ended in error nothing is removed at all: what is
+    too old is better than nothing. `zone`: on whose clocks days and months end.
+    """
+    told = sorted((one for one in candidates if one.state is not CheckpointState.DELETING),
+                  key=lambda one: (one.created_at, one.id), reverse=True)
+    own = [one for one in told if one.created_by == BY_SCHEDULE
+           and one.scheduled_operation_id == scheduled_operation_id]
+    good = [one for one in own if one.state is CheckpointState.AVAILABLE]
+    ended = [one for one in own if one.state is not CheckpointState.PROTECTING]
+    failing = bool(ended) and ended[0].state is CheckpointState.ERROR
+    of_periods = _of_periods(good, rules, zone)
+    mine = {one.id for one in own}
+    places = {one.id: place for place, one in enumerate(good)}
+    verdicts = []
+    for one in told:
+        if one.id not in mine:
+            verdict = Verdict(one.id, True, "not made by this scheduled operation")
+        elif one.state is CheckpointState.PROTECTING:
+            verdict = Verdict(one.id, True, "is being made")
+        elif failing:
+            verdict = Verdict(one.id, True, f"the newest protect ({ended[0].id}) failed: nothing "
+                                            "is removed until one succeeds")
+        elif one.state is CheckpointState.ERROR:
+            verdict = Verdict(one.id, False, f"failed, and {good[0].id} is good and newer")
+        else:
+            verdict = _of_good(one, places[one.id], rules, of_periods, now)
+        verdicts.append(verdict)
+    return verdicts
+
+
+def _of_good(one: Candidate, place: int, rules: Rules, of_periods: Mapping[str, str],
+             now: float) -> Verdict:
+    """`place`: how many good ones are newer."""
+    if place == 0:
+        return Verdict(one.id, True, "the newest good one")
+    if rules.none:
+        return Verdict(one.id, True, "no rule of retention is set")
+    against = []
+    age = (now - one.created_at) / DAY
+    if rules.max_backups and place >= rules.max_backups:
+        against.append(f"{place} newer ones are there, max_backups is {rules.max_backups}")
+    if rules.retention_duration and age > rules.retention_duration:
+        against.append(f"{age:.1f} days old, retention_duration is {rules.retention_duration}")
+    if not against and (rules.max_backups or rules.retention_duration):
+        return Verdict(one.id, True, f"number {place + 1} of the newest, {age:.1f} days old: "
+                                     "within max_backups and retention_duration")
+    if one.id in of_periods:
+        return Verdict(one.id, True, of_periods[one.id])
+    if rules.periods:
+        against.append("not the newest of any day, week, month or year that is kept")
+    return Verdict(one.id, False, "; ".join(against))
+
+
+def _of_periods(good: Sequence[Candidate], rules: Rules, zone: tzinfo) -> dict[str, str]:
+    """The id of each that is the newest of its period, with the periods in words. Periods in which
+    nothing was made do not count, as in restic: a pause must not eat up what was there before."""
+    out: dict[str, list[str]] = {}
+    for name, form, wanted in rules.periods:
+        seen: set[str] = set()
+        for one in good:
+            period = datetime.fromtimestamp(one.created_at, zone).strftime(form)
+            if period in seen:
+                continue
+            if len(seen) == wanted:
+                break
+            seen.add(period)
+            out.setdefault(one.id, []).append(f"{name} {period} ({len(seen)} of {wanted})")
+    return {one: "the newest of " + ", ".join(of) for one, of in out.items()}

@@ -1,0 +1,55 @@
+"""Retention: the checkpoints of a scheduled operation that are too many, too old, or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from karbor.domain.errors import KarborError
+from karbor.domain.retention import Rules, Verdict, judge
+from karbor.domain.scheduled_operation import ScheduledOperation
+from karbor.domain.trigger import Trigger
+from karbor.schedule.contracts import Shelf
+from karbor.schedule.times import zone
+
+
+class Retention:
+    """Carried out after each successful protect of a retention_protect, and by nothing else: where
+    nothing new is kept, nothing old goes."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def preview(self, scheduled_operation: ScheduledOperation, trigger: Trigger, now: float
+                ) -> Sequence[Verdict]:
+        """What would be kept and what would go, each with its reason, newest first. Raises what the
+        bank raises, BadInput for rules or a time zone that cannot be read."""
+        return judge(self._shelf.checkpoints(scheduled_operation), scheduled_operation.id,
+                     Rules.from_definition(scheduled_operation.operation_definition),
+                     now=now, zone=zone(trigger.properties.time_zone))
+
+    def carry_out(self, scheduled_operation: ScheduledOperation, trigger: Trigger, now: float
+                  ) -> str:
+        """Have the deletions accepted, oldest first, and tell it in words. One that cannot be
+        deleted does not save the others; if it may work later, its error is raised at the end, so
+        that all of it is tried again."""
+        verdicts = self.preview(scheduled_operation, trigger, now)
+        removed, left = [], []
+        later: KarborError | None = None
+        for one in reversed(verdicts):
+            if one.kept:
+                continue
+            try:
+                self._shelf.delete(scheduled_operation, one.checkpoint_id)
+                removed.append(f"{one.checkpoint_id} ({one.reason})")
+            except KarborError as error:
+                left.append(f"{one.checkpoint_id}: {error}")
+                later = error if error.transient else later
+        if later is not None:
+            raise later
+        told = [f"removed {len(removed)}, kept {sum(one.kept for one in verdicts)}"]
+        if removed:
+            told.append("removed: " + ", ".join(removed))
+        if left:
+            told.append("could not be removed, and is tried again after the next protect: "
+                        + ", ".join(left))
+        return "; ".join(told)

@@ -1,0 +1,168 @@
+"""What a user may do with scheduled operations: also pause them, change them, and run one now."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from karbor.domain.errors import BadInput
+from karbor.domain.occurrence import Occurrence, OccurrenceState, occurrence_id
+from karbor.domain.retention import Rules
+from karbor.domain.scheduled_operation import OperationType, ScheduledOperation
+from karbor.domain.trigger import Trigger
+from karbor.schedule.times import next_after
+from karbor.schedule.triggers import LONGEST_NAME
+
+
+class ScheduleRecords(Protocol):
+    """Implemented by `karbor.store.scheduled_operations.ScheduledOperations`."""
+
+    def add(self, one: ScheduledOperation) -> None: ...
+
+    def show(self, project_id: str, id: str) -> ScheduledOperation: ...
+
+    def replace(self, one: ScheduledOperation) -> ScheduledOperation: ...
+
+    def drop(self, project_id: str, id: str) -> None: ...
+
+
+class TriggersToFind(Protocol):
+    def show(self, project_id: str, trigger_id: str) -> Trigger: ...
+
+
+class OccurrencesToAsk(Protocol):
+    def ask(self, occurrence: Occurrence) -> None: ...
+
+
+class PlansToFind(Protocol):
+    """The plans of projects."""
+
+    def provider_of(self, project_id: str, plan_id: str) -> str:
+        """The id of the provider that a plan names. Raises NotFound."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a scheduled operation shall be. `caller` and `credential`: on whose behalf it runs from
+    now on. None, when one is changed: as it was."""
+
+    name: str | None = None
+    description: str | None = None
+    trigger_id: str | None = None
+    operation_definition: Mapping[str, Any] | None = None
+    caller: Mapping[str, Any] | None = None
+    credential: Mapping[str, Any] | None = None
+
+
+class ScheduleDesk:
+    """Stateless; the project comes with each call. Raises NotFound for what is not in it."""
+
+    def __init__(self, records: ScheduleRecords, *, triggers: TriggersToFind, plans: PlansToFind,
+                 occurrences: OccurrencesToAsk) -> None:
+        self._records = records
+        self._triggers = triggers
+        self._plans = plans
+        self._occurrences = occurrences
+
+    def create(self, project_id: str, operation_type: str, wishes: Wishes, now: float
+               ) -> ScheduledOperation:
+        """It is due from the next time of its trigger on. Raises BadInput, and NotFound when the
+        trigger or the plan is not in this project."""
+        definition = dict(wishes.operation_definition or {})
+        trigger = self._triggers.show(project_id, wishes.trigger_id or "")
+        one = ScheduledOperation(
+            id=str(uuid.uuid4()), project_id=project_id, name=_name(wishes.name),
+            description=wishes.description or "", operation_type=_type(operation_type),
+            trigger_id=trigger.id, operation_definition=definition,
+            caller=dict(wishes.caller or {}), credential=dict(wishes.credential or {}),
+            created_at=now, next_due_at=next_after(trigger.properties, now))
+        self._check(one)
+        self._records.add(one)
+        return one
+
+    def update(self, project_id: str, id: str, wishes: Wishes, now: float) -> ScheduledOperation:
+        """With another trigger it is due next at that one's next time. Raises BadInput; Conflict
+        when somebody else changes it at the same time."""
+        one = self._records.show(project_id, id)
+        if wishes.name is not None:
+            one = replace(one, name=_name(wishes.name))
+        if wishes.description is not None:
+            one = replace(one, description=wishes.description)
+        if wishes.operation_definition is not None:
+            one = replace(one, operation_definition=dict(wishes.operation_definition))
+            self._check(one)
+        if wishes.caller is not None:
+            one = replace(one, caller=dict(wishes.caller))
+        if wishes.credential is not None:
+            one = replace(one, credential=dict(wishes.credential))
+        if wishes.trigger_id is not None and wishes.trigger_id != one.trigger_id:
+            one = self._from(replace(one, trigger_id=wishes.trigger_id), now)
+        return self._records.replace(replace(one, updated_at=now))
+
+    def pause(self, project_id: str, id: str, now: float) -> ScheduledOperation:
+        """Nothing is due any more; a run that is going goes on."""
+        one = self._records.show(project_id, id)
+        if not one.enabled:
+            return one
+        return self._records.replace(replace(one, enabled=False, next_due_at=None, updated_at=now))
+
+    def resume(self, project_id: str, id: str, now: float) -> ScheduledOperation:
+        """From the next due time on: those that passed meanwhile were not wanted, so they are
+        neither caught up nor missed."""
+        one = self._records.show(project_id, id)
+        if one.enabled:
+            return one
+        one = self._from(replace(one, enabled=True), now)
+        return self._records.replace(replace(one, updated_at=now))
+
+    def run_now(self, project_id: str, id: str, now: float) -> Occurrence:
+        """Have it begun by the next tick of any engine, beside its due times. Raises BadInput when
+        it is paused, Conflict while a run of it is going."""
+        one = self._records.show(project_id, id)
+        asked = Occurrence(
+            id=occurrence_id(one.id, now), project_id=project_id, scheduled_operation_id=one.id,
+            trigger_id=one.trigger_id, due_at=now, state=OccurrenceState.DUE, created_at=now,
+            manual=True)
+        self._occurrences.ask(asked)
+        return asked
+
+    def delete(self, project_id: str, id: str) -> None:
+        """With the history of its runs. Checkpoints stay; a run that is going goes on."""
+        self._records.drop(project_id, id)
+
+    def _from(self, one: ScheduledOperation, now: float) -> ScheduledOperation:
+        trigger = self._triggers.show(one.project_id, one.trigger_id)
+        due = next_after(trigger.properties, now) if one.enabled else None
+        return replace(one, next_due_at=due)
+
+    def _check(self, one: ScheduledOperation) -> None:
+        definition = one.operation_definition
+        for key in ("provider_id", "plan_id"):
+            if not isinstance(definition.get(key), str) or not definition[key]:
+                raise BadInput(f"the operation_definition has no {key}")
+        if one.operation_type is OperationType.RETENTION_PROTECT:
+            Rules.from_definition(definition)
+        provider_id = self._plans.provider_of(one.project_id, one.plan_id)
+        if provider_id != one.provider_id:
+            raise BadInput(f"plan {one.plan_id} is for provider {provider_id}, not for "
+                           f"{one.provider_id}")
+
+
+def _type(raw: str) -> OperationType:
+    try:
+        return OperationType(raw)
+    except ValueError as error:
+        raise BadInput(f"there is no operation type {raw!r}",
+                       remedy="there are: " + ", ".join(OperationType)) from error
+
+
+def _name(raw: str | None) -> str:
+    name = (raw or "").strip()
+    if not name:
+        raise BadInput("a scheduled operation needs a name")
+    if len(name) > LONGEST_NAME:
+        raise BadInput(f"a name has {LONGEST_NAME} characters at most")
+    return name

@@ -1,0 +1,106 @@
+"""Scheduled operations in SQL. Every one is reached through its project."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from karbor.domain.errors import BadInput, Conflict, NotFound
+from karbor.domain.page import Page
+from karbor.domain.scheduled_operation import ScheduledOperation
+from karbor.store.connect import reading, writing
+from karbor.store.page import has_text, page_of
+from karbor.store.schedule_rows import scheduled_from_row, scheduled_to_row
+from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
+
+_TABLE = SCHEDULED_OPERATIONS
+_KEYS = {"id": _TABLE.c.id, "name": _TABLE.c.name, "created_at": _TABLE.c.created_at,
+         "status": _TABLE.c.enabled}
+_EXACT = ("operation_type", "trigger_id", "plan_id", "provider_id")
+
+
+class ScheduledOperations:
+    """What is not in the given project does not exist: NotFound, whoever asks."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def add(self, one: ScheduledOperation) -> None:
+        """Raises Conflict when there is one with this id, or its trigger has gone meanwhile."""
+        try:
+            with writing(self._engine) as connection:
+                connection.execute(sa.insert(_TABLE).values(scheduled_to_row(one)))
+        except IntegrityError as error:
+            raise Conflict(f"scheduled operation {one.id} exists, or trigger {one.trigger_id} is "
+                           "gone") from error
+
+    def show(self, project_id: str, id: str) -> ScheduledOperation:
+        with reading(self._engine) as connection:
+            row = connection.execute(sa.select(_TABLE).where(
+                _TABLE.c.id == id, _TABLE.c.project_id == project_id)).mappings().first()
+        if row is None:
+            raise _unknown(id)
+        return scheduled_from_row(row)
+
+    def list(self, project_id: str | None, filters: Mapping[str, str] | None = None,
+             page: Page | None = None) -> builtins.list[ScheduledOperation]:
+        """Of one project, or (None: an administrator asks) of all. Filters: `name`, `description`
+        and `operation_definition` (contain the text, in either case), `operation_type`,
+        `trigger_id`, `plan_id`, `provider_id` (equal). `status` sorts paused ones first. Raises
+        BadInput for another filter or sort key, NotFound for an unknown marker."""
+        query = sa.select(_TABLE)
+        if project_id is not None:
+            query = query.where(_TABLE.c.project_id == project_id)
+        for name, text in (filters or {}).items():
+            if name in ("name", "description"):
+                query = query.where(has_text(_TABLE.c[name], text))
+            elif name == "operation_definition":
+                query = query.where(has_text(sa.cast(_TABLE.c[name], sa.Text), text))
+            elif name in _EXACT:
+                query = query.where(_TABLE.c[name] == text)
+            else:
+                raise BadInput(f"scheduled operations cannot be filtered by {name!r}",
+                               remedy="filter by name, description, operation_definition, "
+                                      + ", ".join(_EXACT))
+        with reading(self._engine) as connection:
+            rows = page_of(connection, query, _TABLE.c.id, _KEYS, page or Page())
+        return [scheduled_from_row(row) for row in rows]
+
+    def of_plan(self, project_id: str, plan_id: str) -> Sequence[ScheduledOperation]:
+        """Those that protect it: a plan in use should not go unnoticed."""
+        return self.list(project_id, {"plan_id": plan_id})
+
+    def replace(self, one: ScheduledOperation) -> ScheduledOperation:
+        """As it is given now, with the next revision, unless somebody has changed it since it was
+        read: then Conflict, and nothing is written. Raises NotFound when it is gone."""
+        new = replace(one, revision=one.revision + 1)
+        try:
+            with writing(self._engine) as connection:
+                changed = connection.execute(sa.update(_TABLE).where(
+                    _TABLE.c.id == one.id, _TABLE.c.project_id == one.project_id,
+                    _TABLE.c.revision == one.revision).values(scheduled_to_row(new)))
+                if not changed.rowcount:
+                    found = connection.execute(sa.select(_TABLE.c.id).where(
+                        _TABLE.c.id == one.id, _TABLE.c.project_id == one.project_id)).first()
+                    raise _unknown(one.id) if found is None else Conflict(
+                        f"scheduled operation {one.id} has been changed by somebody else meanwhile",
+                        remedy="look at it and try again")
+        except IntegrityError as error:
+            raise Conflict(f"trigger {one.trigger_id} is gone") from error
+        return new
+
+    def drop(self, project_id: str, id: str) -> None:
+        """With its occurrences; operations and checkpoints stay. Raises NotFound."""
+        with writing(self._engine) as connection:
+            changed = connection.execute(sa.delete(_TABLE).where(
+                _TABLE.c.id == id, _TABLE.c.project_id == project_id))
+            if not changed.rowcount:
+                raise _unknown(id)
+
+
+def _unknown(id: str) -> NotFound:
+    return NotFound(f"no scheduled operation {id} in this project")
