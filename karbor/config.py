@@ -21,7 +21,7 @@ __all__ = ["SERVICES", "ConfigOpts", "bank_path", "key_file", "load", "options",
            "provider_directory", "service_user_configured", "state_path", "trustee_section",
            "usual_files"]
 
-SERVICES = ("cinder", "nova", "glance", "neutron", "swift", "manila", "barbican")
+SERVICES = ("cinder", "nova", "glance", "neutron", "swift", "manila", "trove", "barbican")
 """The services a plugin may ask for, and the names of their groups."""
 
 _DEFAULT = [
@@ -105,6 +105,25 @@ _FS_BANK = [
                     "share its disks with what it protects."),
 ]
 
+_KUBERNETES = [
+    cfg.StrOpt("endpoint",
+               help="Address of the API server of a Kubernetes cluster whose pods a project has, "
+                    "like https://192.0.2.9:6443. It is in no catalog: without this there are no "
+                    "pods."),
+    cfg.StrOpt("project_id",
+               help="The project to which the cluster belongs, on whose volumes its pods live. "
+                    "Needed with endpoint: nobody else is shown its pods."),
+    cfg.StrOpt("namespace", default="default",
+               help="The namespace whose pods these are."),
+    cfg.StrOpt("token_file",
+               help="File with the bearer token of a service account that may list pods in the "
+                    "namespace, and persistent volumes. Read anew for every request, since such "
+                    "tokens are replaced. Without it nobody is logged in."),
+    cfg.StrOpt("ca_file",
+               help="File with the certificates that the API server is trusted by. Default: those "
+                    "of the system."),
+]
+
 
 def _service_options(name: str) -> list[cfg.Opt]:
     return [
@@ -127,7 +146,7 @@ def options() -> ConfigOpts:
     conf = ConfigOpts()
     conf.register_opts(_DEFAULT)
     for group, opts in (("http", _HTTP), ("limits", _LIMITS), ("credentials", _CREDENTIALS),
-                        ("fs_bank", _FS_BANK)):
+                        ("fs_bank", _FS_BANK), ("kubernetes", _KUBERNETES)):
         conf.register_opts(opts, group=group)
     for name in SERVICES:
         conf.register_opts(_service_options(name), group=name)
@@ -187,7 +206,7 @@ def _check_absent(section: str, files: Sequence[Path]) -> None:
 def _check(conf: ConfigOpts) -> None:
     """oslo.config looks at a value when it is used: that may be hours later."""
     for group in (None, "http", "limits", "credentials", "fs_bank", "service_user", "trustee",
-                  *SERVICES):
+                  "kubernetes", *SERVICES):
         for name in conf if group is None else conf[group]:
             try:
                 _ = conf[name] if group is None else conf[group][name]
@@ -196,6 +215,9 @@ def _check(conf: ConfigOpts) -> None:
                 line = " ".join(str(error).split()).rsplit(") is not valid: ", 1)[-1]
                 raise BadInput(f"[{group or 'DEFAULT'}] {name} in the configuration is not valid: "
                                f"{line}") from error
+    if conf.kubernetes.endpoint and not conf.kubernetes.project_id:
+        raise BadInput("[kubernetes] has an endpoint and no project_id: it would be nobody's",
+                       remedy="add the id of the project to which the cluster belongs")
 
 
 def state_path(conf: ConfigOpts) -> Path:

@@ -13,6 +13,9 @@ SERVER = "OS::Nova::Server"
 VOLUME = "OS::Cinder::Volume"
 IMAGE = "OS::Glance::Image"
 NETWORK = "OS::Neutron::Network"
+SHARE = "OS::Manila::Share"
+DATABASE = "OS::Trove::Instance"
+POD = "OS::Kubernetes::Pod"
 
 
 @dataclass(frozen=True)
