@@ -42,6 +42,7 @@ class OpenStackCloud:
     def __init__(self, authority: Authority, login: Login, shared: Shared | None = None, *,
                  wait: Callable[[float], None] = time.sleep) -> None:
         self._conf = authority.conf
+        self._adapter = authority.adapter
         self._login = login
         self._shared = shared or Shared()
         self._wait = wait
@@ -108,7 +109,7 @@ class OpenStackCloud:
     def _of_cluster(self) -> tuple[Service, str, ClusterSession]:
         address = kubernetes.address(self._conf, self.project_id)
         if self._cluster is None:
-            self._cluster = ClusterSession(self._conf)
+            self._cluster = ClusterSession(self._conf, self._adapter)
             self._cluster.transport.name(address, kubernetes.NAME)
         return kubernetes.KUBERNETES, address, self._cluster
 

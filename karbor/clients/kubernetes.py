@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import requests
 from keystoneauth1.session import Session
+from requests.adapters import BaseAdapter
 
 from karbor.clients.service import Service
 from karbor.config import ConfigOpts
@@ -41,8 +42,8 @@ class ClusterSession(Session):  # type: ignore[misc]
     """keystoneauth's session without Keystone: it bears the token of the cluster, which is read
     from its file for every request. `%(namespace)s` in an address is replaced."""
 
-    def __init__(self, conf: ConfigOpts) -> None:
-        self.transport = Transport(conf.limits.workers)
+    def __init__(self, conf: ConfigOpts, adapter: BaseAdapter | None = None) -> None:
+        self.transport = Transport(conf.limits.workers, adapter)
         super().__init__(session=self.transport, app_name="karbor",
                          verify=conf.kubernetes.ca_file or True)
         self._token_file = conf.kubernetes.token_file

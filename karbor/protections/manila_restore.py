@@ -10,7 +10,7 @@ from karbor.domain.step import Again, Done, Failed, Outcome
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_backup import MARK
-from karbor.protections.manila_snapshot import facts, rules_of, share_of
+from karbor.protections.manila_snapshot import AT_REST, broken, facts, rules_of, share_of
 
 UNDER_WAY = frozenset({"new", "queued_to_apply", "applying"})
 
@@ -47,7 +47,16 @@ class Share(Stage):
         return None
 
     def delete(self, work: Work, id: str) -> None:
-        work.cloud.api("manila").delete(f"/shares/{id}")
+        try:
+            work.cloud.api("manila").delete(f"/shares/{id}")
+        except CloudForbidden as error:
+            # Manila answers 403 as well to whoever deletes a share that is still being made.
+            status = str(share_of(work.cloud, id)["status"]).lower()
+            if status == AT_REST or broken(status):
+                raise
+            raise CloudConflict(f"the share is {status}: {error.message}", service="manila",
+                                request=error.request, request_id=error.request_id,
+                                status=error.status) from error
 
 
 def new_name(parameters: Mapping[str, Any], share: Mapping[str, Any]) -> str:
@@ -85,7 +94,7 @@ class Restored(Task):
             share = share_of(work.cloud, id)
         except CloudNotFound as error:
             return Failed(error)
-        if str(share["status"]).lower() != "available":
+        if str(share["status"]).lower() != AT_REST:
             return Failed(RemoteFailed(
                 f"the restored share {id} is {share['status']}", resource=work.resource.key,
                 **{"service": "manila", **work.cloud.asked(id)}))
