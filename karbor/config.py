@@ -22,7 +22,7 @@ __all__ = ["SERVICES", "ConfigOpts", "bank_path", "database_url", "host", "key_f
            "options", "provider_directory", "service_user_configured", "state_path",
            "trustee_section", "usual_files"]
 
-SERVICES = ("cinder", "nova", "glance", "neutron", "swift", "manila", "barbican")
+SERVICES = ("cinder", "nova", "glance", "neutron", "swift", "manila", "trove", "barbican")
 """The services a plugin may ask for, and the names of their groups."""
 
 _DEFAULT = [
@@ -183,9 +183,29 @@ _SCHEDULE = [
                help="Days for which it can be seen what came of each due time."),
 ]
 
+_KUBERNETES = [
+    cfg.StrOpt("endpoint",
+               help="Address of the API server of a Kubernetes cluster whose pods a project has, "
+                    "like https://192.0.2.9:6443. It is in no catalog: without this there are no "
+                    "pods."),
+    cfg.StrOpt("project_id",
+               help="The project to which the cluster belongs, on whose volumes its pods live. "
+                    "Needed with endpoint: nobody else is shown its pods."),
+    cfg.StrOpt("namespace", default="default",
+               help="The namespace whose pods these are."),
+    cfg.StrOpt("token_file",
+               help="File with the bearer token of a service account that may list pods in the "
+                    "namespace, and persistent volumes. Read anew for every request, since such "
+                    "tokens are replaced. Without it nobody is logged in."),
+    cfg.StrOpt("ca_file",
+               help="File with the certificates that the API server is trusted by. Default: those "
+                    "of the system."),
+]
+
+
 _GROUPS = {"healthcheck": _HEALTHCHECK, "http": _HTTP, "limits": _LIMITS,
            "credentials": _CREDENTIALS, "database": _DATABASE, "fs_bank": _FS_BANK,
-           "schedule": _SCHEDULE}
+           "schedule": _SCHEDULE, "kubernetes": _KUBERNETES}
 
 
 def _service_options(name: str) -> list[cfg.Opt]:
@@ -293,6 +313,9 @@ def _check(conf: ConfigOpts) -> None:
                 line = " ".join(str(error).split()).rsplit(") is not valid: ", 1)[-1]
                 raise BadInput(f"[{group or 'DEFAULT'}] {name} in the configuration is not valid: "
                                f"{line}") from error
+    if conf.kubernetes.endpoint and not conf.kubernetes.project_id:
+        raise BadInput("[kubernetes] has an endpoint and no project_id: it would be nobody's",
+                       remedy="add the id of the project to which the cluster belongs")
 
 
 def state_path(conf: ConfigOpts) -> Path:

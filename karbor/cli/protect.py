@@ -16,11 +16,22 @@ from karbor.cli.running import run_to_exit, start
 from karbor.cli.view import tree
 from karbor.cli.wording import count, thing
 from karbor.domain.errors import BadInput
-from karbor.domain.resource import IMAGE, NETWORK, PROJECT, SERVER, VOLUME, ResourceGraph
+from karbor.domain.resource import (
+    DATABASE,
+    IMAGE,
+    NETWORK,
+    POD,
+    PROJECT,
+    SERVER,
+    SHARE,
+    VOLUME,
+    ResourceGraph,
+)
 from karbor.operations.acceptance import Draft
 from karbor.operations.selection import short
 
-_TYPES = {short(one): one for one in (PROJECT, SERVER, VOLUME, IMAGE, NETWORK)}
+_TYPES = {short(one): one for one in (PROJECT, SERVER, VOLUME, IMAGE, NETWORK, SHARE,
+                                         DATABASE, POD)}
 
 
 def read_parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -59,8 +70,8 @@ def protect(*, resource: tuple[str, ...], name: str, dry_run: bool, mode: str | 
     """Keep RESOURCEs and all that belongs to them in one checkpoint.
 
     RESOURCE is a name or an id, or TYPE:NAME where a name alone is not enough; TYPE is project,
-    server, volume, image or network. All snapshots are taken before the first backup begins. What
-    was made by a protect that fails is removed again.
+    server, volume, image, network, share, database or pod. All snapshots are taken before the
+    first backup begins. What was made by a protect that fails is removed again.
     """
     invocation = this()
     parameters = read_parameters(param)

@@ -13,6 +13,7 @@ import requests
 from keystoneauth1 import exceptions as ksa
 
 from karbor.clients import refusal
+from karbor.clients.kubernetes import ClusterSession
 from karbor.clients.microversion import Microversions
 from karbor.clients.pages import pages
 from karbor.clients.service import Service
@@ -48,7 +49,7 @@ class ServiceApi:
         self,
         service: Service,
         address: str,
-        session: OperationSession,
+        session: OperationSession | ClusterSession,
         conf: ConfigOpts,
         microversions: Microversions,
         *,

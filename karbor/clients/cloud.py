@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from karbor.clients import kubernetes
 from karbor.clients.api import ServiceApi
 from karbor.clients.boards import Boards
 from karbor.clients.factory import ClientFactory
+from karbor.clients.kubernetes import ClusterSession
 from karbor.clients.microversion import Microversions
+from karbor.clients.service import Service
 from karbor.clients.services import KNOWN, LOOKED
 from karbor.credentials.authority import Authority, Login
 from karbor.credentials.credential import Credential
@@ -38,10 +42,12 @@ class OpenStackCloud:
     def __init__(self, authority: Authority, login: Login, shared: Shared | None = None, *,
                  wait: Callable[[float], None] = time.sleep) -> None:
         self._conf = authority.conf
+        self._adapter = authority.adapter
         self._login = login
         self._shared = shared or Shared()
         self._wait = wait
         self.factory = ClientFactory(authority.conf, login)
+        self._cluster: ClusterSession | None = None
         self._apis: dict[str, ServiceApi] = {}
         self._asked: dict[str, Json] = {}
         self._lock = threading.Lock()
@@ -80,21 +86,36 @@ class OpenStackCloud:
 
     @property
     def requests(self) -> Mapping[tuple[str, str], int]:
-        return self._login.session.transport.counted
+        counted = Counter(self._login.session.transport.counted)
+        if self._cluster is not None:
+            counted.update(self._cluster.transport.counted)
+        return dict(counted)
 
     def api(self, service: str) -> ServiceApi:
-        known = self.factory.known(service)
         with self._lock:
             if service not in self._apis:
+                known, address, session = (
+                    self._of_cluster() if service == kubernetes.NAME else
+                    (self.factory.known(service), self.factory.endpoint(service),
+                     self._login.session))
                 self._apis[service] = ServiceApi(
-                    known, self.factory.endpoint(service), self._login.session, self._conf,
+                    known, address, session, self._conf,
                     self._shared.microversions, wait=self._wait,
                     answered=lambda ids, request: self._asked.update(
                         dict.fromkeys(ids, request)),
                     wrote=lambda ids: self._shared.boards.touched(self._whose, ids))
             return self._apis[service]
 
+    def _of_cluster(self) -> tuple[Service, str, ClusterSession]:
+        address = kubernetes.address(self._conf, self.project_id)
+        if self._cluster is None:
+            self._cluster = ClusterSession(self._conf, self._adapter)
+            self._cluster.transport.name(address, kubernetes.NAME)
+        return kubernetes.KUBERNETES, address, self._cluster
+
     def has(self, service: str) -> bool:
+        if service == kubernetes.NAME:
+            return kubernetes.serves(self._conf, self.project_id)
         return service in KNOWN and self.factory.has(service)
 
     def client(self, service: str) -> Any:
@@ -115,6 +136,8 @@ class OpenStackCloud:
     def close(self) -> None:
         """Give up the connections and everything that holds the credential."""
         self.factory.close()
+        if self._cluster is not None:
+            self._cluster.close()
         self._login.session.close()
 
     def __enter__(self) -> Self:

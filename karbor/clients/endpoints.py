@@ -13,7 +13,7 @@ from typing import Any
 from karbor.clients.service import Service
 from karbor.config import ConfigOpts
 from karbor.credentials.authority import Login
-from karbor.domain.errors import CloudError
+from karbor.domain.errors import CloudError, ServiceAbsent
 
 
 class Endpoints:
@@ -29,8 +29,9 @@ class Endpoints:
         self._lock = threading.Lock()
 
     def of(self, service: Service) -> str:
-        """The address, with its version. Raises CloudError when there is none; which types,
-        interfaces or regions there are stands in the message."""
+        """The address, with its version. Raises ServiceAbsent when the catalog has no such service
+        (or none in the region of the login), CloudError when it has one that cannot be used as
+        configured; which types, interfaces or regions there are stands in the message."""
         with self._lock:
             if service.name not in self._found:
                 raw = self._override(service) or self._from_catalog(service)
@@ -42,14 +43,18 @@ class Endpoints:
             return self._found[service.name]
 
     def has(self, service: Service) -> bool:
-        """Raises CloudError when there is neither an override nor any catalog to look into."""
+        """Whether there is such a service, be it one that cannot be used as configured: whoever
+        asks that one is told why, and must not take it for a cloud without. Raises CloudError when
+        there is neither an override nor any catalog to look into."""
         with self._lock:
             if service.name not in self._found and not self._override(service):
                 self._entries()
         try:
             self.of(service)
-        except CloudError:
+        except ServiceAbsent:
             return False
+        except CloudError:
+            return True
         return True
 
     def _override(self, service: Service) -> str | None:
@@ -66,7 +71,7 @@ class Endpoints:
         region = section.region_name or self._place.region_name
         offered = [one for wanted in types for one in self._entries() if one.get("type") == wanted]
         if not offered:
-            raise CloudError(
+            raise ServiceAbsent(
                 f"this cloud has no {service.name}", service=service.name,
                 remedy=f"its catalog has none of the types {', '.join(types)}; an address can be "
                        f"configured as [{service.name}] endpoint_override")
@@ -74,7 +79,10 @@ class Endpoints:
             return address
         there = sorted({f"{one.get('interface')} in {one.get('region_id') or one.get('region')}"
                         for entry in offered for one in entry.get("endpoints", ())})
-        raise CloudError(
+        elsewhere = (region is not None and not section.region_name
+                     and not any(_in_region(one, region) for entry in offered
+                                 for one in entry.get("endpoints", ())))
+        raise (ServiceAbsent if elsewhere else CloudError)(
             f"{service.name} has no {interface} address in the region {region or '(any)'}",
             service=service.name, remedy="the catalog has: " + (", ".join(there) or "no address"))
 
@@ -93,6 +101,9 @@ def _addresses(entries: list[Mapping[str, Any]], interface: str, region: str | N
                ) -> Iterator[str]:
     for entry in entries:
         for one in entry.get("endpoints", ()):
-            regions = {one.get("region_id"), one.get("region")}
-            if one.get("interface") == interface and (region is None or region in regions):
+            if one.get("interface") == interface and _in_region(one, region):
                 yield str(one["url"])
+
+
+def _in_region(endpoint: Mapping[str, Any], region: str | None) -> bool:
+    return region is None or region in (endpoint.get("region_id"), endpoint.get("region"))

@@ -15,10 +15,10 @@ def pages(get: Callable[[Mapping[str, Any]], Any], key: str, query: Mapping[str,
           service: str) -> Iterator[Page]:
     """Ask for page after page.
 
-    Cinder, Nova, Neutron and Manila link the next one in `{key}_links`, Glance and Barbican in
-    `next`; Swift has the last name as marker (`key` is empty then). Of a link only the query is
-    used: behind proxies its host may be one that nobody can reach. Raises CloudError when the
-    answer has no such collection, or a service sends in circles.
+    Cinder, Nova, Neutron and Manila link the next one in `{key}_links`, Trove in `links`, Glance
+    and Barbican in `next`; Swift has the last name as marker (`key` is empty then). Of a link only
+    the query is used: behind proxies its host may be one that nobody can reach. Raises CloudError
+    when the answer has no such collection, or a service sends in circles.
     """
     seen: list[Mapping[str, Any]] = []
     asked: Mapping[str, Any] | None = query
@@ -41,7 +41,7 @@ def _next(body: Any, key: str, items: Page, query: Mapping[str, Any]) -> Mapping
         last = items[-1]
         return {**query, "marker": last.get("name") or last.get("subdir")}
     link = body.get("next")
-    for one in body.get(f"{key}_links") or ():
+    for one in body.get(f"{key}_links") or body.get("links") or ():
         if one.get("rel") == "next":
             link = one.get("href")
     if not isinstance(link, str):

@@ -12,6 +12,7 @@ CHEAP: Mapping[str, str] = {
     "neutron": "/networks?limit=1",
     "swift": "?limit=1",
     "manila": "/shares?limit=1",
+    "trove": "/instances?limit=1",
     "barbican": "/secrets?limit=1",
 }
 
@@ -24,7 +25,6 @@ OTHERS: Mapping[str, str] = {
     "dns": "/v2/zones?limit=1",
     "container-infra": "/clusters?limit=1",
     "container-infrastructure-management": "/clusters?limit=1",
-    "database": "/instances?limit=1",
     "baremetal": "/v1/nodes?limit=1",
     "workflow": "/workflows?limit=1",
     "workflowv2": "/workflows?limit=1",

@@ -14,7 +14,7 @@ DESCRIPTION = "a bank in a directory, and every protection that Karbor has"
 BANK = "karbor-fs-bank-plugin"
 PROTECTIONS = ("karbor-project-protection-plugin", "karbor-server-protection-plugin",
                "karbor-volume-protection-plugin", "karbor-image-protection-plugin",
-               "karbor-network-protection-plugin")
+               "karbor-network-protection-plugin", "karbor-share-protection-plugin")
 
 
 def built_in(conf: config.ConfigOpts) -> Provider:

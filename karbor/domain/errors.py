@@ -18,6 +18,7 @@
     │   ├── NoLastingCredential    none that the caller can have lasts as long as the operation
     │   └── ServiceUserUnfit       [service_user] cannot do its duty: no role, no project, no login
     ├── CloudError                 a service of the cloud answered with an error
+    │   ├── ServiceAbsent          this cloud has no such service
     │   ├── CloudUnavailable       5xx, 429, timeout, lost connection (transient)
     │   ├── CloudUnauthorized      401 in spite of a credential thought good
     │   ├── CloudForbidden         403: policy
@@ -207,6 +208,11 @@ class CloudError(KarborError):
         where = " ".join(part for part in (self.service, self.request) if part)
         tail = f" [{where}{', ' + self.request_id if self.request_id else ''}]" if where else ""
         return super().__str__() + tail
+
+
+class ServiceAbsent(CloudError):
+    """This cloud has no such service: neither its catalog nor the configuration names one. So it
+    has no resources of that service either; whoever asks for those expressly is told."""
 
 
 class CloudUnavailable(CloudError):

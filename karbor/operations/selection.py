@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from karbor.domain.errors import AmbiguousName, UnknownName
-from karbor.domain.resource import Resource, labels_of
+from karbor.domain.errors import AmbiguousName, ServiceAbsent, UnknownName
+from karbor.domain.resource import DATABASE, Resource, labels_of
 from karbor.plugin.protectable import Listings, Protectable
 
 
 def short(type: str) -> str:
-    """`OS::Nova::Server` → `server`: what people type."""
+    """`OS::Nova::Server` → `server`: what people type. (An instance is a server to most.)"""
+    if type == DATABASE:
+        return "database"
     return type.rsplit("::", 1)[-1].lower()
 
 
@@ -21,12 +23,13 @@ def select(words: Sequence[str], protectables: Mapping[str, Protectable], listin
     `server` or `OS::Nova::Server`), in their order, each once.
 
     Lists each type that may be meant once. Raises UnknownName and AmbiguousName, the latter with
-    the ids to choose from.
+    the ids to choose from, and ServiceAbsent for a TYPE whose service this cloud does not have.
     """
     chosen: dict[str, Resource] = {}
     for word in words:
         types, name = _split(word, protectables)
-        everything = [one for type in types for one in protectables[type].list(listings)]
+        everything = [one for type in types
+                      for one in _all(protectables[type], listings, expressly=len(types) == 1)]
         found = ([one for one in everything if one.id == name]
                  or [one for one in everything if one.name == name])
         if not found:
@@ -38,6 +41,16 @@ def select(words: Sequence[str], protectables: Mapping[str, Protectable], listin
                 remedy="give one of: " + ", ".join(f"{short(o.type)}:{o.id}" for o in found[:8]))
         chosen.setdefault(found[0].key, found[0])
     return list(chosen.values())
+
+
+def _all(protectable: Protectable, listings: Listings, *, expressly: bool) -> Sequence[Resource]:
+    """A name without a type cannot mean what the cloud has no service for."""
+    try:
+        return protectable.list(listings)
+    except ServiceAbsent:
+        if expressly:
+            raise
+        return ()
 
 
 def _split(word: str, protectables: Mapping[str, Protectable]) -> tuple[list[str], str]:

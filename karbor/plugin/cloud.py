@@ -68,11 +68,13 @@ class Cloud(Protocol):
     def project_name(self) -> str: ...
 
     def api(self, service: str) -> Api:
-        """By name: cinder, nova, glance, neutron, swift, manila, barbican. Raises CloudError when
-        the catalog has no such service and the operator gave no endpoint."""
+        """By name: cinder, nova, glance, neutron, swift, manila, trove, barbican, and kubernetes,
+        which is in no catalog. Raises ServiceAbsent when the cloud has no such service, and
+        CloudError when it has one that cannot be used as configured."""
 
     def has(self, service: str) -> bool:
-        """Whether this cloud has such a service (in the catalog or by configuration)."""
+        """Whether this cloud has such a service (in the catalog or by configuration), be it one
+        that does not answer."""
 
     def client(self, service: str) -> Any:
         """The openstacksdk proxy of the service on the same session, for plugin authors who prefer
@@ -82,8 +84,9 @@ class Cloud(Protocol):
         """How one thing stands, as the service's list shows it; None when it is gone.
 
         All looks of one kind share one list request per interval. Kinds: cinder.volume,
-        cinder.snapshot, cinder.backup, glance.image, nova.server (see `clients/looking.py`).
-        Transient failures are retried inside; the first look at a thing is always a fresh one.
+        cinder.snapshot, cinder.backup, glance.image, nova.server, manila.share, manila.snapshot
+        (see `clients/looking.py`). Transient failures are retried inside; the first look at a
+        thing is always a fresh one.
         """
 
     def asked(self, id: str) -> Json:

@@ -31,12 +31,13 @@ CLASSES_OF_KARBOR_1 = {
             "karbor-server-protection-plugin",
         "protection_plugins.network.neutron_protection_plugin.NeutronProtectionPlugin":
             "karbor-network-protection-plugin",
+        "protection_plugins.share.share_snapshot_plugin.ManilaSnapshotProtectionPlugin":
+            "karbor-share-protection-plugin",
         "protection_plugins.noop_plugin.NoopProtectionPlugin": "karbor-noop-protection-plugin",
     }.items()}
 """Files of Karbor 1.x may name a plugin by its class."""
 
 MISSING = {
-    "karbor-share-protection-plugin": "shares",
     "karbor-database-protection-plugin": "databases",
     "karbor-pod-protection-plugin": "pods",
     "karbor-volume-glance-plugin": "volumes as images",

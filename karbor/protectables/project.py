@@ -10,7 +10,7 @@ from karbor.plugin.protectable import Listings
 
 
 class Projects:
-    """The one project of the caller's token; it holds servers, volumes, images and networks."""
+    """The one project of the caller's token; it holds what there is of all other types."""
 
     type: ClassVar[str] = PROJECT
     parents: ClassVar[frozenset[str]] = frozenset()

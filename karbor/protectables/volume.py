@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from karbor.domain.resource import PROJECT, SERVER, VOLUME, Resource, labels_of
+from karbor.domain.resource import POD, PROJECT, SERVER, VOLUME, Resource, labels_of
 from karbor.plugin.protectable import Listings
+from karbor.protectables import pod as pods
 from karbor.protectables import server as servers
 
 
 class Volumes:
-    """The project's volumes, and those attached to servers.
+    """The project's volumes, and those attached to servers or mounted by pods.
 
     Facts: `status` (Cinder's word), `size` (GiB), `availability_zone`, `volume_type`, `bootable`,
     `encrypted`, `multiattach`, `attachments` (each with `server_id`, `device`, `attachment_id`),
     `labels`.
 
-    Nova may show a volume on a server that Cinder does not list for this project: it was deleted
-    between the two lists, or belongs to another project. It is never left out in silence: it
-    becomes a resource with the status `invisible`, which cannot be protected, and the plan says so.
+    Nova may show a volume on a server (and Kubernetes one of a pod) that Cinder does not list for
+    this project: it was deleted between the two lists, or belongs to another project. It is never
+    left out in silence: it becomes a resource with the status `invisible`, which cannot be
+    protected, and the plan says so.
     """
 
     type: ClassVar[str] = VOLUME
-    parents: ClassVar[frozenset[str]] = frozenset({PROJECT, SERVER})
+    parents: ClassVar[frozenset[str]] = frozenset({PROJECT, SERVER, POD})
 
     def list(self, listings: Listings) -> Sequence[Resource]:
         return list(self._by_id(listings).values())
@@ -33,6 +35,8 @@ class Volumes:
         # Servers first: a volume attached before Nova's list is in a later list of Cinder's.
         attached = {parent.key: servers.volume_ids(servers.record(parent, listings))
                     for parent in parents if parent.type == SERVER}
+        attached.update({parent.key: pods.volume_ids(pods.record(parent, listings), listings)
+                         for parent in parents if parent.type == POD})
         projects = [parent for parent in parents if parent.type == PROJECT]
         if not projects and not any(attached.values()):
             return {}

@@ -1,4 +1,4 @@
-"""A Cinder snapshot that is the checkpoint: made, looked at again, made a volume of, deleted."""
+"""A Cinder snapshot that is the checkpoint: made, looked at again, made a volume of."""
 
 from __future__ import annotations
 
@@ -6,22 +6,15 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from karbor.domain.checkpoint import Evidence
-from karbor.domain.errors import (
-    CloudConflict,
-    ObjectDamaged,
-    ObjectMissing,
-    RemoteFailed,
-)
+from karbor.domain.errors import ObjectDamaged, ObjectMissing
 from karbor.domain.step import Again, Done, Failed, Outcome
 from karbor.plugin.protection import Task, Work
 from karbor.protections.cinder_backup import MARK, Snapshot, volume_of
 from karbor.protections.cinder_restore import Restored, Volume
+from karbor.protections.snapshot_removal import PASSING
 
 SAME_STORAGE = ("a snapshot is kept by the storage that holds the volume, and is lost together "
                 "with it; while it exists, Cinder does not delete the volume by itself")
-
-PASSING = frozenset({"creating", "backing-up", "restoring", "unmanaging"})
-TRIES = 3       # deletions that a storage may refuse before we believe that it always will
 
 
 class KeptSnapshot(Snapshot):
@@ -93,43 +86,3 @@ class Finished(Restored):
     def _wanted(self, work: Work) -> Mapping[str, Any]:
         found: Mapping[str, Any] = work.kept("snapshot")["volume"]
         return found
-
-
-class SnapshotRemoval(Task):
-    """Deletes the snapshot of a checkpoint, and sees it gone."""
-
-    name = "snapshot_removed"
-
-    def run(self, work: Work) -> Outcome:
-        id = work.kept("snapshot").get("id")
-        if not id:
-            return Done()       # the protect did not come so far
-        pause = work.cloud.interval("cinder.snapshot")
-        asked = int(work.handle.get("asked", 0))
-        if asked:
-            seen = work.cloud.look("cinder.snapshot", id)
-            if seen is None:
-                return Done({"deleted": id})
-            status = str(seen["status"]).lower()
-            if status == "deleting" or status in PASSING:
-                return Again(pause, {"asked": asked})
-            if asked >= TRIES:
-                return self._failed(work, id, f"it is {status} again and again")
-        try:
-            work.cloud.api("cinder").delete(f"/snapshots/{id}")
-        except CloudConflict as error:
-            seen = work.cloud.look("cinder.snapshot", id)
-            if seen is None:
-                return Done({"deleted": id})
-            if str(seen["status"]).lower() in PASSING | {"deleting"}:
-                return Again(pause, {"asked": asked})
-            return self._failed(work, id, error.message)
-        return Again(0.0 if not asked else pause, {"asked": asked + 1})
-
-    @staticmethod
-    def _failed(work: Work, id: str, why: str) -> Failed:
-        return Failed(RemoteFailed(
-            f"Cinder does not delete snapshot {id}: {why}", resource=work.resource.key,
-            **{"service": "cinder", "request": f"DELETE /snapshots/{id}", **work.cloud.asked(id)},
-            remedy="some storages keep a snapshot as long as volumes made from it exist: delete "
-                   "those, then delete the checkpoint again"))

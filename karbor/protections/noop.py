@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from karbor.domain.resource import IMAGE, NETWORK, PROJECT, SERVER, VOLUME, Resource
+from karbor.domain.resource import (
+    DATABASE,
+    IMAGE,
+    NETWORK,
+    POD,
+    PROJECT,
+    SERVER,
+    SHARE,
+    VOLUME,
+    Resource,
+)
 from karbor.domain.step import Done, Hook, Outcome
 from karbor.plugin.protection import Protection, Stages, Target, Task, Work
 
@@ -45,8 +55,7 @@ class Noop(Protection):
     nothing. Here a checkpoint of it has no evidence, and every list says why."""
 
     types: ClassVar[frozenset[str]] = frozenset({
-        PROJECT, SERVER, VOLUME, IMAGE, NETWORK, "OS::Manila::Share", "OS::Trove::Instance",
-        "OS::Kubernetes::Pod"})
+        PROJECT, SERVER, VOLUME, IMAGE, NETWORK, SHARE, DATABASE, POD})
 
     def protect(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [KeepFacts()]}

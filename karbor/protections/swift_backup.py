@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from karbor.domain.errors import CloudForbidden, CloudNotFound, ObjectDamaged
+from karbor.domain.errors import CloudError, CloudForbidden, CloudNotFound, ObjectDamaged
 from karbor.plugin.cloud import Api, Cloud
 
 HEAD = 16 * 1024        # bytes: all that stands before the checksums in a sha256file
@@ -53,7 +53,10 @@ class SwiftBackup:
             raise NotVisible("this cloud has no Swift")
         if not container:
             raise NotVisible("Cinder does not tell where the backup is kept")
-        api = cloud.api("swift")
+        try:
+            api = cloud.api("swift")
+        except CloudError as error:     # it has one, of which nobody here has the address
+            raise NotVisible(error.message) from error
         root = f"volume_{backup['volume_id']}/"
         try:
             times = [str(one["subdir"]) for one in _listing(api, container, root, delimiter="/")

@@ -100,8 +100,8 @@ def unfit(volume: Resource) -> list[tuple[str, str]]:
     """Why a volume cannot be protected as it stands, each with what can be done about it."""
     status = str(volume.facts.get("status", ""))
     if status == "invisible":
-        return [("is attached to a server, but this project cannot see it",
-                 "protect it in its own project and leave the server out, or detach it")]
+        return [("is attached to a server or mounted by a pod, but this project cannot see it",
+                 "protect it in its own project and leave that out, or detach it")]
     if status in BROKEN or status == "deleting":
         return [(f"is in the state {status}", "repair or delete it, or leave it out")]
     return []

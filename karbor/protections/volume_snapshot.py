@@ -16,9 +16,9 @@ from karbor.protections.cinder_snapshot import (
     Finished,
     KeptSnapshot,
     LookedAt,
-    SnapshotRemoval,
     VolumeOfSnapshot,
 )
+from karbor.protections.snapshot_removal import SnapshotRemoval
 from karbor.protections.volume import unfit
 
 
@@ -41,7 +41,7 @@ class VolumeSnapshot(Protection):
         return {Hook.VERIFY: [LookedAt()]}
 
     def remove(self, resource: Resource) -> Stages:
-        return {Hook.MAIN: [SnapshotRemoval()]}
+        return {Hook.MAIN: [SnapshotRemoval("cinder", "volume")]}
 
     def protect_preview(self, resource: Resource) -> Sequence[str]:
         return (f"kept as a snapshot only: {SAME_STORAGE}",)

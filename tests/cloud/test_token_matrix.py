@@ -182,7 +182,7 @@ def test_what_every_service_says_to_every_kind_of_token(
     connector = speak("karbor")
     with connector.log_in("demo") as opened:
         addresses = {name: opened.factory.endpoint(name) + path for name, path in PATHS.items()}
-    assert set(addresses) == set(KNOWN)
+    assert set(addresses) == set(KNOWN) - {"trove"}      # which this cloud does not have
     addresses["keystone"] = f"{cloud.auth_url}/auth/projects"
     matrix = Matrix(connector, addresses)
     service = connector.authority.service()

@@ -10,9 +10,10 @@ from karbor.clients.services.manila import MANILA
 from karbor.clients.services.neutron import NEUTRON
 from karbor.clients.services.nova import NOVA
 from karbor.clients.services.swift import SWIFT
+from karbor.clients.services.trove import TROVE
 
 KNOWN: dict[str, Service] = {
-    one.name: one for one in (CINDER, NOVA, GLANCE, NEUTRON, SWIFT, MANILA, BARBICAN)}
+    one.name: one for one in (CINDER, NOVA, GLANCE, NEUTRON, SWIFT, MANILA, TROVE, BARBICAN)}
 
 LOOKED: dict[str, tuple[Service, Looked]] = {
     f"{service.name}.{kind}": (service, looked)

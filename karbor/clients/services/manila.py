@@ -1,13 +1,20 @@
 """Manila: shares and their snapshots."""
 
-from karbor.clients.service import Service
+from karbor.clients.service import Looked, Service
 
 MANILA = Service(
     name="manila",
     types=("shared-file-system", "sharev2"),
     version_path="/v2",
     sdk="shared_file_system",
-    microversion="2.65",    # Xena: the oldest release whose API Karbor is written for
+    # 2.73 (Zed): metadata of snapshots, which bears their mark (2.73); access rules of a share as
+    # a list of their own, with metadata (2.45); shares that are being made from a snapshot say so
+    # (2.54).
+    microversion="2.73",
     microversion_headers=(("X-OpenStack-Manila-API-Version", ""),
                           ("OpenStack-API-Version", "shared-file-system ")),
+    looks={
+        "share": Looked("/shares/detail", "shares", "/shares/", "share"),
+        "snapshot": Looked("/snapshots/detail", "snapshots", "/snapshots/", "snapshot"),
+    },
 )

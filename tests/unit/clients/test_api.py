@@ -179,6 +179,15 @@ def test_linked_pages_are_followed_by_their_query_only(
     assert stage.sent[1].query == {"with_count": ["True"], "limit": ["1"], "marker": ["1"]}
 
 
+def test_troves_pages(cloud: OpenStackCloud, stage: Stage) -> None:
+    stage.script(
+        Reply(json={"volumes": [{"id": "a"}], "links": [
+            {"rel": "next", "href": "http://elsewhere/instances?marker=a&limit=1"}]}),
+        Reply(json={"volumes": [{"id": "b"}], "links": []}))
+    assert [one["id"] for one in cloud.api("cinder").list("/volumes", "volumes")] == ["a", "b"]
+    assert stage.sent[1].query == {"marker": ["a"], "limit": ["1"]}
+
+
 def test_glances_pages(cloud: OpenStackCloud, stage: Stage) -> None:
     stage.script(Reply(json={"images": [{"id": "1"}], "next": "/v2/images?limit=1000&marker=1"}),
                  Reply(json={"images": []}))

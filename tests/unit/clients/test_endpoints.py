@@ -9,7 +9,7 @@ import pytest
 
 from karbor.clients.cloud import OpenStackCloud
 from karbor.clients.services import KNOWN
-from karbor.domain.errors import CloudError
+from karbor.domain.errors import CloudError, ServiceAbsent
 from tests.unit.clients.conftest import Stage
 
 Opened = Callable[..., OpenStackCloud]
@@ -40,6 +40,8 @@ def test_an_address_is_found_by_type_interface_and_region_without_asking_anybody
     ("swift", "http://h/swift/v1", "http://h/swift/v1"),
     ("manila", "http://h:8786", "http://h:8786/v2"),
     ("barbican", "http://h:9311", "http://h:9311/v1"),
+    ("trove", "http://h:8779", "http://h:8779/v1.0/project-demo"),
+    ("trove", "http://h/database/v1.0/%(project_id)s", "http://h/database/v1.0/project-demo"),
 ])
 def test_the_operators_address_wins_and_gets_its_version(
         opened: Opened, service: str, given: str, address: str) -> None:
@@ -66,17 +68,33 @@ def test_region_interface_and_type_can_be_chosen_per_service(opened: Opened) -> 
 
 def test_what_is_missing_is_told_with_what_there_is(opened: Opened) -> None:
     cloud = opened("[glance]\nregion_name = RegionThree")
-    with pytest.raises(CloudError, match="this cloud has no manila"):
+    with pytest.raises(ServiceAbsent, match="this cloud has no manila") as caught:
         cloud.api("manila")
+    assert "[manila] endpoint_override" in caught.value.remedy
     with pytest.raises(CloudError, match="no public address") as caught:
         cloud.api("barbican")
     assert caught.value.remedy == "the catalog has: internal in RegionOne"
     with pytest.raises(CloudError, match="region RegionThree"):
         cloud.api("glance")
-    with pytest.raises(CloudError, match="no service called trove"):
+    with pytest.raises(CloudError, match="no service called heat"):
+        cloud.api("heat")
+    # What cannot be used as configured is there all the same: only nothing counts as nothing.
+    assert [name for name in [*KNOWN, "heat"] if cloud.has(name)] == [
+        "cinder", "nova", "glance", "neutron", "swift", "barbican"]
+
+
+def test_what_another_region_has_this_one_has_not(opened: Opened, stage: Stage) -> None:
+    stage.keystone.catalog = [
+        {"type": "database", "name": "trove", "endpoints": [
+            {"interface": "public", "region_id": "RegionTwo", "url": "http://trove.test"}]}]
+    cloud = opened()
+    assert not cloud.has("trove")
+    with pytest.raises(ServiceAbsent, match="trove has no public address in the region RegionOne"):
         cloud.api("trove")
-    assert [name for name in [*KNOWN, "trove"] if cloud.has(name)] == [
-        "cinder", "nova", "neutron", "swift"]
+    mistaken = opened("[trove]\nregion_name = RegionOen")
+    assert mistaken.has("trove")
+    with pytest.raises(CloudError, match="RegionOen"):
+        mistaken.api("trove")
 
 
 def test_a_token_without_a_catalog_is_an_error_and_no_empty_cloud(

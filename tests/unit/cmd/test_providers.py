@@ -17,7 +17,7 @@ from karbor.cmd.provider_file import read
 from karbor.cmd.providers import Providers
 from karbor.domain.errors import BadInput, NotFound, UnknownName
 from karbor.domain.operation import Operation, Verb
-from karbor.domain.resource import PROJECT, VOLUME
+from karbor.domain.resource import PROJECT, SHARE, VOLUME
 from karbor.plugin import registry
 
 SAMPLES = Path(__file__).parents[3] / "etc" / "karbor" / "providers.d"
@@ -230,9 +230,10 @@ def test_names_of_karbor_1_are_understood(caplog: pytest.LogCaptureFixture) -> N
                          ) is registry.bank("karbor-fs-bank-plugin")
     found = registry.protections([
         old + "protection_plugins.volume.cinder_protection_plugin.CinderBackupProtectionPlugin",
-        "karbor-share-protection-plugin"])
-    assert set(found) == {VOLUME}
-    assert "shares are not protected" in caplog.text
+        old + "protection_plugins.share.share_snapshot_plugin.ManilaSnapshotProtectionPlugin",
+        "karbor-database-protection-plugin"])
+    assert set(found) == {VOLUME, SHARE}
+    assert "databases are not protected" in caplog.text
     with pytest.raises(BadInput, match="karbor-colour-plugin"):
         registry.protections(["karbor-colour-plugin"])
 

@@ -8,23 +8,29 @@ import pytest
 
 from karbor.domain.errors import CloudUnavailable, UnknownName
 from karbor.domain.resource import (
+    DATABASE,
     IMAGE,
     NETWORK,
+    POD,
     PROJECT,
     SERVER,
+    SHARE,
     VOLUME,
     Resource,
     ResourceGraph,
 )
 from karbor.plugin.protectable import Listings
+from karbor.protectables.database import Databases
 from karbor.protectables.image import Images
 from karbor.protectables.network import Networks
+from karbor.protectables.pod import Pods
 from karbor.protectables.project import Projects
 from karbor.protectables.server import Servers
+from karbor.protectables.share import Shares
 from karbor.protectables.volume import Volumes
 from tests.unit.protections.scripted import ScriptedCloud
 
-ALL = [Projects(), Servers(), Volumes(), Images(), Networks()]
+ALL = [Projects(), Servers(), Volumes(), Images(), Networks(), Shares(), Databases(), Pods()]
 
 
 def server(number: int, *, image: str = "base", volumes: tuple[str, ...] = (),
@@ -198,3 +204,90 @@ def test_the_number_of_requests_does_not_grow_with_resources() -> None:
     assert sorted(requests(1)) == sorted(requests(50)) == [
         "cinder LIST /volumes/detail", "glance LIST /images", "glance LIST /images",
         "glance LIST /images", "neutron LIST /ports", "nova LIST /servers/detail"]
+
+
+# ------------------------------------------------------------- what not every cloud has
+def pod(name: str, *volumes: dict[str, Any], phase: str = "Running") -> dict[str, Any]:
+    return {"metadata": {"namespace": "shop", "name": name}, "status": {"phase": phase},
+            "spec": {"nodeName": "n1", "volumes": [{"name": "v", **one} for one in volumes]}}
+
+
+def claimed(name: str) -> dict[str, Any]:
+    return {"persistentVolumeClaim": {"claimName": name}}
+
+
+def persistent(claim: str, namespace: str = "shop", **source: Any) -> dict[str, Any]:
+    return {"metadata": {"name": f"pv-{claim}"}, "spec": {
+        "claimRef": {"namespace": namespace, "name": claim}, **source}}
+
+
+def csi(handle: str, driver: str = "cinder.csi.openstack.org") -> dict[str, Any]:
+    return {"csi": {"driver": driver, "volumeHandle": handle}}
+
+
+def cluster(pods: list[Any], persistents: list[Any]) -> dict[str, Any]:
+    return {"LIST /namespaces/%(namespace)s/pods": pods, "LIST /persistentvolumes": persistents}
+
+
+def test_shares_are_the_projects_own() -> None:
+    def share(id: str, **more: Any) -> dict[str, Any]:
+        return {"id": id, "name": id, "project_id": "project", "status": "available", "size": 2,
+                "share_proto": "NFS", "share_type": "type-id", "share_type_name": "gold",
+                "availability_zone": "nova", "snapshot_support": True, **more}
+    listings = Listings(cloud([], [], [], manila={"LIST /shares/detail": [
+        share("own", create_share_from_snapshot_support=True),
+        share("public", project_id="other", is_public=True)]}))
+    one, = Shares().list(listings)
+    assert (one.key, one.facts) == (f"{SHARE}#own", {
+        "status": "available", "size": 2, "share_proto": "NFS", "share_type": "gold",
+        "availability_zone": "nova", "snapshot_support": True,
+        "create_share_from_snapshot_support": True})
+
+
+def test_a_project_holds_its_shares_databases_and_pods_and_pods_their_volumes() -> None:
+    asked = cloud(
+        [], [volume("v1"), volume("v2"), volume("v3"), volume("v4")], [],
+        manila={"LIST /shares/detail": [{"id": "s", "project_id": "project", "size": 1}]},
+        trove={"LIST /instances": [{
+            "id": "d", "name": "orders", "status": "ACTIVE", "volume": {"size": 5},
+            "datastore": {"type": "mysql", "version": "8.4"}}]},
+        kubernetes=cluster(
+            [pod("web", claimed("data"), {"emptyDir": {}}, {"cinder": {"volumeID": "v2"}},
+                 {"ephemeral": {"volumeClaimTemplate": {}}}, claimed("data"), claimed("nfs"),
+                 claimed("foreign")),
+             pod("job", phase="Succeeded")],
+            [persistent("data", **csi("v1")), persistent("data", "other", **csi("v4")),
+             persistent("web-v", cinder={"volumeID": "v3"}),
+             persistent("nfs", **csi("share-1", "nfs.csi.k8s.io")),
+             persistent("foreign", **csi("theirs"))]))
+    listings = Listings(asked)
+    project, = Projects().list(listings)
+    graph = discover([project], listings)
+    assert {f"{SHARE}#s", f"{DATABASE}#d"} <= set(keys(graph.children(project.key)))
+    assert graph[f"{DATABASE}#d"].facts == {
+        "status": "ACTIVE", "size": 5, "datastore": "mysql", "datastore_version": "8.4"}
+    web, job = graph.of_type(POD)
+    assert (web.name, web.facts) == ("shop:web", {
+        "status": "Running", "namespace": "shop", "node": "n1"})
+    assert web.id == "5503ec3d-2963-5762-9af8-5b451629a2d5"     # as Karbor 1.x made it
+    assert [one.id for one in graph.children(web.key)] == ["v1", "v2", "v3", "theirs"]
+    assert graph[f"{VOLUME}#theirs"].facts == {"status": "invisible"}
+    assert graph.children(job.key) == []
+    assert asked.log.count("kubernetes LIST /persistentvolumes") == 1
+
+
+def test_a_pod_that_is_gone_is_an_error() -> None:
+    listings = Listings(cloud([], [], [], kubernetes=cluster([], [])))
+    with pytest.raises(UnknownName, match="no pod shop:web"):
+        discover([Resource(POD, "gone", "shop:web")], listings)
+
+
+@pytest.mark.parametrize(("service", "listed"), [
+    ("manila", "LIST /shares/detail"), ("trove", "LIST /instances"),
+    ("kubernetes", "LIST /namespaces/%(namespace)s/pods")])
+def test_a_service_that_is_there_and_fails_is_no_service_that_is_absent(
+        service: str, listed: str) -> None:
+    listings = Listings(cloud([], [], [], **{
+        service: {listed: CloudUnavailable(f"{service} is down")}}))
+    with pytest.raises(CloudUnavailable, match=service):
+        discover(Projects().list(listings), listings)

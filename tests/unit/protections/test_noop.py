@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from karbor.domain.resource import VOLUME, Resource
 from karbor.domain.step import Done, Hook
+from karbor.plugin import registry
 from karbor.protections.noop import KeepFacts, Noop, RestoreNothing, Unproved
 
 RESOURCE = Resource(VOLUME, "v", "data", facts={"size": 3})
@@ -15,6 +16,7 @@ class Entry:
 
 def test_it_has_the_eight_types_of_karbor_1() -> None:
     assert len(Noop.types) == 8
+    assert Noop.types == set(registry.protectables())
 
 
 def test_facts_are_kept_and_nothing_is_proved_or_restored() -> None:

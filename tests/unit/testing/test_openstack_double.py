@@ -323,6 +323,68 @@ class TestServers:
                                        image_id=demo.image.find_image("cirros").id)
 
 
+class TestShares:
+    def test_a_share_lives_through_a_snapshot_and_what_is_made_of_it(
+            self, double: Double, demo: openstack.connection.Connection) -> None:
+        double.set(looks={"*": 0})
+        manila = demo.shared_file_system
+        made = manila.create_share(share_protocol="nfs", size=1, name="files",
+                                   metadata={"mark": "m"})
+        assert made.status == "creating"
+        share = manila.get_share(made.id)
+        assert (share.status, share.share_protocol, share.metadata) == (
+            "available", "NFS", {"mark": "m"})
+        double.write("manila.share", share.id, b"before")
+        snapshot = manila.create_share_snapshot(share_id=share.id, name="s")
+        double.write("manila.share", share.id, b"after")
+        assert manila.get_share_snapshot(snapshot.id).status == "available"
+        with pytest.raises(sdk.ForbiddenException, match="dependent snapshots"):
+            manila.delete_share(share.id, ignore_missing=False)
+        copy = manila.create_share(share_protocol="NFS", size=1, snapshot_id=snapshot.id)
+        assert copy.status == "creating_from_snapshot"
+        with pytest.raises(sdk.ForbiddenException, match="status must be one of"):
+            manila.delete_share(copy.id, ignore_missing=False)
+        assert manila.get_share(copy.id).status == "available"
+        assert double.read("manila.share", copy.id) == b"before"
+        manila.delete_share_snapshot(snapshot.id)
+        with pytest.raises(sdk.NotFoundException):
+            manila.get_share_snapshot(snapshot.id)
+        manila.delete_share(share.id)
+        assert {one.id for one in manila.shares()} == {copy.id}
+        manila.delete_share(copy.id)
+        double.settle()
+
+    def test_rules_are_queued_and_then_active(
+            self, double: Double, demo: openstack.connection.Connection) -> None:
+        double.set(looks={"*": 1})
+        manila = demo.shared_file_system
+        share = manila.create_share(share_protocol="NFS", size=1)
+        assert [manila.get_share(share.id).status for _ in range(2)] == ["creating", "available"]
+        rule = {"access_type": "ip", "access_to": "10.0.0.0/8", "access_level": "ro"}
+        assert manila.create_access_rule(share.id, **rule).state == "queued_to_apply"
+        seen = [next(iter(manila.access_rules(share))) for _ in range(2)]
+        assert [one.state for one in seen] == ["queued_to_apply", "active"]
+        with pytest.raises(sdk.BadRequestException, match="exists"):
+            manila.create_access_rule(share.id, **rule)
+
+    def test_metadata_of_snapshots_need_the_microversion_that_has_them(
+            self, double: Double) -> None:
+        double.set(looks={"*": 0})
+        one, url = ask(double, service="shared-file-system")
+
+        def send(method: str, path: str, minor: int, body: Any = None) -> Any:
+            return one.request(f"{url}{path}", method, json=body, headers={
+                "X-OpenStack-Manila-API-Version": f"2.{minor}"}).json()
+        share = send("POST", "/shares", 65, {"share": {"share_proto": "NFS", "size": 1}})["share"]
+        send("GET", f"/shares/{share['id']}", 65)
+        body = {"snapshot": {"share_id": share["id"], "metadata": {"mark": "m"}}}
+        for minor, kept in ((73, {"mark": "m"}), (72, {})):
+            made = send("POST", "/snapshots", minor, body)["snapshot"]
+            seen = send("GET", f"/snapshots/{made['id']}", 73)["snapshot"]
+            assert seen["metadata"] == kept
+            assert "metadata" not in send("GET", f"/snapshots/{made['id']}", 72)["snapshot"]
+
+
 class TestNetworks:
     def test_rules_tags_and_what_policy_refuses(self, demo: openstack.connection.Connection
                                                 ) -> None:
