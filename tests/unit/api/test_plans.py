@@ -76,7 +76,8 @@ def test_what_means_nothing_is_refused(api: Api, wrong: dict[str, Any]) -> None:
 
 
 def test_a_provider_may_leave_open_what_a_type_takes(api: Api) -> None:
-    made = api.make_plan(parameters={"OS::Neutron::Network": {"x": 1}, "OS::Nova::Server": {"y": 2}})
+    made = api.make_plan(parameters={"OS::Neutron::Network": {"x": 1},
+                                     "OS::Nova::Server": {"y": 2}})
     assert made["parameters"] == {"OS::Neutron::Network": {"x": "1"},
                                   "OS::Nova::Server": {"y": "2"}}
 
