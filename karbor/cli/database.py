@@ -53,8 +53,8 @@ def upgrade(dry_run: bool) -> None:
         as_json({**_json(after), "done": [one for one, _ in before.pending]})
         return
     as_facts((("database", after.database), ("revision", after.revision),
-              ("done", ", ".join(f"{one} {what}" for one, what in before.pending)
-               or "nothing was to be done")))
+              ("done", count(len(before.pending), "revision") if before.pending
+               else "nothing was to be done")))
 
 
 def _version() -> Version:

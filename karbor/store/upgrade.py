@@ -55,7 +55,8 @@ def version(engine: sa.Engine) -> Version:
     known = REVISIONS.index(revision) + 1 if revision else 0
     script = ScriptDirectory.from_config(alembic_config())
     name = engine.url.set(password=None, query={}, drivername=engine.url.get_backend_name())
-    return Version(str(name), revision, [(one, script.get_revision(one).doc) for one in REVISIONS[known:]])
+    return Version(str(name), revision,
+                   [(one, script.get_revision(one).doc) for one in REVISIONS[known:]])
 
 
 def _revision(connection: sa.Connection) -> str | None:
