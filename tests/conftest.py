@@ -52,14 +52,28 @@ def postgresql() -> Iterator[Server]:
 
 
 @pytest.fixture
-def postgresql_url(postgresql: Server) -> str:
+def postgresql_url(postgresql: Server) -> Iterator[str]:
     """A database of the test's own, with Karbor's tables."""
-    return postgresql.database()
+    url = postgresql.database()
+    yield url
+    postgresql.drop(url)
 
 
 @pytest.fixture
-def engine_url(postgresql: Server) -> str:
+def engine_url(postgresql: Server) -> Iterator[str]:
     """The same, with the engine's tables as well."""
     from tests.postgresql import ENGINE
 
-    return postgresql.database(ENGINE)
+    url = postgresql.database(ENGINE)
+    yield url
+    postgresql.drop(url)
+
+
+@pytest.fixture
+def empty_url(postgresql: Server) -> Iterator[str]:
+    """One without any tables."""
+    from tests.postgresql import EMPTY
+
+    url = postgresql.database(EMPTY)
+    yield url
+    postgresql.drop(url)

@@ -92,6 +92,12 @@ class Server:
         self._make(f"test_{self._count}", template)
         return self.url(f"test_{self._count}")
 
+    def drop(self, url: str) -> None:
+        """Whoever is connected to it notices."""
+        name = url.removeprefix("postgresql://postgres@/").partition("?")[0]
+        with self.asked() as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
     def _make(self, name: str, template: str) -> None:
         with self.asked() as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

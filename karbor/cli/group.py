@@ -10,6 +10,7 @@ import click
 from karbor.cli import exits
 from karbor.cli.checkpoint import checkpoint
 from karbor.cli.credential import credential
+from karbor.cli.database import database
 from karbor.cli.doctor import doctor
 from karbor.cli.invocation import Invocation
 from karbor.cli.operation import operation
@@ -71,5 +72,5 @@ def karbor(context: click.Context, *, os_cloud: str | None, provider: str | None
 
 
 for command in (resources, protect, checkpoint, restore, verify, operation, provider_group,
-                credential, doctor, serve, worker, api):
+                credential, database, doctor, serve, worker, api):
     karbor.add_command(command)

@@ -177,6 +177,11 @@ class Local:
         self._drive.submit(operation, setting)
         return operation
 
+    def offer(self, draft: Draft) -> Operation:
+        """Write it down for the workers that share this database; one of them drives it soon."""
+        setting = self._setting_of(draft.operation)
+        return Desk(setting, self._records).accept(draft, self._clouds.delegation, offered=True)
+
     def protect(self, words: Sequence[str], *, name: str = "",
                 parameters: Parameters | None = None) -> Operation:
         return self.start(self.draft_protect(words, name=name, parameters=parameters))

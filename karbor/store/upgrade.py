@@ -39,8 +39,9 @@ def upgrade(engine: sa.Engine) -> None:
 @dataclass(frozen=True)
 class Version:
     """Which revision a database has ("" before it has any tables), and what `upgrade` would do:
-    (revision, what it is about), oldest first."""
+    (revision, what it is about), oldest first. `database` names it, without a password."""
 
+    database: str
     revision: str
     pending: Sequence[tuple[str, str]]
 
@@ -53,7 +54,9 @@ def version(engine: sa.Engine) -> Version:
         revision = _revision(connection) or ""
     known = REVISIONS.index(revision) + 1 if revision else 0
     script = ScriptDirectory.from_config(alembic_config())
-    return Version(revision, [(one, script.get_revision(one).doc) for one in REVISIONS[known:]])
+    name = engine.url.set(password=None, query={}, drivername=engine.url.get_backend_name())
+    return Version(str(name), revision,
+                   [(one, script.get_revision(one).doc) for one in REVISIONS[known:]])
 
 
 def _revision(connection: sa.Connection) -> str | None:

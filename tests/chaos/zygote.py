@@ -17,7 +17,8 @@ from importlib import import_module
 WARM = ("karbor.cli.group", "karbor.cmd.local", "karbor.clients.connect",
         "karbor.credentials.authority", "karbor.durable.engine", "karbor.cli.live",
         "openstack", "alembic.command", "sqlalchemy.dialects.sqlite", "email.parser", "netrc",
-        "http.client", "concurrent.futures.thread", "karbor.operations.runner")
+        "http.client", "concurrent.futures.thread", "karbor.operations.runner",
+        "karbor.cmd.serving", "karbor.durable.advisory", "sqlalchemy.dialects.postgresql.psycopg")
 
 
 def warm() -> None:

@@ -8,16 +8,20 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
 from karbor.domain.errors import Conflict, NotFound, StoreUnavailable
 from karbor.domain.operation import OperationState
+from karbor.durable import advisory
 from karbor.durable.engine import Engine, Limits
 from karbor.durable.locks import Locks, operation_locks
 from karbor.store.connect import connect
+
+if TYPE_CHECKING:
+    from tests.postgresql import Server
 
 DONE = OperationState.DONE
 
@@ -313,3 +317,39 @@ def test_of_those_asked_for_it_tells_which_nobody_drives(place: Place, driver: D
         assert sorted(engine.orphans(among)) == ["left", "never"]
         assert engine.orphans() == ["left"]
         assert engine.orphans([]) == []
+
+
+def test_who_loses_its_lock_stops_driving_and_another_goes_on(
+        driver: Driver, postgresql: Server, engine_url: str, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection is gone while the process lives: on a server only."""
+    monkeypatch.setattr(advisory, "WATCHED_EVERY", 0.02)
+    place = Place(tmp_path, engine_url)
+    with place.engine(driver, serves={"provider": Limits()}) as engine:
+        engine.enqueue("op-1", "provider", "p")
+        assert driver.entered.acquire(timeout=20)
+        with postgresql.asked() as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                               " WHERE application_name LIKE 'karbor %'")
+        assert engine.wait("op-1") is False
+        driver.go.set()
+        engine.resume("op-1", "provider", "p")
+        assert driver.entered.acquire(timeout=20)
+        assert engine.wait("op-1") is True
+    assert driver.runs == {"op-1": 2}
+    assert place.status("op-1") == "SUCCESS"
+
+
+def test_the_engines_tables_are_made_by_the_first_that_comes(
+        driver: Driver, empty_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In a schema of their own, without a word, and without a look at other databases."""
+    driver.go.set()
+    place = Place(tmp_path / "unused", empty_url)
+    with place.engine(driver) as engine:
+        engine.submit("op-1", "provider", "project")
+        assert engine.wait("op-1") is True
+    assert not [one for one in caplog.records if one.levelname in ("WARNING", "ERROR")]
+    assert place.rows("SELECT DISTINCT table_schema FROM information_schema.tables"
+                      " WHERE table_schema NOT LIKE 'pg_%'"
+                      " AND table_schema <> 'information_schema'") == [("karbor_engine",)]
+    assert not (tmp_path / "unused").exists()
