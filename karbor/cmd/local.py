@@ -180,7 +180,8 @@ class Local:
     def offer(self, draft: Draft) -> Operation:
         """Write it down for the workers that share this database; one of them drives it soon."""
         setting = self._setting_of(draft.operation)
-        return Desk(setting, self._records).accept(draft, self._clouds.delegation, offered=True)
+        return Desk(setting, self._records).enter(draft.operation, self._clouds.delegation,
+                                                   offered=True)
 
     def protect(self, words: Sequence[str], *, name: str = "",
                 parameters: Parameters | None = None) -> Operation:

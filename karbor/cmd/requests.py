@@ -189,7 +189,7 @@ class Requests:
 
     def _require_here(self, target: str | None) -> None:
         """A restore that went elsewhere than it was asked to would be a lie."""
-        here = self._service.authority.service().auth_url or ""
+        here = self._service.keystone
         if target and target.rstrip("/").removesuffix("/v3") != here.rstrip("/").removesuffix(
                 "/v3"):
             raise BadInput(f"this Karbor restores into its own cloud only ({here}), not to "

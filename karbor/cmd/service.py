@@ -76,6 +76,12 @@ class Service:
         """The one of this process."""
         return self.clouds.authority
 
+    @property
+    def keystone(self) -> str:
+        """The address of the cloud that the service works in. Raises ServiceUserUnfit,
+        KeystoneUnreachable."""
+        return str(self.authority.service().auth_url or "")
+
     @cached_property
     def place(self) -> Place:
         """Where in the cloud the service works, as its operator says."""

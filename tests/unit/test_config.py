@@ -13,7 +13,7 @@ from karbor.domain.errors import BadInput
 
 def test_every_option_has_a_default_and_a_reason() -> None:
     conf = config.load([])
-    for group in ("http", "limits", "credentials", "fs_bank", "schedule", "kubernetes", *config.SERVICES):
+    for group in (*config._GROUPS, *config.SERVICES):
         for name, info in conf._groups[group]._opts.items():
             assert info["opt"].help, f"[{group}] {name}"
     assert (conf.limits.cinder_backups, conf.limits.glance_transfers,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,12 +12,11 @@ from msgspec import UNSET, UnsetType
 from karbor.api.call import Call
 from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
+from karbor.api.literals import dictionary
 from karbor.api.routes import QueryParameter, Resource, route
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.resource import IMAGE, TYPES, VOLUME, ResourceGraph
 from karbor.domain.resource import Resource as Protected
-
-_PAIR = re.compile(r"""\s*(['"])(?P<key>[^'"]*)\1\s*:\s*(['"])(?P<value>[^'"]*)\3\s*""")
 
 PARAMETERS = QueryParameter(
     "parameters", "Further facts that name the resource, as a Python dictionary of texts: "
@@ -97,15 +95,15 @@ class Protectables(Resource):
         """List the types of resources that can be protected."""
         return TypeNames(self._types())
 
-    @route("GET", "/protectables/{type}", rule="protectable:get", answer=TypeBody, text=("type",))
+    @route("GET", "/protectables/{protectable_type}", rule="protectable:get", answer=TypeBody, text=("protectable_type",))
     def show(self, call: Call[None]) -> TypeBody:
         """Show which types may belong to resources of a type."""
         known = self._needs.discovery.types()
-        return TypeBody(TypeView(self._type(call), sorted(known[call.path["type"]])))
+        return TypeBody(TypeView(self._type(call), sorted(known[call.path["protectable_type"]])))
 
-    @route("GET", "/protectables/{type}/instances", rule="protectable:instance_get_all",
+    @route("GET", "/protectables/{protectable_type}/instances", rule="protectable:instance_get_all",
            answer=InstancesBody, collection=INSTANCES, query=(PARAMETERS, TYPE),
-           text=("type",), refuses=(404, 413))
+           text=("protectable_type",), refuses=(404, 413))
     def instances(self, call: Call[None]) -> InstancesBody:
         """List the resources of a type, with what belongs to them."""
         asked, type = call.listing(), self._type(call)
@@ -129,9 +127,9 @@ class Protectables(Resource):
         return InstancesBody([_instance(one, graph) for one in found],
                              call.next_page(asked, [one.id for one in found]))
 
-    @route("GET", "/protectables/{type}/instances/{resource_id}",
+    @route("GET", "/protectables/{protectable_type}/instances/{resource_id}",
            rule="protectable:instance_get", answer=InstanceBody, query=(PARAMETERS,),
-           text=("type", "resource_id"), refuses=(404, 413))
+           text=("protectable_type", "resource_id"), refuses=(404, 413))
     def instance(self, call: Call[None]) -> InstanceBody:
         """Show a resource, with what belongs to it."""
         type, id = self._type(call), call.path["resource_id"]
@@ -151,7 +149,7 @@ class Protectables(Resource):
                 *(one for one in known if one not in TYPES)]
 
     def _type(self, call: Call[Any]) -> str:
-        type = call.path["type"]
+        type = call.path["protectable_type"]
         if type not in self._needs.discovery.types():
             raise BadInput("Invalid input received: Invalid protectable type provided.",
                            remedy="types: " + ", ".join(self._types()))
@@ -159,21 +157,10 @@ class Protectables(Resource):
 
 
 def parameters(query: Mapping[str, str]) -> dict[str, str]:
-    """The dictionary of texts that clients of Karbor 1.x write as Python would. Raises BadInput."""
-    text = query.get("parameters", "").strip()
-    if not text:
-        return {}
-    out: dict[str, str] = {}
-    inside = text[1:-1].strip().removesuffix(",")
-    if text[0] + text[-1] != "{}":
-        raise BadInput("parameters is not a dictionary", remedy="write {'key': 'value'}")
-    for part in inside.split(",") if inside else ():
-        found = _PAIR.fullmatch(part)
-        if found is None:
-            raise BadInput(f"parameters cannot be read at {part.strip()[:50]!r}",
-                           remedy="write {'key': 'value', …}")
-        out[found["key"]] = found["value"]
-    return out
+    """Raises BadInput."""
+    text = query.get("parameters", "")
+    return {name: str(value) for name, value in dictionary("parameters", text).items()
+            } if text else {}
 
 
 def _instance(one: Protected, graph: ResourceGraph) -> Instance:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,13 @@ from karbor import config
 from karbor.api.application import make_app
 from karbor.api.authentication import Wsgi
 from karbor.api.wiring import Wiring
+from karbor.cmd.api_wiring import wire
 from karbor.domain.errors import NotFound
 from karbor.store.connect import connect
-from karbor.store.ping import ping
-from karbor.store.plans import Plans
-from karbor.store.quotas import Quotas
 from karbor.store.upgrade import upgrade
 from tests.unit.api.documented import must_be_documented
 from tests.unit.api.people import MEMBER, Person, fake_keystone
+from tests.unit.api.service import ListedService
 
 PROVIDER = "cf56bd3e-97a7-4078-b6d5-f36246333fd9"
 
@@ -40,14 +39,10 @@ class Schemas:
             "force": {"type": "boolean"}}}, "OS::Neutron::Network": {}}
 
 
-def wiring_of(engine: sa.Engine, limits: Mapping[str, int] | None = None) -> Wiring:
+def wiring_of(conf: config.ConfigOpts, engine: sa.Engine) -> Wiring:
     ticks = itertools.count(1_000_000)
-    quotas = Quotas(engine, limits or {"plans": 50, "checkpoints": -1})
-    plans = Plans(engine, quotas)
-    return Wiring(
-        ping=lambda: ping(engine), plans=plans, provider_schemas=Schemas(), quotas=quotas,
-        counters={"plans": plans.count, "checkpoints": lambda _: 7},
-        clock=lambda: float(next(ticks)))
+    return replace(wire(ListedService(conf, engine), lambda: None), provider_schemas=Schemas(),
+                   clock=lambda: float(next(ticks)))
 
 
 @dataclass
@@ -84,8 +79,12 @@ def new_plan(**more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def conf(tmp_path: Path) -> config.ConfigOpts:
-    file = tmp_path / "karbor.conf"
-    file.write_text("[DEFAULT]\nosapi_max_limit = 3\n")
+    return configured(tmp_path, "osapi_max_limit = 3\n")
+
+
+def configured(place: Path, more: str = "") -> config.ConfigOpts:
+    file = place / "karbor.conf"
+    file.write_text(f"[DEFAULT]\nstate_path = {place}\n{more}")
     return config.load([file])
 
 
@@ -110,7 +109,9 @@ def engine(tmp_path: Path, empty_database: Path) -> Iterator[sa.Engine]:
 @pytest.fixture
 def serve(conf: config.ConfigOpts, engine: sa.Engine) -> Callable[..., Api]:
     def make(**limits: int) -> Api:
-        wiring = wiring_of(engine, {"plans": 50, "checkpoints": -1} | limits)
+        for kind, limit in limits.items():
+            conf.set_override(f"quota_{kind}", limit)
+        wiring = wiring_of(conf, engine)
         return Api(make_app(conf, wiring, fake_keystone), wiring)
 
     return make

@@ -16,14 +16,13 @@ import pytest
 import schemathesis
 from schemathesis.specs.openapi import checks
 
-from karbor import config
 from karbor.api import openapi
 from karbor.api.application import make_app
 from karbor.api.endpoints import PREFIX
 from karbor.api.resources import RESOURCES
 from karbor.store.connect import connect
 from karbor.store.upgrade import upgrade
-from tests.unit.api.conftest import PROVIDER, Api, wiring_of
+from tests.unit.api.conftest import PROVIDER, Api, configured, wiring_of
 from tests.unit.api.people import ADMIN, MINE, fake_keystone
 
 DOCUMENT = openapi.document(RESOURCES)
@@ -37,8 +36,9 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Any:
     place: Path = tmp_path_factory.mktemp("api")
     engine = connect(f"sqlite:///{place / 'karbor.sqlite'}")
     upgrade(engine)
-    wiring = wiring_of(engine)
-    yield Api(make_app(config.load([]), wiring, fake_keystone), wiring)
+    conf = configured(place)
+    wiring = wiring_of(conf, engine)
+    yield Api(make_app(conf, wiring, fake_keystone), wiring)
     engine.dispose()
 
 

@@ -10,9 +10,8 @@ import falcon.testing
 import pytest
 import sqlalchemy as sa
 
-from karbor import config
 from karbor.api.application import make_app
-from tests.unit.api.conftest import Api, wiring_of
+from tests.unit.api.conftest import Api, configured, wiring_of
 from tests.unit.api.people import MINE, fake_keystone
 
 
@@ -92,10 +91,9 @@ def test_an_unknown_marker(full: Api, serve: Callable[..., Api]) -> None:
 def test_addresses_are_those_that_clients_can_reach(
         tmp_path: Path, engine: sa.Engine, said: str, headers: dict[str, str], expected: str
         ) -> None:
-    file = tmp_path / "other.conf"
-    file.write_text(f"[DEFAULT]\n{said}")
-    wiring = wiring_of(engine)
-    app = make_app(config.load([file]), wiring, fake_keystone)
+    conf = configured(tmp_path, said)
+    wiring = wiring_of(conf, engine)
+    app = make_app(conf, wiring, fake_keystone)
     api = Api(app, wiring)
     api.make_plan()
     [link] = api("GET", "/plans", query_string="limit=1", headers=headers).json["plans_links"]
@@ -105,5 +103,6 @@ def test_addresses_are_those_that_clients_can_reach(
 
 
 def test_a_mount_point_is_part_of_addresses(api: Api) -> None:
-    [version] = falcon.testing.simulate_get(api.app, "/", root_path="/data-protect").json["versions"]
+    answer = falcon.testing.simulate_get(api.app, "/", root_path="/data-protect")
+    [version] = answer.json["versions"]
     assert version["links"][0]["href"] == "http://falconframework.org/data-protect/v1/"

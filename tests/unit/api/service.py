@@ -1,0 +1,84 @@
+"""The service behind the API, with a cloud in memory instead of one that answers over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from karbor.cmd.service import Requester, Service
+from karbor.domain.caller import Caller
+from karbor.domain.errors import ServiceAbsent
+from karbor.operations.acceptance import Asking
+from tests.unit.api.people import MINE
+
+SERVER = "44444444-4444-4444-8444-444444444444"
+VOLUME = "55555555-5555-4555-8555-555555555555"
+LISTS: Mapping[tuple[str, str], list[dict[str, Any]]] = {
+    ("nova", "/servers/detail"): [{
+        "id": SERVER, "name": "web", "status": "ACTIVE", "image": {"id": "base"}, "tags": ["gold"],
+        "os-extended-volumes:volumes_attached": [{"id": VOLUME}], "addresses": {}}],
+    ("cinder", "/volumes/detail"): [{
+        "id": VOLUME, "name": "v1", "status": "in-use", "size": 1, "availability_zone": "az1"}],
+    ("glance", "/images"): [{"id": "base", "name": "debian", "status": "active"}]}
+
+
+@dataclass
+class ListedApi:
+    service: str
+
+    def list(self, path: str, key: str, **_query: Any) -> list[dict[str, Any]]:
+        return LISTS.get((self.service, path), [])
+
+
+@dataclass
+class ListedCloud:
+    """Of one project: that with the id MINE has a server with a volume, others have nothing."""
+
+    caller: Caller
+
+    @property
+    def user_id(self) -> str:
+        return self.caller.user_id
+
+    @property
+    def project_id(self) -> str:
+        return self.caller.project_id
+
+    @property
+    def project_name(self) -> str:
+        return self.caller.project_name
+
+    def has(self, service: str) -> bool:
+        return service not in ("trove", "manila", "kubernetes")
+
+    def api(self, service: str) -> ListedApi:
+        if not self.has(service):
+            raise ServiceAbsent(f"this cloud has no {service}")
+        return ListedApi(service if self.project_id == MINE else "")
+
+
+class Delegating:
+    def choose(self, needed: float) -> Mapping[str, Any]:
+        return {"rung": "user + service token", "until": None, "needed": needed}
+
+    def grant(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
+        return credential
+
+    def wants(self, _credential: Mapping[str, Any]) -> str:
+        return ""
+
+
+class ListedService(Service):
+    @contextmanager
+    def admitted(self, who: Requester) -> Iterator[Any]:
+        yield ListedCloud(who.caller)
+
+    @contextmanager
+    def asking(self, who: Requester) -> Iterator[Asking]:
+        yield Asking(who.caller, Delegating(), ListedCloud(who.caller))     # type: ignore[arg-type]
+
+    @property
+    def keystone(self) -> str:
+        return "http://keystone/v3"
