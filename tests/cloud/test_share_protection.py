@@ -29,14 +29,20 @@ NAME = "karbor-share-test"
 RULES = [("192.0.2.0/24", "rw"), ("198.51.100.7", "ro")]
 
 
+def of_test(mine: OpenStackCloud, kind: str) -> set[str]:
+    return {one["id"] for one in mine.api("manila").list(f"/{kind}/detail", kind)
+            if str(one["name"]).startswith(NAME)}
+
+
 @pytest.fixture
 def mine(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenStackCloud]:
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
     with connect("demo2") as opened:
         yield opened
-        left = [one["id"] for one in opened.api("manila").list("/shares/detail", "shares")
-                if str(one["name"]).startswith(NAME)]
-        for id in left:
+        for id in of_test(opened, "snapshots"):
+            opened.api("manila").delete(f"/snapshots/{id}")
+        until("snapshots gone", lambda: not of_test(opened, "snapshots"))
+        for id in of_test(opened, "shares"):
             opened.api("manila").delete(f"/shares/{id}")
 
 
@@ -110,8 +116,7 @@ def test_a_share_is_kept_restored_and_deleted(mine: OpenStackCloud, share: str) 
     cut_off = ByHand(mine, resource, MemoryBank(), kept=kept.saved_ones)
     cut_off.entry(Share())
     cut_off.undo(Share())
-    assert {one.id for one in Shares().list(Listings(mine)) if one.name.startswith(NAME)} == {
-        share, new["id"]}
+    assert of_test(mine, "shares") == {share, new["id"]}
 
     gone = ByHand(mine, resource, MemoryBank(), kept=kept.saved_ones)
     for _ in range(2):

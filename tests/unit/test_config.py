@@ -80,15 +80,16 @@ def test_a_service_user_that_would_be_passed_over_is_refused(tmp_path: Path) -> 
 def test_the_examples_of_the_documentation_can_be_copied(tmp_path: Path) -> None:
     page = Path(__file__).parents[2] / "docs" / "users" / "configuration.md"
     examples = re.findall(r"```ini\n(.*?)```", page.read_text(), re.S)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for number, example in enumerate(examples):
         file = tmp_path / f"{number}.conf"
         file.write_text(example)
         conf = config.load([file])
-        for section in ("limits", "cinder", "credentials"):
+        for section in ("limits", "cinder", "credentials", "kubernetes"):
             assert all("#" not in str(value) for value in conf[section].values())
         assert conf.service_user.auth_type in (None, "password")
         assert config.service_user_configured(conf) == ("[service_user]" in example)
+        assert bool(conf.kubernetes.endpoint) == ("[kubernetes]" in example)
         own = "trustee" if "[trustee]" in example else "service_user"
         assert config.trustee_section(conf) == own
 
