@@ -95,7 +95,8 @@ class Protectables(Resource):
         """List the types of resources that can be protected."""
         return TypeNames(self._types())
 
-    @route("GET", "/protectables/{protectable_type}", rule="protectable:get", answer=TypeBody, text=("protectable_type",))
+    @route("GET", "/protectables/{protectable_type}", rule="protectable:get", answer=TypeBody,
+           text=("protectable_type",))
     def show(self, call: Call[None]) -> TypeBody:
         """Show which types may belong to resources of a type."""
         known = self._needs.discovery.types()
