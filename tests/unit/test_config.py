@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from karbor.domain.errors import BadInput
 
 def test_every_option_has_a_default_and_a_reason() -> None:
     conf = config.load([])
-    for group in ("http", "limits", "credentials", "fs_bank", *config.SERVICES):
+    for group in ("http", "limits", "credentials", "database", "fs_bank", *config.SERVICES):
         for name, info in conf._groups[group]._opts.items():
             assert info["opt"].help, f"[{group}] {name}"
     assert (conf.limits.cinder_backups, conf.limits.glance_transfers,
@@ -101,4 +102,43 @@ def test_a_value_out_of_bounds_is_told_when_the_file_is_read(tmp_path: Path) -> 
     file.write_text("[limits]\nworkers = none\n")
     with pytest.raises(BadInput, match=r"\[limits\] workers in the configuration is not "
                                         r"valid: invalid literal"):
+        config.load([file])
+
+
+def test_the_database_is_a_file_unless_another_is_named_whose_password_is_told_nobody(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    conf = config.load([])
+    assert config.database_url(conf) == f"sqlite:///{config.state_path(conf)}/karbor.sqlite"
+    file = tmp_path / "karbor.conf"
+    url = "postgresql://karbor:hunter2@db/karbor"
+    file.write_text(f"[database]\nconnection = {url}\n")
+    conf = config.load([file])
+    assert config.database_url(conf) == url
+    with caplog.at_level(logging.DEBUG):
+        conf.log_opt_values(logging.getLogger(), logging.INFO)
+        file.write_text(f"[database]\nconnection = {url.replace('hunter2', 'hunter2b')}\n")
+        config.reread(conf)
+    assert "database.connection" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_what_may_change_changes_when_it_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "karbor.conf"
+    file.write_text("[limits]\nprovider_operations = 7\nworkers = 3\n")
+    conf = config.load([file])
+    file.write_text("[limits]\nprovider_operations = 9\nworkers = 4\n"
+                    "[DEFAULT]\nsweep_interval = 1\n")
+    config.reread(conf)
+    assert (conf.limits.provider_operations, conf.sweep_interval) == (9, 1.0)
+    assert conf.limits.workers == 3     # not while operations run on it
+    file.write_text("[limits]\nprovider_operations = many\n")
+    with pytest.raises(BadInput, match="provider_operations"):
+        config.reread(conf)
+    assert conf.limits.provider_operations == 9
+
+
+def test_a_project_has_no_more_operations_than_all_together(tmp_path: Path) -> None:
+    file = tmp_path / "karbor.conf"
+    file.write_text("[limits]\nprovider_operations = 2\nproject_operations = 3\n")
+    with pytest.raises(BadInput, match="project_operations"):
         config.load([file])
