@@ -284,11 +284,8 @@ def load(files: Sequence[Path] | None = None) -> ConfigOpts:
 def reread(conf: ConfigOpts) -> None:
     """Read the same files again; options that may change while a service runs change. Raises
     BadInput; then all stays as it is."""
-    try:
-        conf.mutate_config_files()
-    except (cfg.Error, ValueError) as error:
-        line = " ".join(str(error).split())
-        raise BadInput(f"the configuration cannot be read again: {line}") from error
+    load([Path(one) for one in conf.default_config_files or ()])    # a bad value would stay
+    conf.mutate_config_files()
 
 
 def _check_absent(section: str, files: Sequence[Path]) -> None:

@@ -30,7 +30,8 @@ from karbor.durable.locks import Held, operation_locks, released_on_error
 from karbor.durable.queues import Queues
 
 LOG = logging.getLogger(__name__)
-LOOK = 0.25     # seconds between looks into a queue, and at an operation driven elsewhere
+LOOK = 0.25     # seconds between looks into the own queue, and at an operation driven elsewhere
+SERVED_EVERY = 1.0      # between a server's looks into a queue: each costs about six transactions
 _CHUNK = 500    # ids in one question
 CONFIRMATIONS = 120     # looks for the library's note that a workflow is over: half a minute
 
@@ -103,7 +104,7 @@ class Engine:
         with library.translated():
             DBOS.register_queue(provider, global_concurrency=limits.provider,
                                 partition_concurrency=limits.project,
-                                polling_interval_sec=LOOK, on_conflict="always_update")
+                                polling_interval_sec=SERVED_EVERY, on_conflict="always_update")
         self._serves[provider] = limits
         if not self._paused:
             self._queues.listen(provider)

@@ -29,10 +29,10 @@ def connect(url: str) -> sa.Engine:
     """
     try:
         parsed = sa.make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):     # their texts have parts of the URL in them
         raise BadInput("the database URL cannot be read",
                        remedy="write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
-                       ) from error
+                       ) from None
     match parsed.get_backend_name():
         case "sqlite":
             return _sqlite(parsed)

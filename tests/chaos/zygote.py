@@ -33,7 +33,7 @@ def warm() -> None:
     from karbor.clients import looking
     looking.SHORTEST = 0.05
     from karbor.durable import engine
-    engine.LOOK = 0.05
+    engine.LOOK = engine.SERVED_EVERY = 0.05
     from karbor.engine import driver
     driver.UNDO_DEADLINE = 8.0      # what cannot be removed is not tried for a quarter of an hour
     assert threading.active_count() == 1, threading.enumerate()

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from karbor.domain.errors import Conflict, NotFound, StoreUnavailable
 from karbor.domain.operation import OperationState
 from karbor.durable import advisory
+from karbor.durable import engine as engine_module
 from karbor.durable.engine import Engine, Limits
 from karbor.durable.locks import Locks, operation_locks
 from karbor.store.connect import connect
@@ -93,6 +94,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "sqlite":
         return Place(tmp_path, None)
     return Place(tmp_path / "unused", request.getfixturevalue("engine_url"))
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "SERVED_EVERY", 0.05)
 
 
 @pytest.fixture

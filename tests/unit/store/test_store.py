@@ -167,7 +167,7 @@ def test_a_database_that_is_up_to_date_needs_no_alembic(engine: sa.Engine, path:
 
 
 @pytest.mark.parametrize("url", ["mysql://u:hunter2@h/d", "sqlite://", "sqlite:///:memory:",
-                                 "no url"])
+                                 "no url", "postgresql://u:pw@h:hunter2/d"])
 def test_other_databases_are_refused_without_telling_the_password(url: str) -> None:
     with pytest.raises(BadInput) as told:
         connect(url)
