@@ -93,8 +93,9 @@ class Broken:
 @pytest.mark.parametrize(("error", "status", "key"), [
     (StoreUnavailable("postgresql://db.internal is down"), 503, "serviceUnavailable"),
     (ZeroDivisionError("secret inside"), 500, "computeFault")])
-def test_the_inside_stays_inside(api: Api, conf: config.ConfigOpts, error: Exception, status: int,
-                                 key: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_inside_stays_inside(
+        *, api: Api, conf: config.ConfigOpts, error: Exception, status: int, key: str,
+        caplog: pytest.LogCaptureFixture) -> None:
     wiring = replace(api.wiring, plans=Broken(error))
     broken = Api(make_app(conf, wiring, fake_keystone), wiring)
     answer = broken("GET", "/plans", status=status)

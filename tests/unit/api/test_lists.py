@@ -105,5 +105,6 @@ def test_addresses_are_those_that_clients_can_reach(
 
 
 def test_a_mount_point_is_part_of_addresses(api: Api) -> None:
-    [version] = falcon.testing.simulate_get(api.app, "/", root_path="/data-protect").json["versions"]
+    answer = falcon.testing.simulate_get(api.app, "/", root_path="/data-protect")
+    [version] = answer.json["versions"]
     assert version["links"][0]["href"] == "http://falconframework.org/data-protect/v1/"
