@@ -59,8 +59,8 @@ def test_the_figures_of_a_service(database: Any) -> None:
     for line in ('karbor_operations{state="queued",verb="protect"} 1.0',
                  'karbor_operations_ended_total{state="failed",verb="restore"} 0.0',
                  "karbor_queue_operations 1.0", "karbor_plans_without_good_checkpoint 1.0",
-                 'karbor_plan_good_checkpoints{plan_id="plan-1",plan_name="web \\"1\\"\\n",'
-                 'project_id="p"} 0.0',
+                 ('karbor_plan_good_checkpoints{plan_id="plan-1",plan_name="web \\"1\\"\\n",'
+                  'project_id="p"} 0.0'),
                  'karbor_credential_operations{rung="user + service token"} 1.0',
                  "karbor_schedule_rights 2.0", 'karbor_scrape_good{part="plans"} 1.0',
                  'karbor_scrape_errors_total{part="operations"} 0.0'):

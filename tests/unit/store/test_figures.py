@@ -78,7 +78,8 @@ def test_a_plan_is_as_old_as_its_last_good_checkpoint_or_as_itself(engine: sa.En
     records = CheckpointRecords(engine)
     plan(engine, "kept", 1.0)
     plan(engine, "never", 2.0)
-    for id, status, at in (("c1", RecordStatus.AVAILABLE, 10.0), ("c2", RecordStatus.AVAILABLE, 20.0),
+    for id, status, at in (("c1", RecordStatus.AVAILABLE, 10.0),
+                           ("c2", RecordStatus.AVAILABLE, 20.0),
                            ("c3", RecordStatus.ERROR, 30.0), ("c4", RecordStatus.DELETED, 40.0)):
         records.add(record(id, status, at, plan_id="kept"))
     records.add(replace(record("c5", RecordStatus.AVAILABLE, 50.0, plan_id="kept"),
