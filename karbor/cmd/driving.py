@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from karbor.engine.driver import Driver
 from karbor.engine.journal import Journal
 from karbor.operations.runner import OperationRunner
 from karbor.operations.setting import Setting
+from karbor.operations.telling import NOBODY, Notifier, Remembered, driven
 
 if TYPE_CHECKING:
     from karbor.durable.engine import Engine
@@ -22,10 +24,13 @@ if TYPE_CHECKING:
 
 class Driving:
     """The library is imported and launched when the first operation comes. `over` is told of each
-    that has come to its end here; it raises nothing."""
+    that has come to its end here; it raises nothing. `notifier` hears of their beginnings and ends,
+    with what is `remembered` of checkpoints (see `driven`)."""
 
     def __init__(self, state: Path, database: str, journal: Journal, *, threads: int, carriers: int,
-                 over: Callable[[str], None] = lambda _operation_id: None) -> None:
+                 over: Callable[[str], None] = lambda _operation_id: None,
+                 notifier: Notifier = NOBODY,
+                 remembered: Remembered = lambda _project, _checkpoint: None) -> None:
         self._state = state
         self._database = database
         self._journal = journal
@@ -33,6 +38,8 @@ class Driving:
         self._threads = threads
         self._carriers = carriers
         self._over = over
+        self._notifier = notifier
+        self._remembered = remembered
         self._engine: Engine | None = None
         self._ends: dict[str, Future[OperationState | None]] = {}
 
@@ -80,7 +87,8 @@ class Driving:
                         threads=self._threads, carriers=self._carriers)
         end = self._ends[operation_id]
         try:
-            state = driver.drive(operation_id, stopping)
+            state = driven(operation_id, partial(driver.drive, operation_id, stopping),
+                           self._journal, self._notifier, self._remembered)
         except BaseException as error:
             end.set_exception(error)
             raise

@@ -9,6 +9,7 @@ the bank needs no engine.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from karbor import config
 from karbor.cmd.clouds import Clouds
 from karbor.cmd.database import open_database
 from karbor.cmd.driving import Driving
+from karbor.cmd.notifications import Bus, notifications
 from karbor.cmd.providers import Providers
 from karbor.cmd.registering import ApplicationCredentials
 from karbor.cmd.remembered import RememberedLogins
@@ -36,8 +38,10 @@ from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.discovery import discover
 from karbor.operations.parameters import Parameters
 from karbor.operations.setting import Provider, Setting
+from karbor.operations.telling import NOBODY
 from karbor.plugin import registry
 from karbor.plugin.protectable import Listings, Protectable
+from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
 
@@ -73,6 +77,8 @@ class Local:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.stop()
+        if bus := self.__dict__.get("_bus"):
+            bus.close()
         if "providers" in self.__dict__:
             self.providers.close()
         if "_clouds" in self.__dict__:
@@ -171,10 +177,10 @@ class Local:
     # ------------------------------------------------------------------ what is done
     def start(self, draft: Draft) -> Operation:
         """Write it down and begin; `wait` for its end."""
-        setting = self._setting_of(draft.operation)
+        setting, driving = self._setting_of(draft.operation), self._drive
         operation = Desk(setting, self._records).accept(draft, self._clouds.delegation)
         self._clouds.trusts.sweep(operation.project_id)
-        self._drive.submit(operation, setting)
+        driving.submit(operation, setting)
         return operation
 
     def offer(self, draft: Draft) -> Operation:
@@ -287,8 +293,14 @@ class Local:
             self._driving = Driving(self._state, config.database_url(self._conf),
                                     SqlJournal(self._database),
                                     threads=self._conf.limits.workers,
-                                    carriers=self._conf.limits.carriers, over=self._over)
+                                    carriers=self._conf.limits.carriers, over=self._over,
+                                    notifier=self._bus or NOBODY,
+                                    remembered=CheckpointRecords(self._database).show)
         return self._driving
+
+    @cached_property
+    def _bus(self) -> Bus | None:
+        return notifications(self._conf, f"karbor.command.{socket.gethostname()}")
 
     def _over(self, operation_id: str) -> None:
         """An operation that was driven here has come to its end."""

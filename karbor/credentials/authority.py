@@ -95,6 +95,13 @@ class Authority:
             return self._service
 
     @property
+    def service_token_ends(self) -> float | None:
+        """When the service login's present token ends (it is renewed before that). None: it has no
+        end, or nobody has needed it yet. Asks nobody."""
+        service = self._service
+        return None if service is None else service.ends
+
+    @property
     def vouches(self) -> bool:
         """Whether operations go out with a service token."""
         return (service_user_configured(self.conf)

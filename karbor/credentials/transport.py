@@ -7,6 +7,7 @@ adapter only on a session it made itself, with room for ten connections, and wou
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from keystoneauth1.session import TCPKeepAliveAdapter
 from requests.adapters import BaseAdapter
 
 from karbor.credentials.guard import refuse_disarming
+from karbor.credentials.tally import OF_THIS_PROCESS, UNNAMED, Tally, outcome_of
 
 Counted = Mapping[tuple[str, str], int]
 
@@ -25,13 +27,15 @@ class Transport(requests.Session):
     """Connections with a pool of `size`, shared by all threads of an operation.
 
     `adapter` replaces the network: a test double stands here. Every request that leaves is counted
-    by service and method; requests that a service token would make dangerous do not leave (see
-    `guard`).
+    by service and method, and in the `tally` with its outcome; requests that a service token would
+    make dangerous do not leave (see `guard`).
     """
 
-    def __init__(self, size: int, adapter: BaseAdapter | None = None) -> None:
+    def __init__(self, size: int, adapter: BaseAdapter | None = None,
+                 tally: Tally = OF_THIS_PROCESS) -> None:
         super().__init__()
         self.adapter = adapter
+        self._tally = tally
         for scheme in ("http://", "https://"):
             self.mount(scheme, adapter or TCPKeepAliveAdapter(
                 pool_connections=16, pool_maxsize=size))
@@ -56,18 +60,28 @@ class Transport(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         refuse_disarming(request)
-        key = (self._service(request.url or ""), request.method or "")
+        name, method = self._service(request.url or ""), request.method or ""
         with self._lock:
-            self._counted[key] += 1
-        return super().send(request, **options)
+            self._counted[name or urlsplit(request.url or "").netloc, method] += 1
+        began, outcome = time.monotonic(), ""
+        try:
+            response = super().send(request, **options)
+            outcome = str(response.status_code)
+        except BaseException as error:
+            outcome = outcome_of(error)
+            raise
+        finally:
+            self._tally.add(name or UNNAMED, method, outcome, time.monotonic() - began)
+        return response
 
     def _service(self, url: str) -> str:
+        """The name under which an address is counted; empty when it has none."""
         parts = urlsplit(url)
         for netloc, path, service in self._names:
             if parts.netloc == netloc and (parts.path == path
                                            or parts.path.startswith(path + "/")):
                 return service
-        return parts.netloc
+        return ""
 
 
 TransportMaker = Callable[[], Transport]
