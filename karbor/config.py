@@ -17,7 +17,7 @@ from oslo_config.cfg import ConfigOpts
 from karbor.domain.errors import BadInput
 from karbor.domain.ladder import Strategy
 
-__all__ = ["SERVICES", "ConfigOpts", "bank_path", "key_file", "load", "options",
+__all__ = ["SERVICES", "ConfigOpts", "bank_path", "database_url", "key_file", "load", "options",
            "provider_directory", "service_user_configured", "state_path", "trustee_section",
            "usual_files"]
 
@@ -42,6 +42,13 @@ _DEFAULT = [
     cfg.StrOpt("interface", default="public", choices=["public", "internal", "admin"],
                help="Which addresses of the catalog the service uses, where the section of a "
                     "service says nothing else."),
+]
+
+_DATABASE = [
+    cfg.StrOpt("connection", secret=True,
+               help="Where operations are kept: sqlite:///PATH, or "
+                    "postgresql://USER:PASSWORD@HOST/NAME, which any number of workers on any "
+                    "number of machines may share. Default: karbor.sqlite in state_path."),
 ]
 
 _HTTP = [
@@ -133,7 +140,7 @@ def options() -> ConfigOpts:
     conf = ConfigOpts()
     conf.register_opts(_DEFAULT)
     for group, opts in (("http", _HTTP), ("limits", _LIMITS), ("credentials", _CREDENTIALS),
-                        ("fs_bank", _FS_BANK)):
+                        ("database", _DATABASE), ("fs_bank", _FS_BANK)):
         conf.register_opts(opts, group=group)
     for name in SERVICES:
         conf.register_opts(_service_options(name), group=name)
@@ -185,15 +192,15 @@ def _check_absent(section: str, files: Sequence[Path]) -> None:
     for file in files:
         sections: dict[str, object] = {}
         cfg.ConfigParser(str(file), sections).parse()
-        if section in sections:
+        if sections.get(section):       # an empty one is in the sample
             raise BadInput(f"[{section}] in {file} says no auth_type, so it would not be used",
                            remedy="add auth_type = password, or another type of keystoneauth")
 
 
 def _check(conf: ConfigOpts) -> None:
     """oslo.config looks at a value when it is used: that may be hours later."""
-    for group in (None, "http", "limits", "credentials", "fs_bank", "service_user", "trustee",
-                  *SERVICES):
+    for group in (None, "http", "limits", "credentials", "database", "fs_bank", "service_user",
+                  "trustee", *SERVICES):
         for name in conf if group is None else conf[group]:
             try:
                 _ = conf[name] if group is None else conf[group][name]
@@ -245,3 +252,8 @@ def trustee_section(conf: ConfigOpts) -> str:
     """The section with the account that users trust."""
     own = conf.trustee.auth_type or conf.trustee.auth_section
     return "trustee" if own else "service_user"
+
+
+def database_url(conf: ConfigOpts) -> str:
+    """The database of operations. Holds a password: for whoever connects, not for people."""
+    return conf.database.connection or f"sqlite:///{state_path(conf) / 'karbor.sqlite'}"
