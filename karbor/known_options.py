@@ -1,4 +1,4 @@
-"""Every option that a karbor.conf may have: Karbor's own, and those of the libraries it is run with.
+"""Every option that a karbor.conf may have: Karbor's own, and those of the libraries beside it.
 
 `list_opts` is the entry point of `oslo.config.opts`: with it oslo.config's own tools know Karbor.
 """
@@ -61,7 +61,9 @@ def known(auth_types: Mapping[str, str]) -> Known:
         found.add(group, options)
     for section in {*ACCOUNTS, *auth_types}:
         found.add(section, loading.get_auth_common_conf_options())
-        found.add(section, plugin_opts(auth_types.get(section) or "password"))
+        # Of a type that there is not one thing is wrong, not every option beside it.
+        found.add(section, plugin_opts(auth_types.get(section) or "password")
+                  or plugin_opts("password"))
     return found
 
 

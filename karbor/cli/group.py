@@ -9,6 +9,7 @@ import click
 
 from karbor.cli import exits
 from karbor.cli.checkpoint import checkpoint
+from karbor.cli.config import config as config_group
 from karbor.cli.credential import credential
 from karbor.cli.doctor import doctor
 from karbor.cli.invocation import Invocation
@@ -70,5 +71,5 @@ def karbor(context: click.Context, *, os_cloud: str | None, provider: str | None
 
 
 for command in (resources, protect, checkpoint, restore, verify, operation, provider_group,
-                credential, doctor):
+                credential, doctor, config_group):
     karbor.add_command(command)
