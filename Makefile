@@ -9,7 +9,7 @@ TEST_SERVICES := $(DEMO_SERVICES),barbican,manila
 
 .DEFAULT_GOAL := help
 .PHONY: help cloud-up cloud-down cloud-status venv test test-fast lint demo endurance bench-credentials
-.PHONY: config-sample service-up service-down
+.PHONY: config-sample
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
