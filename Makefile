@@ -9,6 +9,7 @@ TEST_SERVICES := $(DEMO_SERVICES),barbican,manila
 
 .DEFAULT_GOAL := help
 .PHONY: help cloud-up cloud-down cloud-status venv test test-fast lint demo endurance bench-credentials
+.PHONY: config-sample
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ test: venv  ## all tests, those on the cloud included
 
 test-fast: venv  ## the tests that need no cloud
 	@.venv/bin/pytest --ignore=tests/cloud
+
+config-sample: venv  ## etc/karbor/karbor.conf.sample anew, from karbor/config.py
+	@.venv/bin/oslo-config-generator --config-file etc/karbor/config-generator.conf
 
 lint: venv  ## ruff, mypy, import floors
 	.venv/bin/ruff check .

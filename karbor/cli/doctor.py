@@ -97,7 +97,7 @@ def paint(report: Report) -> None:
         for one in found["rungs"]], "")
     for verdict in (Verdict.BROKEN, Verdict.WARNING, Verdict.UNPROVEN):
         for one in _merged(one for one in report.findings if one.verdict is verdict):
-            _paint_finding(one)
+            paint_finding(one)
     click.echo()
     as_table(("OK", "", "SEEN"), [
         (one.check, one.subject, one.seen) for one in report.findings
@@ -116,7 +116,7 @@ def _merged(findings: Iterable[Finding]) -> list[Finding]:
             for group in alike.values()]
 
 
-def _paint_finding(one: Finding) -> None:
+def paint_finding(one: Finding) -> None:
     width = min(100, shutil.get_terminal_size().columns)
     click.echo()
     name = f"{one.check}: {one.subject}" if one.subject else one.check

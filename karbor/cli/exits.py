@@ -2,7 +2,7 @@
 
     0    done
     1    the operation was begun and did not succeed (what it had made was removed);
-         the doctor: something is broken for an operation of --hours
+         the doctor: something is broken for an operation of --hours; config check: something is
     2    what was asked for cannot be done as it was asked; nothing has been touched
     3    no credential: login refused, Keystone unreachable, [service_user] unfit, or none that
          lasts long enough

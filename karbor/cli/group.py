@@ -9,6 +9,7 @@ import click
 
 from karbor.cli import exits
 from karbor.cli.checkpoint import checkpoint
+from karbor.cli.config import config as config_group
 from karbor.cli.credential import credential
 from karbor.cli.database import database
 from karbor.cli.doctor import doctor
@@ -72,5 +73,5 @@ def karbor(context: click.Context, *, os_cloud: str | None, provider: str | None
 
 
 for command in (resources, protect, checkpoint, restore, verify, operation, provider_group,
-                credential, database, doctor, serve, worker, api):
+                credential, database, doctor, config_group, serve, worker, api):
     karbor.add_command(command)

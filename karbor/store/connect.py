@@ -27,12 +27,7 @@ def connect(url: str) -> sa.Engine:
     names what a project owns and holds sealed credentials. Raises BadInput for another kind of
     URL, StoreUnavailable if the file cannot be made.
     """
-    try:
-        parsed = sa.make_url(url)
-    except (ArgumentError, ValueError):     # their texts have parts of the URL in them
-        raise BadInput("the database URL cannot be read",
-                       remedy="write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
-                       ) from None
+    parsed = _parsed(url)
     match parsed.get_backend_name():
         case "sqlite":
             return _sqlite(parsed)
@@ -44,6 +39,36 @@ def connect(url: str) -> sa.Engine:
         case other:
             raise BadInput(f"databases of the kind {other!r} are not supported",
                            remedy="use SQLite or PostgreSQL")
+
+
+def described(url: str) -> tuple[str, Path | None]:
+    """A database URL without its password, and the file that an SQLite one names; nothing is opened
+    or made. Raises BadInput as `connect`."""
+    parsed = _parsed(url)
+    kind = parsed.get_backend_name()
+    if kind not in ("sqlite", "postgresql"):
+        raise BadInput(f"databases of the kind {kind!r} are not supported",
+                       remedy="use SQLite or PostgreSQL")
+    if kind == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise BadInput("a database in memory would be lost with its process",
+                       remedy="name a file: sqlite:///PATH")
+    file = Path(parsed.database) if kind == "sqlite" and parsed.database else None
+    return parsed.render_as_string(hide_password=True), file
+
+
+def ping(engine: sa.Engine) -> None:
+    """One question. Raises StoreUnavailable."""
+    with reading(engine) as connection:
+        connection.execute(sa.text("SELECT 1"))
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        return sa.make_url(url)
+    except ArgumentError as error:
+        raise BadInput("the database URL cannot be read",
+                       remedy="write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
+                       ) from error
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:

@@ -1,0 +1,1 @@
+"""What a configuration says, where it says so, and what is wrong with it."""

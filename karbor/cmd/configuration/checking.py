@@ -1,0 +1,53 @@
+"""Everything that is wrong or doubtful about a configuration, at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from karbor import config
+from karbor.cmd.configuration.accounts import accounts
+from karbor.cmd.configuration.files import auth_types, written
+from karbor.cmd.configuration.places import places
+from karbor.cmd.configuration.spelling import spelling
+from karbor.doctor.finding import Finding, Verdict
+from karbor.domain.errors import BadInput
+from karbor.known_options import known
+
+
+def check(files: Sequence[Path] | None = None, *, online: bool = False) -> Iterator[Finding]:
+    """Of these files, or the usual ones. Without `online` nothing leaves this machine, and nothing
+    on it is changed."""
+    chosen = config.usual_files() if files is None else list(files)
+    read = [written(one) for one in chosen]
+    if not read:
+        yield Finding("file", "", Verdict.OK, "no configuration file: every option has its default")
+    options = known(auth_types(read))
+    trouble = [*spelling(read, options), *accounts(read)]
+    yield from trouble
+    unread = [one for one in read if one.error]
+    if not unread:
+        yield from places(_lenient(chosen), read, options)
+    try:
+        conf = config.load(chosen)
+    except BadInput as error:
+        if not any(one.verdict is Verdict.BROKEN for one in trouble):
+            yield Finding("configuration", "", Verdict.BROKEN, error.message, fix=error.remedy)
+        if unread or online:
+            yield Finding("the rest", "", Verdict.UNPROVEN, "it was not looked at",
+                          fix="correct what is broken, and check again")
+        return
+    if online:
+        from karbor.cmd.configuration.online import (  # noqa: PLC0415 - openstacksdk: half a second
+            online as asked,
+        )
+
+        yield from asked(conf)
+
+
+def _lenient(files: Sequence[Path]) -> config.ConfigOpts:
+    """Values are judged one by one elsewhere: here a bad one keeps nobody from the others."""
+    conf = config.options()
+    conf(args=[], project="karbor", default_config_files=[str(one) for one in files],
+         default_config_dirs=[])
+    return conf
