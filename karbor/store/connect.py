@@ -65,10 +65,10 @@ def ping(engine: sa.Engine) -> None:
 def _parsed(url: str) -> sa.URL:
     try:
         return sa.make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):     # their texts have parts of the URL in them
         raise BadInput("the database URL cannot be read",
                        remedy="write sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
-                       ) from error
+                       ) from None
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
