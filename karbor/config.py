@@ -412,8 +412,3 @@ def trustee_section(conf: ConfigOpts) -> str:
     """The section with the account that users trust."""
     own = conf.trustee.auth_type or conf.trustee.auth_section
     return "trustee" if own else "service_user"
-
-
-def database_url(conf: ConfigOpts) -> str:
-    """The database of operations. Holds a password: for whoever connects, not for people."""
-    return conf.database.connection or f"sqlite:///{state_path(conf) / 'karbor.sqlite'}"
