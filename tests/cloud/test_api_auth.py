@@ -7,6 +7,7 @@ import datetime
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,10 @@ import yaml
 from karbor import config
 from karbor.api.application import make_app
 from karbor.api.authentication import Wsgi
-from karbor.api.wiring import Wiring
+from karbor.cmd.api_wiring import wire
+from karbor.cmd.service import Service
 from karbor.credentials.user import user_auth
 from karbor.store.connect import connect
-from karbor.store.ping import ping
-from karbor.store.plans import Plans
-from karbor.store.quotas import Quotas
 from karbor.store.upgrade import upgrade
 from tests.cloud.conftest import Cloud
 
@@ -42,16 +41,14 @@ def serving(cloud: Cloud, place: Path, section: str) -> Iterator[Wsgi]:
                     + account_of(cloud, "karbor"))
     engine = connect(f"sqlite:///{place / 'karbor.sqlite'}")
     upgrade(engine)
-    quotas = Quotas(engine, {"plans": 1, "checkpoints": -1})
-    plans = Plans(engine, quotas)
+    conf = config.load([file])
 
     class Provider:
         def options(self, provider_id: str) -> dict[str, Any]:
             return {}
 
-    yield make_app(config.load([file]), Wiring(
-        ping=lambda: ping(engine), plans=plans, provider_schemas=Provider(), quotas=quotas,
-        counters={"plans": plans.count, "checkpoints": lambda _: 0}))
+    yield make_app(conf, replace(wire(Service(conf, engine), lambda: None),
+                                 provider_schemas=Provider()))
     engine.dispose()
 
 

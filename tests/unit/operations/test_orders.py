@@ -63,8 +63,8 @@ class Records:
     def __init__(self) -> None:
         self.kept: list[Operation] = []
 
-    def list(self, project_id: str) -> Sequence[Operation]:
-        return [one for one in self.kept if one.project_id == project_id]
+    def list(self, project_id: str, *, limit: int | None = None) -> Sequence[Operation]:
+        return [one for one in self.kept if one.project_id == project_id][:limit]
 
 
 class Delegation:
