@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from karbor import messaging
 from karbor.config import ConfigOpts
 from karbor.domain.errors import BadInput
 
@@ -20,6 +21,11 @@ def audited(conf: ConfigOpts, application: Wsgi) -> Wsgi:
     if not Path(conf.audit.map_file).is_file():
         raise BadInput(f"[audit] map_file: there is no file {conf.audit.map_file}",
                        remedy="copy etc/karbor/api_audit_map.conf there")
+    try:
+        messaging.oslo_messaging()
+    except ImportError as error:
+        raise BadInput("[audit] is enabled, and oslo.messaging is not installed",
+                       remedy="pip install 'karbor[notifications]'") from error
     from keystonemiddleware.audit import AuditMiddleware  # noqa: PLC0415 - loads oslo.messaging
 
     filtered: Wsgi = AuditMiddleware(

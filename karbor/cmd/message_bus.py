@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from karbor import config
+from karbor import config, messaging
 from karbor.cmd.notifications import Send
 from karbor.domain.errors import BadInput
 from karbor.operations.telling import ERRORS
@@ -53,7 +53,7 @@ def sender(conf: config.ConfigOpts, publisher: str) -> Send:
     """Connects to nothing yet. Raises BadInput when oslo.messaging is not installed, or when what
     the configuration says of it makes no sense."""
     try:
-        import oslo_messaging  # noqa: PLC0415 - optional
+        oslo_messaging = messaging.oslo_messaging()
     except ImportError as error:
         raise BadInput("[notifications] is enabled, and oslo.messaging is not installed",
                        remedy="pip install 'karbor[notifications]'") from error

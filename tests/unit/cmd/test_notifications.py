@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 from collections.abc import Mapping
@@ -9,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oslo_messaging.notify import _impl_test
 
-from karbor import config
+from karbor import config, messaging
 from karbor.cmd.message_bus import sender
 from karbor.cmd.notifications import Bus, notifications
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
@@ -19,6 +19,9 @@ from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.operations.telling import driven
 from karbor.testing.journal import MemoryJournal
+
+messaging.oslo_messaging()
+_impl_test = importlib.import_module("oslo_messaging.notify._impl_test")
 
 
 def told(verb: Verb, *states: OperationState, error: Mapping[str, Any] | None = None,
