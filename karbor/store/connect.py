@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from karbor.domain.errors import BadInput, StoreUnavailable
 
 BUSY_SECONDS = 30.0     # how long a writer of SQLite waits for another one
+BUSY_PAUSE = 0.01
 _READS = "karbor_reads"
 
 
@@ -82,7 +84,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     def manners(connection: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ARG001
         connection.isolation_level = None   # we say BEGIN ourselves: the driver says it too late
         connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         # A step is written as entered before its request goes out; after a power cut the cloud
         # would remember a request that a database with less than FULL has forgotten.
         connection.execute("PRAGMA synchronous = FULL")
@@ -96,6 +98,21 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """A fresh file is turned to it by one connection. Others that try at that moment are refused
+    without the wait of busy_timeout: SQLite sees two readers that would both become writers."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(BUSY_PAUSE)
+        else:
+            return
 
 
 def _private_file(path: Path) -> None:

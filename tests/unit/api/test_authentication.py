@@ -67,7 +67,7 @@ def test_a_keystone_that_is_away_is_told_as_everything_else(
         tmp_path: Path, engine: sa.Engine, caplog: pytest.LogCaptureFixture) -> None:
     conf = settings(tmp_path, f"[service_user]\n{ACCOUNT}[keystone_authtoken]\n"
                     "http_request_max_retries = 0\n")
-    app = make_app(conf, wiring_of(engine))
+    app = make_app(conf, wiring_of(conf, engine))
     answer = falcon.testing.simulate_get(app, f"/v1/{MINE}/plans",
                                          headers={"X-Auth-Token": "gAAAAAsecret"})
     assert answer.status_code == 503

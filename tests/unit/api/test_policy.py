@@ -68,8 +68,9 @@ def serve(place: Path, engine: sa.Engine, policy: str) -> Api:
     (place / "policy.yaml").write_text(policy)
     file = place / "karbor.conf"
     file.write_text("[DEFAULT]\n")
-    wiring = wiring_of(engine)
-    return Api(make_app(config.load([file]), wiring, fake_keystone), wiring)
+    conf = config.load([file])
+    wiring = wiring_of(conf, engine)
+    return Api(make_app(conf, wiring, fake_keystone), wiring)
 
 
 @pytest.mark.parametrize("rule", [

@@ -20,7 +20,7 @@ def test_a_project_sees_its_own(api: Api) -> None:
     assert reader("GET", f"{MINE_PATH}/defaults").json == mine
     assert reader("GET", f"{MINE_PATH}/detail").json == {"quota": {
         "plans": {"limit": 50, "in_use": 1, "reserved": 0},
-        "checkpoints": {"limit": -1, "in_use": 7, "reserved": 0}, "id": MINE}}
+        "checkpoints": {"limit": -1, "in_use": 0, "reserved": 0}, "id": MINE}}
     for path in ("", "/detail", "/defaults"):
         reader("GET", OTHER_PATH + path, status=403)
 

@@ -47,6 +47,7 @@ def test_the_driver_keeps_to_the_options(tmp_path: Path, monkeypatch: pytest.Mon
         def drive(self, _operation_id: str, _stopping: threading.Event) -> None: ...
 
     monkeypatch.setattr(driving, "Driver", Recorder)
+    monkeypatch.setattr(driving, "driven", lambda _operation_id, drive, *_told: drive())
     file = tmp_path / "karbor.conf"
     file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\nworkers = 11\ncarriers = 4\n"
                     "cinder_backups = 1\n")
