@@ -21,7 +21,8 @@ B = TypeVar("B")
 @dataclass(frozen=True)
 class Call(Generic[B]):
     """`path` are the parameters of the path, `query` those behind it, `body` is decoded.
-    `base` is what addresses in answers begin with, up to and without /v1."""
+    `base` is what addresses in answers begin with, up to and without /v1. `last_event` is None
+    where no stream of events is asked for, else the id of the last one that the client has seen."""
 
     context: Context
     route: Route
@@ -31,6 +32,7 @@ class Call(Generic[B]):
     base: str
     longest: int
     policy: Enforcement
+    last_event: str | None = None
 
     @property
     def project_id(self) -> str:

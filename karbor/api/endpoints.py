@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import falcon
 from oslo_config.cfg import ConfigOpts
 
+from karbor.api import event_stream
 from karbor.api.bodies import decode, encode, must_be_uuid
 from karbor.api.call import Call
 from karbor.api.context import Context, from_environ
@@ -69,14 +70,25 @@ def _responder(route: Route, answer: Callable[[Call[Any]], Any], manners: Manner
         query = _query(request)
         body = decode(request, route.body, manners.longest_body) if route.body else None
         found = answer(Call(context, route, path, query, body, manners.base(request),
-                            manners.longest_list, manners.policy))
+                            manners.longest_list, manners.policy, _last_event(request, route)))
         if found is None:
             response.data = b""
+        elif isinstance(found, Iterator):
+            response.stream = found
+            response.content_type = event_stream.MEDIA
+            response.cache_control = ["no-cache"]
+            response.set_header("X-Accel-Buffering", "no")      # a proxy in front would collect it
         else:
             response.data = encode(found)
             response.content_type = falcon.MEDIA_JSON
 
     return respond
+
+
+def _last_event(request: falcon.Request, route: Route) -> str | None:
+    if not route.streams or event_stream.MEDIA not in request.accept:
+        return None
+    return request.get_header("Last-Event-ID") or ""
 
 
 def _check_project(route: Route, context: Context, path: Mapping[str, str],

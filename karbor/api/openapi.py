@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from karbor.api import event_stream
 from karbor.api.bodies import UUID_PATTERN
 from karbor.api.endpoints import PREFIX
 from karbor.api.errors import KEYS
@@ -71,6 +72,8 @@ def _operation(resource: type[Resource], route: Route, refs: Mapping[Any, Any]
                ) -> dict[str, Any]:
     room = resource.__module__.rpartition(".")[2]
     content = {JSON: {"schema": refs[route.answer]}} if route.answer else None
+    if content and route.streams:
+        content[event_stream.MEDIA] = {"schema": {"type": "string"}}
     made: dict[str, Any] = {
         "operationId": f"{room}_{route.name}", "tags": [resource.tag], "summary": route.summary,
         "description": f"Policy: `{route.rule}`.",

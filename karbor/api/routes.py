@@ -36,7 +36,8 @@ class Route:
 
     `rule` is asked for the project of the token before anything else is done, or, with
     `project_in`, for the project that this path parameter names. `refuses` are the statuses of
-    errors besides those that every route can have (400, 401, 403, 500, 503).
+    errors besides those that every route can have (400, 401, 403, 500, 503). One that `streams`
+    also answers with server-sent events, to whoever accepts nothing else.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Route:
     query: Sequence[QueryParameter]
     parameters: Mapping[str, str]
     project_in: str
+    streams: bool
     name: str           # of the method that answers
     summary: str
 
@@ -56,7 +58,8 @@ class Route:
 def route(method: str, path: str, *, rule: str, answer: type[msgspec.Struct] | None = None,
           body: type[msgspec.Struct] | None = None, refuses: Sequence[int] = (),
           collection: Collection | None = None, query: Sequence[QueryParameter] = (),
-          text: Sequence[str] = (), project_in: str = "") -> Callable[[F], F]:
+          text: Sequence[str] = (), project_in: str = "", streams: bool = False
+          ) -> Callable[[F], F]:
     """Makes a method of a Resource answer to a request: it is given a `Call` and returns the
     `answer`, or None for an empty one. Its docstring's first line is the operation's summary.
 
@@ -69,7 +72,7 @@ def route(method: str, path: str, *, rule: str, answer: type[msgspec.Struct] | N
         summary = (function.__doc__ or "").strip().splitlines()[0].rstrip(".")
         function.route = Route(                 # type: ignore[attr-defined]
             method, path, rule, answer, body, tuple(refuses), collection, tuple(query),
-            parameters, project_in, function.__name__, summary)
+            parameters, project_in, streams, function.__name__, summary)
         return function
 
     return mark

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from karbor.api.event_stream import Places
 from karbor.api.v1.checkpoints import CheckpointDesk
 from karbor.api.v1.operation_shelf import OperationShelf
 from karbor.api.v1.plans import PlanStore, ProviderSchemas
@@ -35,4 +36,5 @@ class Wiring:
     operation_shelf: OperationShelf
     quotas: QuotaStore
     counters: Mapping[str, Counter]
+    streams: Places = field(default_factory=lambda: Places(4))
     clock: Callable[[], float] = time.time

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from karbor.api.event_stream import Places
 from karbor.api.v1.providers import ProviderFacts
 from karbor.api.wiring import Wiring
 from karbor.cmd.requests import Hurry, Requests
@@ -19,11 +20,13 @@ from karbor.store.operation_pages import Which
 from karbor.store.operations import Event
 from karbor.store.ping import ping
 
+STREAMS = 4     # streams of events that are open at once, where the server of HTTP is not ours
+
 _KINDS: Mapping[str, str] = {"options": Verb.PROTECT, "restore": Verb.RESTORE,
                              "verify": Verb.VERIFY, "saved_info": "saved_info"}
 
 
-def wire(service: Service, hurry: Hurry) -> Wiring:
+def wire(service: Service, hurry: Hurry, streams: Places | None = None) -> Wiring:
     requests = Requests(service, hurry)
     shelf = ProviderShelf(service)
     return Wiring(
@@ -31,7 +34,8 @@ def wire(service: Service, hurry: Hurry) -> Wiring:
         provider_shelf=shelf, discovery=requests, checkpoint_desk=requests,
         restore_desk=requests, verification_desk=requests,
         operation_shelf=OperationShelf(service), quotas=service.quotas,
-        counters={PLANS: service.plans.count, CHECKPOINTS: service.checkpoints.count})
+        counters={PLANS: service.plans.count, CHECKPOINTS: service.checkpoints.count},
+        streams=streams or Places(STREAMS))
 
 
 class ProviderShelf:

@@ -26,7 +26,7 @@ class HttpServer:
         try:
             self._server = create_server(application, host=host, port=port, threads=threads,
                                          ident="karbor", clear_untrusted_proxy_headers=False,
-                                         map={})
+                                         send_bytes=1, map={})      # what is told is told at once
         except OSError as error:
             raise BadInput(f"nothing can be served at {host}:{port}: {error.strerror or error}",
                            remedy="see who listens there, or choose another address or port"

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from karbor import config
 from karbor.api.application import make_app
+from karbor.api.event_stream import Places
 from karbor.cmd.api_wiring import wire
 from karbor.cmd.database import open_database
 from karbor.cmd.http import HttpServer
@@ -47,10 +48,13 @@ class Server:
                 self._workers.append(stack.enter_context(Worker(
                     self._conf, service.providers, service.clouds, service.database)))
             if self._api:
-                app = application(self._conf, service, self._hurry)
+                # Half of the threads stay for those who ask for something else.
+                streams = Places(max(1, self._conf.osapi_karbor_threads // 2))
+                app = application(self._conf, service, self._hurry, streams)
                 http = stack.enter_context(HttpServer(
                     app, self._conf.osapi_karbor_listen, self._conf.osapi_karbor_listen_port,
                     threads=self._conf.osapi_karbor_threads))
+                stack.callback(streams.end)
                 self.address = f"http://{self._conf.osapi_karbor_listen}:{http.port}"
                 LOG.info("the API is at %s", self.address)
             self._stack = stack.pop_all()
@@ -93,6 +97,7 @@ class Server:
             one.hurry()
 
 
-def application(conf: config.ConfigOpts, service: Service, hurry: Any = lambda: None) -> Any:
+def application(conf: config.ConfigOpts, service: Service, hurry: Any = lambda: None,
+                streams: Places | None = None) -> Any:
     """The WSGI application of the API. Raises BadInput."""
-    return make_app(conf, wire(service, hurry))
+    return make_app(conf, wire(service, hurry, streams))

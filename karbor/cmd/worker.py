@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Self
 from karbor import config
 from karbor.cmd.clouds import Clouds
 from karbor.cmd.providers import Providers
-from karbor.cmd.rounds import Rounds
+from karbor.cmd.rounds import GRACE, Rounds
 from karbor.cmd.serving import Serving
 from karbor.domain.errors import KarborError
 from karbor.domain.service import WORKER, Service, ServiceStatus
+from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.operations import Operations
 from karbor.store.services import Services
 
@@ -48,6 +49,7 @@ class Worker:
         self._serving = Serving(conf, providers, clouds, database)
         self._records = Operations(database)
         self._services = Services(database)
+        self._checkpoints = CheckpointRecords(database)
         self._clock = clock
         self._engine: Engine | None = None
         self._stopping = threading.Event()
@@ -133,6 +135,7 @@ class Worker:
                 self._tried("looking for providers", rounds.serve)
                 self._tried("looking for what nobody drives",
                             lambda: rounds.sweep(self._conf.sweep_interval))
+                self._tried("settling checkpoints", self._settle)
             if self._enabled:
                 self._tried("looking for what was accepted", rounds.pick_up)
             self._wake.wait(self._conf.pickup_interval)
@@ -146,6 +149,11 @@ class Worker:
             LOG.warning("%s failed: %s", what, error)
         except Exception:       # a fault of ours must be seen, and not end every other operation
             LOG.exception("%s failed", what)
+
+    def _settle(self) -> None:
+        self._checkpoints.settle()
+        # Whoever accepts an operation has GRACE to write it down.
+        self._checkpoints.give_up(self._clock() - 2 * GRACE)
 
     def _reread(self) -> None:
         config.reread(self._conf)

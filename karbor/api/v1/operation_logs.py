@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from karbor.api.call import Call
+from karbor.api.event_stream import Message, Places
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import QueryParameter, Resource, route
 from karbor.api.v1 import outcomes
@@ -88,6 +89,8 @@ class EventsBody(msgspec.Struct):
 class Needs(Protocol):
     @property
     def operation_shelf(self) -> OperationShelf: ...
+    @property
+    def streams(self) -> Places: ...
 
 
 LOGS = Collection("operation_logs", ("id", "status", "created_at"), {
@@ -134,17 +137,45 @@ class OperationLogs(Resource):
         return OperationLogBody(view)
 
     @route("GET", "/operation_logs/{operation_log_id}/events", rule="operation_log:events",
-           answer=EventsBody, query=(AFTER,), refuses=(404,))
-    def events(self, call: Call[None]) -> EventsBody:
-        """List what happened during an operation."""
+           answer=EventsBody, query=(AFTER,), refuses=(404,), streams=True)
+    def events(self, call: Call[None]) -> EventsBody | Iterator[bytes]:
+        """List what happened during an operation, or follow it."""
         shelf = self._needs.operation_shelf
         found = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
-        text = call.query.get("after", "0")
-        if not (text.isascii() and text.isdecimal() and len(text) < 10):
-            raise BadInput(f"after is the number of an event, not {text!r}")
-        told = [EventView(number, _time(one.at) or "", one.text)
-                for number, one in enumerate(shelf.events(found), start=1)]
-        return EventsBody(told[int(text):], found.state.over)
+        after = _number(call.last_event or call.query.get("after") or "0")
+        if call.last_event is not None:
+            return self._needs.streams.stream(Following(shelf, found, after).look)
+        return EventsBody(told(shelf, found)[after:], found.state.over)
+
+
+class Following:
+    """What one client has seen of an operation, and what it has not seen yet."""
+
+    def __init__(self, shelf: OperationShelf, operation: Operation, after: int) -> None:
+        self._shelf = shelf
+        self._operation = operation
+        self._after = after
+        self._seen: Sequence[ResourceProgress] = []
+
+    def look(self) -> tuple[builtins.list[Message], bool]:
+        """Events, with their numbers; after them, where that has changed, how far it is with each
+        resource; at the end what came of it. Raises StoreError."""
+        now = self._shelf.show(self._operation.project_id, self._operation.id)
+        news = [Message("event", one, one.number)
+                for one in told(self._shelf, now)[self._after:]]
+        self._after += len(news)
+        resources = progress(now, self._shelf.steps(now))
+        if resources != self._seen:
+            self._seen = resources
+            news.append(Message("progress", {"resources": resources}))
+        if now.state.over:
+            news.append(Message("end", OperationLogBody(_view(now))))
+        return news, now.state.over
+
+
+def told(shelf: OperationShelf, operation: Operation) -> builtins.list[EventView]:
+    return [EventView(number, _time(one.at) or "", one.text)
+            for number, one in enumerate(shelf.events(operation), start=1)]
 
 
 def status(operation: Operation) -> str:
@@ -188,6 +219,12 @@ def progress(operation: Operation, steps: builtins.list[Step] | Any
             next((step.stage for step in mine if step not in over), ""),
             str((wrong or {}).get("message", ""))))
     return lines
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise BadInput(f"after is the number of an event, not {text!r}")
+    return int(text)
 
 
 def _verbs(operation_type: str | None, restore: str) -> builtins.list[Verb]:
