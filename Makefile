@@ -45,7 +45,7 @@ venv: .venv/complete  ## Karbor and its development tools in .venv
 # ---------------------------------------------------------------- what to do with it
 test: venv  ## all tests, those on the cloud included
 	@$(DEVCLOUD) up --services $(TEST_SERVICES) --token-expiration 3600 --allow-expired-window 172800 --token-cache-time 300
-	@.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder
+	@.venv/bin/pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 test-fast: venv  ## the tests that need no cloud
 	@.venv/bin/pytest --ignore=tests/cloud

@@ -12,34 +12,58 @@ import pytest
 if TYPE_CHECKING:
     from tests.postgresql import Server
 
-CLOUD = pathlib.Path(__file__).parent / "cloud"
+TESTS = pathlib.Path(__file__).parent
+CLOUDS = ("cloud", "compat")
+"""Directories of tests that need a cloud."""
+
+OF_SECONDS = {"test_credentials", "test_doctor", "test_endurance", "test_ladder",
+              "test_revocation", "test_taken_back", "test_token_matrix"}
+"""Files of tests/cloud about tokens of seconds. They wait most of their time, and must not wait for
+a processor: they have a cloud to themselves, and whatever runs beside them yields."""
+
+
+def scope(path: str) -> str:
+    """Tests of one scope follow each other in one process. `path` is below tests/."""
+    directory, _, rest = path.partition("/")
+    if directory not in CLOUDS:
+        return path
+    seconds = directory == "cloud" and rest.removesuffix(".py") in OF_SECONDS
+    return "cloud of seconds" if seconds else "cloud"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """There is one cloud, so its tests follow each other in one process. They wait more than they
-    work; another process does the rest meanwhile, file by file."""
+    """All tests of a cloud are in one process; another does the rest meanwhile, file by file."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class OneCloud(LoadScopeScheduling):
+    class ByCloud(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "cloud" if nodeid.startswith("tests/cloud/") else nodeid.split("::", 1)[0]
+            return scope(nodeid.split("::", 1)[0].removeprefix("tests/"))
 
-    return OneCloud(config, log)
+    return ByCloud(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those of the cloud come first: they take the longest."""
-    items.sort(key=lambda item: not item.path.is_relative_to(CLOUD))
+    """Those of the clouds come first: they take the longest."""
+    items.sort(key=lambda item: PRIORITIES.get(_scope(item), 15))
+
+
+PRIORITIES = {"cloud of seconds": 0, "cloud": 5}
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Where two processes share the tests, those that need no cloud yield to the cloud and its
-    tests, which are about tokens of seconds. (Only root may take a priority back.)"""
-    if "PYTEST_XDIST_WORKER" in os.environ and os.geteuid() == 0:
-        os.setpriority(os.PRIO_PROCESS, 0, 0 if item.path.is_relative_to(CLOUD) else 15)
+    """Where several processes share the tests, they yield to the one whose tests are about seconds;
+    so does what they start. (Only root may take a priority back.)"""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["KARBOR_TESTS_OF"] = _scope(item)
+        if os.geteuid() == 0:
+            os.setpriority(os.PRIO_PROCESS, 0, PRIORITIES.get(_scope(item), 15))
     return (yield)
+
+
+def _scope(item: pytest.Item) -> str:
+    return scope(item.path.relative_to(TESTS).as_posix())
 
 
 @pytest.fixture(scope="session")

@@ -105,9 +105,29 @@ class Cloud:
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Cloud:
-    """The cloud of this clone, or of DEVCLOUD_STATE."""
+def cloud() -> Iterator[Cloud]:
+    """The cloud of this clone, or of DEVCLOUD_STATE.
+
+    Where several processes share the tests, those that are not about tokens of seconds get a
+    second cloud, which is there while they run.
+    """
     state = State.default()
+    second = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1 and (
+        os.environ["KARBOR_TESTS_OF"] == "cloud")
+    if not second:
+        yield running(state)
+        return
+    settings = state.settings()
+    own = Cloud(State(state.root.with_name(state.root.name + "-2")), "")
+    own.run("up", "--services", ",".join(settings.services),
+            f"--token-expiration={settings.token_expiration}",
+            f"--allow-expired-window={settings.allow_expired_window}",
+            f"--token-cache-time={settings.token_cache_time}")
+    yield running(own.state)
+    own.run("down")
+
+
+def running(state: State) -> Cloud:
     try:
         settings = state.settings()
     except DevcloudError as error:
