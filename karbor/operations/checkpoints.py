@@ -57,6 +57,19 @@ class Checkpoints:
             if hidden or found.state is not CheckpointState.DELETING:
                 yield found
 
+    def has(self, checkpoint_id: str) -> bool:
+        """Whether there is anything of it, in whatever state."""
+        return self._section.stat(f"{checkpoint_id}/begin.json") is not None
+
+    def sizes(self, checkpoint_id: str) -> dict[str, tuple[int, int]]:
+        """Section of a resource → how many objects and bytes are in it."""
+        found: dict[str, tuple[int, int]] = {}
+        for one in self._bytes.section(checkpoint_id).all():
+            name = one.key.split("/", 1)[0]
+            objects, size = found.get(name, (0, 0))
+            found[name] = objects + 1, size + one.size
+        return found
+
     def find(self, name_or_id: str) -> Checkpoint:
         """By id, by the beginning of an id, or by name. Raises NotFound, AmbiguousName."""
         ids = [one for one in self.ids() if one.startswith(name_or_id)]
@@ -162,7 +175,7 @@ class Checkpoints:
 
     def forget(self, checkpoint_id: str) -> None:
         """Remove the record of one that was written down as begun and never came to anything."""
-        if self._section.stat(f"{checkpoint_id}/begin.json"):
+        if self.has(checkpoint_id):
             self.clear(checkpoint_id)
 
     def clear(self, checkpoint_id: str, *, keep_record: bool = False) -> None:
