@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from karbor.api.routes import Resource
 from karbor.api.v1.checkpoints import Checkpoints
+from karbor.api.v1.copies import Copies
 from karbor.api.v1.operation_logs import OperationLogs
 from karbor.api.v1.plans import Plans
 from karbor.api.v1.protectables import Protectables
@@ -18,12 +19,12 @@ from karbor.api.v1.verifications import Verifications
 from karbor.api.wiring import Wiring
 
 RESOURCES: tuple[type[Resource], ...] = (
-    Plans, Providers, Checkpoints, Protectables, Restores, Verifications, OperationLogs, Quotas,
-    QuotaClasses)
+    Plans, Providers, Checkpoints, Copies, Protectables, Restores, Verifications,
+    OperationLogs, Quotas, QuotaClasses)
 
 
 def resources(wiring: Wiring) -> list[Resource]:
     """One of each; written out so that mypy compares what each needs with what there is."""
-    return [Plans(wiring), Providers(wiring), Checkpoints(wiring), Protectables(wiring),
-            Restores(wiring), Verifications(wiring), OperationLogs(wiring), Quotas(wiring),
-            QuotaClasses(wiring)]
+    return [Plans(wiring), Providers(wiring), Checkpoints(wiring), Copies(wiring),
+            Protectables(wiring), Restores(wiring), Verifications(wiring),
+            OperationLogs(wiring), Quotas(wiring), QuotaClasses(wiring)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from karbor.api.event_stream import Places
 from karbor.api.v1.checkpoints import CheckpointDesk
+from karbor.api.v1.copies import CopyDesk
 from karbor.api.v1.operation_shelf import OperationShelf
 from karbor.api.v1.plans import PlanStore, ProviderSchemas
 from karbor.api.v1.protectables import Discovery
@@ -31,6 +32,7 @@ class Wiring:
     provider_shelf: ProviderShelf
     discovery: Discovery
     checkpoint_desk: CheckpointDesk
+    copy_desk: CopyDesk
     restore_desk: RestoreDesk
     verification_desk: VerificationDesk
     operation_shelf: OperationShelf

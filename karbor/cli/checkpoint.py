@@ -10,28 +10,30 @@ import click
 
 from karbor.cli import exits
 from karbor.cli.complaint import answering, leave
+from karbor.cli.countdown import credential_facts, credential_json, expecting, seconds
 from karbor.cli.invocation import common, this
-from karbor.cli.output import as_json, as_table, say
+from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.portrait import checkpoint_json, paint_checkpoint
-from karbor.cli.running import run, say_unfinished, start
-from karbor.cli.wording import count, duration, moment
+from karbor.cli.running import run, run_to_exit, say_unfinished, start
+from karbor.cli.wording import count, duration, moment, thing
 from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.errors import KarborError
 from karbor.domain.operation import Verb
 
 if TYPE_CHECKING:
     from karbor.cmd.local import Local
+    from karbor.operations.acceptance import Draft
 
 
-@click.group(short_help="List, show and delete checkpoints.")
+@click.group(short_help="List, show, copy and delete checkpoints.")
 def checkpoint() -> None:
     """What there is to restore from."""
 
 
 def _interrupted(local: Local) -> dict[str, str]:
-    """Checkpoint → the protect or delete that has to be finished."""
+    """Checkpoint → the protect, copy or delete that has to be finished."""
     return {one.checkpoint_id: one.id for one in local.interrupted()
-            if one.verb in (Verb.PROTECT, Verb.DELETE)}
+            if one.verb in (Verb.PROTECT, Verb.COPY, Verb.DELETE)}
 
 
 @checkpoint.command("list", short_help="The newest first.")
@@ -86,6 +88,46 @@ def show(checkpoint: str) -> None:
     paint_checkpoint(found)
     if found.id in interrupted:
         say_unfinished(found.name, interrupted[found.id])
+
+
+@checkpoint.command("copy", short_help="Into the bank of another provider.")
+@click.argument("checkpoint")
+@click.option("--to", "to", metavar="PROVIDER", required=True,
+              help="The provider (name or id) whose bank shall get the copy.")
+@click.option("--dry-run", is_flag=True,
+              help="Show what would be copied, or why it cannot be; copy nothing.")
+@expecting
+@common
+@answering
+def copy(checkpoint: str, to: str, dry_run: bool, hours: float | None) -> None:
+    """Copy CHECKPOINT (name, id, or its beginning) into the bank of another provider.
+
+    The copy is a checkpoint of that provider, with an id of its own, and does not need the original
+    any more. What services of the cloud hold, such as Cinder's backups, cannot be copied.
+    """
+    invocation = this()
+    with invocation.local() as local:
+        draft = local.draft_copy(checkpoint, to, expected=seconds(hours))
+        if dry_run:
+            _show_copy(draft, as_data=invocation.json)
+            return
+        run_to_exit(invocation, local, start(local, draft))
+
+
+def _show_copy(draft: Draft, *, as_data: bool) -> None:
+    operation = draft.operation
+    if as_data:
+        as_json({"dry_run": True, "source_id": operation.request["source_id"],
+                 "provider_id": operation.request["provider_id"],
+                 "bytes": operation.request["size"],
+                 "preview": [{"type": one.type, "id": one.id, "name": one.name,
+                              "within": one.within, "what": line} for one, line in draft.preview],
+                 "credential": credential_json(operation.credential)})
+        return
+    as_table(("RESOURCE", "WHAT WOULD BE DONE"),
+             [(thing(one), line) for one, line in draft.preview], "nothing would be copied")
+    say("nothing stands in the way of this copy")
+    as_facts(credential_facts(operation.credential))
 
 
 @checkpoint.command("delete", short_help="Remove them, and all that only they hold.")

@@ -35,8 +35,8 @@ def tell(invocation: Invocation, local: Local, operation: Operation) -> int:
     done = operation.state is OperationState.DONE
     if invocation.json:
         body = operation_json(operation)
-        if done and operation.verb is Verb.PROTECT:
-            body["checkpoint"] = checkpoint_json(local.checkpoint(operation.checkpoint_id))
+        if done and operation.verb in (Verb.PROTECT, Verb.COPY):
+            body["checkpoint"] = checkpoint_json(local.checkpoint_of(operation))
         as_json(body)
     elif done:
         _tell_success(local, operation)
@@ -52,7 +52,11 @@ def _tell_success(local: Local, operation: Operation) -> None:
     match operation.verb:
         case Verb.PROTECT:
             say(f"{name}: protected in {took}")
-            paint_checkpoint(local.checkpoint(operation.checkpoint_id))
+            paint_checkpoint(local.checkpoint_of(operation))
+        case Verb.COPY:
+            say(f"{name}: copied in {took}: {operation.result['objects']} objects, "
+                f"{operation.result['bytes']} bytes")
+            paint_checkpoint(local.checkpoint_of(operation))
         case Verb.RESTORE:
             say(f"{name}: restored in {took}")
             paint_restored(operation.result)

@@ -23,7 +23,8 @@ def checkpoint_json(checkpoint: Checkpoint, *, brief: bool = False) -> dict[str,
         "resources": len(checkpoint.graph or ())}
     if not brief and checkpoint.graph is not None:
         body |= {"graph": checkpoint.graph.to_dict(), "parameters": dict(checkpoint.parameters),
-                 "kept": [one.to_dict() for one in checkpoint.kept.values()]}
+                 "kept": [one.to_dict() for one in checkpoint.kept.values()],
+                 "origin": dict(checkpoint.origin)}
     return body
 
 
@@ -35,6 +36,7 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
         ("checkpoint", checkpoint.id), ("name", checkpoint.name),
         ("state", checkpoint.state + (f": {checkpoint.reason}" if checkpoint.reason else "")),
         ("created", moment(checkpoint.created_at)),
+        ("copied from", _copied_from(checkpoint.origin.get("copied_from"))),
         ("holds", count(len(checkpoint.graph or ()), "resource")),
         ("skew", skew),
         ("evidence", str(checkpoint.evidence or "none")),
@@ -54,6 +56,13 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
                for told in getattr(checkpoint.kept.get(resource.key), "not_kept", ())]
     for name, told in missing:
         as_facts((("not kept", f"{name}: {told.get('field', '')}: {told.get('why', '')}"),))
+
+
+def _copied_from(told: Mapping[str, Any] | None) -> str:
+    if not told:
+        return ""
+    return (f"{told['checkpoint_id']} of provider {told['provider_id']}, which holds what was "
+            f"there at {moment(told['taken_at'])}")
 
 
 def paint_unproved(found: Iterable[tuple[str, str]]) -> None:

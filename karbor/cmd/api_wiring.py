@@ -8,6 +8,7 @@ from typing import Any
 from karbor.api.event_stream import Places
 from karbor.api.v1.providers import ProviderFacts
 from karbor.api.wiring import Wiring
+from karbor.cmd.copies import Copies
 from karbor.cmd.requests import Hurry, Requests
 from karbor.cmd.service import Service
 from karbor.domain.errors import NotFound
@@ -32,7 +33,7 @@ def wire(service: Service, hurry: Hurry, streams: Places | None = None) -> Wirin
     return Wiring(
         ping=lambda: ping(service.database), plans=service.plans, provider_schemas=shelf,
         provider_shelf=shelf, discovery=requests, checkpoint_desk=requests,
-        restore_desk=requests, verification_desk=requests,
+        copy_desk=Copies(service, requests), restore_desk=requests, verification_desk=requests,
         operation_shelf=OperationShelf(service), quotas=service.quotas,
         counters={PLANS: service.plans.count, CHECKPOINTS: service.checkpoints.count},
         streams=streams or Places(STREAMS))
@@ -78,6 +79,9 @@ class OperationShelf:
 
     def steps(self, operation: Operation) -> Sequence[Step]:
         return self._service.records.steps(operation.project_id, operation.id)
+
+    def steps_of(self, operations: Sequence[Operation]) -> Mapping[str, Sequence[Step]]:
+        return self._service.records.steps_of([one.id for one in operations])
 
     def events(self, operation: Operation) -> Sequence[Event]:
         return self._service.records.events(operation.project_id, operation.id)

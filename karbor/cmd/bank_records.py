@@ -51,7 +51,7 @@ class BankRecords:
             owner, status, has_graph = known.get(identity, (provider.id, None, True))
             # Those in the making here are followed by their operations.
             if (provider.id, identity) not in self._strange and (status is None or (
-                    owner == provider.id and has_graph and status is RecordStatus.PROTECTING)):
+                    owner == provider.id and has_graph and status.coming)):
                 found = self._read(bank, identity, provider)
                 if found is not None:
                     adopted.append(found)
@@ -60,7 +60,7 @@ class BankRecords:
         for identity, (owner, status, has_graph) in known.items():
             # One that failed before it came to the bank has no graph, and was never there.
             if (owner == provider.id and identity not in there and has_graph
-                    and status not in (RecordStatus.PROTECTING, RecordStatus.DELETED)):
+                    and not status.coming and status is not RecordStatus.DELETED):
                 self._records.set_status(project_id, identity, RecordStatus.DELETED,
                                          "it is not in its bank any more", time.time())
 

@@ -128,6 +128,11 @@ class Local:
     def checkpoint(self, name_or_id: str) -> Checkpoint:
         return self._checkpoints.find(name_or_id)
 
+    def checkpoint_of(self, operation: Operation) -> Checkpoint:
+        """The one that an operation works on, whichever provider's it is."""
+        bank = self.providers.of(operation).bank
+        return Checkpoints(bank, operation.project_id).show(operation.checkpoint_id)
+
     @property
     def application_credentials(self) -> ApplicationCredentials:
         """Those that users have registered with Karbor in this project."""
@@ -171,6 +176,10 @@ class Local:
     def draft_verify(self, checkpoint: str, *, expected: float | None = None) -> Draft:
         return self._desk.verify(self._asking(expected), checkpoint)
 
+    def draft_copy(self, checkpoint: str, to: str, *, expected: float | None = None) -> Draft:
+        """`to` is the name or id of the provider that shall get the copy."""
+        return self._desk.copy(self._asking(expected), checkpoint, self.providers.choose(to))
+
     def draft_delete(self, checkpoint: str) -> Draft:
         return self._desk.delete(self._asking(), checkpoint)
 
@@ -198,6 +207,9 @@ class Local:
 
     def verify(self, checkpoint: str) -> Operation:
         return self.start(self.draft_verify(checkpoint))
+
+    def copy(self, checkpoint: str, to: str) -> Operation:
+        return self.start(self.draft_copy(checkpoint, to))
 
     def delete(self, checkpoint: str) -> Operation:
         return self.start(self.draft_delete(checkpoint))
@@ -274,7 +286,8 @@ class Local:
         return registry.protectables()
 
     def _setting(self, provider: Provider) -> Setting:
-        return setting(self._conf, provider, self._protectables, self._clouds)
+        return setting(self._conf, provider, self._protectables, self._clouds,
+                       self.providers.of_id)
 
     def _setting_of(self, operation: Operation) -> Setting:
         """Raises NotFound when its provider is not there any more; see Providers."""

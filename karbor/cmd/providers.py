@@ -123,17 +123,24 @@ class Providers:
         with self._lock:
             self._of.pop(operation.id, None)
 
+    def of_id(self, provider_id: str) -> Provider:
+        """For an operation that was begun with it. Raises as `of`."""
+        return self.open(self._described(provider_id, "an operation was begun"))
+
     def _listed_for(self, operation: Operation) -> Listed:
         # Begun before operations said so, when there was the built-in one only.
         wanted = operation.request.get("provider_id") or builtin.ID
+        return self._described(wanted, f"operation {operation.id} was begun")
+
+    def _described(self, wanted: str, what: str) -> Listed:
         for one in self.list():
             if one.id == wanted:
                 return one
         if wanted == builtin.ID:
             return Listed(builtin.ID, builtin.NAME, builtin.DESCRIPTION, builtin.BANK,
                           builtin.PROTECTIONS)
-        raise NotFound(f"operation {operation.id} was begun with the provider {wanted}, which no "
-                       f"file in {self._directory.path} describes{self._but()}",
+        raise NotFound(f"{what} with the provider {wanted}, which no file in "
+                       f"{self._directory.path} describes{self._but()}",
                        remedy="put its file back; then go on")
 
     def open(self, listed: Listed) -> Provider:

@@ -81,13 +81,18 @@ class Requests:
             checkpoint_id, asking.caller.project_id, provider.id, order.name,
             RecordStatus.PROTECTING, now, plan_id=order.plan_id, origin=dict(order.origin),
             operation_id=operation.id)
+        self.enter_with(asking, provider, operation, record)
+        return record
+
+    def enter_with(self, asking: Asking, provider: Provider, operation: Operation,
+                   record: CheckpointRecord) -> None:
+        """Write down an operation behind the record of the checkpoint that it makes."""
         self._service.checkpoints.add(record)
         try:
             self._enter(asking, provider, operation)
         except BaseException:
             self._service.checkpoints.drop(record.project_id, record.id)
             raise
-        return record
 
     def checkpoints(self, project_id: str | None, provider_id: str, listing: Listing, span: Span
                     ) -> list[CheckpointRecord]:
@@ -163,7 +168,7 @@ class Requests:
                 parameters: Parameters, target: str | None) -> Operation:
         """Raises NotFound, Conflict, BadInput, BankError, NoLastingCredential, CredentialError."""
         self._require_here(target)
-        self._require_available(who, provider_id, checkpoint_id)
+        self.available(who, provider_id, checkpoint_id)
         provider = self.provider(provider_id)
         with self._asking(who) as asking:
             operation = self._service.orders(provider).restore(asking, checkpoint_id, parameters,
@@ -173,19 +178,21 @@ class Requests:
     def verify(self, who: Requester, provider_id: str, checkpoint_id: str, parameters: Parameters
                ) -> Operation:
         """Raises as `restore`."""
-        self._require_available(who, provider_id, checkpoint_id)
+        self.available(who, provider_id, checkpoint_id)
         provider = self.provider(provider_id)
         with self._asking(who) as asking:
             operation = self._service.orders(provider).verify(asking, checkpoint_id, parameters)
             return self._enter(asking, provider, operation)
 
-    def _require_available(self, who: Requester, provider_id: str, checkpoint_id: str) -> None:
-        """One that somebody has set to `error` is not to be used, whatever the bank says."""
+    def available(self, who: Requester, provider_id: str, checkpoint_id: str) -> CheckpointRecord:
+        """One that somebody has set to `error` is not to be used, whatever the bank says. Raises
+        NotFound, Conflict."""
         record = self.checkpoint(who.caller.project_id, provider_id, checkpoint_id)
         if record.status is not RecordStatus.AVAILABLE:
             raise Conflict(f"checkpoint {checkpoint_id} is {record.status}"
                            + (f": {record.reason}" if record.reason else ""),
                            remedy="only an available checkpoint can be used")
+        return record
 
     def _require_here(self, target: str | None) -> None:
         """A restore that went elsewhere than it was asked to would be a lie."""

@@ -119,7 +119,8 @@ class Service:
     def desk(self, provider: Provider) -> Desk:
         """For drafting and accepting: it connects to nothing."""
         return Desk(Setting(provider, self.protectables, _unconnected, time.time,
-                            slowest_rate=self.conf.credentials.slowest_rate), self.records)
+                            slowest_rate=self.conf.credentials.slowest_rate,
+                            providers=self.providers.of_id), self.records)
 
     def orders(self, provider: Provider) -> Orders:
         return Orders(self.desk(provider))

@@ -60,7 +60,8 @@ class Serving:
     def _driven(self, operation: Operation, stopping: threading.Event) -> OperationState | None:
         if operation.state.over:        # only the engine does not know it yet
             return operation.state
-        here = setting(self._conf, self._providers.of(operation), self._protectables, self._clouds)
+        here = setting(self._conf, self._providers.of(operation), self._protectables, self._clouds,
+                       self._providers.of_id)
         operation = self._taken_up(operation, here)
         driver = Driver(self._journal, OperationRunner(here), limits=here.limits,
                         threads=self._conf.limits.workers, carriers=self._conf.limits.carriers)

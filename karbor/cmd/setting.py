@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from karbor import config
 from karbor.cmd.clouds import Clouds
@@ -14,9 +14,10 @@ LIMITS = ("cinder_backups", "glance_transfers", "server_images")
 
 
 def setting(conf: config.ConfigOpts, provider: Provider,
-            protectables: Mapping[str, Protectable], clouds: Clouds) -> Setting:
-    """With the options as they are now."""
+            protectables: Mapping[str, Protectable], clouds: Clouds,
+            provider_of: Callable[[str], Provider]) -> Setting:
+    """With the options as they are now. `provider_of` opens another one, for what reads from it."""
     # Plugins name their limits with hyphens, options have underscores.
     limits = {name.replace("_", "-"): conf.limits[name] for name in LIMITS}
     return Setting(provider, protectables, clouds.of, time.time, limits, clouds.ended,
-                   conf.credentials.slowest_rate)
+                   conf.credentials.slowest_rate, provider_of)

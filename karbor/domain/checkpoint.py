@@ -74,7 +74,9 @@ class Checkpoint:
 
     `skew` is the time between the first and the last snapshot of the operation, in seconds.
     `origin` says what asked for it, where that was not a person at the command line: `plan` (its
-    id, name and resources then), `created_by`, `scheduled_operation_id`, `extra_info`.
+    id, name and resources then), `created_by`, `scheduled_operation_id`, `extra_info`. A copy says
+    there, beside what the original said, what it was `copied_from`: `checkpoint_id`, `provider_id`,
+    and `taken_at`, when what it holds was protected.
     """
 
     id: str

@@ -32,6 +32,11 @@ class RecordStatus(StrEnum):
         return self in (RecordStatus.PROTECTING, RecordStatus.COPYING, RecordStatus.DELETING)
 
     @property
+    def coming(self) -> bool:
+        """Whether it is being made."""
+        return self in (RecordStatus.PROTECTING, RecordStatus.COPYING)
+
+    @property
     def deletable(self) -> bool:
         return self in (RecordStatus.AVAILABLE, RecordStatus.ERROR, RecordStatus.ERROR_DELETING)
 
@@ -69,9 +74,12 @@ class CheckpointRecord:
 
 def from_bank(checkpoint: Checkpoint, provider_id: str) -> CheckpointRecord:
     """Of one that this database knew nothing of."""
+    status = RecordStatus(checkpoint.state.value)
+    if status is RecordStatus.PROTECTING and "copied_from" in checkpoint.origin:
+        status = RecordStatus.COPYING
     return CheckpointRecord(
         checkpoint.id, checkpoint.project_id, provider_id, checkpoint.name,
-        RecordStatus(checkpoint.state.value), checkpoint.created_at,
+        status, checkpoint.created_at,
         plan_id=str(checkpoint.origin.get("plan", {}).get("id", "")), reason=checkpoint.reason,
         origin=dict(checkpoint.origin), operation_id=checkpoint.operation_id,
         graph=checkpoint.graph.to_dict() if checkpoint.graph else None,
@@ -79,7 +87,8 @@ def from_bank(checkpoint: Checkpoint, provider_id: str) -> CheckpointRecord:
 
 
 def after(verb: Verb, state: OperationState) -> RecordStatus:
-    """What an operation that is over leaves of the checkpoint it worked on."""
+    """What an operation that is over leaves of the checkpoint it worked on (of a copy: the new
+    one; the original stays what it was)."""
     if verb is Verb.DELETE:
         return (RecordStatus.DELETED if state is OperationState.DONE
                 else RecordStatus.ERROR_DELETING)

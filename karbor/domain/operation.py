@@ -1,4 +1,4 @@
-"""Operation: one run of a verb (protect, restore, verify, delete)."""
+"""Operation: one run of a verb (protect, restore, verify, delete, copy)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Verb(StrEnum):
     RESTORE = "restore"
     VERIFY = "verify"
     DELETE = "delete"
+    COPY = "copy"
 
 
 class OperationState(StrEnum):
@@ -43,6 +44,10 @@ _MOVES: dict[OperationState, set[OperationState]] = {
 }
 
 
+READERS = frozenset({Verb.RESTORE, Verb.VERIFY})
+"""What only reads the checkpoint it works on."""
+
+
 class Wanted(StrEnum):
     RUN = "run"
     CANCEL = "cancel"
@@ -56,6 +61,8 @@ class Operation:
     the planning phase found (the resource graph and what the verb needs to know again after a
     restart). `result` is what the verb tells at its end. `credential` says how the caller is
     represented (`rung`, `cloud`, `sealed`, `deadline`, `why`): sealed, never in clear.
+    `checkpoint_id` is the checkpoint that it works on; of a copy the new one, and its request has
+    the `source_id` of the one that is copied.
     """
 
     id: str
@@ -77,3 +84,19 @@ class Operation:
     def mark(self) -> str:
         """What every remote thing made by this operation bears (in its metadata or tags)."""
         return f"karbor:{self.id}"
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Checkpoints that must stay as they are meanwhile."""
+        if self.verb is Verb.COPY:
+            return frozenset({str(self.request["source_id"])})
+        return self._own if self.verb in READERS else frozenset()
+
+    @property
+    def changes(self) -> frozenset[str]:
+        """Checkpoints that nobody else must work on meanwhile."""
+        return frozenset() if self.verb in READERS else self._own
+
+    @property
+    def _own(self) -> frozenset[str]:
+        return frozenset({self.checkpoint_id} if self.checkpoint_id else ())

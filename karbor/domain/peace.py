@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from karbor.domain.errors import Conflict
-from karbor.domain.operation import Operation, Verb
-
-READERS = frozenset({Verb.RESTORE, Verb.VERIFY})
+from karbor.domain.operation import Operation
 
 
-def require_peace(verb: Verb, others: Iterable[Operation]) -> None:
-    """Restores and verifications of one checkpoint do not disturb each other; all else does.
+def require_peace(others: Iterable[Operation], *, reads: Set[str] = frozenset(),
+                  changes: Set[str] = frozenset()) -> None:
+    """Those that only read a checkpoint do not disturb each other; all else does.
 
-    `others` work on the same checkpoint. Raises Conflict, which names the one that disturbs.
+    `reads` and `changes` are the checkpoints of the operation that is asked for (see `Operation`),
+    `others` those that may work on the same. Raises Conflict, which names the one that disturbs.
     """
     for other in others:
-        if not other.state.over and not (verb in READERS and other.verb in READERS):
+        if other.state.over:
+            continue
+        if changes & (other.reads | other.changes) or reads & other.changes:
             raise Conflict(
                 f"operation {other.id} ({other.verb}, {other.state}) works on this checkpoint",
                 remedy=f"wait for its end, or: karbor operation cancel {other.id}")

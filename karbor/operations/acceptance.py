@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -28,15 +28,15 @@ from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.peace import require_peace
 from karbor.domain.resource import Resource, ResourceGraph
-from karbor.operations import estimate, protect, restore
+from karbor.operations import copy, estimate, protect, restore
 from karbor.operations.answers import check_answers
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.discovery import discover
 from karbor.operations.parameters import Parameters, check, parameters_of, with_names
 from karbor.operations.selection import select
-from karbor.operations.setting import Setting
+from karbor.operations.setting import Provider, Setting
 from karbor.operations.sweeping import Swept, sweep
-from karbor.plugin.bank import Section
+from karbor.plugin.bank import Bank, Section
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.delegation import Delegation
 from karbor.plugin.protectable import Listings
@@ -191,7 +191,7 @@ class Desk:
         except StoreError as error:
             LOG.warning("not written down: %s: %s", "; ".join(told), error)
 
-    # ------------------------------------------------------------------ the four verbs
+    # ------------------------------------------------------------------ the verbs
     def protect(self, asking: Asking, words: Sequence[str], *, name: str = "",
                 parameters: Parameters | None = None) -> Draft:
         """Raises UnknownName, AmbiguousName, Obstacles, BadInput, BankError, and what the cloud
@@ -207,7 +207,7 @@ class Desk:
         check(parameters or {}, Verb.PROTECT, graph, provider.protections)
         protect.refuse(f"{title} cannot be protected as it stands",
                        protect.obstacles(graph, provider, cloud))
-        self._probe_bank(asking)
+        self._probe_bank(asking, provider.bank)
         now = self._setting.clock()
         return Draft(self._operation(asking, Verb.PROTECT, time_ordered_uuid(now), {
             "resources": [one.to_dict() for one in chosen], "name": title,
@@ -220,7 +220,7 @@ class Desk:
         cloud answers."""
         wishes = wishes or RestoreWishes()
         checkpoint = restore.restorable(self._found(asking, name_or_id))
-        self._require_peace(Verb.RESTORE, asking.caller.project_id, checkpoint.id)
+        self._require_peace(asking.caller.project_id, reads={checkpoint.id})
         graph = _graph(checkpoint)
         check_answers(wishes.mapping, checkpoint)
         provider = self._setting.provider
@@ -240,7 +240,7 @@ class Desk:
     def verify(self, asking: Asking, name_or_id: str) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, BankError."""
         checkpoint = restore.restorable(self._found(asking, name_or_id))
-        self._require_peace(Verb.VERIFY, asking.caller.project_id, checkpoint.id)
+        self._require_peace(asking.caller.project_id, reads={checkpoint.id})
         graph = _graph(checkpoint)
         return Draft(self._operation(asking, Verb.VERIFY, checkpoint.id,
                                      {"name": checkpoint.name}, graph), graph)
@@ -249,7 +249,7 @@ class Desk:
         """Raises NotFound, AmbiguousName, Conflict, BankError. A checkpoint that is being deleted
         may be deleted again: then an earlier deletion was not finished."""
         checkpoint = self._found(asking, name_or_id)
-        self._require_peace(Verb.DELETE, asking.caller.project_id, checkpoint.id)
+        self._require_peace(asking.caller.project_id, changes={checkpoint.id})
         if checkpoint.state is CheckpointState.PROTECTING and not self._known(
                 asking.caller.project_id, checkpoint.operation_id):
             # These records know nothing of who is making it: it may be another machine.
@@ -260,6 +260,21 @@ class Desk:
         graph = _graph(checkpoint)
         return Draft(self._operation(asking, Verb.DELETE, checkpoint.id,
                                      {"name": checkpoint.name}, graph), graph)
+
+    def copy(self, asking: Asking, name_or_id: str, target: Provider) -> Draft:
+        """Into the bank of `target`, whose operation it is. Raises NotFound, AmbiguousName,
+        Conflict, Obstacles, BankError."""
+        provider = self._setting.provider
+        original = restore.restorable(self._found(asking, name_or_id))
+        self._require_peace(asking.caller.project_id, reads={original.id})
+        protect.refuse(f"checkpoint {original.name or original.id} cannot be copied",
+                       copy.obstacles(original, provider, target))
+        self._probe_bank(asking, target.bank)
+        preview, size = copy.preview(original, provider)
+        return Draft(
+            self.operation(asking, Verb.COPY, time_ordered_uuid(self._setting.clock()),
+                           copy.request_of(original, provider, target), size),
+            _graph(original), preview)
 
     # ------------------------------------------------------------------ what they share
     def _found(self, asking: Asking, name_or_id: str) -> Checkpoint:
@@ -279,8 +294,8 @@ class Desk:
 
     def operation(self, asking: Asking, verb: Verb, checkpoint_id: str,
                   request: Mapping[str, Any], size: int, *, operation_id: str = "") -> Operation:
-        """One that moves `size` bytes, with the credential that fits; not written down yet. Raises
-        NoLastingCredential."""
+        """One that moves `size` bytes, with the credential that fits; not written down yet. It is
+        this provider's where the request does not name another one. Raises NoLastingCredential."""
         needed = asking.expected
         if needed is None:
             earlier = self._records.list(asking.caller.project_id, limit=estimate.LOOKED_AT)
@@ -288,13 +303,15 @@ class Desk:
         return Operation(
             id=operation_id or str(uuid.uuid4()), verb=verb, project_id=asking.caller.project_id,
             caller=asking.caller.to_dict(), credential=asking.delegation.choose(needed),
-            request={**request, "size": size, "provider_id": self._setting.provider.id},
+            request={"provider_id": self._setting.provider.id, **request, "size": size},
             checkpoint_id=checkpoint_id,
             created_at=self._setting.clock())
 
-    def _require_peace(self, verb: Verb, project_id: str, checkpoint_id: str) -> None:
+    def _require_peace(self, project_id: str, *, reads: Set[str] = frozenset(),
+                       changes: Set[str] = frozenset()) -> None:
         """Said early; what counts is said when it is written down."""
-        require_peace(verb, self._records.live(project_id, checkpoint_id))
+        for one in sorted(reads | changes):
+            require_peace(self._records.live(project_id, one), reads=reads, changes=changes)
 
     def _known(self, project_id: str, operation_id: str) -> bool:
         try:
@@ -303,9 +320,10 @@ class Desk:
             return False
         return True
 
-    def _probe_bank(self, asking: Asking) -> None:
+    @staticmethod
+    def _probe_bank(asking: Asking, bank: Bank) -> None:
         """A bank that is full or read-only should say so before the cloud is asked for anything."""
-        section = Section(self._setting.provider.bank, f"projects/{asking.caller.project_id}")
+        section = Section(bank, f"projects/{asking.caller.project_id}")
         key = f"probes/{uuid.uuid4()}"
         section.put(key, [bytes(PROBE)])
         section.delete([key])

@@ -57,6 +57,19 @@ class Checkpoints:
             if hidden or found.state is not CheckpointState.DELETING:
                 yield found
 
+    def has(self, checkpoint_id: str) -> bool:
+        """Whether there is anything of it, in whatever state."""
+        return self._section.stat(f"{checkpoint_id}/begin.json") is not None
+
+    def sizes(self, checkpoint_id: str) -> dict[str, tuple[int, int]]:
+        """Section of a resource → how many objects and bytes are in it."""
+        found: dict[str, tuple[int, int]] = {}
+        for one in self._bytes.section(checkpoint_id).all():
+            name = one.key.split("/", 1)[0]
+            objects, size = found.get(name, (0, 0))
+            found[name] = objects + 1, size + one.size
+        return found
+
     def find(self, name_or_id: str) -> Checkpoint:
         """By id, by the beginning of an id, or by name. Raises NotFound, AmbiguousName."""
         ids = [one for one in self.ids() if one.startswith(name_or_id)]
@@ -156,13 +169,27 @@ class Checkpoints:
             "finished_at": checkpoint.finished_at, "reason": checkpoint.reason})
         self.show(checkpoint.id)
 
+    def fail(self, checkpoint: Checkpoint, now: float) -> None:
+        """It came to nothing: its bytes go, and the head says why. One that is concluded already
+        goes altogether: whoever concluded it died before that was in the journal, and then it was
+        cancelled. Idempotent."""
+        there = self.has(checkpoint.id)
+        if there and self.show(checkpoint.id).state in (CheckpointState.PROTECTING,
+                                                        CheckpointState.ERROR):
+            self.clear(checkpoint.id, keep_record=True)
+            self.conclude(checkpoint)
+            return
+        if there:
+            self.hide(checkpoint.id, now)
+        self.clear(checkpoint.id)
+
     def hide(self, checkpoint_id: str, now: float) -> None:
         """From now on it is being deleted. Idempotent."""
         self._write(checkpoint_id, "deleting.json", {"format": FORMAT, "since": now})
 
     def forget(self, checkpoint_id: str) -> None:
         """Remove the record of one that was written down as begun and never came to anything."""
-        if self._section.stat(f"{checkpoint_id}/begin.json"):
+        if self.has(checkpoint_id):
             self.clear(checkpoint_id)
 
     def clear(self, checkpoint_id: str, *, keep_record: bool = False) -> None:

@@ -15,12 +15,14 @@ from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.errors import BadInput, NotFound, ObjectMissing
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, Verb
-from karbor.operations import estimate
+from karbor.operations import copy, estimate
 from karbor.operations.acceptance import Asking, Desk
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.parameters import Parameters, applicable, check
+from karbor.operations.protect import refuse
 from karbor.operations.restore import restorable
 from karbor.operations.selection import Selector
+from karbor.operations.setting import Provider
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,27 @@ class Orders:
         checkpoint = self.checkpoint(asking.caller.project_id, checkpoint_id)
         return self._desk.operation(asking, Verb.DELETE, checkpoint.id, {"name": checkpoint.name},
                                     0, operation_id=operation_id)
+
+    def copy(self, asking: Asking, checkpoint_id: str, target: Provider,
+             parameters: Parameters | None = None, *, operation_id: str = "",
+             copy_id: str = "") -> Operation:
+        """Into the bank of `target`: the operation is that one's, and its `checkpoint_id` that of
+        the copy (`copy_id`, where somebody has written it down beforehand). What stands in the way
+        is known without a look at the cloud, so it is said at once. Raises NotFound, Conflict,
+        Obstacles, BadInput, BankError, NoLastingCredential."""
+        provider = self._setting.provider
+        original = restorable(self.checkpoint(asking.caller.project_id, checkpoint_id))
+        graph = copy.graph_of(original)
+        refuse(f"checkpoint {original.name or original.id} cannot be copied",
+               copy.obstacles(original, provider, target))
+        given = parameters or {}
+        check(given, Verb.COPY, graph, target.protections)
+        request = copy.request_of(original, provider, target)
+        if given:
+            request["parameters"] = {key: dict(one) for key, one in given.items()}
+        return self._desk.operation(
+            asking, Verb.COPY, copy_id or time_ordered_uuid(self._setting.clock()), request,
+            estimate.size_of(graph), operation_id=operation_id)
 
     def checkpoint(self, project_id: str, checkpoint_id: str) -> Checkpoint:
         """By its whole id, of this provider. Raises NotFound, BankError."""

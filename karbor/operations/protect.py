@@ -108,9 +108,9 @@ class Protect:
         why = str(error.get("message", ""))
         if error.get("resource"):
             why = f"{error['resource']}: {why}"
-        run.checkpoints.clear(run.operation.checkpoint_id, keep_record=True)
-        run.checkpoints.conclude(self._checkpoint(
-            run, run.graph, CheckpointState.ERROR, reason=why, finished_at=run.setting.clock()))
+        now = run.setting.clock()
+        run.checkpoints.fail(self._checkpoint(
+            run, run.graph, CheckpointState.ERROR, reason=why, finished_at=now), now)
         return {"checkpoint_id": run.operation.checkpoint_id}
 
     @staticmethod

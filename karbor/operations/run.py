@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from karbor.domain.checkpoint import Checkpoint
-from karbor.domain.operation import Operation
+from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.parameters import parameters_of
-from karbor.operations.setting import Setting
+from karbor.operations.setting import Provider, Setting
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Protection
 
@@ -43,12 +43,32 @@ class Run:
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.setting.provider.bank, self.operation.project_id)
 
+    @cached_property
+    def source(self) -> Provider:
+        """The provider whose bank has the checkpoint that is read: another one for a copy."""
+        if self.operation.verb is Verb.COPY:
+            return self.setting.providers(self.operation.request["source_provider_id"])
+        return self.setting.provider
+
+    @cached_property
+    def originals(self) -> Checkpoints:
+        """Those of the source."""
+        return Checkpoints(self.source.bank, self.operation.project_id)
+
+    @property
+    def original_id(self) -> str:
+        operation = self.operation
+        if operation.verb is Verb.COPY:
+            return str(operation.request["source_id"])
+        return operation.checkpoint_id
+
     @property
     def checkpoint(self) -> Checkpoint:
-        """The checkpoint the operation works on, as the bank tells it (read once)."""
+        """The checkpoint that the operation reads, as its bank tells it (read once): the one it
+        works on, or the original of a copy."""
         with self._lock:
             if self._checkpoint is None:
-                self._checkpoint = self.checkpoints.show(self.operation.checkpoint_id)
+                self._checkpoint = self.originals.show(self.original_id)
             return self._checkpoint
 
     def protection(self, resource: Resource) -> Protection:

@@ -12,6 +12,7 @@ from karbor.domain.step import Done, Outcome, Step
 from karbor.engine.runner import Planned, Sight
 from karbor.operations import staging
 from karbor.operations.choreography import BARRIER, RELEASE
+from karbor.operations.copy import Copy
 from karbor.operations.delete import Delete
 from karbor.operations.protect import Protect
 from karbor.operations.restore import Restore
@@ -24,7 +25,7 @@ from karbor.plugin.protection import DAY, Stage, Task
 
 _VERBS: Mapping[Verb, VerbRules] = {
     Verb.PROTECT: Protect(), Verb.RESTORE: Restore(), Verb.VERIFY: Verify(),
-    Verb.DELETE: Delete()}
+    Verb.DELETE: Delete(), Verb.COPY: Copy()}
 
 
 class OperationRunner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from karbor.domain.errors import KarborError
+from karbor.domain.errors import KarborError, NotFound
 from karbor.domain.operation import Operation
 from karbor.plugin.bank import Bank
 from karbor.plugin.cloud import Cloud
@@ -23,11 +23,17 @@ class Provider:
     protections: Mapping[str, Protection]
 
 
+def _no_other(provider_id: str) -> Provider:
+    raise NotFound(f"there is no provider {provider_id}")
+
+
 @dataclass(frozen=True)
 class Setting:
     """`connect` gives the cloud as the operation's caller sees it, also in another process than
     the one that accepted the operation. `ended` tells why an operation must not go on, when its
-    credential has come to its end. `slowest_rate` is in MiB/s (see estimate)."""
+    credential has come to its end. `slowest_rate` is in MiB/s (see estimate). `providers` gives
+    another provider by its id, whether it is enabled or not: a copy is made by the one that gets
+    it, and reads from another. It raises NotFound, BadInput, BankError."""
 
     provider: Provider
     protectables: Mapping[str, Protectable]
@@ -36,3 +42,4 @@ class Setting:
     limits: Mapping[str, int] = field(default_factory=dict)
     ended: Callable[[Operation], KarborError | None] = lambda _operation: None
     slowest_rate: float = 20.0
+    providers: Callable[[str], Provider] = _no_other

@@ -1,4 +1,4 @@
-"""What protect, restore, verify and delete each say of themselves."""
+"""What protect, restore, verify, delete and copy each say of themselves."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from karbor.plugin.bank import Section
 from karbor.plugin.cloud import Cloud
 
 DAY = 24 * 3600.0
+UNSAID = "a place that its protection plugin does not name"
 
 
 class Work(Protocol):
@@ -65,7 +66,8 @@ class Work(Protocol):
         not, or not yet: hooks and their order say what may be relied upon)."""
 
     def kept(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
-        """Restore, verify, delete: what a stage of the *protect* had saved in the checkpoint."""
+        """Restore, verify, delete, copy: what a stage of the *protect* had saved in the
+        checkpoint."""
 
     def report(self, progress: Progress) -> None:
         """Tell how far a long entry has come. Cheap; may be called often."""
@@ -205,6 +207,13 @@ class Protection(ABC):
         """Stages that delete what a checkpoint holds of the resource (its bank section is removed
         by Karbor itself)."""
         return {}
+
+    def held_by(self, resource: Resource) -> str:
+        """Who holds what is kept of the resource, as the object of "it is held by …": the name of
+        a service of the cloud; "" when all of it lies in the resource's section of the bank, so
+        that a copy of the section is a copy of what was kept. A plugin that does not say so is
+        taken to keep things elsewhere, and what it keeps is not copied."""
+        return UNSAID if any(self.protect(resource).values()) else ""
 
     def bury(self, facts: Mapping[str, Any], cloud: Cloud) -> bool:
         """Try to remove what a `remove` stage had to leave: the `deferred` facts that it saved

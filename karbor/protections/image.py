@@ -59,6 +59,9 @@ class ImageProtection(Protection):
         disks = sum(1 for one in resources if one.within)
         return found + _quota(cloud, count=disks, size=0)
 
+    def held_by(self, resource: Resource) -> str:
+        return ""      # The vault's stream and a record of the properties.
+
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
         kept = {one: target.kept("bytes", one) for one in resources}

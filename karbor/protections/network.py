@@ -59,6 +59,9 @@ class NetworkProtection(Protection):
     def verify(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [kept_json.ReadBack(KeepTopology.name)]}
 
+    def held_by(self, resource: Resource) -> str:
+        return ""      # One document.
+
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
         return [found for one in resources for found in network_obstacles.find(one, target)]

@@ -66,6 +66,9 @@ class Noop(Protection):
     def restore(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [RestoreNothing()]}
 
+    def held_by(self, resource: Resource) -> str:
+        return ""      # Nothing is kept.
+
     def protect_preview(self, resource: Resource) -> Sequence[str]:
         return (NOTHING,)
 

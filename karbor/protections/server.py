@@ -74,6 +74,9 @@ class ServerProtection(Protection):
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
         return server_obstacles.protecting(resources, cloud)
 
+    def held_by(self, resource: Resource) -> str:
+        return ""      # One document; its disks are resources of their own.
+
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
         return server_obstacles.restoring(resources, target)

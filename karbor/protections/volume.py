@@ -45,6 +45,9 @@ class VolumeBackup(Protection):
     def remove(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [Removal()]}
 
+    def held_by(self, resource: Resource) -> str:
+        return "Cinder"
+
     def bury(self, facts: Mapping[str, Any], cloud: Cloud) -> bool:
         return delete_backup(cloud, facts["id"])
 

@@ -43,6 +43,9 @@ class VolumeSnapshot(Protection):
     def remove(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [SnapshotRemoval("cinder", "volume")]}
 
+    def held_by(self, resource: Resource) -> str:
+        return "Cinder"
+
     def protect_preview(self, resource: Resource) -> Sequence[str]:
         return (f"kept as a snapshot only: {SAME_STORAGE}",)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -58,10 +58,12 @@ class Operations:
                "handed": Handed.OFFERED if offered else Handed.NO}
         try:
             with writing(self._engine) as connection:
-                if operation.checkpoint_id and not operation.state.over:
-                    self._alone_with_checkpoint(connection, operation)
-                    require_peace(operation.verb, _live(
-                        connection, operation.project_id, operation.checkpoint_id))
+                if not operation.state.over:
+                    # In one order, so that two which want the same two do not wait for each other.
+                    for one in sorted(operation.reads | operation.changes):
+                        self._alone_with_checkpoint(connection, operation.project_id, one)
+                        require_peace(_live(connection, operation.project_id, one),
+                                      reads=operation.reads, changes=operation.changes)
                 connection.execute(sa.insert(OPERATIONS).values(row))
         except IntegrityError as error:
             raise Conflict(f"there is an operation {operation.id} already") from error
@@ -81,7 +83,7 @@ class Operations:
 
     def live(self, project_id: str, checkpoint_id: str | None = None
              ) -> builtins.list[Operation]:
-        """Those that are not over: all of the project, or those of one checkpoint."""
+        """Those that are not over: all of the project, or those that work on one checkpoint."""
         with reading(self._engine) as connection:
             return _live(connection, project_id, checkpoint_id)
 
@@ -110,6 +112,19 @@ class Operations:
             self._require(connection, project_id, operation_id)
             rows = connection.execute(query.order_by(STEPS.c.number)).mappings().all()
         return [step_from_row(row) for row in rows]
+
+    def steps_of(self, operation_ids: Collection[str]) -> Mapping[str, builtins.list[Step]]:
+        """As `steps`, of many at once, with one question to the database however many they are.
+        For whoever has got the operations through their projects; one without steps has none."""
+        found: dict[str, builtins.list[Step]] = {one: [] for one in operation_ids}
+        if not found:
+            return found
+        query = (sa.select(STEPS).where(STEPS.c.operation_id.in_(found))
+                 .order_by(STEPS.c.operation_id, STEPS.c.number))
+        with reading(self._engine) as connection:
+            for row in connection.execute(query).mappings():
+                found[row["operation_id"]].append(step_from_row(row))
+        return found
 
     def want(self, project_id: str, operation_id: str, wanted: Wanted) -> None:
         """Tell its driver, wherever it runs. Raises NotFound; Conflict when it is over."""
@@ -201,11 +216,12 @@ class Operations:
 
     # ------------------------------------------------------------------ what they share
     @staticmethod
-    def _alone_with_checkpoint(connection: sa.Connection, operation: Operation) -> None:
+    def _alone_with_checkpoint(connection: sa.Connection, project_id: str, checkpoint_id: str
+                               ) -> None:
         """Nobody else adds an operation to this checkpoint until the end of the transaction. (In
         SQLite nobody else writes at all.)"""
         if connection.dialect.name == "postgresql":
-            name = f"checkpoint {operation.project_id} {operation.checkpoint_id}"
+            name = f"checkpoint {project_id} {checkpoint_id}"
             digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(
                 int.from_bytes(digest, "big", signed=True))))
@@ -226,6 +242,9 @@ def _live(connection: sa.Connection, project_id: str, checkpoint_id: str | None
     query = sa.select(OPERATIONS).where(OPERATIONS.c.project_id == project_id,
                                         OPERATIONS.c.state.in_(_LIVE))
     if checkpoint_id is not None:
-        query = query.where(OPERATIONS.c.checkpoint_id == checkpoint_id)
+        # A copy works on two: only its request knows of the other one.
+        query = query.where(sa.or_(OPERATIONS.c.checkpoint_id == checkpoint_id,
+                                   OPERATIONS.c.verb == Verb.COPY))
     rows = connection.execute(query.order_by(OPERATIONS.c.created_at)).mappings()
-    return [operation_from_row(row) for row in rows]
+    return [one for one in map(operation_from_row, rows)
+            if checkpoint_id is None or checkpoint_id in one.reads | one.changes]

@@ -37,9 +37,9 @@ class MemoryJournal:
     # ------------------------------------------------------------------ as store.operations
     def add(self, operation: Operation) -> None:
         with self._lock:
-            if operation.checkpoint_id and not operation.state.over:
-                require_peace(operation.verb, self.live(operation.project_id,
-                                                        operation.checkpoint_id))
+            if not operation.state.over:
+                require_peace(self.live(operation.project_id), reads=operation.reads,
+                              changes=operation.changes)
             if operation.id in self._operations:
                 raise Conflict(f"there is an operation {operation.id} already")
             self._operations[operation.id] = replace(
@@ -59,7 +59,7 @@ class MemoryJournal:
     def live(self, project_id: str, checkpoint_id: str | None = None
              ) -> builtins.list[Operation]:
         return [one for one in reversed(self.list(project_id)) if not one.state.over
-                and checkpoint_id in (None, one.checkpoint_id)]
+                and (checkpoint_id is None or checkpoint_id in one.reads | one.changes)]
 
     def show(self, project_id: str, id_or_prefix: str) -> Operation:
         found = [one for one in self.list(project_id) if one.id.startswith(id_or_prefix)]

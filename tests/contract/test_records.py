@@ -53,7 +53,8 @@ def engine(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 
 
 def operation(id: str, verb: Verb = Verb.RESTORE, **more: Any) -> Operation:
-    return replace(Operation(id, verb, "p", {}, {}, {}, "cp-1", created_at=1.0), **more)
+    return replace(Operation(id, verb, "p", {}, {}, {"source_id": "cp-0"}, "cp-1", created_at=1.0),
+                   **more)
 
 
 # ---------------------------------------------------------------- peace
@@ -71,6 +72,22 @@ def test_whoever_would_disturb_another_is_refused(engine: sa.Engine, live: Verb,
         records.add(operation("elsewhere", asked, checkpoint_id="cp-2"))    # type: ignore[attr-defined]
         records.add(operation("other", asked, project_id="other"))  # type: ignore[attr-defined]
         records.add(operation("none", asked, checkpoint_id=""))     # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("verb", "disturbs"), [
+    (Verb.RESTORE, False), (Verb.VERIFY, False), (Verb.DELETE, True)])
+def test_a_copy_reads_one_checkpoint_and_makes_another(engine: sa.Engine, verb: Verb,
+                                                       *, disturbs: bool) -> None:
+    for records in (Operations(engine), MemoryJournal()):
+        records.add(operation("copy", Verb.COPY))       # type: ignore[attr-defined]
+        assert [one.id for one in records.live("p", "cp-0")] == ["copy"]    # type: ignore[attr-defined]
+        of_the_original = operation("asked", verb, checkpoint_id="cp-0")
+        if disturbs:
+            with pytest.raises(Conflict, match=r"operation copy .copy, queued."):
+                records.add(of_the_original)        # type: ignore[attr-defined]
+        else:
+            records.add(of_the_original)            # type: ignore[attr-defined]
+        records.add(operation("another", Verb.COPY, checkpoint_id="cp-2"))  # type: ignore[attr-defined]
 
 
 def test_what_is_over_disturbs_nobody(engine: sa.Engine) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ class OperationShelf(Protocol):
     def show(self, project_id: str | None, operation_id: str, verbs: Collection[Verb] = ()
              ) -> Operation: ...
     def steps(self, operation: Operation) -> Sequence[Step]: ...
+    def steps_of(self, operations: Sequence[Operation]) -> Mapping[str, Sequence[Step]]: ...
     def events(self, operation: Operation) -> Sequence[Event]: ...
 
 

@@ -16,6 +16,7 @@ from karbor.api.routes import Resource, route
 from karbor.api.v1 import outcomes
 from karbor.api.v1.operation_shelf import OperationShelf, admitted, by_state
 from karbor.domain.operation import Operation, Verb
+from karbor.domain.step import Step
 from karbor.store.operation_pages import Which
 
 Parameters = dict[Key, dict[str, Scalar] | None]
@@ -96,7 +97,8 @@ class Restores(Resource):
             (Verb.RESTORE,), standing(asked.filters.get("status"), Verb.RESTORE),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
             provider_id=asked.filters.get("provider_id", "")))
-        return RestoresBody([self._view(one) for one in found],
+        steps = self._needs.operation_shelf.steps_of(found)
+        return RestoresBody([_view(one, steps[one.id]) for one in found],
                             call.next_page(asked, [one.id for one in found]))
 
     @route("POST", "/restores", rule="restore:create", body=NewRestoreBody, answer=RestoreBody,
@@ -107,22 +109,26 @@ class Restores(Resource):
         made = self._needs.restore_desk.restore(
             call.context, given.provider_id, given.checkpoint_id,
             {key: one or {} for key, one in given.parameters.items()}, given.restore_target)
-        return RestoreBody(self._view(made))
+        return RestoreBody(self._shown(made))
 
     @route("GET", "/restores/{restore_id}", rule="restore:get", answer=RestoreBody,
            refuses=(404,))
     def show(self, call: Call[None]) -> RestoreBody:
         """Show how a restore stands."""
-        return RestoreBody(self._view(admitted(
+        return RestoreBody(self._shown(admitted(
             call, self._needs.operation_shelf, "Restore", call.path["restore_id"],
             (Verb.RESTORE,))))
 
-    def _view(self, one: Operation) -> RestoreView:
-        states, reasons = outcomes.restored(one, self._needs.operation_shelf.steps(one))
-        return RestoreView(
-            one.id, one.project_id, str(one.request.get("provider_id", "")), one.checkpoint_id,
-            one.request.get("target"), outcomes.parameters(one), outcomes.status(one),
-            states, reasons)
+    def _shown(self, one: Operation) -> RestoreView:
+        return _view(one, self._needs.operation_shelf.steps(one))
+
+
+def _view(one: Operation, steps: Sequence[Step]) -> RestoreView:
+    states, reasons = outcomes.restored(one, steps)
+    return RestoreView(
+        one.id, one.project_id, str(one.request.get("provider_id", "")), one.checkpoint_id,
+        one.request.get("target"), outcomes.parameters(one), outcomes.status(one),
+        states, reasons)
 
 
 def standing(status: str | None, verb: Verb) -> Sequence[tuple[Verb, Any]] | None:

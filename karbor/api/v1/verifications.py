@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -17,6 +17,7 @@ from karbor.api.v1 import outcomes
 from karbor.api.v1.operation_shelf import OperationShelf, admitted, by_state
 from karbor.api.v1.restores import Parameters, standing
 from karbor.domain.operation import Operation, Verb
+from karbor.domain.step import Step
 from karbor.store.operation_pages import Which
 
 
@@ -90,7 +91,8 @@ class Verifications(Resource):
             (Verb.VERIFY,), standing(asked.filters.get("status"), Verb.VERIFY),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
             provider_id=asked.filters.get("provider_id", "")))
-        return VerificationsBody([self._view(one) for one in found],
+        steps = self._needs.operation_shelf.steps_of(found)
+        return VerificationsBody([_view(one, steps[one.id]) for one in found],
                                  call.next_page(asked, [one.id for one in found]))
 
     @route("POST", "/verifications", rule="verification:create", body=NewVerificationBody,
@@ -101,18 +103,22 @@ class Verifications(Resource):
         made = self._needs.verification_desk.verify(
             call.context, given.provider_id, given.checkpoint_id,
             {key: one or {} for key, one in given.parameters.items()})
-        return VerificationBody(self._view(made))
+        return VerificationBody(self._shown(made))
 
     @route("GET", "/verifications/{verification_id}", rule="verification:get",
            answer=VerificationBody, refuses=(404,))
     def show(self, call: Call[None]) -> VerificationBody:
         """Show how a verification stands."""
-        return VerificationBody(self._view(admitted(
+        return VerificationBody(self._shown(admitted(
             call, self._needs.operation_shelf, "Verification", call.path["verification_id"],
             (Verb.VERIFY,))))
 
-    def _view(self, one: Operation) -> VerificationView:
-        states, reasons = outcomes.verified(one, self._needs.operation_shelf.steps(one))
-        return VerificationView(
-            one.id, one.project_id, str(one.request.get("provider_id", "")), one.checkpoint_id,
-            outcomes.parameters(one), outcomes.status(one), states, reasons)
+    def _shown(self, one: Operation) -> VerificationView:
+        return _view(one, self._needs.operation_shelf.steps(one))
+
+
+def _view(one: Operation, steps: Sequence[Step]) -> VerificationView:
+    states, reasons = outcomes.verified(one, steps)
+    return VerificationView(
+        one.id, one.project_id, str(one.request.get("provider_id", "")), one.checkpoint_id,
+        outcomes.parameters(one), outcomes.status(one), states, reasons)

@@ -99,6 +99,10 @@ class FakeLocal:
                 return one
         raise NotFound(f"this project has no checkpoint {name_or_id}")
 
+    def checkpoint_of(self, operation: Operation) -> Checkpoint:
+        self._hear("checkpoint of", operation.id)
+        return checkpoint()
+
     def operations(self, *, limit: int | None = None) -> list[Operation]:
         return [self.life[0][0]]
 
@@ -140,6 +144,9 @@ class FakeLocal:
 
     def draft_verify(self, checkpoint: str, *, expected: float | None = None) -> Draft:
         return self._draft("verify", checkpoint)
+
+    def draft_copy(self, checkpoint: str, to: str, *, expected: float | None = None) -> Draft:
+        return self._draft("copy", checkpoint, to)
 
     def draft_delete(self, checkpoint: str) -> Draft:
         return self._draft("delete", checkpoint)

@@ -108,7 +108,8 @@ class Records:
 
     def add(self, operation: Operation, *, trust: str = "", offered: bool = False) -> None:
         if not operation.state.over:
-            require_peace(operation.verb, self.live(operation.project_id, operation.checkpoint_id))
+            require_peace(self.live(operation.project_id), reads=operation.reads,
+                          changes=operation.changes)
         self.kept.append(operation)
         self.offered += [operation.id] if offered else []
         self.trusts[operation.id] = trust
@@ -128,9 +129,9 @@ class Records:
     def list(self, project_id: str, *, limit: int | None = None) -> Sequence[Operation]:
         return [one for one in self.kept if one.project_id == project_id][:limit]
 
-    def live(self, project_id: str, checkpoint_id: str) -> Sequence[Operation]:
-        return [one for one in self.list(project_id)
-                if one.checkpoint_id == checkpoint_id and not one.state.over]
+    def live(self, project_id: str, checkpoint_id: str | None = None) -> Sequence[Operation]:
+        return [one for one in self.list(project_id) if not one.state.over
+                and (checkpoint_id is None or checkpoint_id in one.reads | one.changes)]
 
     def show(self, project_id: str, id_or_prefix: str) -> Operation:
         for one in self.list(project_id):
@@ -276,7 +277,13 @@ def drafted(desk: Desk, asking: Asking, verb: Verb) -> Draft:
     return {Verb.PROTECT: lambda: desk.protect(asking, ["red"]),
             Verb.RESTORE: lambda: desk.restore(asking, "first"),
             Verb.VERIFY: lambda: desk.verify(asking, "first"),
-            Verb.DELETE: lambda: desk.delete(asking, "first")}[verb]()
+            Verb.DELETE: lambda: desk.delete(asking, "first"),
+            Verb.COPY: lambda: desk.copy(asking, "first", vault())}[verb]()
+
+
+def vault() -> Provider:
+    """Where copies go."""
+    return Provider("elsewhere", "vault", MemoryBank(), {BOX: BoxProtection()})
 
 
 @pytest.mark.parametrize("verb", [Verb.PROTECT, Verb.RESTORE, Verb.VERIFY])
@@ -415,7 +422,8 @@ def test_nobody_works_on_a_checkpoint_that_another_changes(
         *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records, live: Verb,
         asked: Verb) -> None:
     made = keep(bank)
-    other = Operation("other", live, "p", {}, {}, {}, made.id, OperationState.RUNNING)
+    other = Operation("other", live, "p", {}, {}, {"source_id": "another"}, made.id,
+                      OperationState.RUNNING)
     ask = {Verb.RESTORE: desk.restore, Verb.VERIFY: desk.verify, Verb.DELETE: desk.delete}[asked]
     draft = ask(asking, made.id)
     records.kept.append(other)
