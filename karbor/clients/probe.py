@@ -60,7 +60,8 @@ class CloudProbe:
                 one = self._known(service, service.types[0], url)
                 found[one.url] = one
         taken = {one.name for one in found.values()}
-        for address in self.addresses():
+        # A catalog has no order, and often the same service under its old name too.
+        for address in sorted(self.addresses(), key=lambda one: _preference(one.type, self._conf)):
             if not address.used or address.type == "identity":
                 continue
             known = _of_type(address.type, self._conf)
@@ -165,6 +166,12 @@ def _of_type(type: str, conf: ConfigOpts) -> Service | None:
         if type == own or (not own and type in service.types):
             return service
     return None
+
+
+def _preference(type: str, conf: ConfigOpts) -> int:
+    """How far back a name is among those of its service."""
+    known = _of_type(type, conf)
+    return known.types.index(type) if known and type in known.types else 0
 
 
 def _filled(url: str, project: str) -> str:
