@@ -12,7 +12,12 @@ import pytest
 if TYPE_CHECKING:
     from tests.postgresql import Server
 
-CLOUD = pathlib.Path(__file__).parent / "cloud"
+HERE = pathlib.Path(__file__).parent
+ON_THE_CLOUD = (HERE / "cloud", HERE / "compat")
+
+
+def on_the_cloud(item: pytest.Item) -> bool:
+    return any(item.path.is_relative_to(one) for one in ON_THE_CLOUD)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -23,14 +28,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class OneCloud(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "cloud" if nodeid.startswith("tests/cloud/") else nodeid.split("::", 1)[0]
+            if nodeid.startswith(("tests/cloud/", "tests/compat/")):
+                return "cloud"
+            return nodeid.split("::", 1)[0]
 
     return OneCloud(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those of the cloud come first: they take the longest."""
-    items.sort(key=lambda item: not item.path.is_relative_to(CLOUD))
+    items.sort(key=lambda item: not on_the_cloud(item))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -38,7 +45,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Where two processes share the tests, those that need no cloud yield to the cloud and its
     tests, which are about tokens of seconds. (Only root may take a priority back.)"""
     if "PYTEST_XDIST_WORKER" in os.environ and os.geteuid() == 0:
-        os.setpriority(os.PRIO_PROCESS, 0, 0 if item.path.is_relative_to(CLOUD) else 15)
+        os.setpriority(os.PRIO_PROCESS, 0, 0 if on_the_cloud(item) else 15)
     return (yield)
 
 
