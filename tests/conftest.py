@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from tests.cloud.conftest import Cloud
     from tests.postgresql import Server
 
 TESTS = pathlib.Path(__file__).parent
@@ -64,6 +65,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 def _scope(item: pytest.Item) -> str:
     return scope(item.path.relative_to(TESTS).as_posix())
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[Cloud]:
+    """See `shared_cloud`; one for a process."""
+    from tests.cloud.conftest import shared_cloud
+
+    with shared_cloud() as shared:
+        yield shared
 
 
 @pytest.fixture(scope="session")

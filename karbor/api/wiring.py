@@ -18,6 +18,7 @@ from karbor.api.v1.protectables import Discovery
 from karbor.api.v1.providers import ProviderShelf
 from karbor.api.v1.quotas import Counter, QuotaStore
 from karbor.api.v1.restores import RestoreDesk
+from karbor.api.v1.services import ServiceStore
 from karbor.api.v1.verifications import VerificationDesk
 
 
@@ -38,5 +39,7 @@ class Wiring:
     operation_shelf: OperationShelf
     quotas: QuotaStore
     counters: Mapping[str, Counter]
+    services: ServiceStore
+    service_down_time: Callable[[], float]
     streams: Places = field(default_factory=lambda: Places(4))
     clock: Callable[[], float] = time.time

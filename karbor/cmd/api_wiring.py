@@ -20,6 +20,7 @@ from karbor.operations.setting import Provider
 from karbor.store.operation_pages import Which
 from karbor.store.operations import Event
 from karbor.store.ping import ping
+from karbor.store.services import Services
 
 STREAMS = 4     # streams of events that are open at once, where the server of HTTP is not ours
 
@@ -36,6 +37,8 @@ def wire(service: Service, hurry: Hurry, streams: Places | None = None) -> Wirin
         copy_desk=Copies(service, requests), restore_desk=requests, verification_desk=requests,
         operation_shelf=OperationShelf(service), quotas=service.quotas,
         counters={PLANS: service.plans.count, CHECKPOINTS: service.checkpoints.count},
+        services=Services(service.database),
+        service_down_time=lambda: float(service.conf.service_down_time),
         streams=streams or Places(STREAMS))
 
 

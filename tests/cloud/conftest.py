@@ -104,8 +104,8 @@ class Cloud:
         self.run("up", *(f"{name}={value}" for name, value in options.items() if value is not None))
 
 
-@pytest.fixture(scope="session")
-def cloud() -> Iterator[Cloud]:
+@contextlib.contextmanager
+def shared_cloud() -> Iterator[Cloud]:
     """The cloud of this clone, or of DEVCLOUD_STATE.
 
     Where several processes share the tests, those that are not about tokens of seconds get a

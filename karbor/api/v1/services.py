@@ -1,0 +1,109 @@
+"""Services of the API: /os-services, the processes of Karbor that drive operations."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from karbor.api.bodies import Description
+from karbor.api.call import Call
+from karbor.api.routes import QueryParameter, Resource, route
+from karbor.domain.errors import BadInput, NotFound
+from karbor.domain.service import WORKER, Service, ServiceStatus
+
+
+class ServiceChange(msgspec.Struct, forbid_unknown_fields=True):
+    """Without an envelope, as Karbor 1.x has it."""
+
+    status: Annotated[str, Meta(pattern="^(enabled|disabled)$")]
+    disabled_reason: Description | None = None
+
+
+class ServiceView(msgspec.Struct):
+    """All processes of one kind on one host. `state` is `up` while one of them gives signs of
+    life; one that is disabled takes nothing new, and finishes what it has."""
+
+    id: int
+    binary: str
+    host: str
+    status: str
+    state: str
+    updated_at: str
+    disabled_reason: str | None
+
+
+class ServiceBody(msgspec.Struct):
+    service: ServiceView
+
+
+class ServicesBody(msgspec.Struct):
+    services: list[ServiceView]
+
+
+class ServiceStore(Protocol):
+    def list(self, *, host: str | None = None, binary: str | None = None
+             ) -> builtins.list[Service]: ...
+    def show(self, service_id: int) -> Service: ...
+    def set_status(self, service_id: int, status: ServiceStatus, reason: str | None = None
+                   ) -> Service: ...
+
+
+class Needs(Protocol):
+    @property
+    def services(self) -> ServiceStore: ...
+    @property
+    def service_down_time(self) -> Callable[[], float]: ...
+    @property
+    def clock(self) -> Callable[[], float]: ...
+
+
+HOST = QueryParameter("host", "Only those of this host.", {"type": "string"})
+BINARY = QueryParameter("binary", "Only those of this name.", {"type": "string"})
+
+
+class Services(Resource):
+    tag = "services"
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    @route("GET", "/os-services", rule="service:get_all", answer=ServicesBody,
+           query=(HOST, BINARY))
+    def list(self, call: Call[None]) -> ServicesBody:
+        """List the services that drive operations."""
+        found = self._needs.services.list(host=call.query.get("host"),
+                                          binary=call.query.get("binary"))
+        return ServicesBody([self._view(one) for one in found])
+
+    @route("PUT", "/os-services/{service_id}", rule="service:update", body=ServiceChange,
+           answer=ServiceBody, refuses=(404,), text=("service_id",))
+    def update(self, call: Call[ServiceChange]) -> ServiceBody:
+        """Let a service take new work, or not."""
+        change, services = call.body, self._needs.services
+        found = services.show(_id(call.path["service_id"]))
+        if found.binary != WORKER:
+            raise BadInput(f"service {found.id} is {found.binary}: only {WORKER} can be enabled "
+                           "or disabled")
+        status = ServiceStatus(change.status)
+        if change.disabled_reason is not None and status is ServiceStatus.ENABLED:
+            raise BadInput("disabled_reason is for a service that is disabled")
+        return ServiceBody(self._view(services.set_status(found.id, status,
+                                                          change.disabled_reason)))
+
+    def _view(self, one: Service) -> ServiceView:
+        up = one.up(self._needs.clock(), self._needs.service_down_time())
+        moment = datetime.fromtimestamp(one.updated_at, UTC)
+        return ServiceView(one.id, one.binary, one.host, one.status.value, "up" if up else "down",
+                           moment.strftime("%Y-%m-%dT%H:%M:%S.%f"), one.disabled_reason)
+
+
+def _id(text: str) -> int:
+    """Raises NotFound: what is no number is the id of nothing."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise NotFound(f"Service {text} could not be found.")
+    return int(text)
