@@ -63,10 +63,9 @@ def with_names(parameters: Parameters, names: Mapping[str, str], graph: Resource
                                 remedy="give one of: " + ", ".join(one.key for one in found[:8]))
         [one] = found
         options = protections[one.type].options_schema(Verb.RESTORE).get("properties", {})
-        option = next((name for name in ("name", "restore_name") if name in options), None)
-        if option is None:
+        if "restore_name" not in options:
             raise BadInput(f"a restored {short(one.type)} cannot be given another name")
-        out.setdefault(one.key, {})[option] = new
+        out.setdefault(one.key, {})["restore_name"] = new
     return out
 
 

@@ -78,6 +78,11 @@ def not_kept(volume: Mapping[str, Any]) -> list[dict[str, str]]:
     return told
 
 
+def usual_name(work: Work) -> str:
+    """By which people find it in Cinder."""
+    return f"karbor {work.resource.name or work.resource.id}"[:255]
+
+
 class Snapshot(Stage):
     """A snapshot at the moment that all resources of the operation share; gone after the backup."""
 
@@ -90,8 +95,7 @@ class Snapshot(Stage):
     def create(self, work: Work) -> str:
         body = {"snapshot": {
             "volume_id": work.resource.id, "force": True,
-            "name": f"karbor {work.resource.name or work.resource.id}"[:255],
-            "description": f"for checkpoint {work.checkpoint_id}",
+            "name": self.title(work), "description": self.description(work),
             "metadata": {MARK: work.mark}}}
         try:
             made = work.cloud.api("cinder").post("/snapshots", body)
@@ -104,6 +108,12 @@ class Snapshot(Stage):
                                    request=error.request, request_id=error.request_id,
                                    status=error.status) from error
         return str(made["snapshot"]["id"])
+
+    def title(self, work: Work) -> str:
+        return usual_name(work)
+
+    def description(self, work: Work) -> str:
+        return f"for checkpoint {work.checkpoint_id}"
 
     def find(self, work: Work) -> str | None:
         listed = work.cloud.api("cinder").list(
@@ -130,8 +140,9 @@ class Backup(Stage):
         snapshot = work.saved("snapshot")
         body: dict[str, Any] = {
             "volume_id": work.resource.id, "snapshot_id": snapshot["id"], "force": True,
-            "name": f"karbor {work.resource.name or work.resource.id}"[:255],
-            "description": f"checkpoint {work.checkpoint_id}",
+            "name": work.parameters.get("backup_name") or usual_name(work),
+            "description": work.parameters.get("description")
+            or f"checkpoint {work.checkpoint_id}",
             "incremental": self._incremental(work), "metadata": {MARK: work.mark}}
         if work.parameters.get("container"):
             body["container"] = work.parameters["container"]

@@ -23,6 +23,18 @@ def mapped(work: Work, old: str) -> str:
     return str((work.parameters.get("map") or {}).get(old, old))
 
 
+def name_of(work: Work, old: Mapping[str, Any]) -> str | None:
+    """What the new volume is to be called."""
+    name: str | None = work.parameters.get("restore_name") or old["name"]
+    return name
+
+
+def description_of(work: Work, old: Mapping[str, Any]) -> str | None:
+    """What the new volume is to say of itself."""
+    description: str | None = work.parameters.get("restore_description") or old["description"]
+    return description
+
+
 class Volume(Stage):
     """The new, empty volume. `work.saved("volume", resource)["id"]` is its id for everybody who
     needs the restored volume; it may be used once the stage `restored` is done."""
@@ -37,8 +49,8 @@ class Volume(Stage):
         volume = backup["volume"]
         body: dict[str, Any] = {
             "size": max(int(backup["size"]), int(volume["size"])),
-            "name": work.parameters.get("name") or volume["name"] or f"restored {work.resource.id}",
-            "description": volume["description"],
+            "name": name_of(work, volume) or f"restored {work.resource.id}",
+            "description": description_of(work, volume),
             "metadata": {**volume["metadata"], MARK: work.mark}}
         if volume["volume_type"]:
             body["volume_type"] = mapped(work, volume["volume_type"])
@@ -119,11 +131,10 @@ class Restored(Task):
         from the backup's own description, if its driver keeps one."""
         wanted = self._wanted(work)
         id, cinder = str(volume["id"]), work.cloud.api("cinder")
-        name = work.parameters.get("name") or wanted["name"]
+        name, description = name_of(work, wanted), description_of(work, wanted)
         now = facts(volume)
-        if (now["name"], now["description"]) != (name, wanted["description"]):
-            cinder.put(f"/volumes/{id}", {"volume": {"name": name,
-                                                     "description": wanted["description"]}})
+        if (now["name"], now["description"]) != (name, description):
+            cinder.put(f"/volumes/{id}", {"volume": {"name": name, "description": description}})
         if wanted["image_metadata"] and now["image_metadata"] != wanted["image_metadata"]:
             _action(cinder, id, "os-set_image_metadata", {"metadata": wanted["image_metadata"]})
         # After the image metadata: Cinder's own restore of these makes every volume bootable.

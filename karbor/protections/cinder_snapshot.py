@@ -10,7 +10,7 @@ from karbor.domain.errors import ObjectDamaged, ObjectMissing
 from karbor.domain.step import Again, Done, Failed, Outcome
 from karbor.plugin.protection import Task, Work
 from karbor.protections.cinder_backup import MARK, Snapshot, volume_of
-from karbor.protections.cinder_restore import Restored, Volume
+from karbor.protections.cinder_restore import Restored, Volume, description_of, name_of
 from karbor.protections.snapshot_removal import PASSING
 
 SAME_STORAGE = ("a snapshot is kept by the storage that holds the volume, and is lost together "
@@ -21,6 +21,12 @@ class KeptSnapshot(Snapshot):
     """Taken at the moment that all resources of the operation share, and left where it is."""
 
     temporary: ClassVar[bool] = False
+
+    def title(self, work: Work) -> str:
+        return work.parameters.get("snapshot_name") or super().title(work)
+
+    def description(self, work: Work) -> str:
+        return work.parameters.get("description") or super().description(work)
 
     def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
         """Saves `id`, `created_at` (Cinder's time), `size` (GiB), `volume_id` and `volume`, all
@@ -68,8 +74,8 @@ class VolumeOfSnapshot(Volume):
         body: dict[str, Any] = {
             "size": max(int(snapshot["size"]), int(volume["size"])),
             "snapshot_id": snapshot["id"],
-            "name": work.parameters.get("name") or volume["name"] or f"restored {work.resource.id}",
-            "description": volume["description"],
+            "name": name_of(work, volume) or f"restored {work.resource.id}",
+            "description": description_of(work, volume),
             "metadata": {**volume["metadata"], MARK: work.mark}}
         made = work.cloud.api("cinder").post("/volumes", {"volume": body})
         return str(made["volume"]["id"])

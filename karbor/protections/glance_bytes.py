@@ -29,7 +29,8 @@ class Disk(Stage):
 
     def create(self, work: Work) -> str:
         nova, server = work.cloud.api("nova"), work.resource.within
-        body = {"createImage": {"name": f"karbor {work.resource.name or server}"[:255],
+        name = work.parameters.get("backup_name") or f"karbor {work.resource.name or server}"[:255]
+        body = {"createImage": {"name": name,
                                 "metadata": {MARK: work.mark}}}
         try:
             made = nova.post(f"/servers/{server}/action", body, version="2.45")

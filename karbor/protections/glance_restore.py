@@ -20,8 +20,8 @@ STALE = 20          # looks at an upload of which nobody here knows any more, be
 def new_name(resource: Resource, graph: ResourceGraph, record: Mapping[str, Any],
              parameters: Mapping[str, Any]) -> str:
     """A server's disk is called after its server: many servers may have had one base image."""
-    if parameters.get("name"):
-        return str(parameters["name"])
+    if parameters.get("restore_name"):
+        return str(parameters["restore_name"])
     if not resource.within:
         return str(record["name"])
     key = f"{SERVER}#{resource.within}"

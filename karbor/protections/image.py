@@ -12,6 +12,7 @@ from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target
 from karbor.protections.glance_bytes import COMING, Bytes, Disk, ReadBack
 from karbor.protections.glance_restore import Image, new_name
+from karbor.protections.option_text import text
 
 MIB = 1024 ** 2
 
@@ -78,9 +79,11 @@ class ImageProtection(Protection):
 
     def options_schema(self, verb: str) -> Mapping[str, Any]:
         properties: dict[str, Any] = {}
-        if verb == "restore":
-            properties["name"] = {"type": "string", "minLength": 1, "maxLength": 255,
-                                  "description": "of the new image; else that of the old one"}
+        if verb == "protect":
+            properties["backup_name"] = text("of the image that Nova makes of a server's disk, "
+                                             "while it is being kept")
+        elif verb == "restore":
+            properties["restore_name"] = text("of the new image; else that of the old one")
         return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

@@ -90,6 +90,8 @@ class ServerProtection(Protection):
             properties = {
                 "restore_name": {"type": "string", "minLength": 1, "maxLength": 255,
                                  "description": "the new server's name; default the kept one"},
+                "restore_net_id": {"type": "string", "minLength": 1, "description":
+                                   "all its ports are made on this network, with other addresses"},
                 "restore_flavor_id": {"type": "string",
                                       "description": "build it with this flavor"},
                 "map": {"type": "object", "additionalProperties": {"type": "string"},

@@ -48,7 +48,8 @@ def restoring(resources: Sequence[Resource], target: Target) -> list[Obstacle]:
         totals["cores"] += size.get("vcpus", 0)
         totals["ram"] += size.get("ram", 0)
         found += [*_key_pair(one, kept, chosen, lists), *_zone(one, kept, chosen, lists),
-                  *_floating_networks(one, kept, target, lists)]
+                  *_floating_networks(one, kept, target, lists),
+                  *_wanted_network(one, target, lists)]
     if plans:
         found += [*_limits(totals, lists, plans[0][0].key),
                   *quota_obstacles(lists, target.cloud.project_id, _network_needs(plans, lists),
@@ -104,6 +105,14 @@ def _zone(one: Resource, kept: Record, chosen: Mapping[str, str], lists: Listed
         yield Obstacle(f"server {one.name or one.id} needs the availability zone {name}, which is "
                        "not available here", f"--map {wanted}=ZONE; there are: "
                        + ", ".join(sorted(zones)), wanted, one.key)
+
+
+def _wanted_network(one: Resource, target: Target, lists: Listed) -> Iterator[Obstacle]:
+    wanted = target.parameters(one).get("restore_net_id")
+    if wanted and wanted not in {network["id"] for network in lists.neutron("networks")}:
+        yield Obstacle(f"server {one.name or one.id} is to be on the network {wanted}, which is "
+                       "not visible here", "give the id of another one as restore_net_id",
+                       resource=one.key)
 
 
 def _floating_networks(one: Resource, kept: Record, target: Target, lists: Listed

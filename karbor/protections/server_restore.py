@@ -82,9 +82,17 @@ class _Build:
     def ports(self) -> Outcome | None:
         if len(self.state["ports"]) < len(self.document["ports"]):
             make_ports(self.neutron, self.work.mark, self.document["ports"],
-                       maps=self._topology(), automatic=self._automatic(), chosen=self.chosen,
+                       maps=self._maps(), automatic=self._automatic(), chosen=self.chosen,
                        state=self.state, tell=self.tell)
         return None
+
+    def _maps(self) -> Mapping[str, Any]:
+        wanted = self.work.parameters.get("restore_net_id")
+        if not wanted:
+            return self._topology()
+        # Without subnets no kept address is asked for: it would mean nothing there.
+        return {**self._topology(), "subnets": {},
+                "networks": {one["network_id"]: wanted for one in self.document["ports"]}}
 
     def _topology(self) -> Mapping[str, Any]:
         """Old → new ids of everything of Neutron that the server may be on."""

@@ -18,9 +18,8 @@ from karbor.protections.manila_snapshot import (
     Settled,
     broken,
 )
+from karbor.protections.option_text import text
 from karbor.protections.snapshot_removal import SnapshotRemoval
-
-TEXT = {"type": "string", "minLength": 1, "maxLength": 255}
 
 
 class ShareSnapshot(Protection):
@@ -72,14 +71,13 @@ class ShareSnapshot(Protection):
         properties: dict[str, Any] = {}
         if verb == "protect":
             properties = {
-                "snapshot_name": {**TEXT, "description": "else karbor and the share's name"},
-                "description": {**TEXT, "description": "of the snapshot; else its checkpoint"},
+                "snapshot_name": text("else karbor and the share's name"),
+                "description": text("of the snapshot; else its checkpoint"),
                 "force": {"type": "boolean", "default": False, "description":
                           "taken as in Karbor 1.x, and without effect: Manila takes snapshots of "
                           "available shares only, and Karbor waits until a share is"}}
         elif verb == "restore":
-            properties = {"restore_name": {
-                **TEXT, "description": "of the new share; else that of the old one"}}
+            properties = {"restore_name": text("of the new share; else that of the old one")}
         return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

@@ -15,6 +15,7 @@ from karbor.protections.cinder_backup import BROKEN, Backup, Settled, Snapshot
 from karbor.protections.cinder_deletion import Removal, delete_backup
 from karbor.protections.cinder_evidence import ReadBack
 from karbor.protections.cinder_restore import Restored, Volume
+from karbor.protections.option_text import NO_FORCE, text
 
 OPERATOR = "tell the cloud's operator"
 
@@ -75,7 +76,7 @@ class VolumeBackup(Protection):
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
         backup = target.kept("backup", resource)
         volume = backup["volume"]
-        name = target.parameters(resource).get("name") or volume["name"] or "without a name"
+        name = target.parameters(resource).get("restore_name") or volume["name"] or "without a name"
         kind = target.mapping.get(volume["volume_type"], volume["volume_type"])
         return [f"create volume {name} ({backup['size']} GiB, type {kind})",
                 f"restore backup {backup['id']} into it"]
@@ -89,11 +90,14 @@ class VolumeBackup(Protection):
                     "description": "auto: incremental where Cinder has a backup to build upon"},
                 "container": {
                     "type": "string", "minLength": 1, "maxLength": 255,
-                    "description": "where Cinder's backup driver shall put it (Swift: container)"}}
+                    "description": "where Cinder's backup driver shall put it (Swift: container)"},
+                "backup_name": text("of the backup; else karbor and the volume's name"),
+                "description": text("of the backup; else its checkpoint"),
+                "force": NO_FORCE}
         elif verb == "restore":
             properties = {
-                "name": {"type": "string", "minLength": 1, "maxLength": 255,
-                         "description": "of the new volume; else that of the old one"},
+                "restore_name": text("of the new volume; else that of the old one"),
+                "restore_description": text("of the new volume; else that of the old one"),
                 "map": {"type": "object", "additionalProperties": {"type": "string"},
                             "description": "volume types and zones: old name to new name"}}
         return {"type": "object", "properties": properties, "additionalProperties": False}

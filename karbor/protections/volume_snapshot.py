@@ -18,6 +18,7 @@ from karbor.protections.cinder_snapshot import (
     LookedAt,
     VolumeOfSnapshot,
 )
+from karbor.protections.option_text import NO_FORCE, text
 from karbor.protections.snapshot_removal import SnapshotRemoval
 from karbor.protections.volume import unfit
 
@@ -66,16 +67,21 @@ class VolumeSnapshot(Protection):
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
         snapshot = target.kept("snapshot", resource)
         volume = snapshot["volume"]
-        name = target.parameters(resource).get("name") or volume["name"] or "without a name"
+        name = target.parameters(resource).get("restore_name") or volume["name"] or "without a name"
         return [f"create volume {name} ({snapshot['size']} GiB) of snapshot {snapshot['id']}",
                 "it is made in the same storage as the volume was"]
 
     def options_schema(self, verb: str) -> Mapping[str, Any]:
         properties: dict[str, Any] = {}
-        if verb == "restore":
-            properties = {"name": {
-                "type": "string", "minLength": 1, "maxLength": 255,
-                "description": "of the new volume; else that of the old one"}}
+        if verb == "protect":
+            properties = {
+                "snapshot_name": text("of the snapshot; else karbor and the volume's name"),
+                "description": text("of the snapshot; else its checkpoint"),
+                "force": NO_FORCE}
+        elif verb == "restore":
+            properties = {
+                "restore_name": text("of the new volume; else that of the old one"),
+                "restore_description": text("of the new volume; else that of the old one")}
         return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

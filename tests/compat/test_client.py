@@ -41,7 +41,7 @@ def test_protectables(world: World) -> None:
     protectables = world.owner.client.protectables
     assert {one["protectable_type"] for one in protectables.list()} == TYPES
     assert set(protectables.get("OS::Nova::Server")["dependent_types"]) == {
-        VOLUME, "OS::Glance::Image"}
+        VOLUME, "OS::Glance::Image", "OS::Neutron::Network"}     # the last is new
     with pytest.raises(ClientError, match="BadRequest"):
         protectables.get("OS::No::Thing")
 

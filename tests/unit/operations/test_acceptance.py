@@ -79,7 +79,7 @@ class BoxProtection(Protection):
         return self.obstacles
 
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
-        return [f"make {target.parameters(resource).get('name', resource.name)}"]
+        return [f"make {target.parameters(resource).get('restore_name', resource.name)}"]
 
     def bury(self, facts: Mapping[str, Any], cloud: Any) -> bool:
         self.asked.append(facts["id"])
@@ -89,7 +89,7 @@ class BoxProtection(Protection):
 
     def options_schema(self, verb: str) -> Mapping[str, Any]:
         properties = {"protect": {"depth": {"type": "integer", "minimum": 1}},
-                      "restore": {"name": {"type": "string"}}}.get(verb, {})
+                      "restore": {"restore_name": {"type": "string"}}}.get(verb, {})
         return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

@@ -361,6 +361,23 @@ def test_a_network_of_ones_own_can_be_replaced_by_another() -> None:
     assert [one.map_from for one in found] == ["net"]
 
 
+def test_a_server_can_be_put_on_another_network() -> None:
+    app = lost(networks=False)
+    neutron = app.world.api("neutron")
+    other = neutron.post("/networks", {"network": {"name": "other"}})["network"]["id"]
+    neutron.post("/subnets", {"subnet": {"network_id": other, "cidr": "172.16.0.0/24",
+                                         "gateway_ip": "172.16.0.1"}})
+    app.parameters = {"restore_net_id": other}
+    assert not SERVERS.restore_obstacles([app.server], app.target())
+    saved = app.restore()
+    (port,) = saved["ports"].values()
+    assert app.world.things["ports"][port]["network_id"] == other
+    assert any(one["field"] == "port eth0: fixed address" for one in saved["not_restored"])
+    app.parameters = {"restore_net_id": "gone"}
+    [found] = SERVERS.restore_obstacles([app.server], app.target())
+    assert "gone, which is not visible" in found.what
+
+
 def test_an_address_that_follows_from_the_mac_is_not_asked_for() -> None:
     app = Application()
     app.world.named("subnets", "sub")["ipv6_address_mode"] = "slaac"

@@ -13,6 +13,7 @@ from karbor.plugin.protection import Target
 from karbor.protections.cinder_backup import Backup, Settled, Snapshot, facts, may_be_parent
 from karbor.protections.cinder_deletion import TRIES, Removal, delete_backup
 from karbor.protections.cinder_restore import Restored, Volume
+from karbor.protections.cinder_snapshot import KeptSnapshot
 from karbor.protections.volume import VolumeBackup
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 
@@ -112,6 +113,23 @@ def test_a_backup_is_of_the_snapshot_and_in_the_mode_asked_for(
     assert (told["snapshot_id"], told["volume_id"], told["incremental"], told["container"],
             told["metadata"]) == ("snap", "vol", incremental, "mine",
                                   {"karbor_mark": StepOf.mark})
+
+
+@pytest.mark.parametrize(("stage", "path", "key", "option", "usual"), [
+    (Backup(), "/backups", "backup", "backup_name", "checkpoint "),
+    (KeptSnapshot(), "/snapshots", "snapshot", "snapshot_name", "for checkpoint ")])
+def test_what_is_kept_is_called_as_users_say(*, stage: Any, path: str, key: str, option: str,
+                                             usual: str) -> None:
+    cloud = ScriptedCloud(cinder={f"POST {path}": {key: {"id": "made"}}})
+
+    def asked(**parameters: str) -> tuple[str, str]:
+        stage.create(StepOf(RESOURCE, cloud, saved={"snapshot": SNAPSHOT}, parameters=parameters))
+        body = cloud.api("cinder").sent[-1][1][key]
+        return body["name"], body["description"]
+
+    name, description = asked()
+    assert (name, description[:len(usual)]) == ("karbor data", usual)
+    assert asked(**{option: "nightly", "description": "of the shop"}) == ("nightly", "of the shop")
 
 
 def test_a_backup_keeps_all_that_its_restore_and_proof_need() -> None:
@@ -231,6 +249,22 @@ def test_the_new_volume_is_like_the_old_one_and_bears_the_mark() -> None:
     assert body["volume"] == {
         "size": 3, "name": "data", "description": "d", "volume_type": "fast",
         "availability_zone": "nova", "metadata": {"a": "b", "karbor_mark": StepOf.mark}}
+
+
+def test_a_new_volume_is_called_as_users_say() -> None:
+    cloud = restoring("available", [], **{"POST /volumes": {"volume": {"id": "new"}}})
+    wishes = {"restore_name": "mine", "restore_description": "again"}
+    work = StepOf(RESOURCE, cloud, kept={"backup": KEPT}, parameters=wishes)
+    Volume().create(work)
+    body = cloud.api("cinder").sent[-1][1]["volume"]
+    assert (body["name"], body["description"]) == ("mine", "again")
+    done = Restored().run(StepOf(RESOURCE, cloud, saved={"volume": {"id": "new"}},
+                                 kept={"backup": KEPT}, handle={"asked": True},
+                                 parameters=wishes))
+    assert isinstance(done, Done)
+    # What Cinder restores with the bytes are the old volume's.
+    assert ("PUT /volumes/new", {"volume": {"name": "mine", "description": "again"}}) in (
+        cloud.api("cinder").sent)
 
 
 def restoring(status: str, log: list[Any], **more: Any) -> ScriptedCloud:
