@@ -224,6 +224,11 @@ _SCHEDULE = [
     cfg.IntOpt("poll_interval", default=15, min=1,
                help="Seconds until an engine looks again for what is due, at the latest: a new or "
                     "changed trigger, and the end of an operation, are noticed that late."),
+    cfg.IntOpt("rights_days", default=365, min=1,
+               help="Days for which the trust of a scheduled operation is asked for. Its user "
+                    "renews it by changing or taking over the scheduled operation."),
+    cfg.IntOpt("rights_warning_days", default=30, min=0,
+               help="Days before the end of its rights from which a scheduled operation says so."),
     cfg.IntOpt("history_days", default=90, min=1,
                help="Days for which it can be seen what came of each due time."),
 ]

@@ -37,6 +37,7 @@ from karbor.domain.errors import (
     NotFound,
     OverQuota,
     QuotaExceeded,
+    RightsPending,
     StoreError,
     StoreUnavailable,
     TokenRejected,
@@ -55,7 +56,7 @@ _STATUS: Mapping[type, int] = {
     Conflict: 400,      # "wrong state for the action" is a 400 in the contract, not a 409
     InUse: 424,
     CredentialError: 500, LoginFailed: 400, NoLastingCredential: 400, TokenRejected: 401,
-    TokenUnsettled: 503, KeystoneUnreachable: 503,
+    TokenUnsettled: 503, RightsPending: 503, KeystoneUnreachable: 503,
     CloudError: 500, CloudUnavailable: 503, CloudForbidden: 403, CloudNotFound: 404,
     CloudConflict: 400, QuotaExceeded: 413,
     BankError: 500, BankUnavailable: 503,

@@ -15,17 +15,20 @@ from karbor.api.v1.providers import Providers
 from karbor.api.v1.quota_classes import QuotaClasses
 from karbor.api.v1.quotas import Quotas
 from karbor.api.v1.restores import Restores
+from karbor.api.v1.scheduled_operations import ScheduledOperations
 from karbor.api.v1.services import Services
+from karbor.api.v1.triggers import Triggers
 from karbor.api.v1.verifications import Verifications
 from karbor.api.wiring import Wiring
 
 RESOURCES: tuple[type[Resource], ...] = (
     Plans, Providers, Checkpoints, Copies, Protectables, Restores, Verifications,
-    OperationLogs, Services, Quotas, QuotaClasses)
+    Triggers, ScheduledOperations, OperationLogs, Services, Quotas, QuotaClasses)
 
 
 def resources(wiring: Wiring) -> list[Resource]:
     """One of each; written out so that mypy compares what each needs with what there is."""
     return [Plans(wiring), Providers(wiring), Checkpoints(wiring), Copies(wiring),
-            Protectables(wiring), Restores(wiring), Verifications(wiring),
-            OperationLogs(wiring), Services(wiring), Quotas(wiring), QuotaClasses(wiring)]
+            Protectables(wiring), Restores(wiring), Verifications(wiring), Triggers(wiring),
+            ScheduledOperations(wiring), OperationLogs(wiring), Services(wiring), Quotas(wiring),
+            QuotaClasses(wiring)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from karbor.api.event_stream import Places
 from karbor.api.v1.checkpoints import CheckpointDesk
@@ -18,8 +19,14 @@ from karbor.api.v1.protectables import Discovery
 from karbor.api.v1.providers import ProviderShelf
 from karbor.api.v1.quotas import Counter, QuotaStore
 from karbor.api.v1.restores import RestoreDesk
+from karbor.api.v1.scheduled_operations import SchedulesShelf
 from karbor.api.v1.services import ServiceStore
+from karbor.api.v1.triggers import TriggerShelf
 from karbor.api.v1.verifications import VerificationDesk
+
+
+class ScheduleShelf(TriggerShelf, SchedulesShelf, Protocol):
+    """Both sides of a schedule."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Wiring:
     copy_desk: CopyDesk
     restore_desk: RestoreDesk
     verification_desk: VerificationDesk
+    schedules: ScheduleShelf
     operation_shelf: OperationShelf
     quotas: QuotaStore
     counters: Mapping[str, Counter]

@@ -45,9 +45,12 @@ def api() -> None:
 
 def _run(*, api: bool, worker: bool) -> None:
     from karbor import config  # noqa: PLC0415 - slow imports, only when there is work
+    from karbor.cmd import logs  # noqa: PLC0415
     from karbor.cmd.serve import Server  # noqa: PLC0415
 
-    server = Server(config.load(this().config_files or None), api=api, worker=worker)
+    conf = config.load(this().config_files or None)
+    logs.set_up(conf)
+    server = Server(conf, api=api, worker=worker)
     server.heed_signals()
     with server:
         say(f"serving at {server.address}" if server.address else "working")

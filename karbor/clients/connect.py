@@ -10,6 +10,7 @@ from karbor.clients.cloud import OpenStackCloud, Shared
 from karbor.credentials.authority import Authority
 from karbor.credentials.delegation import Delegator, Lookup
 from karbor.credentials.place import Place
+from karbor.credentials.rights import StandingDelegator
 
 
 class Connector:
@@ -47,6 +48,11 @@ class Connector:
     def delegation(self, cloud: OpenStackCloud, registered: Lookup) -> Delegator:
         """What the caller of a live login can pass on to an operation."""
         return Delegator(self.authority, cloud.login, registered)
+
+    def standing(self, cloud: OpenStackCloud, registered: Lookup, life: float
+                 ) -> StandingDelegator:
+        """The same, for what is done again and again without them, for `life` seconds."""
+        return StandingDelegator(self.authority, cloud.login, registered, life)
 
 
 def connect(cloud: str | None = None, conf: config.ConfigOpts | None = None) -> OpenStackCloud:

@@ -10,6 +10,7 @@ from karbor.api.v1.providers import ProviderFacts
 from karbor.api.wiring import Wiring
 from karbor.cmd.copies import Copies
 from karbor.cmd.requests import Hurry, Requests
+from karbor.cmd.schedule_desk import Schedules
 from karbor.cmd.service import Service
 from karbor.domain.errors import NotFound
 from karbor.domain.listing import Listing
@@ -35,6 +36,7 @@ def wire(service: Service, hurry: Hurry, streams: Places | None = None) -> Wirin
         ping=lambda: ping(service.database), plans=service.plans, provider_schemas=shelf,
         provider_shelf=shelf, discovery=requests, checkpoint_desk=requests,
         copy_desk=Copies(service, requests), restore_desk=requests, verification_desk=requests,
+        schedules=Schedules(service, requests, hurry),
         operation_shelf=OperationShelf(service), quotas=service.quotas,
         counters={PLANS: service.plans.count, CHECKPOINTS: service.checkpoints.count},
         services=Services(service.database),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from contextlib import ExitStack
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -20,12 +21,17 @@ from karbor import config
 from karbor.api.application import make_app
 from karbor.api.event_stream import Places
 from karbor.cmd.api_wiring import wire
+from karbor.cmd.clockwork import Clockwork
 from karbor.cmd.database import open_database
 from karbor.cmd.http import HttpServer
+from karbor.cmd.monitoring import Monitoring
+from karbor.cmd.requests import Requests
 from karbor.cmd.service import Service
 from karbor.cmd.worker import Worker
+from karbor.domain.errors import BadInput
 
 LOG = logging.getLogger(__name__)
+LOOK = 1.0      # seconds after which the main thread has heard of a SIGHUP, at the latest
 
 
 class Server:
@@ -37,20 +43,23 @@ class Server:
         self._worker = worker
         self._stack = ExitStack()
         self._over = threading.Event()
-        self._workers: list[Worker] = []
+        self._worker_here: Worker | None = None
+        self._clockwork: Clockwork | None = None
+        self._reread = threading.Event()
         self.address = ""
 
     def __enter__(self) -> Self:
         with self._stack as stack:
             service = Service(self._conf, open_database(self._conf))
             stack.callback(service.close)
+            monitoring = Monitoring(service, "karbor.worker" if self._worker else "karbor.api")
+            stack.callback(monitoring.close)
             if self._worker:
-                self._workers.append(stack.enter_context(Worker(
-                    self._conf, service.providers, service.clouds, service.database)))
+                self._work(stack, service, monitoring)
             if self._api:
                 # Half of the threads stay for those who ask for something else.
                 streams = Places(max(1, self._conf.osapi_karbor_threads // 2))
-                app = application(self._conf, service, self._hurry, streams)
+                app = monitoring.beside(application(self._conf, service, self._hurry, streams))
                 http = stack.enter_context(HttpServer(
                     app, self._conf.osapi_karbor_listen, self._conf.osapi_karbor_listen_port,
                     threads=self._conf.osapi_karbor_threads))
@@ -60,6 +69,14 @@ class Server:
             self._stack = stack.pop_all()
         return self
 
+    def _work(self, stack: ExitStack, service: Service, monitoring: Monitoring) -> None:
+        stack.enter_context(monitoring.server())
+        self._worker_here = stack.enter_context(Worker(
+            self._conf, service.providers, service.clouds, service.database,
+            notifier=monitoring.notifier))
+        self._clockwork = stack.enter_context(Clockwork(
+            service, Requests(service, self._worker_here.hurry)))
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         """Answers what was asked and writes down what is under way; it goes on with the next
@@ -68,16 +85,33 @@ class Server:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Until `stop` was called; False when `timeout` seconds passed before."""
-        return self._over.wait(timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self._over.wait(LOOK if end is None else min(LOOK, end - time.monotonic())):
+            if end is not None and time.monotonic() >= end:
+                return False
+            if self._reread.is_set():
+                self._reread.clear()
+                self._read_again()
+        return True
+
+    def _read_again(self) -> None:
+        try:
+            config.reread(self._conf)
+        except BadInput as error:
+            LOG.warning("the configuration is as it was: %s", error)
 
     def stop(self) -> None:
         """End `wait`. From any thread, and from handlers of signals."""
         self._over.set()
 
     def reload(self) -> None:
-        """Read the configuration and the files of providers again."""
-        for one in self._workers:
-            one.reload()
+        """Read the configuration again, as far as it may change; files of providers and rules are
+        looked at whenever they are used. What is wrong with a file is logged, and changes
+        nothing."""
+        if self._worker_here:
+            self._worker_here.reload()      # its thread does it
+        else:
+            self._reread.set()
 
     def heed_signals(self) -> None:
         """SIGTERM and SIGINT stop it, SIGHUP makes it read its configuration again."""
@@ -93,8 +127,10 @@ class Server:
         signal.signal(signal.SIGHUP, reload)
 
     def _hurry(self) -> None:
-        for one in self._workers:
-            one.hurry()
+        if self._worker_here:
+            self._worker_here.hurry()
+        if self._clockwork:
+            self._clockwork.hurry()
 
 
 def application(conf: config.ConfigOpts, service: Service, hurry: Any = lambda: None,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from karbor.clients.connect import Connector
     from karbor.credentials.authority import Authority
     from karbor.credentials.place import Place
+    from karbor.plugin.delegation import Delegation
 
 
 class Requester(Protocol):
@@ -76,6 +77,11 @@ class Service:
         """The one of this process."""
         return self.clouds.authority
 
+    def service_token_ends(self) -> float | None:
+        """See `Authority.service_token_ends`; asks nobody."""
+        made = "connector" in vars(self.clouds)     # else it would be made for the question alone
+        return self.authority.service_token_ends if made else None
+
     @property
     def keystone(self) -> str:
         """The address of the cloud that the service works in. Raises ServiceUserUnfit,
@@ -110,6 +116,12 @@ class Service:
         with self.admitted(who) as cloud:
             yield Asking(cloud.caller, self.connector.delegation(cloud, self.registrations.of),
                          cloud)
+
+    @contextmanager
+    def standing(self, who: Requester, life: float) -> Iterator[Delegation]:
+        """What the requester can leave behind for what is done without them, for `life` seconds."""
+        with self.admitted(who) as cloud:
+            yield self.connector.standing(cloud, self.registrations.of, life)
 
     # ------------------------------------------------------------------ operations
     @cached_property

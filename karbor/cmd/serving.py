@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from karbor import config
@@ -22,7 +23,9 @@ from karbor.engine.driver import Driver
 from karbor.operations.acceptance import Desk
 from karbor.operations.runner import OperationRunner
 from karbor.operations.setting import Setting
+from karbor.operations.telling import NOBODY, Notifier, driven
 from karbor.plugin import registry
+from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
 
@@ -33,12 +36,15 @@ class Serving:
     """`drive` is what the engine calls, from several threads."""
 
     def __init__(self, conf: config.ConfigOpts, providers: Providers, clouds: Clouds,
-                 database: Any) -> None:
+                 database: Any, notifier: Notifier = NOBODY) -> None:
+        """`notifier` hears of operations' beginnings and ends."""
         self._conf = conf
         self._providers = providers
         self._clouds = clouds
         self._records = Operations(database)
         self._journal = SqlJournal(database)
+        self._notifier = notifier
+        self._remembered = CheckpointRecords(database).show
         self._protectables = registry.protectables()
         self._told: dict[str, str] = {}
 
@@ -65,7 +71,8 @@ class Serving:
         operation = self._taken_up(operation, here)
         driver = Driver(self._journal, OperationRunner(here), limits=here.limits,
                         threads=self._conf.limits.workers, carriers=self._conf.limits.carriers)
-        state = driver.drive(operation.id, stopping)
+        state = driven(operation.id, partial(driver.drive, operation.id, stopping), self._journal,
+                       self._notifier, self._remembered)
         if state is not None:
             self._clouds.trusts.end(operation.project_id, operation.id)
             self._told.pop(operation.id, None)

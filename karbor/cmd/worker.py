@@ -23,6 +23,7 @@ from karbor.cmd.rounds import GRACE, Rounds
 from karbor.cmd.serving import Serving
 from karbor.domain.errors import KarborError
 from karbor.domain.service import WORKER, Service, ServiceStatus
+from karbor.operations.telling import NOBODY, Notifier
 from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.operations import Operations
 from karbor.store.services import Services
@@ -42,11 +43,12 @@ class Worker:
     """
 
     def __init__(self, conf: config.ConfigOpts, providers: Providers, clouds: Clouds,
-                 database: Any, *, clock: Callable[[], float] = time.time) -> None:
+                 database: Any, *, clock: Callable[[], float] = time.time,
+                 notifier: Notifier = NOBODY) -> None:
         self._conf = conf
         self._providers = providers
         self._database = database
-        self._serving = Serving(conf, providers, clouds, database)
+        self._serving = Serving(conf, providers, clouds, database, notifier)
         self._records = Operations(database)
         self._services = Services(database)
         self._checkpoints = CheckpointRecords(database)

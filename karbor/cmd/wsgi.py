@@ -18,12 +18,16 @@ from karbor import config
 
 @cache
 def _application() -> Any:
-    from karbor.cmd.database import open_database  # noqa: PLC0415 - once, when first asked
+    from karbor.cmd import logs  # noqa: PLC0415 - once, when first asked
+    from karbor.cmd.database import open_database  # noqa: PLC0415
+    from karbor.cmd.monitoring import Monitoring  # noqa: PLC0415
     from karbor.cmd.serve import application as made  # noqa: PLC0415
     from karbor.cmd.service import Service  # noqa: PLC0415
 
     conf = config.load()
-    return made(conf, Service(conf, open_database(conf)))
+    logs.set_up(conf)
+    service = Service(conf, open_database(conf))
+    return Monitoring(service, "karbor.api").beside(made(conf, service))
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

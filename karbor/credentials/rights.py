@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,29 @@ class StandingDelegator(Delegator):
                 remedy=next((one.remedy for one in lasting if one.remedy), ""))
         plain = replace(self._login.credential, sealed="", token_ends=None)
         return self._with_means(plain, Choice([possible], possible.why))
+
+
+class LentRights:
+    """A `karbor.plugin.delegation.Delegation` of somebody who is not there: what their schedule
+    runs on, for one of its operations. Nothing is made in Keystone, and nothing removed."""
+
+    def __init__(self, rights: Mapping[str, Any], clock: Callable[[], float]) -> None:
+        self._rights = rights
+        self._clock = clock
+
+    def choose(self, needed: float) -> Mapping[str, Any]:
+        until = self._rights.get("until")
+        if until is not None and self._clock() + needed > until:
+            raise NoLastingCredential(
+                "the rights that the schedule runs on end before the operation is expected to",
+                remedy="renew them: karbor schedule take-over")
+        return {**lend(self._rights), "needed": needed}
+
+    def grant(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
+        return credential
+
+    def wants(self, credential: Mapping[str, Any]) -> str:
+        return ""
 
 
 def lend(rights: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@
     │   ├── LoginFailed            Keystone refused the name and password (or their like)
     │   ├── KeystoneUnreachable    nobody answers at the authentication URL (transient)
     │   ├── TokenRejected          a user token is over: expired beyond the window, or revoked
+    │   ├── RightsPending          what a schedule shall run on is just being made (transient)
     │   ├── TokenUnsettled         a token so new that not everybody accepts it yet (transient)
     │   ├── NoLastingCredential    none that the caller can have lasts as long as the operation
     │   └── ServiceUserUnfit       [service_user] cannot do its duty: no role, no project, no login
@@ -167,6 +168,12 @@ class TokenRejected(CredentialError):
 
 class TokenUnsettled(CredentialError):
     """A service refused a token that has only just been made."""
+
+    transient = True
+
+
+class RightsPending(CredentialError):
+    """The rights that a scheduled operation shall run on are just being made."""
 
     transient = True
 

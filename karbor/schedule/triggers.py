@@ -72,7 +72,7 @@ class TriggerDesk:
         return next_occurrences(self._records.show(project_id, trigger_id), now, n)
 
     def delete(self, project_id: str, trigger_id: str) -> None:
-        """Raises Conflict naming the scheduled operations that use it."""
+        """Raises InUse naming the scheduled operations that use it."""
         self._records.drop(project_id, trigger_id)
 
 

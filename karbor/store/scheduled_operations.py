@@ -38,10 +38,13 @@ class ScheduledOperations:
             raise Conflict(f"scheduled operation {one.id} exists, or trigger {one.trigger_id} is "
                            "gone") from error
 
-    def show(self, project_id: str, id: str) -> ScheduledOperation:
+    def show(self, project_id: str | None, id: str) -> ScheduledOperation:
+        """None for the project: an administrator asks. Raises NotFound."""
+        query = sa.select(_TABLE).where(_TABLE.c.id == id)
+        if project_id is not None:
+            query = query.where(_TABLE.c.project_id == project_id)
         with reading(self._engine) as connection:
-            row = connection.execute(sa.select(_TABLE).where(
-                _TABLE.c.id == id, _TABLE.c.project_id == project_id)).mappings().first()
+            row = connection.execute(query).mappings().first()
         if row is None:
             raise _unknown(id)
         return scheduled_from_row(row)
@@ -69,6 +72,25 @@ class ScheduledOperations:
         with reading(self._engine) as connection:
             rows = page_of(connection, query, _TABLE.c.id, _KEYS, page or Page())
         return [scheduled_from_row(row) for row in rows]
+
+    def unsettled(self) -> Sequence[ScheduledOperation]:
+        """Those, of all projects, whose rights are being made, or still have to be removed."""
+        text = sa.cast(_TABLE.c.credential, sa.Text)
+        query = sa.select(_TABLE).where(sa.or_(text.contains('"coming"'),
+                                               text.contains('"going"')))
+        with reading(self._engine) as connection:
+            return [scheduled_from_row(row) for row in connection.execute(query).mappings()]
+
+    def enabled(self) -> Sequence[ScheduledOperation]:
+        """Those, of all projects, that are not paused."""
+        query = sa.select(_TABLE).where(_TABLE.c.enabled)
+        with reading(self._engine) as connection:
+            return [scheduled_from_row(row) for row in connection.execute(query).mappings()]
+
+    def ending(self, before: float) -> Sequence[ScheduledOperation]:
+        """Those of them whose rights end before that time, in seconds since the epoch."""
+        return [one for one in self.enabled()
+                if (one.credential.get("until") or float("inf")) < before]
 
     def of_plan(self, project_id: str, plan_id: str) -> Sequence[ScheduledOperation]:
         """Those that protect it: a plan in use should not go unnoticed."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from karbor.domain.errors import BadInput, Conflict, NotFound
+from karbor.domain.errors import BadInput, Conflict, InUse, NotFound
 from karbor.domain.page import Page
 from karbor.domain.trigger import Trigger
 from karbor.store.connect import reading, writing
@@ -33,11 +33,13 @@ class Triggers:
         except IntegrityError as error:
             raise Conflict(f"there is a trigger {trigger.id} already") from error
 
-    def show(self, project_id: str, trigger_id: str) -> Trigger:
+    def show(self, project_id: str | None, trigger_id: str) -> Trigger:
+        """None for the project: an administrator asks. Raises NotFound."""
+        query = sa.select(TRIGGERS).where(TRIGGERS.c.id == trigger_id)
+        if project_id is not None:
+            query = query.where(TRIGGERS.c.project_id == project_id)
         with reading(self._engine) as connection:
-            row = connection.execute(sa.select(TRIGGERS).where(
-                TRIGGERS.c.id == trigger_id, TRIGGERS.c.project_id == project_id)
-                ).mappings().first()
+            row = connection.execute(query).mappings().first()
         if row is None:
             raise _unknown(trigger_id)
         return trigger_from_row(row)
@@ -90,7 +92,7 @@ class Triggers:
                 next_due_at=sa.case((users.c.enabled, next_due_at), else_=None)))
 
     def drop(self, project_id: str, trigger_id: str) -> None:
-        """Raises NotFound; Conflict naming those that use it."""
+        """Raises NotFound; InUse naming those that use it."""
         try:
             with writing(self._engine) as connection:
                 row = connection.execute(sa.select(TRIGGERS.c.id).where(
@@ -103,13 +105,13 @@ class Triggers:
                     .where(SCHEDULED_OPERATIONS.c.trigger_id == trigger_id)
                     .order_by(SCHEDULED_OPERATIONS.c.created_at).limit(10)).all()
                 if users:
-                    raise Conflict(
+                    raise InUse(
                         f"trigger {trigger_id} is used by scheduled operations: "
                         + ", ".join(f"{one.name} ({one.id})" for one in users),
                         remedy="delete these first, or give them another trigger")
                 connection.execute(sa.delete(TRIGGERS).where(TRIGGERS.c.id == trigger_id))
         except IntegrityError as error:     # one more has come just now
-            raise Conflict(f"trigger {trigger_id} is used by a scheduled operation",
+            raise InUse(f"trigger {trigger_id} is used by a scheduled operation",
                            remedy="delete that first, or give it another trigger") from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -15,6 +14,7 @@ from karbor.api.event_stream import Message, Places
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import QueryParameter, Resource, route
 from karbor.api.v1 import outcomes
+from karbor.api.v1.moments import moment
 from karbor.api.v1.operation_shelf import OperationShelf, admitted, by_state
 from karbor.domain.errors import BadInput
 from karbor.domain.operation import Operation, OperationState, Verb
@@ -174,7 +174,7 @@ class Following:
 
 
 def told(shelf: OperationShelf, operation: Operation) -> builtins.list[EventView]:
-    return [EventView(number, _time(one.at) or "", one.text)
+    return [EventView(number, moment(one.at), one.text)
             for number, one in enumerate(shelf.events(operation), start=1)]
 
 
@@ -241,17 +241,11 @@ def _view(one: Operation) -> OperationLogView:
     origin = one.request.get("origin", {})
     extra: dict[str, Any] = {"state": one.state.value,
                              "credential": one.credential.get("rung", ""),
-                             "credential_until": _time(one.credential.get("until")),
+                             "credential_until": moment(one.credential.get("until")),
                              "user_id": one.caller.get("user_id", "")}
     return OperationLogView(
         one.id, one.verb.value, one.checkpoint_id, one.request.get("plan_id"),
         one.request.get("provider_id"), one.id if one.verb is Verb.RESTORE else None,
-        origin.get("scheduled_operation_id"), status(one), _time(one.created_at) or "",
-        _time(one.finished_at), outcomes.reason(one) or None, extra)
+        origin.get("scheduled_operation_id"), status(one), moment(one.created_at),
+        moment(one.finished_at), outcomes.reason(one) or None, extra)
 
-
-def _time(moment: float | None) -> str | None:
-    """As Karbor 1.x writes it: UTC, microseconds, no zone."""
-    if moment is None:
-        return None
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated, Protocol
 
 import msgspec
@@ -13,6 +12,7 @@ from msgspec import Meta
 from karbor.api.bodies import Description
 from karbor.api.call import Call
 from karbor.api.routes import QueryParameter, Resource, route
+from karbor.api.v1.moments import moment
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.service import WORKER, Service, ServiceStatus
 
@@ -97,9 +97,8 @@ class Services(Resource):
 
     def _view(self, one: Service) -> ServiceView:
         up = one.up(self._needs.clock(), self._needs.service_down_time())
-        moment = datetime.fromtimestamp(one.updated_at, UTC)
         return ServiceView(one.id, one.binary, one.host, one.status.value, "up" if up else "down",
-                           moment.strftime("%Y-%m-%dT%H:%M:%S.%f"), one.disabled_reason)
+                           moment(one.updated_at), one.disabled_reason)
 
 
 def _id(text: str) -> int:

@@ -1,0 +1,52 @@
+"""Monitoring: what the processes of a service tell Prometheus and the message bus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from karbor import config
+from karbor.cmd.driven import Driven
+from karbor.cmd.metrics import MetricsServer, Sources, Wsgi, metrics, metrics_app
+from karbor.cmd.notifications import Bus, notifications
+from karbor.cmd.service import Service
+from karbor.operations.telling import Notifiers
+from karbor.store.scheduled_operations import ScheduledOperations
+
+PATH = "/metrics"
+
+
+class Monitoring:
+    """Of one process. `name` is what the process is called on the bus. Raises BadInput."""
+
+    def __init__(self, service: Service, name: str) -> None:
+        self._service = service
+        self._driven = Driven()
+        self._bus: Bus | None = notifications(service.conf, f"{name}.{config.host(service.conf)}")
+        self.notifier = Notifiers(self._driven, *([self._bus] if self._bus else []))
+        schedules = ScheduledOperations(service.database)
+        self._registry = metrics(service.conf, Sources(
+            database=service.database, driven=self._driven, outbox=self._bus,
+            service_token_ends=service.service_token_ends,
+            rights=lambda: [one.credential.get("until") for one in schedules.enabled()]))
+
+    def server(self) -> MetricsServer:
+        """Of a worker, as [metrics] says; a context manager."""
+        return MetricsServer(self._service.conf, self._registry)
+
+    def beside(self, application: Any) -> Any:
+        """The API with the figures at PATH, where [metrics] api says so."""
+        if not self._service.conf.metrics.api:
+            return application
+        figures: Wsgi = metrics_app(self._registry)
+
+        def both(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            wanted = figures if environ.get("PATH_INFO") == PATH else application
+            return wanted(environ, start_response)
+
+        return both
+
+    def close(self) -> None:
+        """Send what waits for the bus."""
+        if self._bus:
+            self._bus.close()
