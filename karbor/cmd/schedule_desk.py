@@ -136,14 +136,15 @@ class Schedules:
         return asked
 
     def delete(self, one: ScheduledOperation) -> None:
-        """Its checkpoints stay. Raises Conflict while an operation runs on its rights, a transient
-        CredentialError when Keystone cannot be heard."""
+        """Its checkpoints stay. While an operation runs on its rights it is paused only: raises
+        Conflict then. Raises a transient CredentialError when Keystone cannot be heard."""
+        one = self._desk.pause(one.project_id, one.id, self._clock())
         for credential in (one.credential, one.credential.get(GOING) or {}):
             if running := self.rights.in_use(one.project_id, credential):
                 raise Conflict(
-                    f"The scheduled operation {one.id} can not be deleted: operation {running} "
-                    "runs on its rights", remedy="wait for its end, or cancel it; pause the "
-                    "scheduled operation meanwhile")
+                    f"The scheduled operation {one.id} can not be deleted yet: operation {running} "
+                    "runs on its rights. It is paused now",
+                    remedy="delete it again when that operation has ended")
         self.rights.end(one)
         self._desk.delete(one.project_id, one.id)
 

@@ -123,7 +123,12 @@ def shell(order):
                 code = KarborShell().main(order["argv"])
             else:
                 from openstackclient import shell as osc
+                from osc_lib.clientmanager import ClientManager
 
+                # It keeps its clients for the process, which has one user otherwise.
+                for kept in vars(ClientManager).values():
+                    if hasattr(kept, "_handle"):
+                        kept._handle = None
                 code = osc.OpenStackShell().run(order["argv"])
     except SystemExit as left:
         code = left.code
