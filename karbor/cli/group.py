@@ -19,6 +19,7 @@ from karbor.cli.protect import protect
 from karbor.cli.provider import provider as provider_group
 from karbor.cli.resources import resources
 from karbor.cli.restore import restore
+from karbor.cli.schedule import schedule
 from karbor.cli.serve import api, serve, worker
 from karbor.cli.verify import verify
 from karbor.cli.voices import let_speak
@@ -73,5 +74,6 @@ def karbor(context: click.Context, *, os_cloud: str | None, provider: str | None
 
 
 for command in (resources, protect, checkpoint, restore, verify, operation, provider_group,
-                credential, database, doctor, config_group, serve, worker, api):
+                credential, database, doctor, config_group, schedule, serve, worker,
+                api):
     karbor.add_command(command)

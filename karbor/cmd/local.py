@@ -47,6 +47,7 @@ from karbor.store.operations import Operations
 
 if TYPE_CHECKING:
     from karbor.clients.cloud import OpenStackCloud
+    from karbor.clients.data_protect import DataProtect
 
 LOOK = 0.25     # seconds between looks at an operation that another process drives
 
@@ -132,6 +133,14 @@ class Local:
         """The one that an operation works on, whichever provider's it is."""
         bank = self.providers.of(operation).bank
         return Checkpoints(bank, operation.project_id).show(operation.checkpoint_id)
+
+    @cached_property
+    def data_protect(self) -> DataProtect:
+        """Karbor as a service of this person's cloud, where it is one."""
+        from karbor.clients.data_protect import DataProtect  # noqa: PLC0415
+
+        login = self.cloud.login
+        return DataProtect(login.session, login.credential.place)
 
     @property
     def application_credentials(self) -> ApplicationCredentials:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import time
 import uuid
@@ -41,6 +42,8 @@ class World:
     other: Person
     admin: Person
     volumes: tuple[dict[str, str], dict[str, str]]
+    accounts: dict[str, dict[str, str]]     # what openrc files of these people have
+    somebody: dict[str, Somebody]           # the first two, as an administrator sees them
 
     def plan(self, provider_id: str = "", **more: Any) -> dict[str, Any]:
         """A new one, of the first volume."""
@@ -85,14 +88,16 @@ def world(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     admin = yaml.safe_load(cloud.clouds_yaml.read_text())["clouds"]["admin"]
     with new_somebody(cloud) as owner, new_somebody(cloud) as other, \
             deployed(cloud, tmp_path_factory.mktemp("karbor")) as service, \
-            cloud.connection("admin") as connection, \
-            Clients({"owner": _account(owner.entry()), "other": _account(other.entry()),
-                     "admin": _account(admin)}) as clients:
+            cloud.connection("admin") as connection, contextlib.ExitStack() as stack:
+        accounts = {"owner": _account(owner.entry()), "other": _account(other.entry()),
+                    "admin": _account(admin)}
+        clients = stack.enter_context(Clients(accounts))
         projects = {"owner": owner.project.id, "other": other.project.id,
                     "admin": connection.current_project_id}
         people = {name: Person(clients, name, id) for name, id in projects.items()}
         try:
-            yield World(service, *people.values(), _volumes(owner))
+            yield World(service, *people.values(), _volumes(owner), accounts,
+                        {"owner": owner, "other": other})
         finally:
             _clear(owner)
 
