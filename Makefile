@@ -9,7 +9,7 @@ TEST_SERVICES := $(DEMO_SERVICES),barbican,manila
 
 .DEFAULT_GOAL := help
 .PHONY: help cloud-up cloud-down cloud-status venv test test-fast lint demo endurance bench-credentials
-.PHONY: config-sample
+.PHONY: config-sample service-up service-down service-status
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,17 @@ cloud-down:  ## stop it; WIPE=1 removes its state too
 
 cloud-status:  ## what runs, and how much memory it takes
 	@$(DEVCLOUD) status
+
+# ---------------------------------------------------------------- Karbor as a service of it
+service-up: venv  ## Karbor as a service of the development cloud, registered in its Keystone
+	@$(DEVCLOUD) up --services $(DEMO_SERVICES)
+	@.venv/bin/python -m local_service up
+
+service-down:  ## stop it; what is under way goes on with the next start
+	@.venv/bin/python -m local_service down
+
+service-status:  ## whether it runs, and where
+	@.venv/bin/python -m local_service status
 
 # ---------------------------------------------------------------- Karbor's own environment
 venv: .venv/complete  ## Karbor and its development tools in .venv

@@ -2,6 +2,7 @@
 
     gunicorn karbor.cmd.wsgi:application
     uwsgi --module karbor.cmd.wsgi:application
+    uwsgi --wsgi-file /opt/karbor/bin/karbor-wsgi
 
 The configuration is that of KARBOR_CONFIG, or the usual files. Workers (`karbor worker`) drive what
 it accepts.
@@ -9,6 +10,7 @@ it accepts.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -30,7 +32,32 @@ def _application() -> Any:
     return Monitoring(service, "karbor.api").beside(made(conf, service))
 
 
-def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Made at the first request: connections and locks must not be inherited by a fork."""
-    answer: Iterable[bytes] = _application()(environ, start_response)
-    return answer
+def _serve() -> None:
+    from karbor.cmd import logs  # noqa: PLC0415 - not for a server of WSGI
+    from karbor.cmd.serve import Server  # noqa: PLC0415
+
+    conf = config.load()
+    logs.set_up(conf)
+    server = Server(conf, api=True, worker=False)
+    server.heed_signals()
+    with server:
+        server.wait()
+
+
+class _Application:
+    """Made at the first request: connections and locks must not be inherited by a fork.
+
+    The script `karbor-wsgi` holds it under the name that WSGI servers look for; run as a command,
+    it is `karbor api`.
+    """
+
+    def __call__(self, environ: dict[str, Any] | None = None,
+                 start_response: Callable[..., Any] | None = None) -> Iterable[bytes]:
+        if environ is None:
+            _serve()
+            sys.exit()
+        answer: Iterable[bytes] = _application()(environ, start_response)
+        return answer
+
+
+application = _Application()

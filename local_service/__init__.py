@@ -1,0 +1,1 @@
+"""Karbor as a service of the development cloud: registered in Keystone, started, stopped."""
