@@ -6,6 +6,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from karbor.cmd.requests import Requests, plan_order
@@ -38,10 +39,8 @@ class Firing:
 
     def run(self, scheduled_operation: ScheduledOperation, occurrence: Occurrence) -> str:
         one, id = scheduled_operation, occurrence.reserved_operation_id
-        try:
+        with suppress(NotFound):
             return self._service.records.show(one.project_id, id).id
-        except NotFound:
-            pass
         asking = asking_of(one)
         plan = self._service.plans.show(one.project_id, one.plan_id)
         provider = self._requests.provider(plan.provider_id)
@@ -79,8 +78,9 @@ class Shelf:
             checkpoints.set_status(one.project_id, checkpoint_id, RecordStatus.DELETED,
                                    record.reason, time.time())
             return
-        self._requests.accept_delete(asking_of(one),
-                                     self._requests.provider(one.provider_id), checkpoint_id)
+        provider = self._requests.provider(one.provider_id)
+        with suppress(NotFound):        # it is gone from the bank: the next look tells its record
+            self._requests.accept_delete(asking_of(one), provider, checkpoint_id)
 
 
 def asking_of(one: ScheduledOperation) -> Asking:

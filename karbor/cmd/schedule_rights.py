@@ -79,7 +79,7 @@ class ScheduleRights:
         """What may have been made, or not, goes; with it a record that never had any rights."""
         try:
             now = self._records.show(one.project_id, one.id)
-            self._end(now.credential[COMING])
+            self._end(now.credential.get(COMING) or {})
             if "rung" not in now.credential:
                 self._records.drop(now.project_id, now.id)
             else:
