@@ -9,7 +9,7 @@ TEST_SERVICES := $(DEMO_SERVICES),barbican,manila
 
 .DEFAULT_GOAL := help
 .PHONY: help cloud-up cloud-down cloud-status venv test test-fast lint demo endurance bench-credentials
-.PHONY: bench-requests config-sample service-up service-down service-status
+.PHONY: bench-api bench-requests config-sample service-up service-down service-status
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ demo: venv  ## protect, destroy and restore an application, with tokens that liv
 endurance: venv  ## 20 protects and 20 restores of five minutes at once, with tokens that live 30 seconds
 	@$(DEVCLOUD) up --services $(DEMO_SERVICES) --token-expiration 3600 --allow-expired-window 172800 --token-cache-time 300
 	@.venv/bin/python -m endurance
+
+bench-api: venv  ## what requests to the REST API cost, beside a bare application
+	@.venv/bin/python -m benchmarks.api
 
 bench-requests: venv  ## what a protect of 50 servers with two volumes each sends to the cloud
 	@.venv/bin/python -m benchmarks.requests

@@ -126,7 +126,8 @@ def test_a_resource_of_another_project(karbor: Karbor, volume: str) -> None:
 
 def test_an_option_that_no_plugin_has(karbor: Karbor, volume: str) -> None:
     told = karbor("protect", volume, "--param", "volume:colour=red", expect=2)
-    assert "there is no option colour (it takes: backup_mode, container)" in told.complaint
+    assert ("there is no option colour (it takes: backup_mode, backup_name, container, "
+            "description, force)") in told.complaint
     told = karbor("protect", volume, "--param", "volume:backup_mode=differential", expect=2)
     assert "one of full, incremental, auto" in told.complaint
 

@@ -1,0 +1,1 @@
+"""What a request to the REST API costs."""

@@ -1,0 +1,34 @@
+"""What a protect sends, held; and that the cost of the API can be measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.api.__main__ import main as api
+from benchmarks.requests.measure import protect
+
+
+def test_what_a_protect_sends_does_not_grow_with_what_is_beside_it(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", "")     # measured with another one; put back here
+    few = protect(2, 2, 0, tmp_path / "few")
+    # Per server an image made, fetched and removed; per volume a snapshot made and removed, and a
+    # backup: what nobody can save.
+    assert few.unavoidable == 2 * 3 + 4 * 3
+    many = protect(2, 2, 120, tmp_path / "many")
+    assert many.unavoidable == few.unavoidable
+    # How often one looks depends on how fast the machine is; a request for each would be 120 more.
+    assert abs(many.reads - few.reads) < 40
+
+
+def test_the_cost_of_the_api_can_be_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert api(["--times", "2", "--rounds", "2", "--checkpoints", "150", "--resources", "20",
+                "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in found["routes"]] == [
+        "a bare application", "show a plan", "list 100 plans", "list quotas"]
+    assert found["routes"][0]["ratio"] == 1
+    assert len(found["single"]) == 4
