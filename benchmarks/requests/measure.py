@@ -87,4 +87,5 @@ def _counted(log: Sequence[Mapping[str, Any]], servers: int, volumes: int, unrel
 
 
 def _moves_data(one: Mapping[str, Any]) -> bool:
-    return one["method"] == "GET" and one["path"].partition("?")[0].endswith("/file")
+    path = str(one["path"]).partition("?")[0]
+    return one["method"] == "GET" and path.endswith("/file")
