@@ -15,6 +15,7 @@ from karbor.cli.database import database
 from karbor.cli.doctor import doctor
 from karbor.cli.invocation import Invocation
 from karbor.cli.operation import operation
+from karbor.cli.plan import plan
 from karbor.cli.protect import protect
 from karbor.cli.provider import provider as provider_group
 from karbor.cli.resources import resources
@@ -74,6 +75,6 @@ def karbor(context: click.Context, *, os_cloud: str | None, provider: str | None
 
 
 for command in (resources, protect, checkpoint, restore, verify, operation, provider_group,
-                credential, database, doctor, config_group, schedule, serve, worker,
+                credential, database, doctor, config_group, plan, schedule, serve, worker,
                 api):
     karbor.add_command(command)

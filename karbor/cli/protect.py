@@ -34,6 +34,11 @@ _TYPES = {short(one): one for one in (PROJECT, SERVER, VOLUME, IMAGE, NETWORK, S
                                          DATABASE, POD)}
 
 
+def kind(word: str) -> str:
+    """The resource type that a word like `server` means; another word is left as it is."""
+    return _TYPES.get(word, word)
+
+
 def read_parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:
     """`volume:backup_mode=full`, or a resource's key before the last `:`. A value that is JSON is
     taken as such, everything else as text."""

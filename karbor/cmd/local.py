@@ -30,13 +30,14 @@ from karbor.cmd.shelf import Shelf, read_shelf
 from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.errors import Conflict, TokenRejected
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
-from karbor.domain.resource import PROJECT, ResourceGraph
+from karbor.domain.resource import PROJECT, Resource, ResourceGraph
 from karbor.domain.step import Step
 from karbor.durable.locks import operation_locks
 from karbor.operations.acceptance import Asking, Desk, Draft, RestoreWishes
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.discovery import discover
 from karbor.operations.parameters import Parameters
+from karbor.operations.selection import select
 from karbor.operations.setting import Provider, Setting
 from karbor.operations.telling import NOBODY
 from karbor.plugin import registry
@@ -206,6 +207,11 @@ class Local:
         setting = self._setting_of(draft.operation)
         return Desk(setting, self._records).enter(draft.operation, self._clouds.delegation,
                                                    offered=True)
+
+    def select(self, words: Sequence[str]) -> list[Resource]:
+        """What is meant by words that people type. Raises UnknownName, AmbiguousName, and what the
+        cloud answers."""
+        return select(words, self._protectables, Listings(self.cloud))
 
     def protect(self, words: Sequence[str], *, name: str = "",
                 parameters: Parameters | None = None) -> Operation:

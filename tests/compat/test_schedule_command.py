@@ -1,4 +1,5 @@
-"""`karbor schedule …`, our own command, on the same service; and whose rights schedules run on."""
+"""`karbor plan …` and `karbor schedule …`, our own commands, on the same service; and whose rights
+schedules run on."""
 
 from __future__ import annotations
 
@@ -19,8 +20,13 @@ class Command:
         self._env = {**account, "HOME": str(home), "XDG_DATA_HOME": str(home / "data"),
                      "COLUMNS": "300"}
 
-    def run(self, *words: str) -> Result:
-        return CliRunner().invoke(karbor, ["schedule", *words], env=self._env)
+    def run(self, *words: str, group: str = "schedule") -> Result:
+        return CliRunner().invoke(karbor, [group, *words], env=self._env)
+
+    def plan(self, *words: str) -> Any:
+        done = self.run(*words, "--format", "json", group="plan")
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
 
     def tell(self, *words: str) -> str:
         done = self.run(*words)
@@ -121,6 +127,36 @@ def test_one_whose_maker_has_left_is_taken_over(world: World, command: Command,
 def second_log(world: World, id: str) -> dict[str, Any]:
     found: dict[str, Any] = world.owner.client.operation_logs.get(id)
     return found
+
+
+def test_the_life_of_a_plan(world: World, command: Command) -> None:
+    made = command.plan("create", "mine", "volume:one", "--tag", "server:gold", "--metadata",
+                        "volume:tier=db", "--metadata", "volume:app=shop", "--in", "facts")
+    assert [one["name"] for one in made["resources"]] == ["one"]
+    assert made["selectors"] == [
+        {"type": "OS::Nova::Server", "tags": ["gold"]},
+        {"type": "OS::Cinder::Volume", "metadata": {"tier": "db", "app": "shop"}}]
+    assert [one["name"] for one in command.plan("list")] == ["mine"]
+    shown = command.run("show", "mine", group="plan").stdout
+    assert "every server with gold" in shown
+    assert "facts" in shown
+    checkpoint = command.plan("protect", "mine")
+    until(lambda: command.plan("checkpoints", "mine")[0], lambda one: one["status"] != "protecting")
+    [kept] = command.plan("checkpoints", "mine")
+    assert (kept["id"], kept["status"]) == (checkpoint["id"], "available"), kept
+    for words, told in ((("x",), "names nothing to protect"),
+                        (("x", "volume:one"), "which provider shall keep it"),
+                        (("x", "volume:one", "--in", "gone"), "no provider gone"),
+                        (("x", "volume:gone", "--in", "facts"), "gone"),
+                        (("x", "--tag", "gold", "--in", "facts"), "TYPE:TAG"),
+                        (("x", "volume:one", "--in", "facts", "--param", "volume:colour=red"),
+                         "colour")):
+        refused = command.run("create", *words, group="plan")
+        assert refused.exit_code != 0
+        assert told in refused.output, refused.output
+    remove(world, kept["id"])
+    assert command.run("delete", "mine", group="plan").exit_code == 0
+    assert command.plan("list") == []
 
 
 def test_what_makes_no_sense_leaves_nothing(world: World, command: Command) -> None:
