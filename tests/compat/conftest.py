@@ -6,6 +6,7 @@ import contextlib
 import pathlib
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -86,20 +87,25 @@ def _account(entry: dict[str, Any]) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def world(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     admin = yaml.safe_load(cloud.clouds_yaml.read_text())["clouds"]["admin"]
-    with new_somebody(cloud) as owner, new_somebody(cloud) as other, \
-            deployed(cloud, tmp_path_factory.mktemp("karbor")) as service, \
-            cloud.connection("admin") as connection, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        owner = stack.enter_context(new_somebody(cloud))
+        other = stack.enter_context(new_somebody(cloud))
+        service = stack.enter_context(deployed(cloud, tmp_path_factory.mktemp("karbor")))
+        connection = stack.enter_context(cloud.connection("admin"))
         accounts = {"owner": _account(owner.entry()), "other": _account(other.entry()),
                     "admin": _account(admin)}
         clients = stack.enter_context(Clients(accounts))
         projects = {"owner": owner.project.id, "other": other.project.id,
                     "admin": connection.current_project_id}
         people = {name: Person(clients, name, id) for name, id in projects.items()}
-        try:
-            yield World(service, *people.values(), _volumes(owner), accounts,
-                        {"owner": owner, "other": other})
-        finally:
-            _clear(owner)
+        volumes = _volumes(owner)
+        stack.callback(_clear, owner)
+        yield World(service, *people.values(), volumes, accounts,
+                    {"owner": owner, "other": other})
+        # The end comes with that of the process, in a test that may be about something else.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stack.close()
 
 
 def _volumes(owner: Somebody) -> tuple[dict[str, str], dict[str, str]]:
