@@ -24,7 +24,6 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--resources", type=int, default=1000, help="of the large plan")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(words)
-    logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as place:
         found = measure(Path(place) / "karbor", times=options.times, rounds=options.rounds,
                         checkpoints=options.checkpoints, resources=options.resources)
@@ -41,4 +40,5 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)
     sys.exit(main())

@@ -25,7 +25,6 @@ def main(words: Sequence[str] | None = None) -> int:
                         help="volumes beside them, in a second run")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(words)
-    logging.disable(logging.WARNING)
     found = []
     for unrelated in dict.fromkeys((0, options.unrelated)):
         with tempfile.TemporaryDirectory() as place:
@@ -51,4 +50,5 @@ def _text(one: Counted) -> str:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)
     sys.exit(main())

@@ -36,6 +36,7 @@ def taken_back(on: Scene, happens: str, rung: str) -> None:
     connector = on.speak("karbor", f"[credentials]\nstrategy = {STRATEGIES[rung]}\n")
     registered = None
     if rung == "application credential":
+        on.somebody.make_application_credential()       # waits until Keystone knows the new role
         with connector.log_in(on.name) as live:
             registrar = Registrar(connector.authority, live.login)
             registered = registrar.make(registrar.planned(days=1), [])
