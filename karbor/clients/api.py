@@ -41,8 +41,9 @@ class ServiceApi:
     """Implements `karbor.plugin.cloud.Api`; the contract stands there.
 
     `wrote` is told the ids that a request which may change something named or created, when its
-    answer has come (or has not); `answered` is told the ids with the request, in the words of
-    CloudError, when it has come. `wait` sleeps between repetitions.
+    answer has come (or has not), and whether it was an agreement to remove them; `answered` is
+    told the ids with the request, in the words of CloudError, when it has come. `wait` sleeps
+    between repetitions.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class ServiceApi:
         conf: ConfigOpts,
         microversions: Microversions,
         *,
-        wrote: Callable[[set[str]], None] = lambda _ids: None,
+        wrote: Callable[[set[str], bool], None] = lambda _ids, _removed: None,
         answered: Callable[[set[str], Mapping[str, str]], None] = lambda _ids, _request: None,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -97,12 +98,14 @@ class ServiceApi:
             # The last thing of a page went away before the next one was asked for: once more.
             return collect()
 
-    def download(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
+    def download(self, path: str, *, offset: int = 0, size: int | None = None
+                 ) -> Iterator[bytes]:
         headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
-        if offset:
-            headers["Range"] = f"bytes={offset}-"
+        ranged = bool(offset) or size is not None
+        if ranged:
+            headers["Range"] = f"bytes={offset}-" + ("" if size is None else f"{offset + size - 1}")
         answer = self.patiently(lambda: self.send("GET", path, headers=headers, stream=True,
-                                                    also_good=416 if offset else None))
+                                                    also_good=416 if ranged else None))
         return pieces(answer, offset, self.name, f"GET {path}")
 
     # -- writing: sent once ----------------------------------------------------------------------
@@ -134,7 +137,7 @@ class ServiceApi:
             answer = self.send("PUT", path, headers=headers, data=data)
             self._answered(set(_ID.findall(path)), self._words("PUT", path, answer))
         finally:
-            self._wrote(set(_ID.findall(path)))
+            self._wrote(set(_ID.findall(path)), False)
 
     # -------------------------------------------------------------------------------------------
 
@@ -144,13 +147,15 @@ class ServiceApi:
 
     def _write(self, method: str, path: str, body: Any, **options: Any) -> Any:
         touched = set(_ID.findall(path)) | set(_ID.findall(str(body)))
+        removed = False
         try:
             answer = self.send(method, path, json=body, **options)
+            removed = method == "DELETE" and path.count("/") == 2       # of a thing itself
             touched |= set(_ID.findall(answer.text))
             self._answered(touched, self._words(method, path, answer))
             return _json(answer, path, self.name, empty={})
         finally:
-            self._wrote(touched)
+            self._wrote(touched, removed)
 
     def _words(self, method: str, path: str, answer: requests.Response) -> Mapping[str, str]:
         return {"service": self.name, "request": f"{method} {path}",

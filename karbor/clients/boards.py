@@ -28,10 +28,11 @@ class Boards:
                 self._boards[key] = Board(looked, project_id, self._clock)
             return self._boards[key]
 
-    def touched(self, whose: Whose, ids: Iterable[str]) -> None:
-        """A request named these things: what any board knows of them counts no more."""
+    def touched(self, whose: Whose, ids: Iterable[str], *, deleted: bool = False) -> None:
+        """A request named these things: what any board knows of them counts no more. See
+        `Board.touched`."""
         named = list(ids)
         with self._lock:
             boards = [board for (who, _), board in self._boards.items() if who == whose]
         for board in boards:
-            board.touched(named)
+            board.touched(named, deleted=deleted)

@@ -14,6 +14,7 @@ from karbor.clients.api import ServiceApi
 from karbor.clients.boards import Boards
 from karbor.clients.factory import ClientFactory
 from karbor.clients.kubernetes import ClusterSession
+from karbor.clients.looking import Board
 from karbor.clients.microversion import Microversions
 from karbor.clients.service import Service
 from karbor.clients.services import KNOWN, LOOKED
@@ -103,7 +104,8 @@ class OpenStackCloud:
                     self._shared.microversions, wait=self._wait,
                     answered=lambda ids, request: self._asked.update(
                         dict.fromkeys(ids, request)),
-                    wrote=lambda ids: self._shared.boards.touched(self._whose, ids))
+                    wrote=lambda ids, removed: self._shared.boards.touched(
+                        self._whose, ids, deleted=removed))
             return self._apis[service]
 
     def _of_cluster(self) -> tuple[Service, str, ClusterSession]:
@@ -122,16 +124,21 @@ class OpenStackCloud:
         return self.factory.client(service)
 
     def look(self, kind: str, id: str) -> Json | None:
-        service, looked = _kind(kind)
-        board = self._shared.boards.of(self._whose, kind, looked, self.project_id)
-        return board.look(id, self.api(service))
+        service, _ = _kind(kind)
+        return self._board(kind).look(id, self.api(service))
 
     def asked(self, id: str) -> Json:
         return self._asked.get(id, {})
 
     def interval(self, kind: str) -> float:
+        return self._board(kind).interval
+
+    def soon(self, kind: str) -> float:
+        return self._board(kind).soon()
+
+    def _board(self, kind: str) -> Board:
         _, looked = _kind(kind)
-        return self._shared.boards.of(self._whose, kind, looked, self.project_id).interval
+        return self._shared.boards.of(self._whose, kind, looked, self.project_id)
 
     def close(self) -> None:
         """Give up the connections and everything that holds the credential."""

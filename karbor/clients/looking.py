@@ -2,7 +2,8 @@
 
 A thousand backups that are waited for are one list request every few seconds, not a thousand
 requests. One Board serves all waits of a kind, of one project, in one process; its lists follow
-each other within 1 s while there is news, growing to 15 s while there is none.
+each other within 1 s while there is news, growing to 15 s while there is none. Between two lists a
+few things are asked for by themselves; many wait for the next one.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ PATIENCE = 5
 EARLY = 0.9
 """Who looks again this much of an interval later counts as punctual."""
 
+FEW = 3
+"""As many things at most are asked for one by one while the last list is too young for another."""
+
 FORGOTTEN = 600.0
 """Seconds after which a thing that nobody looks at counts as not waited for any more."""
 
@@ -42,6 +46,8 @@ class _Watched:
     question: int = 0               # the one whose answer `seen` is
     seen_at: float = float("-inf")  # and when it was asked
     state: tuple[Any, ...] | None = None
+    listed: bool = False            # a list has shown it
+    deleted: bool = False           # the last request that named it has asked for its removal
 
     def known_since(self, horizon: float) -> bool:
         return self.question > self.since and self.seen_at > horizon
@@ -65,6 +71,7 @@ class Board:
         self._changed = threading.Condition()
         self._listing = False
         self._listed_at = float("-inf")     # when the last complete list was asked for
+        self._listed = 0                    # and which question it was
         self._failed = 0
         self._failure: KarborError | None = None
         self._took = 0.0
@@ -75,20 +82,33 @@ class Board:
         """Seconds until a further look is worth while."""
         return max(self._interval, PATIENCE * self._took)
 
-    def touched(self, ids: Iterable[str]) -> None:
-        """A request that named these things was sent: what was known of them counts no more."""
+    def soon(self) -> float:
+        """Seconds until a first look at something that was just asked for is worth while: none
+        while few things are waited for, else until a list can be had that shows all of them."""
+        with self._changed:
+            if self._few():
+                return 0.0
+            return max(0.0, self._listed_at + self._pause - self._clock())
+
+    def touched(self, ids: Iterable[str], *, deleted: bool = False) -> None:
+        """A request that named these things was sent: what was known of them counts no more.
+        `deleted`: it asked for their removal, and the service has agreed."""
         with self._changed:
             order, now = next(self._order), self._clock()
             for id in ids:
                 watched = self._watched.setdefault(id, _Watched(order, now))
-                watched.since, watched.state = order, None
+                watched.since, watched.state, watched.deleted = order, None, deleted
+                watched.looked_at = max(watched.looked_at, now)
 
     def look(self, id: str, api: Api) -> Json | None:
         """The thing as its list shows it, or None when it is gone.
 
         The first look at a thing, and the first after a request that named it, is a fresh one: by
-        a list, or of this thing alone when the last list is too young for another. When a list
-        fails, all threads that waited for it learn why.
+        a list, or of this thing alone when the last list is too young for another and few things
+        are waited for. When a list fails, all threads that waited for it learn why.
+
+        What a list lacks is not gone before the service says so when asked for it by its id;
+        except where the service has agreed to its removal, and lists showed it until then.
         """
         with self._changed:
             came = next(self._order)
@@ -96,23 +116,33 @@ class Board:
             horizon = self._clock() - EARLY * self.interval
             while True:
                 if watched.known_since(horizon):
-                    return watched.seen
+                    return self._known(id, watched)
                 if self._failed > came and self._failure is not None:
                     raise copy.copy(self._failure)
-                if self._clock() - self._listed_at < self._pause:
-                    alone = True
+                young = round(self._listed_at + self._pause - self._clock(), 3)
+                if self._listed > max(came, watched.since) or (young > 0 and self._few()):
                     break
-                if not self._listing:
-                    self._listing, alone = True, False
-                    break
-                self._changed.wait()
-        if not alone:
-            self._list(api)
-            with self._changed:
-                if watched.known_since(horizon):
-                    return watched.seen
-        # What a list lacks is not gone before the service says so when asked for it by its id.
+                if young > 0:
+                    self._changed.wait(young)
+                elif self._listing:
+                    self._changed.wait()
+                else:
+                    self._listing = True
+                    self._changed.release()
+                    try:
+                        self._list(api)
+                    finally:
+                        self._changed.acquire()
         return self._alone(id, watched, api)
+
+    def _known(self, id: str, watched: _Watched) -> Json | None:
+        if watched.seen is None:
+            self._watched.pop(id, None)
+        return watched.seen
+
+    def _few(self) -> bool:
+        horizon = self._clock() - LONGEST
+        return sum(1 for one in self._watched.values() if one.looked_at > horizon) <= FEW
 
     @property
     def _pause(self) -> float:
@@ -144,13 +174,20 @@ class Board:
                 self._changed.notify_all()
 
     def _learn(self, items: Mapping[str, dict[str, Any]], question: int, begun: float) -> None:
-        self._listed_at, self._took = begun, self._clock() - begun
+        self._listed_at, self._listed, self._took = begun, question, self._clock() - begun
         news = False
         for id, watched in list(self._watched.items()):
             if watched.looked_at < begun - FORGOTTEN:
                 del self._watched[id]
-            elif id in items and question > watched.question:
+            elif question <= watched.question:
+                continue
+            elif id in items:
+                watched.listed = True
                 news |= self._note(watched, items[id], question, begun)
+            elif (self._looked.complete and watched.deleted and watched.listed
+                  and question > watched.since):
+                self._note(watched, None, question, begun)
+                news = True
         self._interval = SHORTEST if news else min(LONGEST, self._interval * GROWTH)
 
     def _alone(self, id: str, watched: _Watched, api: Api) -> Json | None:
@@ -168,9 +205,10 @@ class Board:
                 self._interval = SHORTEST
         return item
 
-    def _note(self, watched: _Watched, item: dict[str, Any], question: int, begun: float) -> bool:
-        """Remember how it stands; True when that is news."""
-        state = tuple(item.get(name) for name in self._looked.state)
+    def _note(self, watched: _Watched, item: dict[str, Any] | None, question: int, begun: float
+              ) -> bool:
+        """Remember how it stands (None: gone); True when that is news."""
+        state = tuple(item.get(name) for name in self._looked.state) if item else ()
         news = watched.state is not None and watched.state != state
         watched.seen, watched.state = item, state
         watched.question, watched.seen_at = question, begun

@@ -14,7 +14,8 @@ class Looked:
 
     `path` lists all of them (`query` narrows the list; `%(project_id)s` is replaced) with the items
     below `items`; `path`-`one` shows one, below `item` ("" when the body is the thing itself).
-    `state` are the members whose change counts as news.
+    `state` are the members whose change counts as news. `complete`: a list that succeeds has every
+    one that exists, so that what it showed, and shows no more after its deletion, is gone.
     """
 
     path: str
@@ -23,6 +24,7 @@ class Looked:
     item: str
     state: tuple[str, ...] = ("status",)
     query: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = True
 
 
 @dataclass(frozen=True)

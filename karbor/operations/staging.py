@@ -19,7 +19,8 @@ def perform(stage: Stage, work: Work) -> Outcome:
     if made is None:
         made = (stage.find(work) if work.entered_before else None) or stage.create(work)
         asked = dict(work.cloud.asked(made))
-        return Again(0.0, handle={**work.handle, "id": made, **({"asked": asked} if asked else {})})
+        return Again(work.cloud.soon(stage.kind),
+                     handle={**work.handle, "id": made, **({"asked": asked} if asked else {})})
     seen = work.cloud.look(stage.kind, made)
     if seen is None and work.handle.get("given_up"):
         return Again(0.0, handle={"anew": int(work.handle.get("anew", 0)) + 1})
@@ -52,7 +53,7 @@ def _give_up(stage: Stage, work: Work, made: str, why: str) -> Outcome:
         return Failed(RemoteFailed(f"{_what(stage)} {made} was given up {ANEW + 1} times: {why}",
                                    remedy="the log of the service says more", **_asked(work)))
     stage.delete(work, made)
-    return Again(0.0, handle=dict(work.handle))
+    return Again(work.cloud.soon(stage.kind), handle=dict(work.handle))
 
 
 def _without_doubt(handle: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def undo(stage: Stage, work: Work) -> Outcome:
         except CloudNotFound:
             return Done()
         else:
-            return Again(0.0, handle={**handle, "deleting": True})
+            return Again(work.cloud.soon(stage.kind), handle={**handle, "deleting": True})
     seen = work.cloud.look(stage.kind, made)
     if seen is None or stage.status(seen) == "deleted":
         return Done()

@@ -47,9 +47,11 @@ class Api(Protocol):
     def head(self, path: str) -> Mapping[str, str]:
         """The answer's headers (names in lower case)."""
 
-    def download(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
-        """The bytes of a body from `offset` on, in pieces of moderate size. Raises CloudError when
-        the stream breaks off; it never ends early in silence."""
+    def download(self, path: str, *, offset: int = 0, size: int | None = None
+                 ) -> Iterator[bytes]:
+        """The bytes of a body from `offset` on, in pieces of moderate size; with `size` (above 0)
+        not more than so many, from a service that knows ranges (others send all that follows).
+        Raises CloudError when the stream breaks off; it never ends early in silence."""
 
     def upload(self, path: str, body: Iterable[bytes], *, size: int | None = None) -> None:
         """Send a body once. It is never sent again by itself (a resent stream would be empty)."""
@@ -96,3 +98,7 @@ class Cloud(Protocol):
 
     def interval(self, kind: str) -> float:
         """Seconds until a further look of this kind is worth while: 1 s growing to 15 s."""
+
+    def soon(self, kind: str) -> float:
+        """Seconds until a first look at something that was just asked for is worth while: none
+        while few things of the kind are waited for, else until the next list of all of them."""

@@ -10,6 +10,7 @@ from karbor.domain.step import Again, Done, Failed, Outcome
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_deletion import delete_backup
+from karbor.protections.listed import listed
 
 MARK = "karbor_mark"
 AT_REST = frozenset({"available", "in-use"})
@@ -33,9 +34,8 @@ class Settled(Task):
     name = "settled"
 
     def run(self, work: Work) -> Outcome:
-        id = work.resource.id
         try:
-            volume = volume_of(work.cloud, id)
+            volume = self._volume(work)
         except CloudNotFound as error:
             return Failed(error)
         status = str(volume["status"]).lower()
@@ -46,7 +46,18 @@ class Settled(Task):
             return Failed(RemoteFailed(
                 f"the volume is {status}", service="cinder", resource=work.resource.key,
                 remedy="repair or delete it, or leave it out"))
-        return Again(work.cloud.interval("cinder.volume"))
+        return Again(work.cloud.interval("cinder.volume"), {"waited": True})
+
+    @staticmethod
+    def _volume(work: Work) -> Mapping[str, Any]:
+        """At first from a list that all volumes of the operation share: nearly all are at rest.
+        One that begins to be worked on after that list makes its snapshot wait."""
+        id = work.resource.id
+        if not work.handle.get("waited"):
+            volume = listed(work.cloud).volumes().get(id)
+            return volume or volume_of(work.cloud, id)
+        seen = work.cloud.look("cinder.volume", id)
+        return seen or volume_of(work.cloud, id)
 
 
 def facts(volume: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,8 +195,9 @@ class Backup(Stage):
         mode = work.parameters.get("backup_mode", "full")
         if mode != "auto":
             return bool(mode == "incremental")
-        snapshot = work.saved("snapshot")
-        return may_be_parent(_backups(work), snapshot)
+        own = [one for one in listed(work.cloud).cinder("/backups/detail", "backups")
+               if one["volume_id"] == work.resource.id]
+        return may_be_parent(own, work.saved("snapshot"))
 
 
 def may_be_parent(backups: list[dict[str, Any]], snapshot: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor.domain.checkpoint import Evidence
-from karbor.domain.errors import CloudNotFound, ObjectDamaged, ObjectMissing
+from karbor.domain.errors import ObjectDamaged, ObjectMissing
 from karbor.domain.step import Again, Done, Failed, Outcome
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Task, Work
@@ -32,9 +32,8 @@ class ReadBack(Task):
 
     def run(self, work: Work) -> Outcome:
         kept = work.kept("backup") or work.saved("backup")
-        try:
-            backup = show(work.cloud, kept["id"])
-        except CloudNotFound:
+        backup = work.cloud.look("cinder.backup", kept["id"])
+        if backup is None:
             return Failed(ObjectMissing(f"Cinder has no backup {kept['id']} any more",
                                         resource=work.resource.key))
         status = str(backup["status"]).lower()
@@ -64,11 +63,6 @@ class ReadBack(Task):
                                  "compared with the description of the backup"})
 
 
-def show(cloud: Cloud, id: str) -> dict[str, Any]:
-    found: dict[str, Any] = cloud.api("cinder").get(f"/backups/{id}")["backup"]
-    return found
-
-
 def examine(cloud: Cloud, backup: Mapping[str, Any], minimum: int) -> list[dict[str, Any]]:
     """Check the backup and every one it is built upon; `minimum` is the volume's size in bytes.
 
@@ -88,11 +82,10 @@ def examine(cloud: Cloud, backup: Mapping[str, Any], minimum: int) -> list[dict[
             return chain
         if len(chain) > LONGEST_CHAIN or parent in {one["backup"] for one in chain}:
             raise ObjectDamaged(f"backup {backup['id']} is built upon itself")
-        try:
-            backup = show(cloud, parent)
-        except CloudNotFound:
-            raise ObjectMissing(f"backup {parent}, on which {backup['id']} is built, is gone"
-                                ) from None
+        under = cloud.look("cinder.backup", parent)
+        if under is None:
+            raise ObjectMissing(f"backup {parent}, on which {backup['id']} is built, is gone")
+        backup = under
         if backup["status"] not in ("available", "restoring"):
             raise ObjectDamaged(f"backup {parent}, on which others are built, is "
                                 f"{backup['status']}")
@@ -122,7 +115,8 @@ def _check(backup: Mapping[str, Any], metadata: Mapping[str, Any], objects: Swif
         raise ObjectDamaged(
             f"backup {backup['id']} holds {end} bytes of a volume of {minimum}: the backup driver "
             "did not see the whole volume", remedy=_LAYER)
-    hashed = objects.hashed_bytes()
+    # What a full backup's objects cover was read from the volume; an increment has only changes.
+    hashed = None if full else objects.hashed_bytes()
     if hashed is not None and hashed < minimum:
         raise ObjectDamaged(
             f"backup {backup['id']} has checksums for {hashed} bytes of a volume of {minimum}: the "

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor.domain.checkpoint import Evidence
-from karbor.domain.errors import CloudConflict, CloudUnavailable, ObjectMissing, RemoteFailed
+from karbor.domain.errors import (
+    CloudConflict,
+    CloudNotFound,
+    CloudUnavailable,
+    ObjectMissing,
+    RemoteFailed,
+)
 from karbor.domain.step import Again, Done, Failed, Outcome, Progress
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.glance_record import MARK, checksums, describe, not_kept
@@ -91,7 +97,10 @@ class Bytes(Task):
         disk = bool(work.resource.within)
         id = str(work.saved("disk")["id"]) if disk else work.resource.id
         glance = work.cloud.api("glance")
-        image = glance.get(f"/images/{id}")
+        image = work.cloud.look("glance.image", id)
+        if image is None:
+            return Failed(CloudNotFound(f"image {id} is gone", service="glance",
+                                        resource=work.resource.key))
         status = str(image["status"])
         if status in COMING:
             return Again(work.cloud.interval("glance.image"))

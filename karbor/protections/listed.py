@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 from karbor.domain.errors import CloudForbidden, CloudNotFound
 from karbor.plugin.cloud import Api, Cloud
 
 Record = dict[str, Any]
+T = TypeVar("T")
 
 FRESH = 30.0
 """Seconds for which a list serves further resources: long enough that all servers of an operation
@@ -37,25 +38,40 @@ class Listed:
             raise RuntimeError("the Cloud of these lists is closed")
         return cloud.api(service)
 
-    def _once(self, name: str, ask: Callable[[], Any]) -> Any:
+    def once(self, name: str, ask: Callable[[], T], *, since: float | None = None) -> T:
+        """The answer of `ask`, FRESH seconds old at most; or asked for `since` that moment of
+        `now`. Whoever waits for somebody else's question shares its answer."""
         with self._guard:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
             known = self._answers.get(name)
-            if known is None or self._clock() - known[0] > FRESH:
-                known = (self._clock(), ask())
+            if known is None or known[0] < (self.now() - FRESH if since is None else since):
+                known = (self.now(), ask())
                 self._answers[name] = known
-            return known[1]
+            answer: T = known[1]
+            return answer
+
+    def now(self) -> float:
+        return self._clock()
 
     def neutron(self, kind: str) -> list[Record]:
         """A collection of Neutron: networks, subnets, ports, routers, security-groups, …"""
         key = kind.replace("-", "_")
-        found: list[Record] = self._once(
+        found: list[Record] = self.once(
             f"neutron {kind}", lambda: self._api("neutron").list(f"/{kind}", key))
         return found
 
+    def volumes(self) -> dict[str, Record]:
+        """The project's volumes by id."""
+        return {one["id"]: one for one in self.cinder("/volumes/detail", "volumes")}
+
+    def cinder(self, path: str, key: str) -> list[Record]:
+        found: list[Record] = self.once(
+            f"cinder {path}", lambda: self._api("cinder").list(path, key))
+        return found
+
     def nova(self, path: str, key: str) -> list[Record]:
-        found: list[Record] = self._once(
+        found: list[Record] = self.once(
             f"nova {path}", lambda: self._api("nova").list(path, key, version=self.nova_version()))
         return found
 
@@ -75,12 +91,12 @@ class Listed:
             major, minor = (int(part) for part in told.split("."))
             chosen = max(min((major, minor), _NEWEST_NOVA), _OLDEST_NOVA)
             return f"{chosen[0]}.{chosen[1]}"
-        version: str = self._once("nova version", ask)
+        version: str = self.once("nova version", ask)
         return version
 
     def limits(self) -> Record:
         """Nova's absolute limits and what is used of them."""
-        found: Record = self._once("nova limits", lambda: self._api("nova").get("/limits"))
+        found: Record = self.once("nova limits", lambda: self._api("nova").get("/limits"))
         absolute: Record = found["limits"]["absolute"]
         return absolute
 
@@ -96,7 +112,7 @@ class Listed:
                 told = api.get(f"/quotas/{project_id}")["quota"]
                 return {kind: (limit, None) for kind, limit in told.items()
                         if isinstance(limit, int)}
-        found: dict[str, tuple[int, int | None]] = self._once("neutron quota", ask)
+        found: dict[str, tuple[int, int | None]] = self.once("neutron quota", ask)
         return found
 
 

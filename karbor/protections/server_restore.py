@@ -113,7 +113,8 @@ class _Build:
         if self.work.entered_before or self.work.handle:
             found = find_server(self.work)
         self.state["server"] = found or self._create()
-        return Again(0.0, self.state, Progress(text="the server is being built"))
+        return Again(self.work.cloud.soon("nova.server"), self.state,
+                     Progress(text="the server is being built"))
 
     def _create(self) -> str:
         kept = self.document["server"]

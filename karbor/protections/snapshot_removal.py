@@ -46,7 +46,7 @@ class SnapshotRemoval(Task):
             if str(seen["status"]).lower() in GOING:
                 return Again(pause, {"asked": asked})
             return self._failed(work, id, error.message)
-        return Again(0.0 if not asked else pause, {"asked": asked + 1})
+        return Again(work.cloud.soon(self._kind) if not asked else pause, {"asked": asked + 1})
 
     def _failed(self, work: Work, id: str, why: str) -> Failed:
         return Failed(RemoteFailed(

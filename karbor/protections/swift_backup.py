@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from karbor.domain.errors import CloudError, CloudForbidden, CloudNotFound, ObjectDamaged
 from karbor.plugin.cloud import Api, Cloud
+from karbor.protections import swift_listing
 
 HEAD = 16 * 1024        # bytes: all that stands before the checksums in a sha256file
 
@@ -57,27 +58,19 @@ class SwiftBackup:
             api = cloud.api("swift")
         except CloudError as error:     # it has one, of which nobody here has the address
             raise NotVisible(error.message) from error
-        root = f"volume_{backup['volume_id']}/"
         try:
-            times = [str(one["subdir"]) for one in _listing(api, container, root, delimiter="/")
-                     if "subdir" in one]
-            for time in sorted(times, key=_nearness(backup)):
-                listed = {str(one["name"]): Entry(int(one["bytes"]), str(one["hash"]))
-                          for one in _listing(api, container, time)}
-                ending = f"_backup_{backup['id']}_metadata"
-                own = [name for name in listed if name.endswith(ending)]
-                if own:
-                    prefix = own[0].removesuffix("_metadata")
-                    return cls(api, container, prefix, {
-                        name: entry for name, entry in listed.items()
-                        if name.startswith(prefix)})
+            found = swift_listing.objects_of(cloud, api, container, backup)
         except CloudNotFound:
             raise NotVisible(f"the project's Swift account has no container {container}: Cinder "
                              "keeps its backups elsewhere") from None
         except CloudForbidden:
             raise NotVisible(f"the container {container} may not be read") from None
-        raise NotVisible(f"the container {container} of the project's Swift account has no "
-                         "description of this backup")
+        if found is None:
+            raise NotVisible(f"the container {container} of the project's Swift account has no "
+                             "description of this backup")
+        prefix, listed = found
+        return cls(api, container, prefix, {
+            str(one["name"]): Entry(int(one["bytes"]), str(one["hash"])) for one in listed})
 
     def entry(self, name: str) -> Entry | None:
         """The object of that name; asked for itself when the listing (which Swift brings up to
@@ -117,8 +110,8 @@ class SwiftBackup:
 
     def beginning(self, name: str, size: int) -> bytes:
         """At least the first `size` stored bytes of an object, or all of it."""
-        stream = self._api.download(self._path(name))
         got = b""
+        stream = self._api.download(self._path(name), size=size)
         try:
             for piece in stream:
                 got += piece
@@ -150,19 +143,3 @@ def opened(stored: bytes, compression: str, size: int) -> bytes | None:
             return bz2.BZ2Decompressor().decompress(stored, size)
         case _:
             return None
-
-
-def _listing(api: Api, container: str, prefix: str, delimiter: str = "") -> list[dict[str, Any]]:
-    params = {"prefix": prefix} | ({"delimiter": delimiter} if delimiter else {})
-    return api.list(f"/{quote(container, safe='')}", "", params=params)
-
-
-def _nearness(backup: Mapping[str, Any]) -> Any:
-    """Sorts the driver's times (YYYYmmddHHMMSS of its start) by their distance from the creation
-    of the backup, so that usually the first one is right."""
-    born = int((re.sub(r"\D", "", str(backup.get("created_at") or "")) + "0" * 14)[:14])
-
-    def distance(subdir: str) -> int:
-        digits = re.sub(r"\D", "", subdir.rstrip("/").rsplit("/", 1)[-1])
-        return abs(int(digits or 0) - born)
-    return distance

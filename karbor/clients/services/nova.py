@@ -15,6 +15,7 @@ NOVA = Service(
                           ("X-OpenStack-Nova-API-Version", "")),
     looks={
         "server": Looked("/servers/detail", "servers", "/servers/", "server",
-                         ("status", "OS-EXT-STS:task_state", "OS-EXT-STS:vm_state")),
+                         ("status", "OS-EXT-STS:task_state", "OS-EXT-STS:vm_state"),
+                         complete=False),       # it may leave out those of a cell that is down
     },
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from karbor.clients.cloud import OpenStackCloud
-from karbor.clients.looking import FORGOTTEN, LONGEST, Board
+from karbor.clients.looking import FEW, FORGOTTEN, LONGEST, Board
 from karbor.clients.services import LOOKED
 from karbor.domain.errors import BadInput, CloudNotFound, CloudUnavailable
 from tests.unit.clients.conftest import Stage
@@ -272,3 +272,83 @@ def test_an_unknown_kind_is_told(cloud: OpenStackCloud) -> None:
     with pytest.raises(BadInput, match=r"trove\.database") as caught:
         cloud.look("trove.database", "x")
     assert "cinder.backup" in caught.value.remedy
+
+
+def test_many_that_are_waited_for_wait_for_the_next_list(cinder: Any, clock: Clock) -> None:
+    """Looked at again and again within the second after a list, none is asked for by itself."""
+    board = Board(LOOKED["cinder.backup"][1], "p", clock)
+    for n in range(30):
+        cinder.backups[str(n)] = "creating"
+        board.touched([str(n)])
+        clock.sleep(board.soon())
+        assert state(board, str(n), cinder) == "creating"
+        clock.sleep(0.05)
+    few = FEW * 2
+    assert cinder.shows <= few
+    assert cinder.lists <= 30 + few
+
+
+def test_few_are_looked_at_at_once_and_many_with_the_next_list(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    ids = [str(n) for n in range(FEW + 1)]
+    for id in ids[:FEW]:
+        cinder.backups[id] = "creating"
+        board.touched([id])
+        assert board.soon() == 0
+    state(board, ids[0], cinder)
+    clock.sleep(0.25)
+    assert board.soon() == 0
+    board.touched([ids[FEW]])
+    assert board.soon() == 0.75
+    clock.sleep(LONGEST + 1)            # nobody has asked for most of them for long
+    assert board.soon() == 0
+
+
+def test_what_lists_showed_until_its_deletion_is_gone_with_the_first_that_does_not(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {str(n): "available" for n in range(50)}
+    board.touched(list(cinder.backups))
+    for id in list(cinder.backups):
+        assert state(board, id, cinder) == "available"
+    clock.sleep(1)
+    board.touched(list(cinder.backups), deleted=True)
+    cinder.backups = {"7": "deleting"}
+    assert [state(board, str(n), cinder) for n in range(50)] == [
+        "deleting" if n == 7 else None for n in range(50)]
+    assert cinder.asked == (2, 0)
+
+
+def test_a_list_says_nothing_of_what_it_never_showed_or_nobody_deleted(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {"seen": "available", "unseen": "available"}
+    cinder.unlisted = {"unseen"}
+    assert state(board, "seen", cinder) == "available"
+    board.touched(["unseen"], deleted=True)     # deleted, and no list has shown it
+    board.touched(["seen"])                     # shown, and nobody has deleted it
+    cinder.unlisted = {"seen", "unseen"}
+    clock.sleep(1)
+    assert state(board, "seen", cinder) == "available"
+    assert state(board, "unseen", cinder) == "available"
+
+
+def test_a_deletion_that_came_after_the_question_is_not_answered_by_it(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    cinder.backups = {"1": "available", "2": "available"}
+    assert state(board, "1", cinder) == state(board, "2", cinder) == "available"
+    clock.sleep(1.5)
+    cinder.backups = {"2": "available"}         # a list that is under way lacks it
+    cinder.gate = threading.Event()
+    cinder.inside.clear()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(state, board, "2", cinder)
+        assert cinder.inside.wait(30)
+        board.touched(["1"], deleted=True)
+        cinder.gate.set()
+        assert other.result(30) == "available"
+    shows = cinder.shows
+    assert state(board, "1", cinder) is None
+    assert cinder.shows == shows + 1            # asked for itself
+
+
+def test_nova_may_leave_out_servers_of_a_cell_that_is_down() -> None:
+    assert [kind for kind, (_, looked) in LOOKED.items() if not looked.complete] == ["nova.server"]

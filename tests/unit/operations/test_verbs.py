@@ -72,6 +72,9 @@ class ToyCloud:
     def interval(self, kind: str) -> float:
         return 0.0
 
+    def soon(self, kind: str) -> float:
+        return 0.0
+
     def left(self) -> dict[str, int]:
         return {kind: len(ids) for kind, ids in self.things.items() if ids}
 

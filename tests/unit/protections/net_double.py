@@ -71,6 +71,9 @@ class World:
     def interval(self, kind: str) -> float:
         return 0.0
 
+    def soon(self, kind: str) -> float:
+        return 0.0
+
     # --
     def new_id(self, kind: str) -> str:
         return f"{kind}-{next(self._ids)}"

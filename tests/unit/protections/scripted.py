@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from karbor.clients.services import LOOKED
 from karbor.domain.errors import CloudNotFound
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.plugin.bank import Bank, Section
@@ -59,16 +60,18 @@ class ScriptedApi:
     def head(self, path: str) -> Mapping[str, str]:
         return self._answer("HEAD", path)
 
-    def download(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
+    def download(self, path: str, *, offset: int = 0, size: int | None = None
+                 ) -> Iterator[bytes]:
         body: bytes = self._answer("DOWNLOAD", path, offset)
-        return iter([body[offset:]])
+        return iter([body[offset:None if size is None else offset + size]])
 
     def upload(self, path: str, body: Iterable[bytes], *, size: int | None = None) -> None:
         self._answer("UPLOAD", path, b"".join(body))
 
 
 class ScriptedCloud:
-    """`script` maps a service to the script of its API, and "look" to kind#id → record or None."""
+    """`script` maps a service to the script of its API, and `looks` kind#id to record or None; a
+    thing that is not there is looked at as its service shows it alone."""
 
     user_id = "user"
     project_id = "project"
@@ -91,14 +94,24 @@ class ScriptedCloud:
 
     def look(self, kind: str, id: str) -> Any:
         self.log.append(f"look {kind} {id}")
-        found = self.looks.get(f"{kind}#{id}")
-        return found() if callable(found) else found
+        if f"{kind}#{id}" in self.looks:
+            found = self.looks[f"{kind}#{id}"]
+            return found() if callable(found) else found
+        service, looked = LOOKED[kind]
+        try:
+            body = self.apis[service.name].get(looked.one + id)
+        except (CloudNotFound, KeyError):
+            return None
+        return body[looked.item] if looked.item else body
 
     def asked(self, id: str) -> dict[str, str]:
         return {}
 
     def interval(self, kind: str) -> float:
         return 1.0
+
+    def soon(self, kind: str) -> float:
+        return 0.0
 
 
 class StepOf:

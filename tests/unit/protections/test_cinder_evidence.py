@@ -12,10 +12,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from karbor.domain.errors import CloudForbidden, CloudNotFound, KarborError
+from karbor.domain.errors import CloudError, CloudForbidden, CloudNotFound, KarborError
 from karbor.domain.resource import VOLUME, Resource
 from karbor.domain.step import Again, Done, Failed
-from karbor.protections import cinder_evidence
+from karbor.protections import cinder_evidence, swift_listing
 from karbor.protections.cinder_evidence import ReadBack
 from tests.unit.protections.scripted import ScriptedApi, ScriptedCloud, StepOf
 
@@ -36,12 +36,24 @@ class Swift(ScriptedApi):
         super().__init__("swift", {}, [])
         self.objects: dict[str, bytes] = {}
         self.hidden: set[str] = set()       # objects that the listing does not have yet
+        self.page = 10000                   # as the cluster is configured
+        self.lists: list[dict[str, Any]] = []
+
+    def get(self, path: str, *, params: Any = None, version: Any = None) -> list[Any]:
+        if params["limit"] > self.page:
+            raise CloudError("Maximum limit is less", status=412)
+        return self._page(path, params)[:params["limit"]]
 
     def list(self, path: str, key: str, *, params: Any = None, version: Any = None) -> list[Any]:
+        return self._page(path, params)
+
+    def _page(self, path: str, params: Any) -> list[Any]:
+        self.lists.append(params)
         if path != "/volumebackups":
             raise CloudNotFound("no such container")
         names = sorted(one for one in self.objects
-                       if one.startswith(params["prefix"]) and one not in self.hidden)
+                       if one.startswith(params["prefix"]) and one not in self.hidden
+                       and one > params.get("marker", ""))
         if "delimiter" in params:
             cut = len(params["prefix"])
             return [{"subdir": sub} for sub in dict.fromkeys(
@@ -60,7 +72,7 @@ class Swift(ScriptedApi):
         return {"content-length": str(len(body)),
                 "etag": f'"{hashlib.md5(body).hexdigest()}"'}
 
-    def download(self, path: str, *, offset: int = 0) -> Any:
+    def download(self, path: str, *, offset: int = 0, size: int | None = None) -> Any:
         return iter([self._object(path)])
 
     def write(self, backup: str, data: bytes, chunks: list[tuple[int, int]] | None = None, *,
@@ -270,7 +282,7 @@ def test_a_container_of_others_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -
     def closed(*args: Any, **options: Any) -> Any:
         raise CloudForbidden("no")
     swift = Swift()
-    monkeypatch.setattr(swift, "list", closed)
+    monkeypatch.setattr(swift, "get", closed)
     assert "may not be read" in unproved(run(cloud(swift)))
 
 
@@ -291,3 +303,70 @@ def test_only_an_available_backup_proves_anything(status: str, expected: type) -
 def test_a_backup_that_cinder_has_lost_is_an_error() -> None:
     assert refused(run(cloud(Swift(), other="available"))) == (
         "ObjectMissing: Cinder has no backup bak any more")
+
+
+# ------------------------------------------------------------------ how many lists it takes
+def test_backups_that_end_together_share_one_list_of_the_container() -> None:
+    swift = Swift()
+    of = cloud(swift, **{f"bak{n}": "available" for n in range(20)})
+    for n in range(20):
+        swift.write(f"bak{n}", DATA, time=f"202601020304{n:02d}")
+    for n in range(20):
+        kept = {"backup": {"id": f"bak{n}", "snapshot_size": 1}}
+        assert isinstance(ReadBack().run(StepOf(RESOURCE, of, kept=kept)), Done)
+    assert len(swift.lists) == 1
+
+
+def test_a_backup_that_ended_after_the_list_is_looked_for_in_a_later_one() -> None:
+    swift = Swift()
+    swift.write("bak", DATA)
+    of = cloud(swift, bak="available", late="available")
+    assert isinstance(run(of), Done)
+    swift.write("late", DATA, time="20260102040000")
+    late = ReadBack().run(StepOf(RESOURCE, of, kept={"backup": {"id": "late", "snapshot_size": 1}}))
+    assert isinstance(late, Done)
+    assert late.saved["evidence"] == "objects"
+    assert len(swift.lists) == 2
+
+
+def test_of_a_large_container_only_what_is_near_the_backup_is_listed(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swift_listing, "PAGE", 6)
+    swift = Swift()
+    swift.write("old", DATA, time="20250102030405")
+    swift.write("bak", DATA)
+    of = cloud(swift)
+    assert run(of).saved["evidence"] == "objects"
+    assert [one.get("marker") for one in swift.lists] == [None, "volume_vol/20260102025405"]
+    assert run(of).saved["evidence"] == "objects"
+    assert len(swift.lists) == 3        # that it is large is known by now
+
+
+@pytest.mark.parametrize("time", ["20260102010000", "20260102030405"])
+def test_a_backup_far_from_its_time_or_among_many_is_found_all_the_same(
+        time: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(swift_listing, "PAGE", 3)       # its own objects fill a page
+    swift = Swift()
+    swift.write("bak", DATA, time=time)
+    swift.write("later", DATA, time="20270102030405")
+    assert run(cloud(swift)).saved["evidence"] == "objects"
+    assert any("delimiter" in one for one in swift.lists)
+
+
+def test_a_cluster_with_smaller_pages_is_listed_in_its_own_way() -> None:
+    swift = Swift()
+    swift.page = 1000
+    swift.write("bak", DATA)
+    assert run(cloud(swift)).saved["evidence"] == "objects"
+    assert any("delimiter" in one for one in swift.lists)
+
+
+def test_of_a_full_backup_no_checksums_are_read() -> None:
+    swift = Swift()
+    prefix = swift.write("bak", DATA)
+    read: list[str] = []
+    download = swift.download
+    swift.download = lambda path, **options: (      # type: ignore[method-assign]
+        read.append(path.removeprefix("/volumebackups/")), download(path, **options))[1]
+    assert isinstance(run(cloud(swift)), Done)
+    assert read == [f"{prefix}_metadata", f"{prefix}-00001"]

@@ -36,8 +36,29 @@ CONFLICT = CloudConflict("cinder answered 400: wrong state", status=400)
     ("available", Done), ("in-use", Done), ("attaching", Again), ("backing-up", Again),
     ("restoring-backup", Again), ("error", Failed), ("deleting", Failed)])
 def test_a_volume_is_waited_for_until_nobody_works_on_it(status: str, expected: type) -> None:
-    cloud = ScriptedCloud(cinder={"GET /volumes/vol": {"volume": volume(status=status)}})
-    assert isinstance(Settled().run(StepOf(RESOURCE, cloud)), expected)
+    cloud = ScriptedCloud(cinder={"LIST /volumes/detail": [volume(status=status)],
+                                  "GET /volumes/vol": {"volume": volume(status=status)}})
+    outcome = Settled().run(StepOf(RESOURCE, cloud))
+    assert isinstance(outcome, expected)
+    assert cloud.log == ["cinder LIST /volumes/detail"]
+    if isinstance(outcome, Again):      # from now on as all things are that are waited for
+        assert isinstance(Settled().run(StepOf(RESOURCE, cloud, handle=outcome.handle)), expected)
+        assert cloud.log[1] == "look cinder.volume vol"
+
+
+def test_volumes_that_are_protected_together_share_one_list() -> None:
+    cloud = ScriptedCloud(cinder={"LIST /volumes/detail": [volume(id=str(n)) for n in range(9)]})
+    for n in range(9):
+        assert isinstance(Settled().run(StepOf(Resource(VOLUME, str(n)), cloud)), Done)
+    assert cloud.log == ["cinder LIST /volumes/detail"]
+
+
+def test_a_volume_that_the_list_lacks_is_asked_for_before_it_counts_as_gone() -> None:
+    cloud = ScriptedCloud(cinder={"LIST /volumes/detail": [],
+                                  "GET /volumes/vol": {"volume": volume()}})
+    assert isinstance(Settled().run(StepOf(RESOURCE, cloud)), Done)
+    gone = ScriptedCloud(cinder={"LIST /volumes/detail": []})
+    assert isinstance(Settled().run(StepOf(RESOURCE, gone)), Failed)
 
 
 def test_what_a_restore_needs_is_kept_without_marks_of_karbor_and_cinder() -> None:
@@ -82,7 +103,7 @@ SNAPSHOT = {"id": "snap", "size": 2, "created_at": "2026-01-02T00:00:00.000000"}
 
 
 def backup(**more: Any) -> dict[str, Any]:
-    return {"id": "old", "status": "available", "size": 2,
+    return {"id": "old", "volume_id": "vol", "status": "available", "size": 2,
             "data_timestamp": "2026-01-01T00:00:00.000000", **more}
 
 
@@ -195,7 +216,7 @@ def test_removal_waits_until_the_backup_is_gone() -> None:
     assert isinstance(asked, Again)
     waiting = Removal().run(StepOf(RESOURCE, cloud, kept={"backup": KEPT}, handle=asked.handle))
     assert isinstance(waiting, Again)
-    cloud.looks.clear()
+    cloud.looks["cinder.backup#bak"] = None
     done = Removal().run(StepOf(RESOURCE, cloud, kept={"backup": KEPT}, handle=asked.handle))
     assert done == Done({"deleted": "bak"})
 
@@ -324,7 +345,7 @@ def test_what_cinder_decided_otherwise_is_told(was: Any, mapping: Any, told: Any
     ({"group_id": "g", "replication_status": "enabled"}, ["volume group", "replication"]),
     ({"group_id": None, "replication_status": "disabled"}, [])])
 def test_what_a_volume_is_part_of_is_told_as_not_kept(more: Any, fields: list[str]) -> None:
-    cloud = ScriptedCloud(cinder={"GET /volumes/vol": {"volume": volume(**more)}})
+    cloud = ScriptedCloud(cinder={"LIST /volumes/detail": [volume(**more)]})
     done = Settled().run(StepOf(RESOURCE, cloud))
     assert isinstance(done, Done)
     assert [one["field"] for one in done.saved.get("not_kept", ())] == fields
