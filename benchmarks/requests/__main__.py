@@ -9,9 +9,11 @@ import argparse
 import dataclasses
 import json
 import logging
+import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.requests.measure import Counted, protect
@@ -38,15 +40,25 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _text(one: Counted) -> str:
-    total = one.unavoidable + one.reads
+    total = one.unavoidable + one.proofs + one.tags + one.looks
     lines = [f"{one.servers} servers with {one.volumes} volumes each, and {one.unrelated} others",
              f"  {total:5} requests to services; Karbor 1.6.0: {one.karbor_1}",
-             f"  {one.unavoidable:5} that make, change or remove something, or move data",
-             f"  {one.reads:5} reads",
+             f"  {one.unavoidable:5} that make, change or remove something, or fetch an image",
+             f"  {one.looks:5} looks, and {one.beforehand} of a command before it is accepted",
+             f"  {one.proofs:5} that read backups back in Swift",
+             f"  {one.tags:5} that ask for the tags of devices",
              f"  {one.keystone:5} to Keystone"]
     lines += [f"    {count:5} {what}" for what, count in sorted(
-        one.requests.items(), key=lambda item: -item[1])]
+        _together(one.requests).items(), key=lambda item: -item[1])]
     return "\n".join(lines)
+
+
+def _together(requests: Mapping[str, int]) -> Counter[str]:
+    """Names of objects have the time of their backup in them."""
+    found: Counter[str] = Counter()
+    for request, count in requests.items():
+        found[re.sub(r"/\d{14}/", "/TIME/", request)] += count
+    return found
 
 
 if __name__ == "__main__":

@@ -31,15 +31,24 @@ server_images = 8
 
 @dataclass(frozen=True)
 class Counted:
-    """What one protect sent. `unavoidable` are those that change something or move data; `reads`
-    are all others but those to Keystone, which do not depend on what is protected."""
+    """What one protect sent.
+
+    `unavoidable` are those that change something or move an image's data into the bank. Karbor 1.x
+    knew no more than these and looks. `proofs` read back what Cinder wrote for a backup, and `tags`
+    ask what no list tells: the tags of a server's devices. `looks` are all others but those to
+    Keystone, which do not depend on what is protected. `beforehand` are the looks of the command,
+    which refuses at once what cannot be protected; the service answers without them.
+    """
 
     servers: int
     volumes: int
     unrelated: int
     requests: Mapping[str, int]     # "METHOD service what" → how many
     unavoidable: int
-    reads: int
+    proofs: int
+    tags: int
+    looks: int
+    beforehand: int
     keystone: int
 
     @property
@@ -62,30 +71,42 @@ def protect(servers: int, volumes: int, unrelated: int, place: Path) -> Counted:
         file = place / "karbor.conf"
         file.write_text(CONFIGURATION.format(place=place, account=account))
         clouds = double.clouds_yaml(place / "clouds.yaml")
-        _run(file, clouds, names)
-        return _counted(double.log(), servers, volumes, unrelated)
+        beforehand = _run(double, file, clouds, names)
+        return _counted(double.log(), servers, volumes, unrelated, beforehand)
 
 
-def _run(file: Path, clouds: Path, names: Sequence[str]) -> None:
+def _run(double: Double, file: Path, clouds: Path, names: Sequence[str]) -> int:
+    """Returns how many looks were made before anything was accepted; the double's log has what
+    came after."""
     os.environ["OS_CLIENT_CONFIG_FILE"] = str(clouds)
     with Local(config.load([file]), cloud="demo") as local:
-        operation = local.protect(names, name="all")
+        draft = local.draft_protect(names, name="all")
+        beforehand = sum(1 for one in double.log() if not one["path"].startswith("/identity"))
+        double.forget_log()
+        operation = local.start(draft)
         local.wait(operation.id)
         ended = local.operation(operation.id)
     if ended.state is not OperationState.DONE:
         raise RuntimeError(f"the protect ended as {ended.state}: {json.dumps(ended.error)}")
+    return beforehand
 
 
-def _counted(log: Sequence[Mapping[str, Any]], servers: int, volumes: int, unrelated: int
-             ) -> Counted:
+def _counted(log: Sequence[Mapping[str, Any]], servers: int, volumes: int, unrelated: int,
+             beforehand: int) -> Counted:
     requests = Counter(f"{one['method']} {one['signature']}" for one in log)
     keystone = sum(1 for one in log if one["path"].startswith("/identity"))
-    others = [one for one in log if not one["path"].startswith("/identity")]
-    needed = sum(1 for one in others if one["mutates"] or _moves_data(one))
-    return Counted(servers, volumes, unrelated, dict(requests), needed, len(others) - needed,
-                   keystone)
+    kinds = Counter(_kind(one) for one in log if not one["path"].startswith("/identity"))
+    return Counted(servers, volumes, unrelated, dict(requests), kinds["unavoidable"],
+                   kinds["proof"], kinds["tag"], kinds["look"], beforehand, keystone)
 
 
-def _moves_data(one: Mapping[str, Any]) -> bool:
-    path = str(one["path"]).partition("?")[0]
-    return one["method"] == "GET" and path.endswith("/file")
+def _kind(one: Mapping[str, Any]) -> str:
+    parts = str(one["path"]).partition("?")[0].strip("/").split("/")
+    match one["method"], parts:
+        case "GET", ["image", "v2", "images", _, "file"]:
+            return "unavoidable"
+        case "GET", ["object-store", "v1", _, _, *name] if name:
+            return "proof"
+        case "GET", ["compute", _, "servers", _, "os-volume_attachments" | "os-interface"]:
+            return "tag"
+    return "unavoidable" if one["mutates"] else "look"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from karbor.domain.resource import Resource
+from karbor.plugin.asked_once import asked_once, name_of_list, now
 from karbor.plugin.cloud import Cloud
 
 
@@ -13,18 +14,22 @@ class Listings:
     """What one discovery has listed so far, so that nothing is asked for twice.
 
     A discovery that asks several protectables about the same list (servers are asked for by the
-    project, their volumes by the servers) sends one request for it.
+    project, their volumes by the servers) sends one request for it; and so do the first stages of
+    the operation that it is made for.
     """
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        self._lists: dict[tuple[object, ...], list[dict[str, object]]] = {}
+        self._begun = now()
+        self._lists: dict[str, list[dict[str, object]]] = {}
 
     def list(self, service: str, path: str, key: str, **params: str) -> list[dict[str, object]]:
         """As Api.list, but asked once per discovery."""
-        which = (service, path, key, *sorted(params.items()))
+        which = name_of_list(service, path, **params)
         if which not in self._lists:
-            self._lists[which] = self.cloud.api(service).list(path, key, params=params)
+            self._lists[which] = asked_once(self.cloud).ask(
+                which, lambda: self.cloud.api(service).list(path, key, params=params),
+                since=self._begun)
         return self._lists[which]
 
 

@@ -10,7 +10,7 @@ from karbor.domain.step import Again, Done, Failed, Outcome
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_deletion import delete_backup
-from karbor.protections.listed import listed
+from karbor.protections.listed import Listed
 
 MARK = "karbor_mark"
 AT_REST = frozenset({"available", "in-use"})
@@ -54,7 +54,7 @@ class Settled(Task):
         One that begins to be worked on after that list makes its snapshot wait."""
         id = work.resource.id
         if not work.handle.get("waited"):
-            volume = listed(work.cloud).volumes().get(id)
+            volume = Listed(work.cloud).volumes().get(id)
             return volume or volume_of(work.cloud, id)
         seen = work.cloud.look("cinder.volume", id)
         return seen or volume_of(work.cloud, id)
@@ -195,7 +195,7 @@ class Backup(Stage):
         mode = work.parameters.get("backup_mode", "full")
         if mode != "auto":
             return bool(mode == "incremental")
-        own = [one for one in listed(work.cloud).cinder("/backups/detail", "backups")
+        own = [one for one in Listed(work.cloud).cinder("/backups/detail", "backups")
                if one["volume_id"] == work.resource.id]
         return may_be_parent(own, work.saved("snapshot"))
 

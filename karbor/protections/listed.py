@@ -2,78 +2,45 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary, ref
+from typing import Any
 
 from karbor.domain.errors import CloudForbidden, CloudNotFound
+from karbor.plugin.asked_once import asked_once, name_of_list
 from karbor.plugin.cloud import Api, Cloud
 
 Record = dict[str, Any]
-T = TypeVar("T")
-
-FRESH = 30.0
-"""Seconds for which a list serves further resources: long enough that all servers of an operation
-share it, short enough that a protect does not describe the past."""
 
 _NEWEST_NOVA = (2, 100)     # the newest microversion whose answers are understood here
 _OLDEST_NOVA = (2, 79)      # Train: embedded flavor, tags, delete_on_termination
 
 
 class Listed:
-    """What was listed through one Cloud. Threads that want the same list wait for one request."""
+    """What is listed through one Cloud; see `AskedOnce`."""
 
-    def __init__(self, cloud: Cloud, clock: Callable[[], float] = time.monotonic) -> None:
-        self._cloud = ref(cloud)        # held by nobody but its operation, so that both can end
-        self._clock = clock
-        self._guard = threading.Lock()
-        self._locks: dict[str, threading.Lock] = {}
-        self._answers: dict[str, tuple[float, Any]] = {}
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self.asked = asked_once(cloud)
 
     def _api(self, service: str) -> Api:
-        cloud = self._cloud()
-        if cloud is None:
-            raise RuntimeError("the Cloud of these lists is closed")
-        return cloud.api(service)
+        return self._cloud.api(service)
 
-    def once(self, name: str, ask: Callable[[], T], *, since: float | None = None) -> T:
-        """The answer of `ask`, FRESH seconds old at most; or asked for `since` that moment of
-        `now`. Whoever waits for somebody else's question shares its answer."""
-        with self._guard:
-            lock = self._locks.setdefault(name, threading.Lock())
-        with lock:
-            known = self._answers.get(name)
-            if known is None or known[0] < (self.now() - FRESH if since is None else since):
-                known = (self.now(), ask())
-                self._answers[name] = known
-            answer: T = known[1]
-            return answer
-
-    def now(self) -> float:
-        return self._clock()
+    def _list(self, service: str, path: str, key: str, version: str | None = None) -> list[Record]:
+        return self.asked.ask(name_of_list(service, path, version),
+                              lambda: self._api(service).list(path, key, version=version))
 
     def neutron(self, kind: str) -> list[Record]:
         """A collection of Neutron: networks, subnets, ports, routers, security-groups, …"""
-        key = kind.replace("-", "_")
-        found: list[Record] = self.once(
-            f"neutron {kind}", lambda: self._api("neutron").list(f"/{kind}", key))
-        return found
+        return self._list("neutron", f"/{kind}", kind.replace("-", "_"))
 
     def volumes(self) -> dict[str, Record]:
         """The project's volumes by id."""
         return {one["id"]: one for one in self.cinder("/volumes/detail", "volumes")}
 
     def cinder(self, path: str, key: str) -> list[Record]:
-        found: list[Record] = self.once(
-            f"cinder {path}", lambda: self._api("cinder").list(path, key))
-        return found
+        return self._list("cinder", path, key)
 
     def nova(self, path: str, key: str) -> list[Record]:
-        found: list[Record] = self.once(
-            f"nova {path}", lambda: self._api("nova").list(path, key, version=self.nova_version()))
-        return found
+        return self._list("nova", path, key, self.nova_version())
 
     def servers(self) -> dict[str, Record]:
         """The project's servers by id, each with its flavor, tags and the names of its volumes."""
@@ -91,12 +58,12 @@ class Listed:
             major, minor = (int(part) for part in told.split("."))
             chosen = max(min((major, minor), _NEWEST_NOVA), _OLDEST_NOVA)
             return f"{chosen[0]}.{chosen[1]}"
-        version: str = self.once("nova version", ask)
+        version: str = self.asked.ask("nova version", ask)
         return version
 
     def limits(self) -> Record:
         """Nova's absolute limits and what is used of them."""
-        found: Record = self.once("nova limits", lambda: self._api("nova").get("/limits"))
+        found: Record = self.asked.ask("nova limits", lambda: self._api("nova").get("/limits"))
         absolute: Record = found["limits"]["absolute"]
         return absolute
 
@@ -112,18 +79,5 @@ class Listed:
                 told = api.get(f"/quotas/{project_id}")["quota"]
                 return {kind: (limit, None) for kind, limit in told.items()
                         if isinstance(limit, int)}
-        found: dict[str, tuple[int, int | None]] = self.once("neutron quota", ask)
-        return found
-
-
-_of: WeakKeyDictionary[Cloud, Listed] = WeakKeyDictionary()
-_guard = threading.Lock()
-
-
-def listed(cloud: Cloud) -> Listed:
-    """The lists of this Cloud; they end with it (an operation has one)."""
-    with _guard:
-        found = _of.get(cloud)
-        if found is None:
-            found = _of[cloud] = Listed(cloud)
+        found: dict[str, tuple[int, int | None]] = self.asked.ask("neutron quota", ask)
         return found

@@ -9,7 +9,7 @@ from karbor.domain.resource import NETWORK, PROJECT, SERVER, Resource
 from karbor.domain.step import Done, Hook, Outcome
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target, Task, Work
 from karbor.protections import kept_json, network_obstacles, topology
-from karbor.protections.listed import listed
+from karbor.protections.listed import Listed
 from karbor.protections.network_restore import RebuildTopology
 
 OBJECT = "topology.json"
@@ -24,7 +24,7 @@ class KeepTopology(Task):
     name = "topology"
 
     def run(self, work: Work) -> Outcome:
-        lists = listed(work.cloud)
+        lists = Listed(work.cloud)
         found = topology.Lists(
             lists.neutron("networks"), lists.neutron("subnets"), lists.neutron("ports"),
             lists.neutron("routers"), lists.neutron("security-groups"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from karbor.domain.resource import Resource
 from karbor.plugin.protection import Obstacle, Target
-from karbor.protections.listed import Listed, listed
+from karbor.protections.listed import Listed
 
 Record = dict[str, Any]
 
@@ -21,7 +21,7 @@ class _Plan:
 
     def __init__(self, resource: Resource, target: Target) -> None:
         self.summary = target.kept("topology", resource)
-        self.lists: Listed = listed(target.cloud)
+        self.lists: Listed = Listed(target.cloud)
         self.chosen = {**(target.parameters(resource).get("map") or {}), **target.mapping}
         self.fresh = bool(target.parameters(resource).get("new_networks"))
         self.project_id = target.cloud.project_id

@@ -11,7 +11,7 @@ from karbor.domain.step import Done, Hook, Outcome
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target, Task, Work
 from karbor.protections import kept_json, server_facts, server_obstacles
-from karbor.protections.listed import listed
+from karbor.protections.listed import Listed
 from karbor.protections.server_restore import RebuildServer
 
 OBJECT = "server.json"
@@ -33,7 +33,7 @@ class KeepServer(Task):
 
 def gather(cloud: Cloud, resource: Resource) -> server_facts.Facts:
     """Raises CloudNotFound when the server is gone."""
-    lists = listed(cloud)
+    lists = Listed(cloud)
     record = lists.servers().get(resource.id)
     if record is None:
         raise CloudNotFound(f"server {resource.name or resource.id} is gone", service="nova",

@@ -9,7 +9,7 @@ from typing import Any
 from karbor.domain.resource import NETWORK, Resource
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Target
-from karbor.protections.listed import Listed, listed
+from karbor.protections.listed import Listed
 from karbor.protections.network_obstacles import quota_obstacles
 from karbor.protections.server_body import choose_flavor, nearest_flavor
 
@@ -20,7 +20,7 @@ FIT = frozenset({"ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "SHELVED", "SHELVED
 
 
 def protecting(resources: Sequence[Resource], cloud: Cloud) -> list[Obstacle]:
-    servers = listed(cloud).servers()
+    servers = Listed(cloud).servers()
     found = []
     for one in resources:
         record = servers.get(one.id)
@@ -33,7 +33,7 @@ def protecting(resources: Sequence[Resource], cloud: Cloud) -> list[Obstacle]:
 
 
 def restoring(resources: Sequence[Resource], target: Target) -> list[Obstacle]:
-    lists = listed(target.cloud)
+    lists = Listed(target.cloud)
     plans = [(one, target.kept("server", one), _chosen(one, target)) for one in resources]
     flavors = lists.nova("/flavors/detail", "flavors")
     found: list[Obstacle] = []
@@ -163,7 +163,7 @@ def _network_needs(plans: Sequence[tuple[Resource, Record, Mapping[str, str]]], 
 
 def preview(resource: Resource, target: Target) -> list[str]:
     """What the restore of one server would make, and where it would differ from the kept one."""
-    lists = listed(target.cloud)
+    lists = Listed(target.cloud)
     kept = target.kept("server", resource)
     parameters = target.parameters(resource)
     flavor = choose_flavor(kept["flavor"], lists.nova("/flavors/detail", "flavors"),

@@ -11,7 +11,7 @@ from karbor.domain.resource import IMAGE, NETWORK, VOLUME
 from karbor.domain.step import Again, Done, Outcome, Progress
 from karbor.plugin.protection import Task, Work
 from karbor.protections import kept_json, neutron_marks, server_body
-from karbor.protections.listed import listed
+from karbor.protections.listed import Listed
 from karbor.protections.server_addresses import give_addresses
 from karbor.protections.server_groups import find_or_make
 from karbor.protections.server_ports import make_ports
@@ -61,7 +61,7 @@ class _Build:
         self.chosen: Mapping[str, str] = work.parameters.get("map") or {}
         self.state: Record = {"ports": {}, "made_ports": [], "floating": {}, "made_floating": [],
                               "addresses": {}, "not_restored": [], **work.handle}
-        self.version = listed(work.cloud).nova_version()
+        self.version = Listed(work.cloud).nova_version()
 
     def tell(self, field: str, why: str) -> None:
         one = {"field": field, "why": why}
@@ -120,7 +120,7 @@ class _Build:
         kept = self.document["server"]
         parameters = self.work.parameters
         flavor = server_body.choose_flavor(
-            kept["flavor"], listed(self.work.cloud).nova("/flavors/detail", "flavors"),
+            kept["flavor"], Listed(self.work.cloud).nova("/flavors/detail", "flavors"),
             self.chosen, parameters.get("restore_flavor_id") or "")
         if flavor is None:
             raise BadInput(f"there is no flavor {kept['flavor'].get('original_name')} here",

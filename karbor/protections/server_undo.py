@@ -8,7 +8,7 @@ from karbor.domain.errors import CloudConflict
 from karbor.domain.step import Again, Done, Outcome, Progress
 from karbor.plugin.protection import Work
 from karbor.protections import kept_json, server_body
-from karbor.protections.listed import listed
+from karbor.protections.listed import Listed
 from karbor.protections.neutron_marks import marked
 from karbor.protections.server_groups import remove_made
 
@@ -47,7 +47,7 @@ def undo(work: Work) -> Outcome:
         return Again(PAUSE, progress=Progress(text=f"still in use: {error.message}"))
     if known.get("group_wanted"):
         remove_made(nova, kept_json.read(work.bank, OBJECT)["group"],
-                    listed(work.cloud).nova_version())
+                    Listed(work.cloud).nova_version())
     return Done()
 
 

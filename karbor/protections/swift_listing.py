@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 from karbor.domain.errors import CloudError
+from karbor.plugin.asked_once import asked_once
 from karbor.plugin.cloud import Api, Cloud
-from karbor.protections.listed import listed
 
 Record = dict[str, Any]
 Objects = tuple[str, list[Record]]
@@ -55,10 +55,11 @@ def objects_of(cloud: Cloud, api: Api, container: str, backup: Mapping[str, Any]
                ) -> Objects | None:
     """None when there is no description of the backup. Raises CloudNotFound when there is no such
     container, and what else Swift answers."""
-    lists, came = listed(cloud), listed(cloud).now()
+    asked = asked_once(cloud)
+    came = asked.now()
     id = str(backup["id"])
     for since in (None, came):      # a list of before the backup's end lacks its description
-        answer = lists.once(f"swift {container}", lambda: _whole(api, container), since=since)
+        answer = asked.ask(f"swift {container}", lambda: _whole(api, container), since=since)
         if isinstance(answer, CloudError):
             raise copy.copy(answer)
         if answer is None:

@@ -18,10 +18,24 @@ def test_what_a_protect_sends_does_not_grow_with_what_is_beside_it(
     # Per server an image made, fetched and removed; per volume a snapshot made and removed, and a
     # backup: what nobody can save.
     assert few.unavoidable == 2 * 3 + 4 * 3
+    assert (few.proofs, few.tags) == (4 * 2, 2 * 2)
     many = protect(2, 2, 120, tmp_path / "many")
-    assert many.unavoidable == few.unavoidable
+    assert (many.unavoidable, many.proofs, many.tags) == (few.unavoidable, few.proofs, few.tags)
     # How often one looks depends on how fast the machine is; a request for each would be 120 more.
-    assert abs(many.reads - few.reads) < 40
+    assert many.looks < few.looks + 30
+    assert many.beforehand == few.beforehand
+
+
+def test_how_often_one_looks_does_not_grow_with_what_is_protected(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look at each thing would be 160 for 20 servers with two volumes: 20 images at three
+    stages and 40 volumes, snapshots and backups. Lists are as many as there are seconds."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", "")
+    many = protect(20, 2, 0, tmp_path / "many")
+    assert (many.unavoidable, many.proofs, many.tags) == (20 * 3 + 40 * 3, 40 * 2, 20 * 2)
+    alone = {request: count for request, count in many.requests.items()
+             if request.startswith("GET") and request.endswith("/{id}")}
+    assert sum(alone.values()) < 40, alone
 
 
 def test_the_cost_of_the_api_can_be_measured(capsys: pytest.CaptureFixture[str]) -> None:
