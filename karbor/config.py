@@ -109,19 +109,33 @@ _HTTP = [
                       "that is granted to a service which asks for patience (Retry-After)."),
 ]
 
+LIMITED = ("cinder_backups", "glance_transfers", "server_images")
+"""Kinds of work that plugins declare as their `limit` (there with hyphens)."""
+
+
+def _limit(what: str, provider: int, project: int, words: str, why: str) -> list[cfg.Opt]:
+    return [
+        cfg.IntOpt(f"provider_{what}", mutable=True, default=provider, min=1,
+                   help=f"{words}, in all operations of one provider together: {why}. Others wait "
+                        "for their turn, and say so."),
+        cfg.IntOpt(f"project_{what}", mutable=True, default=project, min=1,
+                   help="Of these, in all operations of one project. At most "
+                        f"provider_{what}.")]
+
+
 _LIMITS = [
     cfg.IntOpt("workers", default=8, min=1,
                help="Threads that run steps; the connection pool has room for them all."),
     cfg.IntOpt("carriers", default=2, min=1,
                help="Threads that move bytes. Each uses about one core at full speed."),
-    cfg.IntOpt("cinder_backups", mutable=True, default=4, min=1,
-               help="Cinder backups and restores under way at once: a cinder-backup service works "
-                    "on few at a time and the rest would only wait there."),
-    cfg.IntOpt("glance_transfers", mutable=True, default=2, min=1,
-               help="Images read from or written to Glance at once: each fills a connection."),
-    cfg.IntOpt("server_images", mutable=True, default=2, min=1,
-               help="Images being made of servers at once: each reads a whole disk on a compute "
-                    "host."),
+    *_limit("cinder_backups", 16, 4,
+            "Cinder backups and restores under way at once",
+            "a cinder-backup service works on few at a time and the rest would only wait there"),
+    *_limit("glance_transfers", 4, 2,
+            "Images read from or written to Glance at once", "each fills a connection"),
+    *_limit("server_images", 8, 2,
+            "Images being made of servers at once",
+            "each reads a whole disk on a compute host"),
     cfg.IntOpt("provider_operations", mutable=True, default=10, min=1,
                help="Operations of one provider that all workers together drive at once; others "
                     "wait in its queue. Not for commands, which drive what they were told to."),
@@ -319,9 +333,10 @@ def load(files: Sequence[Path] | None = None) -> ConfigOpts:
         line = " ".join(str(error).split())
         raise BadInput(f"the configuration cannot be read: {line}") from error
     _check(conf)
-    if conf.limits.project_operations > conf.limits.provider_operations:
-        raise BadInput("[limits] project_operations is more than provider_operations",
-                       remedy="a project cannot have more than all projects together")
+    for what in ("operations", *LIMITED):
+        if conf.limits[f"project_{what}"] > conf.limits[f"provider_{what}"]:
+            raise BadInput(f"[limits] project_{what} is more than provider_{what}",
+                           remedy="a project cannot have more than all projects together")
     if conf.schedule.min_window_time > conf.schedule.max_window_time:
         raise BadInput("[schedule] min_window_time in the configuration is longer than "
                        "max_window_time")

@@ -23,9 +23,12 @@ state_path = {place}
 auth_type = password
 {account}
 [limits]
-cinder_backups = 50
-glance_transfers = 8
-server_images = 8
+provider_cinder_backups = 50
+project_cinder_backups = 50
+provider_glance_transfers = 8
+project_glance_transfers = 8
+provider_server_images = 8
+project_server_images = 8
 """
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from karbor.domain.operation import Operation, OperationState
 from karbor.engine.driver import Driver
 from karbor.engine.journal import Journal
+from karbor.engine.places import Living, Places
 from karbor.operations.runner import OperationRunner
 from karbor.operations.setting import Setting
 from karbor.operations.telling import NOBODY, Notifier, Remembered, driven
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 
 class Driving:
     """The library is imported and launched when the first operation comes. `over` is told of each
-    that has come to its end here; it raises nothing. `notifier` hears of their beginnings and ends,
-    with what is `remembered` of checkpoints (see `driven`)."""
+    that has come to its end here; it raises nothing. `living`: see `Places`. `notifier` hears of
+    their beginnings and ends, with what is `remembered` of checkpoints (see `driven`)."""
 
     def __init__(self, state: Path, database: str, journal: Journal, *, threads: int, carriers: int,
-                 over: Callable[[str], None] = lambda _operation_id: None,
+                 living: Living, over: Callable[[str], None] = lambda _operation_id: None,
                  notifier: Notifier = NOBODY,
                  remembered: Remembered = lambda _project, _checkpoint: None) -> None:
         self._state = state
@@ -37,6 +38,7 @@ class Driving:
         self._settings: dict[str, Setting] = {}
         self._threads = threads
         self._carriers = carriers
+        self._living = living
         self._over = over
         self._notifier = notifier
         self._remembered = remembered
@@ -83,7 +85,8 @@ class Driving:
 
     def _drive(self, operation_id: str, stopping: threading.Event) -> OperationState | None:
         setting = self._settings[operation_id]
-        driver = Driver(self._journal, OperationRunner(setting), limits=setting.limits,
+        driver = Driver(self._journal, OperationRunner(setting),
+                        places=Places(setting.limits, self._living),
                         threads=self._threads, carriers=self._carriers)
         end = self._ends[operation_id]
         try:

@@ -321,7 +321,8 @@ class Local:
             self._driving = Driving(self._state, config.database_url(self._conf),
                                     SqlJournal(self._database),
                                     threads=self._conf.limits.workers,
-                                    carriers=self._conf.limits.carriers, over=self._over,
+                                    carriers=self._conf.limits.carriers,
+                                    living=self._locks.holders, over=self._over,
                                     notifier=self._bus or NOBODY,
                                     remembered=CheckpointRecords(self._database).show)
         return self._driving

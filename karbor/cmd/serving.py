@@ -20,6 +20,7 @@ from karbor.cmd.setting import setting
 from karbor.domain.errors import Fenced, KarborError, StoreError, TokenRejected
 from karbor.domain.operation import Operation, OperationState
 from karbor.engine.driver import Driver
+from karbor.engine.places import Living, Places
 from karbor.operations.acceptance import Desk
 from karbor.operations.runner import OperationRunner
 from karbor.operations.setting import Setting
@@ -36,13 +37,14 @@ class Serving:
     """`drive` is what the engine calls, from several threads."""
 
     def __init__(self, conf: config.ConfigOpts, providers: Providers, clouds: Clouds,
-                 database: Any, notifier: Notifier = NOBODY) -> None:
-        """`notifier` hears of operations' beginnings and ends."""
+                 database: Any, *, living: Living, notifier: Notifier = NOBODY) -> None:
+        """`living`: see `Places`. `notifier` hears of operations' beginnings and ends."""
         self._conf = conf
         self._providers = providers
         self._clouds = clouds
         self._records = Operations(database)
         self._journal = SqlJournal(database)
+        self._living = living
         self._notifier = notifier
         self._remembered = CheckpointRecords(database).show
         self._protectables = registry.protectables()
@@ -69,8 +71,9 @@ class Serving:
         here = setting(self._conf, self._providers.of(operation), self._protectables, self._clouds,
                        self._providers.of_id)
         operation = self._taken_up(operation, here)
-        driver = Driver(self._journal, OperationRunner(here), limits=here.limits,
-                        threads=self._conf.limits.workers, carriers=self._conf.limits.carriers)
+        driver = Driver(self._journal, OperationRunner(here),
+                        places=Places(here.limits, self._living), threads=self._conf.limits.workers,
+                        carriers=self._conf.limits.carriers)
         state = driven(operation.id, partial(driver.drive, operation.id, stopping), self._journal,
                        self._notifier, self._remembered)
         if state is not None:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 
 from karbor import config
 from karbor.cmd.clouds import Clouds
+from karbor.engine.places import Limit
 from karbor.operations.setting import Provider, Setting
 from karbor.plugin.protectable import Protectable
-
-LIMITS = ("cinder_backups", "glance_transfers", "server_images")
 
 
 def setting(conf: config.ConfigOpts, provider: Provider,
@@ -18,6 +17,8 @@ def setting(conf: config.ConfigOpts, provider: Provider,
             provider_of: Callable[[str], Provider]) -> Setting:
     """With the options as they are now. `provider_of` opens another one, for what reads from it."""
     # Plugins name their limits with hyphens, options have underscores.
-    limits = {name.replace("_", "-"): conf.limits[name] for name in LIMITS}
+    limits = {name.replace("_", "-"): Limit(conf.limits[f"provider_{name}"],
+                                            conf.limits[f"project_{name}"])
+              for name in config.LIMITED}
     return Setting(provider, protectables, clouds.of, time.time, limits, clouds.ended,
                    conf.credentials.slowest_rate, provider_of)

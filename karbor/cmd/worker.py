@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -48,7 +48,8 @@ class Worker:
         self._conf = conf
         self._providers = providers
         self._database = database
-        self._serving = Serving(conf, providers, clouds, database, notifier)
+        self._serving = Serving(conf, providers, clouds, database, living=self._living,
+                                notifier=notifier)
         self._records = Operations(database)
         self._services = Services(database)
         self._checkpoints = CheckpointRecords(database)
@@ -156,6 +157,9 @@ class Worker:
         self._checkpoints.settle()
         # Whoever accepts an operation has GRACE to write it down.
         self._checkpoints.give_up(self._clock() - 2 * GRACE)
+
+    def _living(self, operation_ids: Collection[str]) -> Collection[str]:
+        return operation_ids if self._engine is None else self._engine.driven(operation_ids)
 
     def _reread(self) -> None:
         config.reread(self._conf)

@@ -231,6 +231,10 @@ class Engine:
             Engine._current = None
         self._locks.close()
 
+    def driven(self, operation_ids: Collection[str]) -> Collection[str]:
+        """Those of them that some process drives, this one or another."""
+        return self._locks.holders(operation_ids)
+
     # ------------------------------------------------------------------ beginning
     def _take(self, operation_id: str) -> Held:
         if self._stopping.is_set():

@@ -19,7 +19,8 @@ from karbor.domain.errors import Cancelled, DeadlinePassed, Fenced, KarborError
 from karbor.domain.operation import Operation, OperationState, Wanted
 from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Step, StepState
 from karbor.engine import schedule
-from karbor.engine.journal import Journal, Settlement
+from karbor.engine.journal import NO_LIMITS, Journal, Settlement
+from karbor.engine.places import Places
 from karbor.engine.retry import backoff
 from karbor.engine.runner import Runner, Sight
 
@@ -33,12 +34,12 @@ UNDO_DEADLINE = 3600.0      # seconds after which what cannot be removed is left
 class Driver:
     """Drives operations of one journal with one kind of runner. Use one Driver per operation."""
 
-    def __init__(self, journal: Journal, runner: Runner, *, limits: Mapping[str, int] | None = None,
+    def __init__(self, journal: Journal, runner: Runner, *, places: Places = NO_LIMITS,
                  threads: int = 8, carriers: int = 2,
                  clock: Callable[[], float] = time.time) -> None:
         self._journal = journal
         self._runner = runner
-        self._limits = dict(limits or {})
+        self._places = places
         self._clock = clock
         self._threads = threads
         self._carriers = carriers
@@ -119,7 +120,7 @@ class Driver:
                 self._move(operation, OperationState.UNDOING, error=failed)
                 return
             now = self._clock()
-            ready = list(schedule.due(self._steps, self._busy, self._limits, now))
+            ready = list(schedule.due(self._steps, self._busy, self._places.limits, now))
             self._enter(operation, ready, self._call_run)
             if not ready and not self._busy and schedule.wake_at(
                     self._steps.values(), self._busy) is None:
@@ -192,16 +193,27 @@ class Driver:
         if not ready:
             return
         now = self._clock()
-        self._journal.enter(operation.id, self._fence, [step.number for step in ready], now)
-        for before in ready:
-            entered = replace(
+        entered = self._journal.enter(operation.id, self._fence, [one.number for one in ready],
+                                      now, self._places)
+        self._tell_to_wait(operation, [one for one in ready if one.number not in entered])
+        for before in [one for one in ready if one.number in entered]:
+            begun = replace(
                 before, entries=before.entries + 1, entered_at=before.entered_at or now,
+                progress=None if before.state is StepState.WAITING else before.progress,
                 state=(StepState.UNDOING if before.state is StepState.UNDOING
                        else StepState.ENTERED))
-            self._steps[before.number] = entered
+            self._steps[before.number] = begun
             self._busy.add(before.number)
             pool = self._carry if before.carries and call == self._call_run else self._look
-            pool.submit(self._run, operation, replace(entered, state=before.state), call)
+            pool.submit(self._run, operation, replace(begun, state=before.state), call)
+
+    def _tell_to_wait(self, operation: Operation, steps: Iterable[Step]) -> None:
+        """Whoever looks at a step sees why it does not begin. Written once: what it waits for is
+        taken and freed many times."""
+        self._settle(operation, [Settlement(
+            one.number, StepState.WAITING,
+            progress=Progress(text=f"waits for others: {one.limit} has no place free"))
+            for one in steps if one.progress is None])
 
     def _run(self, operation: Operation, step: Step,
              call: Callable[[Operation, Step], Outcome]) -> None:

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 
 from karbor.domain.operation import Operation, OperationState, Wanted
 from karbor.domain.step import Progress, Step, StepState
+from karbor.engine.places import Places
+
+NO_LIMITS = Places()
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,15 @@ class Journal(Protocol):
                 steps: Sequence[Step], checkpoint_id: str) -> None:
         """Write the plan and all steps, and move the operation to RUNNING, in one transaction."""
 
-    def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float) -> None:
+    def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float,
+              places: Places = NO_LIMITS) -> set[int]:
         """These steps are about to send requests: entries + 1, entered_at set at the first entry.
-        WAITING and RUNNING become ENTERED (until a settlement says more), UNDOING stays."""
+        WAITING and RUNNING become ENTERED (until a settlement says more), UNDOING stays; what a
+        WAITING one said of its waiting is forgotten.
+
+        Returns which; those for which there is no place among all operations of the provider stay
+        as they are. However many processes ask at once, no place is given twice.
+        """
 
     def settle(self, operation_id: str, fence: int, settlements: Sequence[Settlement]) -> None:
         """Write how runs ended: all in one transaction."""

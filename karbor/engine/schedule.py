@@ -6,28 +6,25 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from karbor.domain.step import Step, StepState
+from karbor.engine.places import UNDER_WAY, Limit
 
-_UNDER_WAY = {StepState.ENTERED, StepState.RUNNING}
 
-
-def due(steps: Mapping[int, Step], busy: Collection[int], limits: Mapping[str, int], now: float
+def due(steps: Mapping[int, Step], busy: Collection[int], limits: Mapping[str, Limit], now: float
         ) -> Iterator[Step]:
-    """Steps that should be entered now, in order of their numbers, within the limits.
-
-    A limited step occupies its place from its first entry to its end, also while it waits: a
-    backup that Cinder is making is a backup under way.
-    """
+    """Steps that should be entered now, in order of their numbers, within the limits as far as
+    this operation alone can tell: whether others have the places, the journal says."""
     taken = Counter(step.limit for step in steps.values()
-                    if step.limit and step.state in _UNDER_WAY)
+                    if step.limit and step.state in UNDER_WAY)
     for step in steps.values():
         if step.number in busy:
             continue
-        if step.state in _UNDER_WAY:
+        if step.state in UNDER_WAY:
             if step.wake_at <= now:
                 yield step
         elif step.state is StepState.WAITING and all(
                 steps[need].state is StepState.DONE for need in step.needs):
-            if step.limit and taken[step.limit] >= limits.get(step.limit, 1_000_000):
+            limit = limits.get(step.limit)
+            if limit is not None and taken[step.limit] >= min(limit.project, limit.provider):
                 continue
             taken[step.limit] += 1
             yield step
@@ -52,7 +49,7 @@ def wake_at(steps: Iterable[Step], busy: Collection[int]) -> float | None:
     """The next moment at which a sleeping step wants to be entered."""
     times = [step.wake_at for step in steps
              if step.number not in busy
-             and step.state in (*_UNDER_WAY, StepState.UNDOING)]
+             and step.state in (*UNDER_WAY, StepState.UNDOING)]
     return min(times, default=None)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from karbor.domain.errors import KarborError, NotFound
 from karbor.domain.operation import Operation
+from karbor.engine.places import Limit
 from karbor.plugin.bank import Bank
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protectable import Protectable
@@ -39,7 +40,7 @@ class Setting:
     protectables: Mapping[str, Protectable]
     connect: Callable[[Operation], Cloud]
     clock: Callable[[], float]
-    limits: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, Limit] = field(default_factory=dict)
     ended: Callable[[Operation], KarborError | None] = lambda _operation: None
     slowest_rate: float = 20.0
     providers: Callable[[str], Provider] = _no_other

@@ -14,14 +14,13 @@ import sqlalchemy as sa
 
 from karbor.domain.errors import Conflict, Fenced, NotFound
 from karbor.domain.operation import Operation, OperationState, Wanted
-from karbor.domain.step import Step, StepState
-from karbor.engine.journal import Settlement
+from karbor.domain.step import Step
+from karbor.engine.journal import NO_LIMITS, Settlement
+from karbor.engine.places import Places
+from karbor.store import entry
 from karbor.store.connect import reading, writing
 from karbor.store.rows import operation_from_row, step_from_row, step_to_row
 from karbor.store.tables import EVENTS, OPERATIONS, STEPS
-
-_CHUNK = 500    # numbers in one IN (…): far below every database's limit of parameters
-_MAY_BE_ENTERED = {StepState.WAITING, StepState.ENTERED, StepState.RUNNING, StepState.UNDOING}
 
 
 class SqlJournal:
@@ -77,11 +76,15 @@ class SqlJournal:
                 connection.execute(sa.insert(STEPS),
                                    [step_to_row(operation_id, step) for step in steps])
 
-    def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float) -> None:
+    def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float,
+              places: Places = NO_LIMITS) -> set[int]:
         wanted = list(numbers)
         with self._held(operation_id, fence) as (connection, _):
-            for start in range(0, len(wanted), _CHUNK):
-                _enter(connection, operation_id, wanted[start:start + _CHUNK], now)
+            if places.limits:
+                wanted = entry.admitted(connection, operation_id, wanted, places)
+            for start in range(0, len(wanted), entry.CHUNK):
+                entry.enter(connection, operation_id, wanted[start:start + entry.CHUNK], now)
+        return set(wanted)
 
     def settle(self, operation_id: str, fence: int, settlements: Sequence[Settlement]) -> None:
         with self._held(operation_id, fence) as (connection, _):
@@ -132,25 +135,6 @@ class SqlJournal:
             if fence < 1 or row.fence != fence:     # 0: nobody has claimed it yet
                 raise Fenced(f"another process drives operation {operation_id} now")
             yield connection, OperationState(row.state)
-
-
-def _enter(connection: sa.Connection, operation_id: str, numbers: Sequence[int],
-           now: float) -> None:
-    mine = sa.and_(STEPS.c.operation_id == operation_id, STEPS.c.number.in_(numbers))
-    found = {row.number: StepState(row.state) for row in connection.execute(
-        sa.select(STEPS.c.number, STEPS.c.state).where(mine))}
-    for number in numbers:
-        if number not in found:
-            raise NotFound(f"operation {operation_id} has no step {number}")
-        if found[number] not in _MAY_BE_ENTERED:
-            raise Conflict(f"step {number} of operation {operation_id} is {found[number]}: "
-                           "it cannot be entered any more")
-    connection.execute(
-        sa.update(STEPS).where(mine).values(
-            state=sa.case((STEPS.c.state == StepState.UNDOING, StepState.UNDOING),
-                          else_=StepState.ENTERED),
-            entries=STEPS.c.entries + 1,
-            entered_at=sa.func.coalesce(STEPS.c.entered_at, now)))
 
 
 def _kept_or(column: sa.Column[Any], name: str) -> sa.ColumnElement[Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import builtins
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +21,8 @@ from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.peace import require_peace
 from karbor.domain.step import Step, StepState
 from karbor.engine.driver import apply
-from karbor.engine.journal import Settlement
+from karbor.engine.journal import NO_LIMITS, Settlement
+from karbor.engine.places import UNDER_WAY, Places, Taken, admitted
 
 _MAY_BE_ENTERED = {StepState.WAITING, StepState.ENTERED, StepState.RUNNING, StepState.UNDOING}
 
@@ -113,9 +115,15 @@ class MemoryJournal:
                 one.number: replace(one, handle=_json(one.handle), saved=_json(one.saved))
                 for one in steps}
 
-    def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float) -> None:
-        with self._held(operation_id, fence):
+    def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float,
+              places: Places = NO_LIMITS) -> set[int]:
+        with self._held(operation_id, fence) as operation:
             steps = dict(self._steps[operation_id])
+            numbers = list(numbers)
+            if places.limits:
+                free = admitted([steps[one] for one in numbers if one in steps],
+                                self._taken(operation), operation.project_id, places)
+                numbers = [one for one in numbers if one in free or one not in steps]
             for number in numbers:
                 step = self._step(operation_id, number)
                 if step.state not in _MAY_BE_ENTERED:
@@ -124,9 +132,22 @@ class MemoryJournal:
                 undoing = step.state is StepState.UNDOING
                 steps[number] = replace(
                     step, state=StepState.UNDOING if undoing else StepState.ENTERED,
+                    progress=None if step.state is StepState.WAITING else step.progress,
                     entries=step.entries + 1,
                     entered_at=now if step.entered_at is None else step.entered_at)
             self._steps[operation_id] = steps
+            return set(numbers)
+
+    def _taken(self, operation: Operation) -> Iterator[Taken]:
+        """Under way in all operations of the same provider."""
+        provider = operation.request.get("provider_id", "")
+        for other in self._operations.values():
+            if (other.state in (OperationState.RUNNING, OperationState.UNDOING)
+                    and other.request.get("provider_id", "") == provider):
+                counted = Counter(one.limit for one in self._steps[other.id].values()
+                                  if one.limit and one.state in UNDER_WAY)
+                for limit, count in counted.items():
+                    yield Taken(limit, other.id, other.project_id, count)
 
     def settle(self, operation_id: str, fence: int, settlements: Sequence[Settlement]) -> None:
         with self._held(operation_id, fence):

@@ -16,6 +16,7 @@ from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.step import Hook, Progress, Step, StepState
 from karbor.engine.driver import apply
 from karbor.engine.journal import Journal, Settlement
+from karbor.engine.places import Limit, Living, Places
 from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
@@ -69,6 +70,16 @@ def running(books: Books, count: int = 3, id: str = "op-1") -> int:
     fence = books.journal.claim(id)
     books.journal.move(id, fence, S.PLANNING, now=2.0)
     books.journal.planned(id, fence, {"graph": {}}, [step(n) for n in range(1, count + 1)], "cp-1")
+    return fence
+
+
+def sharing(books: Books, id: str, project: str = "p", provider: str = "one", *, count: int = 6,
+            limit: str = "backups") -> int:
+    """A running operation of a provider whose steps all want a place; its fence."""
+    books.records.add(operation(id, project, request={"provider_id": provider}))
+    fence = books.journal.claim(id)
+    books.journal.move(id, fence, S.PLANNING, now=2.0)
+    books.journal.planned(id, fence, {}, [step(n, limit=limit) for n in range(1, count + 1)], "cp")
     return fence
 
 
@@ -175,6 +186,76 @@ def test_an_undoing_step_stays_undoing_when_entered(books: Books) -> None:
     books.journal.settle("op-1", fence, [Settlement(1, StepState.UNDOING)])
     books.journal.enter("op-1", fence, [1], 6.0)
     assert books.journal.steps("op-1")[0].state is StepState.UNDOING
+
+
+def places(provider: int, project: int, living: Living = lambda ids: ids) -> Places:
+    return Places({"backups": Limit(provider, project)}, living)
+
+
+def test_places_are_shared_by_the_operations_of_a_project_and_of_a_provider(books: Books) -> None:
+    first, second, other, elsewhere = (
+        sharing(books, "op-1"), sharing(books, "op-2"), sharing(books, "op-3", "q"),
+        sharing(books, "op-4", "q", provider="two"))
+    enter, few = books.journal.enter, places(5, 3)
+    assert enter("op-1", first, [1, 2], 5.0, few) == {1, 2}
+    assert enter("op-2", second, [1, 2], 5.0, few) == {1}       # three of the project
+    assert enter("op-3", other, [1, 2, 3], 5.0, few) == {1, 2}  # five of the provider
+    assert enter("op-4", elsewhere, [1, 2, 3, 4], 5.0, few) == {1, 2, 3}
+    assert [one.state for one in books.journal.steps("op-2")][:2] == [
+        StepState.ENTERED, StepState.WAITING]
+    assert enter("op-1", first, [1], 6.0, few) == {1}           # it has its place already
+    books.journal.settle("op-1", first, [Settlement(1, StepState.RUNNING)])
+    assert enter("op-2", second, [2], 6.0, few) == set()        # a backup in Cinder has one, too
+    books.journal.settle("op-1", first, [Settlement(1, StepState.DONE)])
+    assert enter("op-2", second, [2, 3], 7.0, few) == {2}
+
+
+def test_places_are_not_taken_by_what_is_over_or_nobody_drives(books: Books) -> None:
+    first, second, third = (sharing(books, f"op-{n}") for n in (1, 2, 3))
+    few = places(2, 2)
+    assert books.journal.enter("op-1", first, [1, 2], 5.0, few) == {1, 2}
+    assert books.journal.enter("op-2", second, [1], 5.0, few) == set()
+    assert books.journal.enter("op-2", second, [1], 5.0, places(2, 2, lambda ids: ())) == {1}
+    books.journal.move("op-1", first, S.UNDOING, now=6.0)       # Cinder may still be at it
+    assert books.journal.enter("op-3", third, [1], 6.0, few) == set()
+    books.journal.move("op-1", first, S.FAILED, now=7.0)
+    assert books.journal.enter("op-3", third, [1], 7.0, few) == {1}
+
+
+def test_steps_of_other_kinds_and_without_a_limit_are_never_kept_waiting(books: Books) -> None:
+    fence = running(books)
+    other = sharing(books, "op-2", limit="transfers")
+    assert books.journal.enter("op-1", fence, [1, 2, 3], 5.0, places(1, 1)) == {1, 2, 3}
+    assert books.journal.enter("op-2", other, [1, 2], 5.0, places(1, 1)) == {1, 2}
+
+
+def test_what_a_step_said_of_its_waiting_is_forgotten_when_it_is_entered(books: Books) -> None:
+    fence = sharing(books, "op-1")
+    books.journal.settle("op-1", fence, [
+        Settlement(1, StepState.WAITING, progress=Progress(text="waits")),
+        Settlement(2, StepState.RUNNING, progress=Progress(text="works"))])
+    books.journal.enter("op-1", fence, [1, 2], 5.0)
+    one, two = books.journal.steps("op-1")[:2]
+    assert (one.progress, two.progress) == (None, Progress(text="works"))
+
+
+def test_no_place_is_given_twice_however_many_ask_at_once(books: Books) -> None:
+    count = 6
+    fences = {f"op-{n}": sharing(books, f"op-{n}", project=f"p{n % 2}") for n in range(count)}
+    journals = [books.another() for _ in range(count)]
+    start = threading.Barrier(count)
+
+    def ask(which: int) -> int:
+        start.wait()
+        id = f"op-{which}"
+        return sum(len(journals[which].enter(id, fences[id], [number], 5.0, places(7, 4)))
+                   for number in range(1, 7))
+
+    with ThreadPoolExecutor(count) as pool:
+        entered = list(pool.map(ask, range(count)))
+    assert sum(entered) == 7
+    assert sum(entered[::2]) <= 4
+    assert sum(entered[1::2]) <= 4
 
 
 @pytest.mark.parametrize("state", [StepState.DONE, StepState.FAILED, StepState.UNDONE,

@@ -16,8 +16,8 @@ def test_every_option_has_a_default_and_a_reason() -> None:
     for group in (*config._GROUPS, *config.SERVICES):
         for name, info in conf._groups[group]._opts.items():
             assert info["opt"].help, f"[{group}] {name}"
-    assert (conf.limits.cinder_backups, conf.limits.glance_transfers,
-            conf.limits.server_images) == (4, 2, 2)
+    assert [(conf.limits[f"provider_{one}"], conf.limits[f"project_{one}"])
+            for one in config.LIMITED] == [(16, 4), (4, 2), (8, 2)]
     assert (conf.schedule.min_interval, conf.schedule.min_window_time,
             conf.schedule.max_window_time) == (3600, 900, 1800)
     assert conf.credentials.allow_expired_window == 172800

@@ -15,6 +15,7 @@ import karbor.protections
 from karbor import config
 from karbor.cmd import driving
 from karbor.cmd.local import Local
+from karbor.engine.places import Limit
 from karbor.plugin.protection import Stage, Task
 
 
@@ -29,11 +30,13 @@ def shipped_limits() -> set[str]:
 
 def test_every_limit_of_a_plugin_we_ship_has_an_option(tmp_path: Path) -> None:
     file = tmp_path / "karbor.conf"
-    file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\ncinder_backups = 7\n"
-                    "glance_transfers = 5\nserver_images = 3\n")
+    file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\nproject_cinder_backups = 7\n"
+                    "provider_glance_transfers = 5\nproject_glance_transfers = 5\n"
+                    "project_server_images = 3\n")
     with Local(config.load([file])) as local:
         limits = local._setting(local.provider).limits
-    assert limits == {"cinder-backups": 7, "glance-transfers": 5, "server-images": 3}
+    assert limits == {"cinder-backups": Limit(16, 7), "glance-transfers": Limit(5, 5),
+                      "server-images": Limit(8, 3)}
     assert shipped_limits() == set(limits)
 
 
@@ -50,10 +53,13 @@ def test_the_driver_keeps_to_the_options(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(driving, "driven", lambda _operation_id, drive, *_told: drive())
     file = tmp_path / "karbor.conf"
     file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\nworkers = 11\ncarriers = 4\n"
-                    "cinder_backups = 1\n")
+                    "project_cinder_backups = 1\n")
     with Local(config.load([file])) as local:
         local._drive._ends["op"] = Future()
         local._drive._settings["op"] = local._setting(local.provider)
         local._drive._drive("op", threading.Event())
-    assert given == {"threads": 11, "carriers": 4, "limits": {
-        "cinder-backups": 1, "glance-transfers": 2, "server-images": 2}}
+        places = given.pop("places")
+        assert places.living(["op"]) == {}      # nobody has its lock
+    assert given == {"threads": 11, "carriers": 4}
+    assert places.limits == {"cinder-backups": Limit(16, 1), "glance-transfers": Limit(4, 2),
+                             "server-images": Limit(8, 2)}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +22,7 @@ from karbor.domain.errors import (
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.step import Again, Done, Failed, Hook, Outcome, Step, StepState
 from karbor.engine.driver import Driver
+from karbor.engine.places import Limit, Places
 from karbor.engine.runner import Planned, Sight
 from karbor.testing.journal import MemoryJournal
 
@@ -108,8 +111,8 @@ def step(number: int, *needs: int, limit: str = "", releases: int | None = None)
     return Step(number, f"r{number}", Hook.MAIN, "thing", needs, limit=limit, releases=releases)
 
 
-def accepted(journal: MemoryJournal) -> Operation:
-    operation = Operation("op", Verb.PROTECT, "project", {}, {}, {})
+def accepted(journal: MemoryJournal, id: str = "op") -> Operation:
+    operation = Operation(id, Verb.PROTECT, "project", {}, {}, {})
     journal.add(operation)
     return operation
 
@@ -215,8 +218,57 @@ def test_only_so_many_limited_steps_are_under_way_at_once() -> None:
     journal = MemoryJournal()
     accepted(journal)
     runner = Toy(World(), [step(i, limit="backups") for i in range(12)], looks=3)
-    assert Driver(journal, runner, limits={"backups": 3}).drive("op") is OperationState.DONE
+    three = Places({"backups": Limit(9, 3)})
+    assert Driver(journal, runner, places=three).drive("op") is OperationState.DONE
     assert runner.most_under_way == 3
+
+
+def test_an_operation_waits_for_the_places_that_another_one_has_and_says_so() -> None:
+    journal, world = MemoryJournal(), World()
+    begun, go = threading.Event(), threading.Event()
+
+    def hold() -> Outcome:
+        begun.set()
+        return Done() if go.wait(0.01) else Again(0.01)
+
+    accepted(journal, "first")
+    accepted(journal, "second")
+    one_place = Places({"backups": Limit(1, 1)})
+    first = Toy(world, [step(0, limit="backups")], trouble={0: hold})
+    second = Toy(world, [step(0, limit="backups"), step(1)])
+    with ThreadPoolExecutor(2) as pool:
+        ends = [pool.submit(Driver(journal, first, places=one_place).drive, "first")]
+        assert begun.wait(30)
+        ends.append(pool.submit(Driver(journal, second, places=one_place).drive, "second"))
+        end = time.monotonic() + 30
+        while not (steps := journal.steps("second")) or steps[1].state is not StepState.DONE:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert steps[0].state is StepState.WAITING
+        assert steps[0].progress is not None
+        assert steps[0].progress.text == "waits for others: backups has no place free"
+        go.set()
+        assert [one.result(30) for one in ends] == [OperationState.DONE] * 2
+    assert journal.steps("second")[0].progress is None
+
+
+def test_what_a_killed_operation_had_under_way_keeps_nobody_waiting() -> None:
+    journal = MemoryJournal()
+    accepted(journal, "killed")
+    accepted(journal, "op")
+    stopping = threading.Event()
+
+    def stop() -> Outcome:
+        stopping.set()
+        return Again(0.0)
+
+    killed = Toy(World(), [step(0, limit="backups")], trouble={0: stop})
+    driven: set[str] = {"op"}
+    places = Places({"backups": Limit(1, 1)}, driven.intersection)
+    assert Driver(journal, killed, places=places).drive("killed", stopping) is None
+    assert journal.steps("killed")[0].state is StepState.RUNNING
+    runner = Toy(World(), [step(0, limit="backups")])
+    assert Driver(journal, runner, places=places).drive("op") is OperationState.DONE
 
 
 def test_a_planning_error_touches_nothing_and_ends_the_operation() -> None:
