@@ -26,6 +26,9 @@ GROWTH = 1.5
 PATIENCE = 5
 """A list that takes long is asked for at most once in so many times its duration."""
 
+LONG = 2.0
+"""Seconds above which no thread is kept waiting for the next list: it asks for its thing alone."""
+
 EARLY = 0.9
 """Who looks again this much of an interval later counts as punctual."""
 
@@ -120,7 +123,8 @@ class Board:
                 if self._failed > came and self._failure is not None:
                     raise copy.copy(self._failure)
                 young = round(self._listed_at + self._pause - self._clock(), 3)
-                if self._listed > max(came, watched.since) or (young > 0 and self._few()):
+                if (self._listed > max(came, watched.since) or young > LONG
+                        or (young > 0 and self._few())):
                     break
                 if young > 0:
                     self._changed.wait(young)

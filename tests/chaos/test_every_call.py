@@ -25,6 +25,7 @@ EVERY = 5       # of the reading requests, when not all are met
 
 def points(log: list[dict[str, Any]]) -> list[Point]:
     """Where to kill, from the requests of an undisturbed run."""
+    changes = Counter(one["signature"] for one in log if one["mutates"] and one["status"] < 400)
     seen: Counter[str] = Counter()
     found, reads = [], 0
     for entry in log:
@@ -37,7 +38,8 @@ def points(log: list[dict[str, Any]]) -> list[Point]:
             sides = ["kill-after"]
         else:
             sides = []
-        found += [Point(signature, seen[signature], side) for side in sides]
+        sure = seen[signature] <= changes[signature]
+        found += [Point(signature, seen[signature], side, sure) for side in sides]
     return found
 
 
@@ -55,8 +57,8 @@ def test_killed_at_every_call(scenes: list[Scene], verb: Verb) -> None:
     assert any(TRUSTS in one.signature for one in plan)
 
     findings = kill_at_each(scenes, verb, plan)
-    # Looks and shared lists differ a little from run to run; changing requests do not.
-    lost = [one for one in findings.missed if one.split()[1] not in {"GET", "HEAD"}]
+    # A backup that is still being made may be asked to go once or twice: the first is refused then.
+    lost = [str(one) for one in findings.missed if one.sure]
     assert not lost, f"these requests did not come: {lost}"
     assert len(findings.missed) <= len(plan) // 4, findings.missed
 

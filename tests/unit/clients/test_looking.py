@@ -352,3 +352,24 @@ def test_a_deletion_that_came_after_the_question_is_not_answered_by_it(
 
 def test_nova_may_leave_out_servers_of_a_cell_that_is_down() -> None:
     assert [kind for kind, (_, looked) in LOOKED.items() if not looked.complete] == ["nova.server"]
+
+
+def test_nobody_is_kept_waiting_for_a_list_that_takes_long(
+        board: Board, cinder: Any, clock: Clock) -> None:
+    """A list of ten seconds is asked for once a minute; a first look does not block so long."""
+    ids = [str(n) for n in range(20)]
+    cinder.backups = dict.fromkeys(ids, "creating")
+    board.touched(ids)
+    slow = cinder.list
+
+    def ten_seconds(*args: Any, **options: Any) -> Any:
+        clock.sleep(10)
+        return slow(*args, **options)
+
+    cinder.list = ten_seconds
+    assert state(board, "0", cinder) == "creating"
+    assert board.soon() == 40
+    cinder.backups["new"] = "creating"
+    board.touched(["new"])
+    assert state(board, "new", cinder) == "creating"
+    assert cinder.asked == (1, 1)
