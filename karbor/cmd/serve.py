@@ -99,6 +99,8 @@ class Server:
             config.reread(self._conf)
         except BadInput as error:
             LOG.warning("the configuration is as it was: %s", error)
+        else:
+            LOG.info("the configuration was read again")
 
     def stop(self) -> None:
         """End `wait`. From any thread, and from handlers of signals."""

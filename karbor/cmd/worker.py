@@ -163,6 +163,7 @@ class Worker:
 
     def _reread(self) -> None:
         config.reread(self._conf)
+        LOG.info("the configuration was read again")
 
     def _limits(self) -> Limits:
         from karbor.durable.engine import Limits  # noqa: PLC0415 - as above

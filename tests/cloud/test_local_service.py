@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from typing import Any
 
@@ -34,8 +35,13 @@ def test_it_is_started_followed_and_stopped(cloud: Cloud) -> None:
         assert (cloud.state.root / "karbor" / "karbor.pid").read_text() == pid
         assert command(cloud, "status").returncode == 0
         follow(cloud)
+        log = cloud.state.root / "karbor" / "karbor.log"
         os.kill(int(pid), 1)            # SIGHUP: it reads its configuration again, and goes on
         assert command(cloud, "status").returncode == 0
+        end = time.monotonic() + 30
+        while "the configuration was read again" not in log.read_text():
+            assert time.monotonic() < end
+            time.sleep(0.1)
         assert requests.get(f"http://{cloud.host}:8799/metrics", timeout=30).text.startswith("# ")
     finally:
         down = command(cloud, "down")
