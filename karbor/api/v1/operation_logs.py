@@ -30,7 +30,8 @@ _CHECKPOINT: Mapping[Verb, tuple[str, str, str]] = {     # under way, done, fail
 
 class ResourceProgress(msgspec.Struct):
     """How far an operation is with one resource. `done` of `total` are of `unit`, where that is
-    known; `steps` are how many it takes and how many of them are over."""
+    known; `steps` are how many it takes and how many of them are over. `reason` says what failed,
+    or what it waits for."""
 
     type: str
     id: str
@@ -207,8 +208,11 @@ def progress(operation: Operation, steps: builtins.list[Step] | Any
     lines = []
     for one in ResourceGraph.from_dict(operation.plan["graph"]):
         mine = [step for step in steps if step.resource == one.key]
-        moving = [step.progress for step in mine if step.progress]
+        moving = [step.progress for step in mine
+                  if step.progress and step.state is not StepState.WAITING]
         wrong = next((step.error for step in mine if step.error), None)
+        waits = next((step.progress.text for step in mine
+                      if step.state is StepState.WAITING and step.progress), "")
         over = [step for step in mine if step.state in (StepState.DONE, StepState.UNDONE)]
         last = moving[-1] if moving else None
         lines.append(ResourceProgress(
@@ -217,7 +221,7 @@ def progress(operation: Operation, steps: builtins.list[Step] | Any
             len(over), len(mine), last.done if last else 0, last.total if last else 0,
             last.unit if last else "",
             next((step.stage for step in mine if step not in over), ""),
-            str((wrong or {}).get("message", ""))))
+            str((wrong or {}).get("message", waits))))
     return lines
 
 

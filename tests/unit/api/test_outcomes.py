@@ -82,3 +82,12 @@ def test_progress_is_told_for_each_resource() -> None:
     [line] = operation_logs.progress(RESTORE, steps)
     assert (line.status, line.steps_done, line.steps_total) == ("started", 1, 2)
     assert (line.done, line.total, line.unit, line.doing) == (1, 4, "MiB", "stage-2")
+    assert line.reason == ""
+
+
+def test_what_a_resource_waits_for_is_told() -> None:
+    steps = [step(1, StepState.DONE, progress=Progress(5, 5, "GiB", "done")),
+             step(2, StepState.WAITING, progress=Progress(text="waits for others"))]
+    [line] = operation_logs.progress(RESTORE, steps)
+    assert (line.status, line.done, line.total) == ("started", 5, 5)
+    assert (line.doing, line.reason) == ("stage-2", "waits for others")
