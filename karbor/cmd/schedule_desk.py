@@ -16,7 +16,6 @@ from karbor.cmd.service import Requester, Service
 from karbor.domain.errors import Conflict, Forbidden
 from karbor.domain.listing import Listing
 from karbor.domain.occurrence import Occurrence
-from karbor.domain.page import Page
 from karbor.domain.retention import Verdict
 from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
@@ -53,7 +52,7 @@ class Schedules:
     # ------------------------------------------------------------------ triggers
     def triggers(self, listing: Listing) -> Sequence[Trigger]:
         """Raises NotFound, BadInput."""
-        return self._triggers.list(listing.project_id, listing.filters, _page(listing))
+        return self._triggers.list(listing)
 
     def trigger(self, project_id: str | None, trigger_id: str) -> Trigger:
         """Raises NotFound."""
@@ -84,7 +83,7 @@ class Schedules:
     # ------------------------------------------------------------------ scheduled operations
     def list(self, listing: Listing) -> Sequence[ScheduledOperation]:
         """Raises NotFound, BadInput."""
-        return self._records.list(listing.project_id, listing.filters, _page(listing))
+        return self._records.list(listing)
 
     def show(self, project_id: str | None, id: str) -> ScheduledOperation:
         """Raises NotFound."""
@@ -150,7 +149,7 @@ class Schedules:
 
     def occurrences(self, one: ScheduledOperation, listing: Listing) -> Sequence[Occurrence]:
         """What came of its due times. Raises NotFound, BadInput."""
-        return self._occurrences.list(one.project_id, one.id, _page(listing))
+        return self._occurrences.list(one.project_id, one.id, listing)
 
     def retention(self, one: ScheduledOperation) -> Sequence[Verdict]:
         """What would be kept, what would go, and why. Raises BankError, BadInput, NotFound."""
@@ -184,11 +183,6 @@ class Schedules:
             raise Forbidden(
                 f"scheduled operation {one.id} belongs to the project {one.project_id}: it can "
                 "only run on rights in that", remedy="ask with a token for that project")
-
-
-def _page(listing: Listing) -> Page:
-    return Page(tuple((one.key, one.descending) for one in listing.sort), listing.marker,
-                listing.limit, listing.offset)
 
 
 class _Plans:

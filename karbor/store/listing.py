@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,13 +10,16 @@ import sqlalchemy as sa
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.listing import Listing, Sort
 
+_SAME: Mapping[str, str] = {}
+
 
 def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: str,
          contains: Collection[str] = (), equals: Collection[str] = (),
-         wanted: Collection[sa.ColumnElement[bool]] = ()) -> list[sa.RowMapping]:
+         wanted: Collection[sa.ColumnElement[bool]] = (), keys: Mapping[str, str] = _SAME
+         ) -> list[sa.RowMapping]:
     """The rows of the page. The fields `contains` are matched as parts of the text, those of
     `equals` exactly; a filter that is in neither does not narrow anything. `wanted` are further
-    conditions.
+    conditions. `keys` are what one may sort by, with their columns; without, any column is.
 
     Only columns that are never NULL can be sorted by: raises BadInput for others, NotFound for a
     marker that is not among what may be seen.
@@ -25,10 +28,10 @@ def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: 
     narrowed = [*seen, *wanted]
     for name, value in listing.filters.items():
         if name in contains:
-            narrowed.append(table.c[name].icontains(value, autoescape=True))
+            narrowed.append(has_text(table.c[name], value))
         elif name in equals:
             narrowed.append(table.c[name] == value)
-    order = _order(table, listing.sort)
+    order = _order(table, listing.sort, keys)
     query = sa.select(table).where(*narrowed)
     if listing.marker:
         last = connection.execute(sa.select(*(column for column, _ in order)).where(
@@ -43,12 +46,19 @@ def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: 
                                    ).mappings().all())
 
 
-def _order(table: sa.Table, sort: tuple[Sort, ...]) -> list[tuple[sa.Column[Any], bool]]:
+def has_text(column: sa.ColumnElement[Any], text: str) -> sa.ColumnElement[bool]:
+    """Contains it, in letters of either case. Never a pattern: `%` and `.` mean themselves."""
+    return column.icontains(text, autoescape=True)
+
+
+def _order(table: sa.Table, sort: tuple[Sort, ...], keys: Mapping[str, str]
+           ) -> list[tuple[sa.Column[Any], bool]]:
     order = []
     for one in sort:
-        column = table.c.get(one.key)
+        column = table.c.get(keys.get(one.key, "") if keys else one.key)
         if column is None or column.nullable:
-            raise BadInput(f"this collection cannot be sorted by {one.key}")
+            raise BadInput(f"this collection cannot be sorted by {one.key!r}", remedy=(
+                f"sort by one of: {', '.join(sorted(keys))}" if keys else ""))
         order.append((column, one.descending))
     if all(column.key != "id" for column, _ in order):
         order.append((table.c.id, order[-1][1] if order else True))
@@ -59,6 +69,7 @@ def _after(order: list[tuple[sa.Column[Any], bool]], last: sa.Row[Any]) -> sa.Co
     """What comes behind the row `last`, each field in its own direction."""
     cases = []
     for at, (column, descending) in enumerate(order):
-        beyond = column < last[at] if descending else column > last[at]
+        value = sa.literal(last[at], column.type)       # a plain True could not be compared
+        beyond = column < value if descending else column > value
         cases.append(sa.and_(*(order[i][0] == last[i] for i in range(at)), beyond))
     return sa.or_(*cases)

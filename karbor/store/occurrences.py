@@ -15,13 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from karbor.domain.errors import BadInput, Conflict, NotFound
+from karbor.domain.listing import Listing, Sort
 from karbor.domain.occurrence import WANTED, Occurrence, OccurrenceState
 from karbor.domain.operation import Operation
-from karbor.domain.page import Page
 from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
 from karbor.store.connect import reading, writing
-from karbor.store.page import page_of
+from karbor.store.listing import page
 from karbor.store.rows import operation_from_row
 from karbor.store.schedule_rows import (
     BOTH,
@@ -34,8 +34,7 @@ from karbor.store.tables import OPERATIONS
 
 _S = OccurrenceState
 _GOING = (_S.DUE, _S.RUNNING)
-_KEYS = {"id": OCCURRENCES.c.id, "created_at": OCCURRENCES.c.created_at,
-         "due_at": OCCURRENCES.c.due_at, "status": OCCURRENCES.c.state}
+_KEYS = {"id": "id", "created_at": "created_at", "due_at": "due_at", "status": "state"}
 _CHUNK = 500
 _JOINED = SCHEDULED_OPERATIONS.join(TRIGGERS,
                                     TRIGGERS.c.id == SCHEDULED_OPERATIONS.c.trigger_id)
@@ -50,15 +49,14 @@ class Occurrences:
         self._engine = engine
 
     # ------------------------------------------------------------------ for users
-    def list(self, project_id: str, scheduled_operation_id: str, page: Page | None = None
+    def list(self, project_id: str, scheduled_operation_id: str, listing: Listing | None = None
              ) -> builtins.list[Occurrence]:
-        """Raises BadInput for an unknown sort key, NotFound for an unknown marker."""
-        query = sa.select(OCCURRENCES).where(
-            OCCURRENCES.c.project_id == project_id,
-            OCCURRENCES.c.scheduled_operation_id == scheduled_operation_id)
+        """Raises BadInput for a key that cannot be sorted by, NotFound for an unknown marker."""
+        asked = replace(listing or Listing(project_id, sort=(Sort("due_at"),)),
+                        project_id=project_id)
         with reading(self._engine) as connection:
-            rows = page_of(connection, query, OCCURRENCES.c.id, _KEYS,
-                           page or Page((("due_at", True),)))
+            rows = page(connection, OCCURRENCES, asked, noun="occurrence", keys=_KEYS, wanted=[
+                OCCURRENCES.c.scheduled_operation_id == scheduled_operation_id])
         return [occurrence_from_row(row) for row in rows]
 
     def of_operation(self, project_id: str, operation_id: str) -> Occurrence | None:

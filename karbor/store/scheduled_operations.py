@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from karbor.domain.errors import BadInput, Conflict, NotFound
-from karbor.domain.page import Page
+from karbor.domain.listing import Listing
 from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.store.connect import reading, writing
-from karbor.store.page import has_text, page_of
+from karbor.store.listing import has_text, page
 from karbor.store.schedule_rows import scheduled_from_row, scheduled_to_row
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 
 _TABLE = SCHEDULED_OPERATIONS
-_KEYS = {"id": _TABLE.c.id, "name": _TABLE.c.name, "created_at": _TABLE.c.created_at,
-         "status": _TABLE.c.enabled}
+_KEYS = {"id": "id", "name": "name", "created_at": "created_at", "status": "enabled"}
+_CONTAINS = ("name", "description")
 _EXACT = ("operation_type", "trigger_id", "plan_id", "provider_id")
 
 
@@ -49,28 +49,24 @@ class ScheduledOperations:
             raise _unknown(id)
         return scheduled_from_row(row)
 
-    def list(self, project_id: str | None, filters: Mapping[str, str] | None = None,
-             page: Page | None = None) -> builtins.list[ScheduledOperation]:
+    def list(self, listing: Listing) -> builtins.list[ScheduledOperation]:
         """Of one project, or (None: an administrator asks) of all. Filters: `name`, `description`
         and `operation_definition` (contain the text, in either case), `operation_type`,
         `trigger_id`, `plan_id`, `provider_id` (equal). `status` sorts paused ones first. Raises
-        BadInput for another filter or sort key, NotFound for an unknown marker."""
-        query = sa.select(_TABLE)
-        if project_id is not None:
-            query = query.where(_TABLE.c.project_id == project_id)
-        for name, text in (filters or {}).items():
-            if name in ("name", "description"):
-                query = query.where(has_text(_TABLE.c[name], text))
-            elif name == "operation_definition":
-                query = query.where(has_text(sa.cast(_TABLE.c[name], sa.Text), text))
-            elif name in _EXACT:
-                query = query.where(_TABLE.c[name] == text)
-            else:
+        BadInput for another filter or a key that cannot be sorted by, NotFound for an unknown
+        marker."""
+        wanted = []
+        for name, text in listing.filters.items():
+            if name == "operation_definition":
+                wanted.append(has_text(sa.cast(_TABLE.c[name], sa.Text), text))
+            elif name not in (*_CONTAINS, *_EXACT):
                 raise BadInput(f"scheduled operations cannot be filtered by {name!r}",
-                               remedy="filter by name, description, operation_definition, "
-                                      + ", ".join(_EXACT))
+                               remedy="filter by operation_definition, "
+                                      + ", ".join((*_CONTAINS, *_EXACT)))
         with reading(self._engine) as connection:
-            rows = page_of(connection, query, _TABLE.c.id, _KEYS, page or Page())
+            rows = page(connection, _TABLE, listing, noun="scheduled operation",
+                        contains=_CONTAINS, equals=_EXACT, wanted=wanted,
+                        keys=_KEYS)
         return [scheduled_from_row(row) for row in rows]
 
     def unsettled(self) -> Sequence[ScheduledOperation]:
@@ -91,10 +87,6 @@ class ScheduledOperations:
         """Those of them whose rights end before that time, in seconds since the epoch."""
         return [one for one in self.enabled()
                 if (one.credential.get("until") or float("inf")) < before]
-
-    def of_plan(self, project_id: str, plan_id: str) -> Sequence[ScheduledOperation]:
-        """Those that protect it: a plan in use should not go unnoticed."""
-        return self.list(project_id, {"plan_id": plan_id})
 
     def replace(self, one: ScheduledOperation) -> ScheduledOperation:
         """As it is given now, with the next revision, unless somebody has changed it since it was

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from karbor.domain.errors import BadInput, Conflict, InUse, NotFound
-from karbor.domain.page import Page
+from karbor.domain.listing import Listing
 from karbor.domain.trigger import Trigger
 from karbor.store.connect import reading, writing
-from karbor.store.page import has_text, page_of
+from karbor.store.listing import has_text, page
 from karbor.store.schedule_rows import trigger_from_row, trigger_to_row
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS, TRIGGERS
 
-_KEYS = {name: TRIGGERS.c[name] for name in ("id", "name", "created_at")}
+_KEYS = {name: name for name in ("id", "name", "created_at")}
 
 
 class Triggers:
@@ -44,28 +43,21 @@ class Triggers:
             raise _unknown(trigger_id)
         return trigger_from_row(row)
 
-    def list(self, project_id: str | None, filters: Mapping[str, str] | None = None,
-             page: Page | None = None) -> builtins.list[Trigger]:
+    def list(self, listing: Listing) -> builtins.list[Trigger]:
         """Of one project, or (None: an administrator asks) of all. Filters: `name` and
         `properties` (contain the text, in either case), `type` (equal). Raises BadInput for
-        another filter or sort key, NotFound for an unknown marker."""
-        query = sa.select(TRIGGERS)
-        if project_id is not None:
-            query = query.where(TRIGGERS.c.project_id == project_id)
-        for name, text in (filters or {}).items():
-            match name:
-                case "name":
-                    query = query.where(has_text(TRIGGERS.c.name, text))
-                case "type":
-                    query = query.where(TRIGGERS.c.type == text)
-                case "properties":
-                    query = query.where(sa.or_(*(has_text(TRIGGERS.c[one], text)
-                                                 for one in ("format", "pattern", "time_zone"))))
-                case _:
-                    raise BadInput(f"triggers cannot be filtered by {name!r}",
-                                   remedy="filter by name, type or properties")
+        another filter or a key that cannot be sorted by, NotFound for an unknown marker."""
+        wanted = []
+        for name, text in listing.filters.items():
+            if name == "properties":
+                wanted.append(sa.or_(*(has_text(TRIGGERS.c[one], text)
+                                       for one in ("format", "pattern", "time_zone"))))
+            elif name not in ("name", "type"):
+                raise BadInput(f"triggers cannot be filtered by {name!r}",
+                               remedy="filter by name, type or properties")
         with reading(self._engine) as connection:
-            rows = page_of(connection, query, TRIGGERS.c.id, _KEYS, page or Page())
+            rows = page(connection, TRIGGERS, listing, noun="trigger", contains=("name",),
+                        equals=("type",), wanted=wanted, keys=_KEYS)
         return [trigger_from_row(row) for row in rows]
 
     def rename(self, project_id: str, trigger_id: str, name: str, now: float) -> None:

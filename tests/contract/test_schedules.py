@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from karbor.domain.errors import BadInput, Conflict, NotFound
+from karbor.domain.listing import Listing, Sort
 from karbor.domain.occurrence import OccurrenceState
-from karbor.domain.page import Page
 from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
 from karbor.schedule.properties import Limits
@@ -130,6 +130,10 @@ def test_a_new_name_moves_no_times(world: World, triggers: TriggerDesk) -> None:
         triggers.update("other", "t", now=T0, name="x")
 
 
+def sorting(keys: Any) -> tuple[Sort, ...]:
+    return tuple(Sort(*one) for one in keys)
+
+
 def test_triggers_are_listed_filtered_sorted_and_in_pages(world: World) -> None:
     for number, name in enumerate(["b_1", "a%2", "C3", "a%2"]):
         world.trigger(str(number), HOURLY if number == 2 else NIGHTLY, name=name,
@@ -137,8 +141,9 @@ def test_triggers_are_listed_filtered_sorted_and_in_pages(world: World) -> None:
     world.trigger("foreign", project_id="other")
 
     def ids(project: str | None = "p", filters: dict[str, str] | None = None,
-            **page: Any) -> list[str]:
-        return [one.id for one in world.triggers.list(project, filters, Page(**page))]
+            sort: Any = (("created_at", True),), **page: Any) -> list[str]:
+        return [one.id for one in world.triggers.list(
+            Listing(project, sort=sorting(sort), filters=filters or {}, **page))]
 
     assert ids() == ["3", "2", "1", "0"]            # the newest first, then by id
     assert ids(None, {"name": "NIGHT"}) == ["foreign"]
@@ -150,7 +155,7 @@ def test_triggers_are_listed_filtered_sorted_and_in_pages(world: World) -> None:
     by_name = (("name", False), ("created_at", True))
     assert ids(sort=by_name) == sorted(ids(), key=lambda one: (
         world.triggers.show("p", one).name, -world.triggers.show("p", one).created_at))
-    assert ids(sort=(), limit=2) == ["0", "1"]
+    assert ids(sort=(), limit=2) == ["3", "2"]
     assert ids(limit=2, offset=1) == ["2", "1"]
     for sort in (by_name, (("created_at", True),), (("id", False),), ()):
         pages, marker = [], ""
@@ -198,7 +203,7 @@ def test_what_could_not_run_is_refused(
     world.trigger()
     with pytest.raises(error, match=said):
         make(desk, **wrong)
-    assert world.scheduled.list("p") == []
+    assert world.scheduled.list(Listing("p")) == []
 
 
 def test_of_a_foreign_project_there_is_no_trigger(world: World, desk: ScheduleDesk) -> None:
@@ -306,8 +311,10 @@ def test_scheduled_operations_are_listed_filtered_and_sorted(
            for name, text in (("b", "Shop"), ("a", ""), ("c", "SHOPPING"))]
     desk.pause("p", ids[1], T0)
 
-    def places(filters: dict[str, str] | None = None, **page: Any) -> list[int]:
-        return [ids.index(one.id) for one in world.scheduled.list("p", filters, Page(**page))]
+    def places(filters: dict[str, str] | None = None, sort: Any = (("created_at", True),),
+               **page: Any) -> list[int]:
+        return [ids.index(one.id) for one in world.scheduled.list(
+            Listing("p", sort=sorting(sort), filters=filters or {}, **page))]
 
     assert places(sort=(("name", False),)) == [1, 0, 2]
     assert places(sort=(("status", False), ("name", True))) == [1, 2, 0]
@@ -316,9 +323,8 @@ def test_scheduled_operations_are_listed_filtered_and_sorted(
     assert places({"operation_definition": "%"}) == []
     assert places({"name": "A", "operation_type": "protect", "trigger_id": "t"}) == [1]
     assert places({"operation_type": "retention_protect"}) == []
-    assert len(world.scheduled.of_plan("p", "plan")) == 3
-    assert world.scheduled.list("other") == []
-    assert len(world.scheduled.list(None)) == 3
+    assert world.scheduled.list(Listing("other")) == []
+    assert len(world.scheduled.list(Listing(None))) == 3
     with pytest.raises(BadInput):
         places({"colour": "red"})
     marker = ids[1]
@@ -330,8 +336,9 @@ def test_occurrences_are_for_their_project_and_in_pages(world: World) -> None:
     world.add()
     for hour in range(1, 4):
         world.clock.tick(T0 + 3600 * hour)
-    newest = world.occurrences.list("p", "s", Page((("due_at", True),), limit=1))
-    rest = world.occurrences.list("p", "s", Page((("due_at", True),), marker=newest[0].id))
+    newest = world.occurrences.list("p", "s", Listing("p", sort=(Sort("due_at"),), limit=1))
+    rest = world.occurrences.list("p", "s", Listing(
+        "p", sort=(Sort("due_at"),), marker=newest[0].id))
     assert [one.due_at for one in [*newest, *rest]] == [T0 + 10800, T0 + 7200, T0 + 3600]
     assert world.occurrences.list("other", "s") == []
 
@@ -349,7 +356,7 @@ def test_a_type_of_a_later_karbor_can_be_listed(world: World) -> None:
     world.add()
     with writing(world.engines[0]) as connection:
         connection.execute(SCHEDULED_OPERATIONS.update().values(operation_type="verify"))
-    assert [str(one.operation_type) for one in world.scheduled.list("p")] == ["verify"]
+    assert [str(one.operation_type) for one in world.scheduled.list(Listing("p"))] == ["verify"]
 
 
 def test_a_trigger_bears_what_its_users_see(world: World) -> None:
