@@ -59,7 +59,8 @@ class Commands:
 state_path = {self._place.own / "state"}
 
 [limits]
-glance_transfers = 1
+provider_glance_transfers = 1000
+project_glance_transfers = 1
 
 [glance]
 endpoint_override = {road.address}

@@ -36,13 +36,12 @@ def up(place: Place) -> None:
     place.configure()
     if register(place):
         sys.stderr.write(f"service: registered in Keystone as data-protect, at {place.url}\n")
-    if _running(place) is None:
-        _start(place)
-    _wait_for(place)
+    started = _start(place) if _running(place) is None else None
+    _wait_for(place, started)
     sys.stdout.write(NEXT.format(url=place.url, log=place.log, clouds=place.cloud.clouds_yaml))
 
 
-def _start(place: Place) -> None:
+def _start(place: Place) -> subprocess.Popen[bytes]:
     karbor = pathlib.Path(sys.executable).with_name("karbor")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
     with (place.root / "karbor.out").open("a") as out:
@@ -50,15 +49,17 @@ def _start(place: Place) -> None:
             [karbor, "serve", "--config-file", place.configuration], env=environment,
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     place.pid_file.write_text(f"{started.pid}\n")
+    return started
 
 
-def _wait_for(place: Place) -> None:
+def _wait_for(place: Place, started: subprocess.Popen[bytes] | None) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         with contextlib.suppress(urllib.error.URLError, ConnectionError), \
                 urllib.request.urlopen(f"{place.url}/healthcheck"):
             return
-        if _running(place) is None:
+        # One that was begun a moment ago may have no command line yet, and is asked itself.
+        if _running(place) is None if started is None else started.poll() is not None:
             break
         time.sleep(0.2)
     told = (place.root / "karbor.out").read_text().splitlines()[-20:]

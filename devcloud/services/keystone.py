@@ -76,8 +76,10 @@ class Keystone(Service):
             ports.KEYSTONE,
             files=[self.conf, PLUGINS / "devcloud_keystone.py"],
             environment=self.cloud.environment(OS_KEYSTONE_CONFIG_DIR=self.etc),
-            processes=2,
-            threads=4,
+            processes=6,
+            # Keystone 30's AuthContextMiddleware keeps the token of a request on itself: threads of
+            # one process take each other's for their own.
+            threads=1,
         )
         self.processes.wait(
             ["keystone"], lambda: self.cloud.answers(ports.KEYSTONE, "/v3"), "keystone"
