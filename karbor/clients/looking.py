@@ -35,6 +35,9 @@ EARLY = 0.9
 FEW = 3
 """As many things at most are asked for one by one while the last list is too young for another."""
 
+MANY = 10_000
+"""Things that are remembered before those that count for nothing any more are looked for."""
+
 FORGOTTEN = 600.0
 """Seconds after which a thing that nobody looks at counts as not waited for any more."""
 
@@ -49,6 +52,7 @@ class _Watched:
     question: int = 0               # the one whose answer `seen` is
     seen_at: float = float("-inf")  # and when it was asked
     state: tuple[Any, ...] | None = None
+    looked: bool = False            # somebody has asked for it here: it is of this kind
     listed: bool = False            # a list has shown it
     deleted: bool = False           # the last request that named it has asked for its removal
 
@@ -89,7 +93,7 @@ class Board:
         """Seconds until a first look at something that was just asked for is worth while: none
         while few things are waited for, else until a list can be had that shows all of them."""
         with self._changed:
-            if self._few():
+            if self._few(coming=1):
                 return 0.0
             return max(0.0, self._listed_at + self._pause - self._clock())
 
@@ -102,6 +106,8 @@ class Board:
                 watched = self._watched.setdefault(id, _Watched(order, now))
                 watched.since, watched.state, watched.deleted = order, None, deleted
                 watched.looked_at = max(watched.looked_at, now)
+            if len(self._watched) > MANY:       # named by requests, and nobody looks for them here
+                self._forget(now)
 
     def look(self, id: str, api: Api) -> Json | None:
         """The thing as its list shows it, or None when it is gone.
@@ -144,9 +150,10 @@ class Board:
             self._watched.pop(id, None)
         return watched.seen
 
-    def _few(self) -> bool:
+    def _few(self, coming: int = 0) -> bool:
         horizon = self._clock() - LONGEST
-        return sum(1 for one in self._watched.values() if one.looked_at > horizon) <= FEW
+        return coming + sum(1 for one in self._watched.values()
+                            if one.looked and one.looked_at > horizon) <= FEW
 
     @property
     def _pause(self) -> float:
@@ -155,7 +162,7 @@ class Board:
     def _watch(self, id: str, came: int) -> _Watched:
         now = self._clock()
         watched = self._watched.setdefault(id, _Watched(came, now))
-        watched.looked_at = now
+        watched.looked_at, watched.looked = now, True
         if watched.state is None:
             self._interval = SHORTEST
         return watched
@@ -180,12 +187,11 @@ class Board:
     def _learn(self, items: Mapping[str, dict[str, Any]], question: int, begun: float) -> None:
         self._listed_at, self._listed, self._took = begun, question, self._clock() - begun
         news = False
-        for id, watched in list(self._watched.items()):
-            if watched.looked_at < begun - FORGOTTEN:
-                del self._watched[id]
-            elif question <= watched.question:
+        self._forget(begun)
+        for id, watched in self._watched.items():
+            if question <= watched.question:
                 continue
-            elif id in items:
+            if id in items:
                 watched.listed = True
                 news |= self._note(watched, items[id], question, begun)
             elif (self._looked.complete and watched.deleted and watched.listed
@@ -193,6 +199,10 @@ class Board:
                 self._note(watched, None, question, begun)
                 news = True
         self._interval = SHORTEST if news else min(LONGEST, self._interval * GROWTH)
+
+    def _forget(self, now: float) -> None:
+        for id in [id for id, one in self._watched.items() if one.looked_at < now - FORGOTTEN]:
+            del self._watched[id]
 
     def _alone(self, id: str, watched: _Watched, api: Api) -> Json | None:
         question, begun = next(self._order), self._clock()
