@@ -83,7 +83,7 @@ def _whole(api: Api, container: str) -> Container | CloudError | None:
 def _near(api: Api, container: str, backup: Mapping[str, Any]) -> Objects | None:
     """One list: what the volume has from shortly before the backup on."""
     try:
-        born = datetime.fromisoformat(str(backup["created_at"]).rstrip("Z"))
+        born = datetime.fromisoformat(str(backup.get("created_at")).rstrip("Z"))
     except ValueError:
         return None
     root = f"volume_{backup['volume_id']}/"
