@@ -79,6 +79,26 @@ class KarborError(Exception):
         return f"{self.message} ({self.remedy})" if self.remedy else self.message
 
 
+OBSTACLES_TOLD = 10
+"""Of many obstacles so many are told in one line."""
+
+
+def why(facts: Mapping[str, Any]) -> str:
+    """What the facts of an error say, in one line for people: of which resource, what happened,
+    what stood in the way, and what to do."""
+    text = str(facts.get("message", ""))
+    if facts.get("resource"):
+        text = f"{facts['resource']}: {text}"
+    found = list(dict.fromkeys(
+        one["what"] + (f" ({one['remedy']})" if one.get("remedy") else "")
+        for one in facts.get("obstacles", ())))
+    for one in found[:OBSTACLES_TOLD]:
+        text += f"; {one}"
+    if len(found) > OBSTACLES_TOLD:
+        text += f"; and {len(found) - OBSTACLES_TOLD} more"
+    return text + (f" ({facts['remedy']})" if facts.get("remedy") else "")
+
+
 class BadInput(KarborError):
     """What was asked for cannot be done as it was asked; nothing has been touched."""
 

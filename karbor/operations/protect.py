@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
-from karbor.domain.errors import BankError, NoLastingCredential, Obstacles
+from karbor.domain.errors import BankError, NoLastingCredential, Obstacles, why
 from karbor.domain.operation import Verb
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Hook, Step
@@ -105,12 +105,9 @@ class Protect:
             with suppress(BankError):   # it may be what kept the operation from being planned
                 run.checkpoints.forget(run.operation.checkpoint_id)
             return {}       # it never came to a checkpoint
-        why = str(error.get("message", ""))
-        if error.get("resource"):
-            why = f"{error['resource']}: {why}"
         now = run.setting.clock()
         run.checkpoints.fail(self._checkpoint(
-            run, run.graph, CheckpointState.ERROR, reason=why, finished_at=now), now)
+            run, run.graph, CheckpointState.ERROR, reason=why(error), finished_at=now), now)
         return {"checkpoint_id": run.operation.checkpoint_id}
 
     @staticmethod

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from karbor.domain.checkpoint import Evidence
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus, after
-from karbor.domain.errors import KarborError
+from karbor.domain.errors import KarborError, why
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.engine.journal import Journal
 from karbor.operations import estimate
@@ -109,7 +109,7 @@ def operation_payload(operation: Operation) -> dict[str, Any]:
         "resource_bytes": estimate.moved(operation),
         "evidence": evidence(operation),
         "created_at": _time(operation.created_at), "finished_at": _time(operation.finished_at),
-        "error": str(error.get("error", "")), "reason": str(error.get("message", "")),
+        "error": str(error.get("error", "")), "reason": why({**error, "resource": ""}),
         "resource": str(error.get("resource", "")),
     }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from karbor.domain.errors import KarborError, StoreError
+from karbor.domain.errors import KarborError, StoreError, why
 from karbor.domain.occurrence import WANTED, Occurrence, OccurrenceState
 from karbor.domain.operation import Operation, OperationState
 from karbor.domain.scheduled_operation import OperationType, ScheduledOperation
@@ -244,9 +244,7 @@ def _outcome(operation: Operation | None) -> tuple[OccurrenceState, str] | None:
         return _S.DONE, ""
     if operation.state is OperationState.CANCELLED:
         return _S.FAILED, "its operation was cancelled"
-    error = operation.error or {}
-    remedy = f" ({error['remedy']})" if error.get("remedy") else ""
-    return _S.FAILED, f"{error.get('message', 'its operation failed')}{remedy}"
+    return _S.FAILED, why(operation.error or {}) or "its operation failed"
 
 
 def _unexpected(error: Exception) -> str:

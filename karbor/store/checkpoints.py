@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus, after
-from karbor.domain.errors import Conflict, NotFound
+from karbor.domain.errors import Conflict, NotFound, why
 from karbor.domain.listing import Listing
 from karbor.domain.operation import OperationState, Verb
 from karbor.domain.quota import CHECKPOINTS as KIND
@@ -168,13 +168,10 @@ class CheckpointRecords:
 
 def _settled(row: sa.RowMapping) -> Mapping[str, Any]:
     status = after(Verb(row[OPERATIONS.c.verb]), OperationState(row[OPERATIONS.c.state]))
-    error = row[OPERATIONS.c.error] or {}
-    why = str(error.get("message", "")) if status not in (
-        RecordStatus.AVAILABLE, RecordStatus.DELETED) else ""
-    if why and error.get("resource"):
-        why = f"{error['resource']}: {why}"
+    good = status in (RecordStatus.AVAILABLE, RecordStatus.DELETED)
+    reason = "" if good else why(row[OPERATIONS.c.error] or {})
     graph = row[CHECKPOINTS.c.graph] or (row[OPERATIONS.c.plan] or {}).get("graph")
-    return {"status": status, "reason": why, "graph": graph,
+    return {"status": status, "reason": reason, "graph": graph,
             "updated_at": row[OPERATIONS.c.finished_at]}
 
 

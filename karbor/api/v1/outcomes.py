@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from karbor.domain.errors import why
 from karbor.domain.operation import Operation, OperationState
 from karbor.domain.resource import ResourceGraph
 from karbor.domain.step import Step, StepState
@@ -22,15 +23,7 @@ def status(operation: Operation) -> str:
 
 def reason(operation: Operation) -> str:
     """Why it failed, and what to do about it."""
-    error = operation.error or {}
-    text = str(error.get("message", ""))
-    if error.get("resource"):
-        text = f"{error['resource']}: {text}"
-    for one in error.get("obstacles", ()):
-        text += f"; {one['what']}" + (f" ({one['remedy']})" if one.get("remedy") else "")
-    if error.get("remedy"):
-        text += f" ({error['remedy']})"
-    return text
+    return why(operation.error or {})
 
 
 def parameters(operation: Operation) -> dict[str, Any]:
