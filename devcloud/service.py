@@ -50,5 +50,8 @@ class Service:
     def start(self) -> None:
         """Start the processes and wait until they answer."""
 
+    def introduce(self) -> None:
+        """See that its processes know of each other, each time; Keystone answers by then."""
+
     def seed(self) -> None:
         """Create the first objects through the service's own API: once per state."""

@@ -56,7 +56,7 @@ def _settings(state: State, options: dict[str, Any]) -> Settings:
 
 def _steps(cloud: Cloud, all_services: list[Service]) -> list[steps.Step]:
     """Databases, start and first objects of each service."""
-    databases, starts, seeds = [], [], []
+    databases, starts, introductions, seeds = [], [], [], []
     for service in all_services:
         after = [*service.after]
         if service.databases:
@@ -64,11 +64,13 @@ def _steps(cloud: Cloud, all_services: list[Service]) -> list[steps.Step]:
             databases.append(steps.Step(name, _database(cloud, service), ("mariadb",)))
             after.append(name)
         starts.append(steps.Step(service.name, _start(service), tuple(after)))
+        needed = ("keystone", service.name)
+        if type(service).introduce is not Service.introduce:
+            introductions.append(steps.Step(f"{service.name} parts", service.introduce, needed))
         if type(service).seed is not Service.seed:
-            needed = ("keystone", service.name)
             seeds.append(steps.Step(f"{service.name} objects", _seed(cloud, service), needed))
     # Keystone's first: the others' starts wait for it
-    return [*starts[:3], *databases, *starts[3:], *seeds]
+    return [*starts[:3], *databases, *starts[3:], *introductions, *seeds]
 
 
 def _database(cloud: Cloud, service: Service) -> Any:

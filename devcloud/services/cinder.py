@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from devcloud import ini, ports, uwsgi
@@ -11,6 +12,7 @@ from devcloud.settings import PLUGINS
 
 _URL = f"http://{{host}}:{ports.CINDER}/v3"
 _DRIVER = PLUGINS / "devcloud_volume.py"
+_PATIENCE = 5.0     # seconds for the first words of cinder-volume to the scheduler
 
 
 class Cinder(Service):
@@ -141,6 +143,23 @@ class Cinder(Service):
         self.processes.wait(
             workers, lambda: self.cloud.reported("cinder", reported, workers), "cinder's workers"
         )
+
+    def introduce(self) -> None:
+        """A scheduler and a cinder-volume that start within the same second miss each other's first
+        words, and the next come a minute later: until then no volume can be made."""
+        begin = time.monotonic()
+        while not self._backend_known():
+            if time.monotonic() - begin > _PATIENCE:
+                self.processes.stop("cinder-volume")
+                self.processes.start("cinder-volume")
+                self.processes.wait(["cinder-scheduler", "cinder-volume"], self._backend_known,
+                                    "cinder's backend")
+                return
+            time.sleep(0.2)
+
+    def _backend_known(self) -> bool:
+        url = f"http://{self.host}:{ports.CINDER}/v3/scheduler-stats/get_pools"
+        return bool(Admin(self.cloud).get(url)["pools"])
 
     def _ensure_worker(self, name: str, program: str, *more: Any) -> None:
         files = [self.conf, *more]
