@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from karbor.domain.errors import CredentialError, StoreError
 from karbor.domain.operation import Operation
 from karbor.plugin.delegation import Delegation
-from karbor.store.operations import Operations
+from karbor.store.operations import Event, Operations
 
 if TYPE_CHECKING:
     from karbor.credentials.authority import Authority
@@ -39,9 +39,9 @@ class OperationTrusts:
             return operation
         credential = self._authority().settle(operation.credential)
         found = (credential.get("grant") or {}).get("id", "")
-        self._records.represent(operation.id, credential, found)
-        self._note(operation.id, "the trust that was being made when its process ended was "
-                   + ("found" if found else "never made: it runs on the user's token alone"))
+        self._records.represent(operation.id, credential, found, Event(
+            time.time(), "the trust that was being made when its process ended was "
+            + ("found" if found else "never made: it runs on the user's token alone")))
         return replace(operation, credential=credential)
 
     def replaced(self, operation: Operation, credential: Mapping[str, Any],
@@ -52,8 +52,8 @@ class OperationTrusts:
         self._give_up(operation)
         self._records.represent(operation.id, credential, delegation.wants(credential))
         credential = delegation.grant(credential)
-        self._records.represent(operation.id, credential, delegation.wants(credential))
-        self._note(operation.id, f"taken over with a new login of its user ({why})")
+        self._records.represent(operation.id, credential, delegation.wants(credential), Event(
+            time.time(), f"taken over with a new login of its user ({why})"))
         return replace(operation, credential=credential)
 
     def changed(self, operation_id: str, credential: Mapping[str, Any], why: str) -> None:
@@ -61,12 +61,11 @@ class OperationTrusts:
         LOG.info("operation %s: %s", operation_id, why)
         grant = credential.get("grant") or {}
         try:
-            self._records.represent(operation_id, credential, grant.get("id", ""))
+            self._records.represent(operation_id, credential, grant.get("id", ""),
+                                    Event(time.time(), why))
         except StoreError as error:
             # The next process begins on the rung before, and changes again.
             LOG.warning("not written down: operation %s: %s: %s", operation_id, why, error)
-            return
-        self._note(operation_id, why)
 
     def end(self, project_id: str, operation_id: str) -> None:
         """It is over, and with it its right to act for the user."""

@@ -155,11 +155,16 @@ class Operations:
                     operation_id=operation_id, at=now,
                     text=f"{OperationState.QUEUED} → {OperationState.FAILED}"))
 
-    def represent(self, operation_id: str, credential: Mapping[str, Any], trust: str) -> None:
-        """How its caller is represented from now on, and which trust stands in Keystone for it."""
+    def represent(self, operation_id: str, credential: Mapping[str, Any], trust: str,
+                  told: Event | None = None) -> None:
+        """How its caller is represented from now on, and which trust stands in Keystone for it;
+        with `told`, what its events say of that, in the same transaction."""
         with writing(self._engine) as connection:
             connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id).values(
                 credential=dict(credential), trust=trust))
+            if told is not None:
+                connection.execute(sa.insert(EVENTS).values(operation_id=operation_id, at=told.at,
+                                                            text=told.text))
 
     def trust_ended(self, operation_id: str) -> None:
         """Nothing stands in Keystone for it any more."""
