@@ -9,7 +9,7 @@ TEST_SERVICES := $(DEMO_SERVICES),barbican,manila
 
 .DEFAULT_GOAL := help
 .PHONY: help cloud-up cloud-down cloud-status venv test test-fast lint demo endurance bench-credentials
-.PHONY: bench-api bench-requests config-sample service-up service-down service-status
+.PHONY: bench-api bench-requests config-sample bare postgresql service-up service-down service-status
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,12 +54,18 @@ venv: .venv/complete  ## Karbor and its development tools in .venv
 	@touch $@
 
 # ---------------------------------------------------------------- what to do with it
-test: venv  ## all tests, those on the cloud included
+test: venv postgresql  ## all tests, those on the cloud included
 	@$(DEVCLOUD) up --services $(TEST_SERVICES) --token-expiration 3600 --allow-expired-window 172800 --token-cache-time 300
 	@.venv/bin/pytest -n 3 --dist loadscope --no-loadscope-reorder
 
-test-fast: venv  ## the tests that need no cloud
+test-fast: venv postgresql  ## the tests that need no cloud
 	@.venv/bin/pytest --ignore=tests/cloud --ignore=tests/compat
+
+postgresql:  ## the PostgreSQL that tests start, installed from Debian; no daemon of it is started
+	@$(DEVCLOUD) postgresql
+
+bare:  ## `make demo` and `make test` of HEAD on a machine with nothing but Debian 12
+	@$(PYTHON) -m bare $(if $(KEEP),--keep)
 
 config-sample: venv  ## etc/karbor/karbor.conf.sample anew, from karbor/config.py
 	@.venv/bin/oslo-config-generator --config-file etc/karbor/config-generator.conf

@@ -1,4 +1,4 @@
-"""python3 -m devcloud up|down|status|stop|start|restart|logs|env|rotate-keys"""
+"""python3 -m devcloud up|down|status|stop|start|restart|logs|env|rotate-keys|postgresql"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from devcloud.cloud import Cloud
 from devcloud.down import down
-from devcloud.install import venv_path
+from devcloud.install import ensure_postgresql, venv_path
 from devcloud.processes import Processes
 from devcloud.services.keystone import Keystone
 from devcloud.settings import DEFAULT_SERVICES, DevcloudError, State
@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_parser("status", parents=[common], help="what runs; exit code 1 if not all does")
     actions.add_parser("env", parents=[common], help="shell commands that point clients here")
     actions.add_parser("rotate-keys", parents=[common], help="a new fernet key for Keystone")
+    actions.add_parser(
+        "postgresql", parents=[common], help="install the PostgreSQL that the tests start"
+    )
     for name, text in (
         ("stop", "stop one process"),
         ("start", "start one process that was stopped"),
@@ -119,6 +122,8 @@ def _run(arguments: argparse.Namespace) -> int:
         case "env":
             print(f"export OS_CLIENT_CONFIG_FILE={state.clouds_yaml} DEVCLOUD_STATE={state.root}")
             print(f"export PATH={venv_path()}/bin:$PATH")
+        case "postgresql":
+            ensure_postgresql()
         case "rotate-keys":
             Keystone(Cloud(state, state.settings(), venv_path())).rotate_keys()
         case "logs":

@@ -41,7 +41,7 @@ def venv_path() -> pathlib.Path:
 
 # -------------------------------------------------------------------- Debian packages
 def ensure_packages() -> bool:
-    """Install the programs that are missing; True when there were any."""
+    """Install what the cloud needs and the machine lacks; return whether it lacked anything."""
     programs = {
         "mariadbd": "mariadb-server",
         "/usr/lib/rabbitmq/bin/rabbitmq-server": "rabbitmq-server",
@@ -61,6 +61,17 @@ def ensure_packages() -> bool:
         missing.append("python3-venv")
     if "gcc" in missing or "python3-dev" in missing:
         missing.append("libc6-dev")
+    return _install_packages(missing)
+
+
+def ensure_postgresql() -> bool:
+    """Install the PostgreSQL whose servers the tests start; return whether it was missing."""
+    programs = pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    return _install_packages([] if any(programs) else ["postgresql"])
+
+
+def _install_packages(missing: Sequence[str]) -> bool:
+    """Install Debian packages, without starting their daemons; return whether there were any."""
     if not missing:
         return False
     if os.geteuid() != 0:

@@ -1,7 +1,7 @@
 """A PostgreSQL server of the tests' own: in a temporary directory, on a Unix socket, not durable.
 
-Its programs are those of Debian's package postgresql-15 (`make postgresql` installs it). It refuses
-to run as root, so root runs it as the user that the package made.
+Its programs are those of Debian's package postgresql, which `make postgresql` installs, and `make
+test` by itself. It refuses to run as root, so root runs it as the user that the package made.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Server:
     def __init__(self) -> None:
         programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
         if not programs:
-            raise RuntimeError("PostgreSQL is not installed: make postgresql")
+            raise RuntimeError("PostgreSQL is not installed: `make postgresql` installs it")
         self._programs = programs[-1].parent
         self._place = Path(tempfile.mkdtemp(prefix="karbor-pg-"))
         self._data = self._place / "data"
