@@ -39,7 +39,7 @@ DAY = 86400.0
 RETENTION = OperationType.RETENTION_PROTECT
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     url = f"sqlite:///{tmp_path / 'karbor.sqlite'}"
     if request.param == "postgresql":

@@ -34,7 +34,7 @@ class Plans:
         return "provider"
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     url = f"sqlite:///{tmp_path / 'karbor.sqlite'}"
     if request.param == "postgresql":
