@@ -25,7 +25,8 @@ CLONE = "root/karbor"
 
 _COPIED = ("etc/hosts", "etc/resolv.conf", "etc/pip.conf", "etc/xdg/pip", "root/.config/pip",
            "root/.pip", "etc/apt/sources.list", "etc/apt/sources.list.d", "etc/apt/auth.conf.d",
-           "etc/apt/trusted.gpg.d", "etc/apt/keyrings", "etc/ssl/certs")
+           "etc/apt/trusted.gpg.d", "etc/apt/keyrings", "etc/ssl/certs",
+           "usr/local/share/ca-certificates")   # whence a package's installation makes certs anew
 _PASSED_ON = ("PIP_", "UV_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY",
               "NO_PROXY")
 
