@@ -19,7 +19,7 @@ from karbor.domain.errors import BadInput
 from karbor.domain.ladder import Strategy
 
 __all__ = ["SERVICES", "ConfigOpts", "bank_path", "database_url", "host", "key_file", "load",
-           "options", "provider_directory", "service_user_configured", "state_path",
+           "options", "own_options", "provider_directory", "service_user_configured", "state_path",
            "trustee_section", "usual_files"]
 
 SERVICES = ("cinder", "nova", "glance", "neutron", "swift", "manila", "trove", "barbican")
@@ -289,20 +289,24 @@ def _service_options(name: str) -> list[cfg.Opt]:
     ]
 
 
+def own_options() -> dict[str, list[cfg.Opt]]:
+    """Return Karbor's own options by group. The options of an account's auth type are not there."""
+    account = loading.get_auth_common_conf_options()
+    return {
+        "DEFAULT": [*_DEFAULT, *_API],
+        **_GROUPS,
+        **{name: _service_options(name) for name in SERVICES},
+        # The account that vouches for users: any auth type of keystoneauth, with its own options.
+        "service_user": [*account, *loading.get_session_conf_options()],
+        # Whom users trust: a user with a password. By default that of [service_user].
+        "trustee": account}
+
+
 def options() -> ConfigOpts:
     """A fresh set of all options with their defaults, no file read."""
     conf = ConfigOpts()
-    conf.register_opts(_DEFAULT)
-    conf.register_opts(_API)
-    for group, opts in _GROUPS.items():
-        conf.register_opts(opts, group=group)
-    for name in SERVICES:
-        conf.register_opts(_service_options(name), group=name)
-    # The account that vouches for users: any auth type of keystoneauth, with its own options.
-    loading.register_auth_conf_options(conf, "service_user")
-    loading.register_session_conf_options(conf, "service_user")
-    # Whom users trust: a user with a password. By default that of [service_user].
-    loading.register_auth_conf_options(conf, "trustee")
+    for group, opts in own_options().items():
+        conf.register_opts(opts, group=None if group == "DEFAULT" else group)
     return conf
 
 

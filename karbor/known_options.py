@@ -57,7 +57,7 @@ def known(auth_types: Mapping[str, str]) -> Known:
     """`auth_types` says for each section of ACCOUNTS, and others that an auth_section names, which
     type of keystoneauth it wants (password, where it says none)."""
     found = Known()
-    for group, options in (*own_opts(), *library_opts()):
+    for group, options in (*config.own_options().items(), *library_opts()):
         found.add(group, options)
     for section in {*ACCOUNTS, *auth_types}:
         found.add(section, loading.get_auth_common_conf_options())
@@ -65,16 +65,6 @@ def known(auth_types: Mapping[str, str]) -> Known:
         found.add(section, plugin_opts(auth_types.get(section) or "password")
                   or plugin_opts("password"))
     return found
-
-
-def own_opts() -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
-    """Those of karbor/config.py, group by group."""
-    inside = {info["opt"].dest for info, _ in cfg.ConfigOpts()._all_opt_infos()}
-    found: dict[str, list[cfg.Opt]] = {}
-    for info, group in config.options()._all_opt_infos():
-        if group is not None or info["opt"].dest not in inside:
-            found.setdefault(group.name if group else "DEFAULT", []).append(info["opt"])
-    yield from found.items()
 
 
 def library_opts() -> Iterator[tuple[str, Sequence[cfg.Opt]]]:
@@ -101,7 +91,7 @@ def plugin_opts(auth_type: str) -> Sequence[cfg.Opt]:
 def list_opts() -> _Groups:
     """For oslo-config-generator: the accounts' sections with the options of a password."""
     found = []
-    for group, options in own_opts():
+    for group, options in config.own_options().items():
         more = plugin_opts("password") if group in ACCOUNTS else ()
         found.append((group, [*options, *more]))
     return found

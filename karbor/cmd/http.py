@@ -23,10 +23,12 @@ class HttpServer:
 
     def __init__(self, application: Any, host: str, port: int, *, threads: int) -> None:
         """Raises BadInput when the address cannot be had."""
+        self._sockets: dict[int, Any] = {}     # all that the server's loop looks after
         try:
             self._server = create_server(application, host=host, port=port, threads=threads,
                                          ident="karbor", clear_untrusted_proxy_headers=False,
-                                         send_bytes=1, map={})      # what is told is told at once
+                                         send_bytes=1,   # what is told is told at once
+                                         map=self._sockets)
         except OSError as error:
             raise BadInput(f"nothing can be served at {host}:{port}: {error.strerror or error}",
                            remedy="see who listens there, or choose another address or port"
@@ -57,5 +59,5 @@ class HttpServer:
         while (any(one.total_outbufs_len for one in list(server.active_channels.values()))
                and time.monotonic() < until):
             time.sleep(LOOK)
-        server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map))
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
         self._thread.join(GRACE)

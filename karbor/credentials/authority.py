@@ -25,7 +25,7 @@ from karbor.credentials.seal import Seal
 from karbor.credentials.service import ServiceAuth
 from karbor.credentials.session import OperationSession, open_session
 from karbor.credentials.trustee import Trustee
-from karbor.credentials.user import user_auth
+from karbor.credentials.user import token_body, user_auth
 from karbor.credentials.vouched import VouchedAuth
 from karbor.domain.caller import Caller
 from karbor.domain.canary import Bounds, usable
@@ -231,7 +231,7 @@ class Authority:
             Rung.USER_AND_SERVICE, own.cloud if own else "", access.user_id, access.project_id,
             token.why, sealed=self.seal.seal(access.auth_token), deadline=token.until, place=place,
             auth_url=url, token_ends=end, window=window)
-        body = {"token": access._data["token"]}
+        body = {"token": token_body(access)}
         user = user_auth(access.auth_token, body, auth_url)
         session = self._session(VouchedAuth(user, service), place)
         return Login(caller, credential, session, own if own and own.renews else None)
@@ -262,7 +262,7 @@ def _same(kept: Credential, found: Credential) -> None:
 
 
 def _caller(access: AccessInfo, end: float | None) -> Caller:
-    token = access._data["token"]
+    token = token_body(access)
     return Caller(
         user_id=access.user_id, project_id=access.project_id, user_name=access.username,
         project_name=access.project_name, roles=tuple(access.role_names),

@@ -88,7 +88,7 @@ class Delegator:
     def _granted(self, session: OperationSession, kept: Credential, wanted: Grant) -> Grant:
         auth: Any = session.auth
         access = auth.get_access(session)
-        ids = {one["name"]: one["id"] for one in access._data["token"]["roles"]}
+        ids = dict(zip(access.role_names, access.role_ids, strict=True))
         if lost := [name for name in wanted.roles if name not in ids]:
             raise TokenRejected(f"the user has no role {', '.join(lost)} any more",
                                 cause=Cause.ROLE_LOST)

@@ -19,6 +19,7 @@ from karbor.credentials.refusal import login_refused
 from karbor.credentials.seal import Seal
 from karbor.credentials.service import ServiceAuth
 from karbor.credentials.session import OperationSession, open_session
+from karbor.credentials.user import token_body
 from karbor.domain.caller import Caller
 from karbor.domain.errors import CloudError, LoginFailed
 from karbor.plugin.token_probe import Account, Answer
@@ -174,7 +175,7 @@ class KeystoneProbe:
 
 def described(access: AccessInfo) -> Account:
     """What Keystone said of a login, without its token."""
-    token = access._data["token"]
+    token = token_body(access)
     credential = token.get("application_credential") or {}
     expires = float(access.expires.timestamp()) if access.expires else float("inf")
     scoped = bool(access.project_scoped)

@@ -66,6 +66,7 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(auth_url=inner.auth_url)
+        self._renewing = threading.Lock()
         self.inner = inner
         self._explain = explain
         self._check = check
@@ -103,7 +104,7 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
     def invalidate(self) -> bool:
         """A service refused what this thread sent. True: another try is worth while."""
         handed = getattr(self._handed, "token", None)
-        with self._lock:
+        with self._renewing:
             login = self._login
             if login is None or handed != login.access.auth_token:
                 return True         # somebody else has dropped or renewed it already
@@ -118,7 +119,7 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
     def _renew(self, session: Session, seen: _Login | None) -> _Login:
         # Who finds a token that will do for a while lets the one who renews go on alone.
         spare = seen if seen and self._left(seen) > seen.margin / 4 else None
-        if not self._lock.acquire(blocking=spare is None):
+        if not self._renewing.acquire(blocking=spare is None):
             assert spare is not None    # noqa: S101 - a blocking acquire always succeeds
             return spare
         try:
@@ -138,7 +139,7 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
             self._failure, self._login = None, login
             return login
         finally:
-            self._lock.release()
+            self._renewing.release()
 
     def _holding_back(self) -> bool:
         if self._failure is None:

@@ -7,6 +7,7 @@ beside it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,12 @@ def user_auth(token: str, body: Mapping[str, Any], auth_url: str | None = None
     if not isinstance(body.get("token"), Mapping):
         raise CredentialError("what came with the user's token does not describe a v3 token")
     return AccessInfoPlugin(access.AccessInfoV3(body=dict(body), auth_token=token), auth_url)
+
+
+def token_body(info: access.AccessInfo) -> dict[str, Any]:
+    """Return what Keystone said of a token: the value of `token` in its answer."""
+    state: Any = json.loads(AccessInfoPlugin(info).get_auth_state())
+    return dict(state["body"]["token"])
 
 
 def rebuild(token: str, service: ServiceAuth) -> AccessInfoPlugin:

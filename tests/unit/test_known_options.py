@@ -24,7 +24,7 @@ def test_the_sample_is_what_the_options_say(tmp_path: Path) -> None:
 
 def test_the_sample_as_it_is_changes_nothing() -> None:
     conf, plain = config.load([SAMPLE]), config.load([])
-    for group, options in known_options.own_opts():
+    for group, options in config.own_options().items():
         for one in options:
             found, usual = ((conf[one.dest], plain[one.dest]) if group == "DEFAULT"
                             else (conf[group][one.dest], plain[group][one.dest]))

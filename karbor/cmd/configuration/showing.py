@@ -11,7 +11,7 @@ from oslo_config import cfg
 
 from karbor import config
 from karbor.cmd.configuration.files import Written, auth_types, written
-from karbor.known_options import Known, known, own_opts
+from karbor.known_options import Known, known
 from karbor.store.connect import described
 
 MASK = "****"
@@ -34,7 +34,7 @@ def show(files: Sequence[Path] | None = None) -> Iterator[Shown]:
     conf = config.load(chosen)
     read = [written(one) for one in chosen]
     options = known(auth_types(read))
-    own = {(group, one.dest): one for group, some in own_opts() for one in some}
+    own = {(group, one.dest): one for group, some in config.own_options().items() for one in some}
     effective: dict[tuple[str, str], Callable[[config.ConfigOpts], Any]] = {
         ("DEFAULT", "state_path"): config.state_path, ("fs_bank", "path"): config.bank_path,
         ("credentials", "key_file"): config.key_file,
