@@ -26,7 +26,7 @@ from karbor.operations.discovery import discover
 from karbor.operations.orders import PlanOrder
 from karbor.operations.parameters import Parameters
 from karbor.operations.setting import Provider
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import Composite, Listings
 from karbor.store.checkpoints import Span
 
 Hurry = Callable[[], None]
@@ -57,6 +57,16 @@ class Requests:
             if type not in protectables:
                 raise BadInput("Invalid input received: Invalid protectable type provided.")
             return discover(cloud, protectables, protectables[type].list(listings), listings)
+
+    def holder(self, who: Requester, type: str, id: str) -> str:
+        """The id of the resource of this type by which the thing of this id is protected, as a
+        network is by its topology; "" when there is none. Raises what the cloud answers."""
+        with self._service.admitted(who) as cloud:
+            protectable = self._service.protectables.get(type)
+            if not isinstance(protectable, Composite):
+                return ""
+            found = protectable.holding(id, Listings(cloud), by_name=False)
+            return found.id if found else ""
 
     # ------------------------------------------------------------------ checkpoints
     def protect(self, who: Requester, provider_id: str, plan: Plan,

@@ -21,6 +21,14 @@ TYPES = (DATABASE, IMAGE, NETWORK, POD, PROJECT, SERVER, SHARE, VOLUME)
 """Every type that the REST API v1 knows, in the order of Karbor 1.x (its entry points')."""
 
 
+def dependents_rank(type: str) -> int:
+    """By which the dependents of a resource are sorted, as Karbor 1.x gave them: a server's image,
+    then its volumes, and the network topology, which belongs to many, behind everything else."""
+    if type == NETWORK:
+        return len(TYPES) + 1
+    return TYPES.index(type) if type in TYPES else len(TYPES)
+
+
 @dataclass(frozen=True)
 class Resource:
     """Something in the cloud that can be protected.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from karbor.domain.resource import Resource, ResourceGraph
+from karbor.domain.resource import Resource, ResourceGraph, dependents_rank
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protectable import Listings, Protectable
 
 
 def discover(cloud: Cloud, protectables: Mapping[str, Protectable], start: Sequence[Resource],
              listings: Listings | None = None) -> ResourceGraph:
-    """Raises whatever a listing raises: a graph with holes would be a checkpoint with holes."""
+    """The graph, each resource's dependents in the order of Karbor 1.x. Raises whatever a listing
+    raises: a graph with holes would be a checkpoint with holes."""
     listings = listings or Listings(cloud)
 
     def of_level(parents: Sequence[Resource]) -> dict[str, list[Resource]]:
@@ -21,6 +22,7 @@ def discover(cloud: Cloud, protectables: Mapping[str, Protectable], start: Seque
             if fitting:
                 for key, dependents in protectable.dependents(fitting, listings).items():
                     found[key].extend(dependents)
-        return found
+        return {key: sorted(children, key=lambda one: dependents_rank(one.type))
+                for key, children in found.items()}
 
     return ResourceGraph.build(start, of_level)

@@ -7,7 +7,7 @@ from typing import Any
 
 from karbor.domain.errors import AmbiguousName, ServiceAbsent, UnknownName
 from karbor.domain.resource import DATABASE, Resource, labels_of
-from karbor.plugin.protectable import Listings, Protectable
+from karbor.plugin.protectable import Composite, Listings, Protectable
 
 
 def short(type: str) -> str:
@@ -33,6 +33,9 @@ def select(words: Sequence[str], protectables: Mapping[str, Protectable], listin
         found = ([one for one in everything if one.id == name]
                  or [one for one in everything if one.name == name])
         if not found:
+            found = [one for type in types if (one := _holding(
+                protectables[type], name, listings, by_name=len(types) == 1))]
+        if not found:
             raise UnknownName(f"nothing in project {listings.cloud.project_name} is called {word}",
                               remedy="see what there is with: karbor resources")
         if len(found) > 1:
@@ -41,6 +44,14 @@ def select(words: Sequence[str], protectables: Mapping[str, Protectable], listin
                 remedy="give one of: " + ", ".join(f"{short(o.type)}:{o.id}" for o in found[:8]))
         chosen.setdefault(found[0].key, found[0])
     return list(chosen.values())
+
+
+def _holding(protectable: Protectable, name_or_id: str, listings: Listings, *, by_name: bool
+             ) -> Resource | None:
+    """The resource that stands for a thing which is none of its own: see Composite."""
+    if not isinstance(protectable, Composite):
+        return None
+    return protectable.holding(name_or_id, listings, by_name=by_name)
 
 
 def _all(protectable: Protectable, listings: Listings, *, expressly: bool) -> Sequence[Resource]:
@@ -74,6 +85,8 @@ def resolve(wanted: Sequence[Mapping[str, Any]], selectors: Sequence[Selector],
     for one in wanted:
         found = next((r for r in _of_type(one["type"], protectables, listings)
                       if r.id == one["id"]), None)
+        if found is None:
+            found = _holding(protectables[one["type"]], str(one["id"]), listings, by_name=False)
         if found is None:
             raise UnknownName(
                 f"the project has no {one['type']} {one.get('name') or one['id']} ({one['id']})",

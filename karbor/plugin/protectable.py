@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from karbor.domain.resource import Resource
 from karbor.plugin.asked_once import asked_once, name_of_list, now
@@ -52,3 +52,13 @@ class Protectable(Protocol):
     def dependents(self, parents: Sequence[Resource], listings: Listings
                    ) -> Mapping[str, Sequence[Resource]]:
         """Of *all* given parents at once: parent key → its resources of this type."""
+
+
+@runtime_checkable
+class Composite(Protocol):
+    """A protectable whose resource stands for many things of its service, as a network topology
+    stands for networks. Optional: a protectable without this method has no such resource."""
+
+    def holding(self, name_or_id: str, listings: Listings, *, by_name: bool) -> Resource | None:
+        """The resource by which the named thing is protected; None when the caller's project sees
+        no such thing. Names count `by_name` only: an id cannot mean anything else."""

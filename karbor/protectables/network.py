@@ -33,6 +33,17 @@ class Networks:
         return {one.key: topology for one in parents
                 if one.type == PROJECT or (one.type == SERVER and one.id in connected)}
 
+    def holding(self, name_or_id: str, listings: Listings, *, by_name: bool) -> Resource | None:
+        """The topology, for any network that the project sees: clients of Karbor 1.x name networks
+        by their ids."""
+        if not listings.cloud.has("neutron"):
+            return None
+        networks = listings.list("neutron", "/networks", "networks")
+        if not any(name_or_id == one["id"] or (by_name and name_or_id == one.get("name"))
+                   for one in networks):
+            return None
+        return self.list(listings)[0]
+
     @staticmethod
     def _connected(wanted: Sequence[Resource], listings: Listings) -> set[str]:
         """Ids of servers with a port. Nova's addresses show also ports that belong to another

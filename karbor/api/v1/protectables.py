@@ -73,6 +73,9 @@ class Discovery(Protocol):
     def instances(self, who: Context, type: str) -> ResourceGraph:
         """All of the type in the caller's project, with what belongs to them."""
 
+    def holder(self, who: Context, type: str, id: str) -> str:
+        """The id of the resource by which the thing of this id is protected, or ""."""
+
 
 class Needs(Protocol):
     @property
@@ -136,11 +139,12 @@ class Protectables(Resource):
         type, id = self._type(call), call.path["resource_id"]
         wanted = parameters(call.query)
         graph = self._needs.discovery.instances(call.context, type)
-        for one in graph:
-            if one.type == type and one.id == id and not one.within and all(
-                    str(one.facts.get(key, getattr(one, key, ""))) == value
-                    for key, value in wanted.items()):
-                return InstanceBody(_instance(one, graph))
+        known = {one.id: one for one in graph if one.type == type and not one.within}
+        found = known.get(id) or known.get(self._needs.discovery.holder(call.context, type, id))
+        if found is not None and all(
+                str(found.facts.get(key, getattr(found, key, ""))) == value
+                for key, value in wanted.items()):
+            return InstanceBody(_instance(found, graph))
         raise NotFound(f"The resource {id} of type {type} could not be found: "
                        "the project has none of this id")
 
@@ -165,14 +169,9 @@ def parameters(query: Mapping[str, str]) -> dict[str, str]:
 
 
 def _instance(one: Protected, graph: ResourceGraph) -> Instance:
-    children = sorted(graph.children(one.key), key=lambda child: _order(child.type))
     return Instance(one.id, one.type, one.name, _extra(one), [
-        Dependent(child.id, child.type, child.name, _extra(child)) for child in children])
-
-
-def _order(type: str) -> int:
-    """As in Karbor 1.x: a server's image before its volumes."""
-    return TYPES.index(type) if type in TYPES else len(TYPES)
+        Dependent(child.id, child.type, child.name, _extra(child))
+        for child in graph.children(one.key)])
 
 
 def _extra(one: Protected) -> dict[str, Any] | None:

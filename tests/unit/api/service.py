@@ -15,12 +15,15 @@ from tests.unit.api.people import MINE
 
 SERVER = "44444444-4444-4444-8444-444444444444"
 VOLUME = "55555555-5555-4555-8555-555555555555"
+NETWORK = "66666666-6666-4666-8666-666666666666"
 LISTS: Mapping[tuple[str, str], list[dict[str, Any]]] = {
     ("nova", "/servers/detail"): [{
         "id": SERVER, "name": "web", "status": "ACTIVE", "image": {"id": "base"}, "tags": ["gold"],
         "os-extended-volumes:volumes_attached": [{"id": VOLUME}], "addresses": {}}],
     ("cinder", "/volumes/detail"): [{
         "id": VOLUME, "name": "v1", "status": "in-use", "size": 1, "availability_zone": "az1"}],
+    ("neutron", "/networks"): [{"id": NETWORK, "name": "inner"}],
+    ("neutron", "/ports"): [{"id": "p", "device_id": SERVER}],
     ("glance", "/images"): [{"id": "base", "name": "debian", "status": "active"}]}
 
 
@@ -32,7 +35,7 @@ class ListedApi:
         return LISTS.get((self.service, path), [])
 
 
-@dataclass
+@dataclass(eq=False)     # a cloud is itself only, and a key of what has been asked of it
 class ListedCloud:
     """Of one project: that with the id MINE has a server with a volume, others have nothing."""
 

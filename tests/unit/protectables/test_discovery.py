@@ -19,6 +19,8 @@ from karbor.domain.resource import (
     Resource,
     ResourceGraph,
 )
+from karbor.operations.discovery import discover as discover_all
+from karbor.operations.selection import resolve, select
 from karbor.plugin.protectable import Listings
 from karbor.protectables.database import Databases
 from karbor.protectables.image import Images
@@ -291,3 +293,58 @@ def test_a_service_that_is_there_and_fails_is_no_service_that_is_absent(
         service: {listed: CloudUnavailable(f"{service} is down")}}))
     with pytest.raises(CloudUnavailable, match=service):
         discover(Projects().list(listings), listings)
+
+
+# -- as Karbor 1.x had it
+
+def connected() -> ScriptedCloud:
+    """A server with an image, two volumes and a port, and a network of the project."""
+    made = cloud([server(1, volumes=("v1", "v2"), addresses={"net": []})],
+                 [volume("v1"), volume("v2")], [image("base")])
+    made.apis["neutron"]._script["LIST /networks"] = [
+        {"id": "net-1", "name": "inner"}, {"id": "net-2", "name": "inner"},
+        {"id": "out", "name": "public", "router:external": True}]
+    return made
+
+
+def test_dependents_come_in_the_order_of_karbor_1() -> None:
+    """An image, the volumes, and the network last, whatever the plugins' names are."""
+    for kinds in (ALL, [*reversed(ALL)]):
+        made = connected()
+        [web] = Servers().list(Listings(made))
+        graph = discover_all(made, {one.type: one for one in kinds}, [web])
+        assert [(one.type, one.id) for one in graph.children(web.key)] == [
+            (IMAGE, "base"), (VOLUME, "v1"), (VOLUME, "v2"), (NETWORK, "project")]
+
+
+@pytest.mark.parametrize("id", ["project", "net-1", "out"])
+def test_a_plan_that_names_a_network_by_its_id_means_the_topology(id: str) -> None:
+    found = resolve([{"type": NETWORK, "id": id, "name": "inner"}], [],
+                    {one.type: one for one in ALL}, Listings(connected()))
+    assert [one.key for one in found] == [f"{NETWORK}#project"]
+
+
+def test_several_networks_are_one_topology() -> None:
+    wanted = [{"type": NETWORK, "id": id} for id in ("net-1", "net-2", "project")]
+    kinds = {one.type: one for one in ALL}
+    found = resolve(wanted, [], kinds, Listings(connected()))
+    assert [one.key for one in found] == [f"{NETWORK}#project"]
+    with pytest.raises(UnknownName, match="net-9"):
+        resolve([{"type": NETWORK, "id": "net-9"}], [], kinds, Listings(connected()))
+    with pytest.raises(UnknownName):        # names of networks are not ids
+        resolve([{"type": NETWORK, "id": "inner"}], [], kinds, Listings(connected()))
+
+
+@pytest.mark.parametrize("word", ["net-1", "network:net-1", f"{NETWORK}#net-1", "network:inner"])
+def test_a_network_that_somebody_names_means_the_topology(word: str) -> None:
+    kinds = {one.type: one for one in (Servers(), Volumes(), Images(), Networks())}
+    found = select([word], kinds, Listings(connected()))
+    assert [one.key for one in found] == [f"{NETWORK}#project"]
+
+
+@pytest.mark.parametrize("word", ["inner", "network:outer", "server:net-1"])
+def test_the_name_of_a_network_alone_means_nothing(word: str) -> None:
+    """A person who mistypes the name of a server does not protect a topology instead."""
+    kinds = {one.type: one for one in (Servers(), Volumes(), Images(), Networks())}
+    with pytest.raises(UnknownName):
+        select([word], kinds, Listings(connected()))
