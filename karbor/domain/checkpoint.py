@@ -22,6 +22,7 @@ class CheckpointState(StrEnum):
     DELETING = "deleting"       # hidden; what it holds is being removed
 
     def may_become(self, other: CheckpointState) -> bool:
+        """Whether a checkpoint in this state can get into the other one."""
         return other in _MOVES[self]
 
 

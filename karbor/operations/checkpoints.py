@@ -17,6 +17,7 @@ from typing import Any
 from karbor.domain.checkpoint import FORMAT, Checkpoint, CheckpointState, Kept
 from karbor.domain.errors import (
     AmbiguousName,
+    Conflict,
     NewerFormat,
     NotFound,
     ObjectDamaged,
@@ -159,15 +160,25 @@ class Checkpoints:
     def conclude(self, checkpoint: Checkpoint) -> None:
         """Write the head, and read it back: from now on the checkpoint is what it says.
 
-        Idempotent: a head that is there already (an earlier try was cut off) stays.
+        Idempotent: a head that is there already (an earlier try was cut off) stays. Raises Conflict
+        where the checkpoint may not become that: another process has concluded it otherwise, or is
+        deleting it, so that nobody may say that it is there.
         """
         assert checkpoint.graph is not None  # noqa: S101
+        self._require_move(checkpoint)
         self._write(checkpoint.id, "head.json", {
             "format": FORMAT, "id": checkpoint.id, "state": checkpoint.state,
             "graph": checkpoint.graph.to_dict(), "skew": checkpoint.skew,
             "kept": [one.to_dict() for one in checkpoint.kept.values()],
             "finished_at": checkpoint.finished_at, "reason": checkpoint.reason})
-        self.show(checkpoint.id)
+        self._require_move(checkpoint)
+
+    def _require_move(self, checkpoint: Checkpoint) -> None:
+        state = self.show(checkpoint.id).state
+        if state is not checkpoint.state and not state.may_become(checkpoint.state):
+            raise Conflict(f"checkpoint {checkpoint.id} is {state} in its bank and cannot become "
+                           f"{checkpoint.state}: another process works on it",
+                           remedy="let only one Karbor work on a checkpoint, and begin anew")
 
     def fail(self, checkpoint: Checkpoint, now: float) -> None:
         """It came to nothing: its bytes go, and the head says why. One that is concluded already

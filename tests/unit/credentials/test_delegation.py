@@ -63,3 +63,21 @@ def test_a_trust_is_not_made_with_a_role_that_the_user_has_lost(
     granted = Credential.from_dict(delegator.grant(chosen))
     assert (granted.trust, granted.following) == ("", ())
     assert wire.of("POST", TRUSTS) == []
+
+
+@pytest.mark.parametrize(("longest", "spread"), [("", 86400), ("longest_operation = 7000\n", 1000)])
+def test_the_ends_of_trusts_are_spread_over_a_day(
+        longest: str, spread: int, configured: Callable[[str], ConfigOpts], wire: Wire,
+        keystone: Keystone, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a seventh of the longest operation where that is shorter: decision 12 says so."""
+    wire.answer = lambda sent: keystone.answer(sent) or Reply(404)
+    authority = Authority(configured(f"{SERVICE_USER}\n[credentials]\n{longest}"), adapter=wire,
+                          clock=clock)
+    delegator = Delegator(authority, authority.represent("demo"))
+    ends = []
+    for draw in (min, max):
+        monkeypatch.setattr("random.randrange", lambda stop, draw=draw: draw(0, stop - 1))
+        grant = Credential.from_dict(delegator.choose(60.0)).grant
+        assert grant is not None
+        ends.append(datetime.fromisoformat(grant.expires_at).timestamp())
+    assert ends[1] - ends[0] == spread

@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -320,6 +321,46 @@ def test_a_backup_that_others_build_upon_is_removed_when_the_last_of_them_goes(
     assert set(operation.result["swept"]) == set(kept)
     assert toys.cloud.left() == {}
     assert list(toys.bank.list()) == []
+
+
+class HiddenMeanwhile(ReadBack):
+    """Another Karbor, with records of its own, begins to delete the checkpoint."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+
+    def run(self, work: Work) -> Outcome:
+        for identity in self.checkpoints.ids():
+            self.checkpoints.hide(identity, 1.0)
+        return super().run(work)
+
+
+def test_a_protect_does_not_succeed_when_its_checkpoint_is_being_deleted(toys: Toys) -> None:
+    toys.protection.verify = (      # type: ignore[method-assign]
+        lambda resource: {Hook.MAIN: [HiddenMeanwhile(toys.checkpoints)]})
+    operation = toys.protect()
+    assert operation.state is OperationState.FAILED
+    assert "is deleting in its bank and cannot become available" in (
+        operation.error or {})["message"]
+    assert toys.cloud.left() == {}
+    assert list(toys.bank.list()) == []
+
+
+@pytest.mark.parametrize("concluded", [CheckpointState.AVAILABLE, CheckpointState.ERROR])
+@pytest.mark.parametrize("wanted", [CheckpointState.AVAILABLE, CheckpointState.ERROR])
+def test_a_checkpoint_is_concluded_once(toys: Toys, concluded: CheckpointState,
+                                        wanted: CheckpointState) -> None:
+    if concluded is CheckpointState.ERROR:
+        toys.cloud.failing.add("backups")
+    checkpoint = toys.checkpoints.show(toys.protect().checkpoint_id)
+    assert checkpoint.state is concluded
+    if wanted is concluded:
+        toys.checkpoints.conclude(checkpoint)
+    else:
+        with pytest.raises(Conflict, match=f"is {concluded} in its bank and cannot become"):
+            toys.checkpoints.conclude(replace(checkpoint, state=wanted))
+    again = toys.checkpoints.show(checkpoint.id)
+    assert (again.state, again.finished_at) == (concluded, checkpoint.finished_at)
 
 
 def test_a_checkpoint_of_a_later_format_is_refused(toys: Toys) -> None:
