@@ -10,6 +10,7 @@ import click
 
 from karbor.cli import exits
 from karbor.cli.complaint import answering, leave
+from karbor.cli.confirmation import confirmed, confirming
 from karbor.cli.countdown import credential_facts, credential_json, expecting, seconds
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
@@ -132,7 +133,7 @@ def _show_copy(draft: Draft, *, as_data: bool) -> None:
 
 @checkpoint.command("delete", short_help="Remove them, and all that only they hold.")
 @click.argument("checkpoint", nargs=-1, required=True)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@confirming
 @common
 @answering
 def delete(checkpoint: tuple[str, ...], yes: bool) -> None:
@@ -145,12 +146,10 @@ def delete(checkpoint: tuple[str, ...], yes: bool) -> None:
     with invocation.local() as local:
         drafts = [local.draft_delete(one) for one in dict.fromkeys(checkpoint)]
         drafts = list({one.operation.checkpoint_id: one for one in drafts}.values())
-        if not yes and sys.stdin.isatty():
-            for draft in drafts:
-                say(f"{draft.operation.checkpoint_id}  {draft.operation.request['name']}")
-            if not click.confirm("delete for ever?", err=True):
-                say("nothing was deleted")
-                return
+        if not confirmed(yes, "delete for ever?", [
+                f"{one.operation.checkpoint_id}  {one.operation.request['name']}"
+                for one in drafts]):
+            return
         worst = 0
         for draft in drafts:
             try:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from karbor.cli.complaint import answering
+from karbor.cli.confirmation import confirmed, confirming
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.wording import count, moment
@@ -94,14 +95,17 @@ def list_() -> None:
 
 
 @credential.command(short_help="Forget yours; remove it from Keystone if Karbor made it.")
+@confirming
 @common
 @answering
-def remove() -> None:
+def remove(yes: bool) -> None:
     """Forget your application credential; remove it from Keystone if Karbor made it.
 
     Operations that run on it end at their next request.
     """
     with this().local() as local:
+        if not confirmed(yes, "forget your application credential?", []):
+            return
         gone = local.application_credentials.remove(local.cloud.project_id, local.cloud.user_id)
     for one in gone:
         say(f"removed {one.name or one.application_credential_id}")

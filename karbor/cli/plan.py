@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from karbor.cli.complaint import answering
+from karbor.cli.confirmation import confirmed, confirming
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.protect import kind, read_parameters
@@ -128,12 +129,15 @@ def checkpoints(name: str) -> None:
 
 @plan.command("delete", short_help="Its checkpoints stay.")
 @click.argument("name")
+@confirming
 @common
 @answering
-def delete(name: str) -> None:
+def delete(name: str, yes: bool) -> None:
     """Delete a plan. Its checkpoints stay."""
     with this().local() as local:
         one = local.data_protect.find(ALL, "plans", "plan", name)
+        if not confirmed(yes, "delete this plan?", [f"{one['id']}  {one['name']}"]):
+            return
         local.data_protect.delete(f"{ALL}/{one['id']}")
     say(f"plan {one['name']} is deleted; its checkpoints stay")
 

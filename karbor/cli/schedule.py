@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from karbor.cli.complaint import answering
+from karbor.cli.confirmation import confirmed, confirming
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.domain.errors import BadInput, KarborError
@@ -201,12 +202,16 @@ def retention(name: str) -> None:
 @schedule.command("delete", short_help="Its checkpoints stay.")
 @click.argument("name")
 @click.option("--with-trigger", is_flag=True, help="Its trigger goes too, if nothing else uses it.")
+@confirming
 @common
 @answering
-def delete(name: str, with_trigger: bool) -> None:
+def delete(name: str, with_trigger: bool, yes: bool) -> None:
     """Delete a scheduled operation, and the rights that it ran on. Its checkpoints stay."""
     with this().local() as local:
         one = local.data_protect.find(ALL, "operations", "scheduled operation", name)
+        if not confirmed(yes, "delete this schedule and the rights that it runs on?",
+                         [f"{one['id']}  {one['name']}"]):
+            return
         local.data_protect.delete(f"{ALL}/{one['id']}")
         if with_trigger:
             local.data_protect.delete(f"/triggers/{one['trigger_id']}")

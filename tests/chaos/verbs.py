@@ -107,7 +107,7 @@ class Delete(Verb):
     start = "protected"
 
     def begin(self, scene: Scene) -> tuple[str, ...]:
-        return "checkpoint", "delete", "safe"
+        return "checkpoint", "delete", "safe", "--yes"
 
     def check(self, scene: Scene, ended: Ended, start: dict[str, int], mark: int) -> None:
         assert ended.code == 0, ended

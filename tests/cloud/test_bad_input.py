@@ -200,7 +200,8 @@ def test_a_damaged_object_of_the_bank(karbor: Karbor, kept: Checkpoint) -> None:
     [file] = [one for one in (karbor.state / "bank").rglob("*") if one.is_file()
               and b'"state": "available"' in one.read_bytes()]
     file.write_bytes(file.read_bytes().replace(b"available", b"availabel"))
-    for command in (("checkpoint", "show"), ("restore",), ("verify",), ("checkpoint", "delete")):
+    for command in (("checkpoint", "show"), ("restore",), ("verify",),
+                    ("checkpoint", "delete", "--yes")):
         told = karbor(*command, kept.id, expect=5)
         assert kept.id in told.complaint
     listed = karbor("checkpoint", "list", expect=5)     # the others would be shown
@@ -211,7 +212,8 @@ def test_a_checkpoint_of_another_project_in_the_same_bank(karbor: Karbor, kept: 
                                                           ) -> None:
     assert kept.id in karbor("checkpoint", "list").out
     assert karbor("checkpoint", "list", "--all", "-f", "json", cloud="demo2").json == []
-    for command in (("checkpoint", "show"), ("restore",), ("verify",), ("checkpoint", "delete")):
+    for command in (("checkpoint", "show"), ("restore",), ("verify",),
+                    ("checkpoint", "delete", "--yes")):
         for word in (kept.id, kept.name):
             told = karbor(*command, word, cloud="demo2", expect=2)
             assert f"this project has no checkpoint {word}" in told.complaint

@@ -81,7 +81,7 @@ def test_the_life_of_a_checkpoint(karbor: Karbor, application: SmallApplication,
     assert server.name == f"{PREFIX}web2"
     assert [one.id for one in server.attached_volumes] == [new["OS::Cinder::Volume"]["id"]]
 
-    karbor("checkpoint", "delete", "first")
+    karbor("checkpoint", "delete", "first", "--yes")
     assert karbor("checkpoint", "list", "-f", "json").json == []
     assert marks(demo, made["id"]) == []
     verbs = [one["verb"] for one in karbor("operation", "list", "-f", "json").json]
@@ -102,7 +102,7 @@ def test_control_c_leaves_an_operation_that_can_be_resumed(
              if one["id"] == identity]
     assert row["interrupted"]
     assert "interrupted" in karbor("checkpoint", "list").out
-    refused = karbor("checkpoint", "delete", "interrupted", expect=6)
+    refused = karbor("checkpoint", "delete", "interrupted", "--yes", expect=6)
     assert identity in refused.complaint
 
     resumed = karbor("operation", "resume", identity[:8])

@@ -178,7 +178,7 @@ def test_no_secret_of_what_was_delegated_is_written_or_said(
         [(again,)] = database.execute("SELECT sealed FROM registrations")
     assert newest.decrypt(again) == secret
     assert after[1:] == before
-    answers.append(karbor("--debug", "credential", "remove"))
+    answers.append(karbor("--debug", "credential", "remove", "--yes"))
     no_token_in_clear(MultiFernet([Fernet(key) for key in after]), everything(karbor, answers))
 
 

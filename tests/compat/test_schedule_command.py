@@ -83,7 +83,7 @@ def test_the_life_of_a_schedule(world: World, command: Command) -> None:
     command.tell("take-over", "nightly")
     assert len(trusts(world)) == 1
     assert trusts(world) != before      # the one before has gone
-    command.tell("delete", "nightly", "--with-trigger")
+    command.tell("delete", "nightly", "--with-trigger", "--yes")
     assert trusts(world) == []
     assert command.json("list") == []
     assert world.owner.client.triggers.list() == []
@@ -117,7 +117,7 @@ def test_one_whose_maker_has_left_is_taken_over(world: World, command: Command,
         assert len(trusts(world, "other")) == 1
         second.tell("run", "weekly")
         done = until(latest, lambda one: one.get("state") == "done")
-        second.tell("delete", "weekly", "--with-trigger")
+        second.tell("delete", "weekly", "--with-trigger", "--yes")
         assert trusts(world, "other") == []
         log = second_log(world, done["operation_log_id"])
         remove(world, log["checkpoint_id"])
@@ -157,7 +157,7 @@ def test_the_life_of_a_plan(world: World, command: Command) -> None:
         assert refused.exit_code != 0
         assert told in refused.output, refused.output
     remove(world, kept["id"])
-    assert command.run("delete", "mine", group="plan").exit_code == 0
+    assert command.run("delete", "mine", "--yes", group="plan").exit_code == 0
     assert command.plan("list") == []
 
 

@@ -67,7 +67,7 @@ def test_a_trust_is_not_made_with_a_role_that_the_user_has_lost(
 
 @pytest.mark.parametrize(("longest", "spread"), [("", 86400), ("longest_operation = 7000\n", 1000)])
 def test_the_ends_of_trusts_are_spread_over_a_day(
-        longest: str, spread: int, configured: Callable[[str], ConfigOpts], wire: Wire,
+        *, longest: str, spread: int, configured: Callable[[str], ConfigOpts], wire: Wire,
         keystone: Keystone, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over a seventh of the longest operation where that is shorter: decision 12 says so."""
     wire.answer = lambda sent: keystone.answer(sent) or Reply(404)
