@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
+from math import ceil
 from typing import Any
 
 from karbor.domain.errors import BadInput
 from karbor.domain.trigger import PatternFormat, TriggerProperties
 from karbor.schedule.patterns import plain, read, zone_of
-from karbor.schedule.times import next_after, next_occurrences, zone
+from karbor.schedule.times import next_after, zone
 
 TIME = "%Y-%m-%d %H:%M:%S"
 KEYS = {"format", "pattern", "start_time", "end_time", "window", "time_zone"}
-_LOOKED_AT = 100    # occurrences whose distances are compared with the shortest allowed
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 
 
@@ -105,11 +104,10 @@ def _require_times(properties: TriggerProperties, now: float, limits: Limits) ->
         raise BadInput("the trigger never becomes due: its pattern names no time between its start "
                        "(or now) and its end")
     # On clocks that nobody moves: otherwise the answer would depend on the season.
-    even = replace(properties, time_zone="UTC", end_time=None)
-    times = next_occurrences(even, max(now, even.start_time - 1), _LOOKED_AT)
-    shortest = min((b - a for a, b in pairwise(times)), default=None)
-    if shortest is not None and shortest < limits.min_interval:
-        raise BadInput(f"the trigger is due again after {shortest:.0f} s; this cloud allows "
+    nearest = read(properties.format, properties.pattern).nearest(
+        properties.start_time, max(now, properties.start_time - 1), ceil(limits.min_interval))
+    if nearest is not None:
+        raise BadInput(f"the trigger is due again after {nearest} s; this cloud allows "
                        f"{limits.min_interval:.0f} s and more")
 
 

@@ -260,8 +260,15 @@ def test_one_that_cannot_be_begun_says_why_and_stops_no_other(
     assert (world.newest("a").state, world.newest("a").reason) == (OccurrenceState.FAILED, reason)
 
 
+BOMB = "\n".join(["BEGIN:VEVENT", "RRULE:FREQ=DAILY;COUNT=99999999"
+                  ";BYHOUR=" + ",".join(map(str, range(24)))
+                  + ";BYMINUTE=" + ",".join(map(str, range(60)))
+                  + ";BYSECOND=" + ",".join(map(str, range(60))), "END:VEVENT"])
+"""Stored by a Karbor that accepted it; asking dateutil for its next time takes minutes."""
+
+
 @pytest.mark.parametrize("broken", [{"pattern": "0 25 * * *"}, {"time_zone": "Mars/Phobos"},
-                                    {"format": "later"}])
+                                    {"format": "later"}, {"format": "calendar", "pattern": BOMB}])
 def test_a_broken_trigger_is_shown_to_its_owner_and_stops_no_other(
         world: World, broken: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
     world.trigger("bad")
@@ -273,7 +280,8 @@ def test_a_broken_trigger_is_shown_to_its_owner_and_stops_no_other(
     done = world.clock.tick(TWO)
     assert (done.broken, done.fired) == (1, 1)
     assert any(one in world.triggers.show("p", "bad").fault
-               for one in ("Bad hour", "no time zone 'Mars/Phobos'", "format 'later'"))
+               for one in ("Bad hour", "no time zone 'Mars/Phobos'", "format 'later'",
+                           "names 86400 times of a day"))
     assert world.clock.tick(TWO + 15).broken == 1
     assert sum("cannot tell its times" in one.message for one in caplog.records) == 1
     # It is not waited for, however long it has been due.
