@@ -13,6 +13,7 @@ from karbor.domain.errors import (
     CloudError,
     CloudForbidden,
     CloudNotFound,
+    CloudUnauthorized,
     CredentialError,
     QuotaExceeded,
 )
@@ -45,4 +46,9 @@ def bank_error(error: CloudError | CredentialError, doing: str, *, writing: bool
                                          "Swift's operator_roles)")
     if error.transient:
         return BankUnavailable(told, remedy=error.remedy)
+    if isinstance(error, CloudUnauthorized):
+        # The account's login renews itself before this is said.
+        return BankError(told, remedy="Keystone lets the bank's account log in: give it a role "
+                                      "that the object service accepts (Swift: operator_roles, "
+                                      "Ceph's RGW: rgw keystone accepted roles)")
     return BankError(told, remedy=error.remedy)

@@ -7,6 +7,7 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +19,10 @@ from karbor.clients.swift_bulk import delete_many
 from karbor.clients.swift_claims import Claims
 from karbor.domain.errors import (
     CloudConflict,
+    CloudError,
+    CloudForbidden,
     CloudNotFound,
+    CloudUnauthorized,
     CloudUnavailable,
     ObjectExists,
     ObjectMissing,
@@ -38,6 +42,10 @@ class SwiftContainer:
     """Implements `karbor.plugin.object_store.ObjectStore`; the contract stands there.
 
     `connect` gives Swift's API on the account's session; it is asked at the first use.
+
+    Other services speak this API as well, Ceph's RGW above all, and differ in what is met here:
+    RGW (16.2) does not know `If-None-Match`, says 401 where Swift says 403, leaves out content
+    types that an object was not given, and lists fewer names than it was asked for.
     """
 
     def __init__(self, connect: Callable[[], ServiceApi], container: str) -> None:
@@ -66,7 +74,8 @@ class SwiftContainer:
 
     # ------------------------------------------------------------------ writing
     def prepare(self) -> None:
-        self.api.patiently(lambda: self.api.send("PUT", self.path()))
+        with self._entitled():
+            self.api.patiently(lambda: self.api.send("PUT", self.path()))
 
     def put(self, name: str, body: bytes, kind: str, *, absent: bool = False) -> None:
         digest = _md5(body)
@@ -75,10 +84,9 @@ class SwiftContainer:
             headers={**headers, "Content-Type": kind, "ETag": digest.hexdigest()}))
 
     def copy(self, source: str, name: str, kind: str, *, absent: bool = False) -> None:
-        # Swift's copy would take If-None-Match for a question about its source.
         def copied(headers: dict[str, str]) -> requests.Response:
-            if headers.pop("If-None-Match", "") and self.head(name) is not None:
-                raise self._exists(name)
+            # Swift's copy would take it for a question about its source.
+            headers.pop("If-None-Match", None)
             return self.api.send("PUT", self.path(name), data=b"", headers={
                 **headers, "Content-Type": kind, "X-Copy-From": self.path(source),
                 "X-Fresh-Metadata": "true"})
@@ -86,7 +94,7 @@ class SwiftContainer:
 
     def _write(self, name: str, absent: bool, md5: str, put: Put) -> None:
         if absent:
-            with self._claims.held(name):
+            with self._entitled(), self._claims.held(name):
                 self._first(name, md5, put)
             return
 
@@ -96,10 +104,16 @@ class SwiftContainer:
             except CloudConflict as error:
                 raise _transient(error) from error
             self._written(name, md5, answer)
-        self.api.patiently(once)
+        with self._entitled():
+            self.api.patiently(once)
 
     def _first(self, name: str, md5: str, put: Put) -> None:
-        """Write it where there is none. Raises ObjectExists."""
+        """Write it where there is none. Raises ObjectExists.
+
+        The look comes before the writing, since not every store knows `If-None-Match`; between the
+        two nobody else writes who makes claims as well."""
+        if self._newest(name) is not None:
+            raise self._exists(name)
         mine, sent = _unique(), 0
 
         def once() -> None:
@@ -124,12 +138,16 @@ class SwiftContainer:
 
     def _writer(self, name: str) -> str:
         """The mark of the request that wrote an object; empty when there is none."""
+        answer = self._newest(name)
+        return "" if answer is None else str(answer.headers.get(WRITE, ""))
+
+    def _newest(self, name: str) -> requests.Response | None:
+        """What all servers that have an object say of it; None when there is none."""
         try:
-            answer = self.api.patiently(lambda: self.api.send(
+            return self.api.patiently(lambda: self.api.send(
                 "HEAD", self.path(name), headers={"X-Newest": "true"}))
         except CloudNotFound:
-            return ""
-        return str(answer.headers.get(WRITE, ""))
+            return None
 
     def _written(self, name: str, md5: str, answer: requests.Response) -> None:
         found = answer.headers.get("ETag", "").strip('"')
@@ -147,11 +165,32 @@ class SwiftContainer:
         except Exception as error:
             if sending.failure is not None:
                 raise sending.failure from error    # the caller's own, not the network's
+            if isinstance(error, CloudError) and error.status == 401:
+                # A stream is not repeated with a new token; nothing can tell why it was refused.
+                self.put(name, b"", "application/octet-stream")
+                self.delete([name])
             raise
         self._written(name, sending.md5.hexdigest(), answer)
 
     def delete(self, names: Sequence[str]) -> None:
-        delete_many(self.api, [self.path(name) for name in names])
+        with self._entitled():
+            delete_many(self.api, [self.path(name) for name in names])
+
+    @contextmanager
+    def _entitled(self) -> Iterator[None]:
+        """Raises CloudForbidden for a 401 that means so: the account has logged in anew before it
+        came, and with the same token the container can be read."""
+        try:
+            yield
+        except CloudUnauthorized as error:
+            try:
+                self.api.send("HEAD", self.path())
+            except CloudError:
+                raise error from None
+            raise CloudForbidden(
+                f"{error.message}: this login may read {self.where}, and not write to it",
+                service="swift", request=error.request, request_id=error.request_id,
+                status=error.status) from error
 
     # ------------------------------------------------------------------ reading
     def get(self, name: str) -> tuple[Blob, Iterator[bytes]]:
@@ -176,9 +215,9 @@ class SwiftContainer:
         while len(found) < limit:
             asked = min(limit - len(found), PAGE)
             page, _ = self.listed(prefix, after, asked)
-            found += [Blob(str(one["name"]), int(one["bytes"]), str(one["content_type"]))
+            found += [Blob(str(one["name"]), int(one["bytes"]), str(one.get("content_type") or ""))
                       for one in page]
-            if len(page) < asked:
+            if not page:    # a store may list less than it was asked for, and have more
                 break
             after = found[-1].name
         return found

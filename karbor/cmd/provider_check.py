@@ -7,8 +7,10 @@ at; what was written is removed whatever happens.
 from __future__ import annotations
 
 import random
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,6 +26,10 @@ LARGE = 6 * 1024 * 1024
 """More than any object that Karbor writes, and more than fits into one piece."""
 
 FEW = 25
+
+WRITERS = 4
+LONGEST_SECONDS = 30.0
+"""For which writers that shall begin together wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +109,46 @@ def _round_trip(section: Section, key: str, size: int) -> int:
 
 
 def _absent(section: Section) -> str:
-    section.put("absent", [b"first"], absent=True)
+    """A second writer is refused, of small objects and of large ones; and of several that write at
+    the same time one succeeds. Stores of objects differ in what they understand of that."""
+    for key, size in (("absent", SMALL), ("absent-large", LARGE)):
+        section.put(key, [b"1" * size], absent=True)
+        _refused(section, key, size)
+    together = threading.Barrier(WRITERS)
+
+    def attempt(number: int) -> bool:
+        def body() -> Iterator[bytes]:
+            with suppress(threading.BrokenBarrierError):    # one of them did not get so far
+                together.wait(LONGEST_SECONDS)
+            yield b"%d" % number
+        try:
+            section.put("absent-together", body(), absent=True)
+        except ObjectExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        written = sum(pool.map(attempt, range(WRITERS)))
+    if written != 1:
+        raise BankError(f"of {WRITERS} that wrote one object at the same time if it was absent, "
+                        f"the bank told {written} that they have", remedy=_OVERWRITES)
+    return f"a second writer is refused, and of {WRITERS} at the same time one succeeds"
+
+
+_OVERWRITES = ("do not use this bank: checkpoints could overwrite each other. If it is an object "
+               "service, look which one it is, and whether its lists show what it has confirmed")
+
+
+def _refused(section: Section, key: str, size: int) -> None:
     try:
-        section.put("absent", [b"second"], absent=True)
+        section.put(key, [b"2" * size], absent=True)
     except ObjectExists:
-        if b"".join(section.get("absent")) == b"first":
-            return "the second writer was refused"
-        raise ObjectDamaged("a second writer was refused, and has written all the same") from None
-    raise BankError("the bank let a second writer overwrite what was there already")
+        if b"".join(section.get(key)) == b"1" * size:
+            return
+        raise ObjectDamaged("a second writer was refused, and has written all the same",
+                            remedy=_OVERWRITES) from None
+    raise BankError(f"the bank let a second writer overwrite {size} bytes that were there already",
+                    remedy=_OVERWRITES)
 
 
 def _list(section: Section) -> str:

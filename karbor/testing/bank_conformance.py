@@ -77,12 +77,16 @@ class BankConformance(BankFaults):
         assert b"".join(bank.get("k")) == b"second"
         assert bank.list() == [stored]
 
-    def test_absent_refuses_where_something_is(self, bank: Bank) -> None:
-        first = bank.put("k", [b"first"], absent=True)
-        with pytest.raises(ObjectExists):
-            bank.put("k", [b"second"], absent=True)
-        assert bank.stat("k") == first
-        assert b"".join(bank.get("k")) == b"first"
+    @pytest.mark.parametrize("size", [5, 2 * PART])
+    def test_absent_refuses_where_something_is(self, bank: Bank, size: int) -> None:
+        """Also above a store of objects that cannot be told to refuse."""
+        body = random.Random(size).randbytes(size)  # noqa: S311  the same bytes each time
+        first = bank.put("k", _in_chunks(body, PART), absent=True)
+        for second in (b"second", body[::-1]):
+            with pytest.raises(ObjectExists):
+                bank.put("k", _in_chunks(second, PART), absent=True)
+            assert bank.stat("k") == first
+            assert b"".join(bank.get("k")) == body
         bank.delete(["k"])
         bank.put("k", [b"third"], absent=True)
         assert b"".join(bank.get("k")) == b"third"

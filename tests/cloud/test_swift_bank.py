@@ -207,7 +207,7 @@ def test_the_requests_that_things_cost(bank: SwiftBank, line: Line) -> None:
     assert bank.list("p/") == []
     asked()
     bank.put("first", [b"x"], absent=True)
-    assert asked() == ["PUT", "GET", "PUT", "HEAD", "DELETE"]
+    assert asked() == ["PUT", "GET", "GET", "HEAD", "PUT", "HEAD", "DELETE"]
 
 
 def test_the_claim_of_a_writer_that_died_is_waited_for_no_longer_than_its_life(

@@ -64,7 +64,7 @@ class Snapshots(Part):
                         for name in ("name", "status", "volume_id"))
                  and metadata.items() <= one["metadata"].items()]
         return Answer(200, page([self._view(one, request) for one in found], request, "snapshots",
-                                most=self.cloud.settings.page))
+                                most=self.cloud.settings.page_of("volume")))
 
     @route("GET", "/v3/snapshots/{id}")
     def show(self, request: Request, id: str) -> Answer:

@@ -138,7 +138,7 @@ class Backups(Part):
                  if all(request.one(name, str(one[name])) == str(one[name])
                         for name in ("name", "status", "volume_id"))]
         shown_ones = [self._view(request, one) for one in found]
-        body = page(shown_ones, request, "backups", most=self.cloud.settings.page)
+        body = page(shown_ones, request, "backups", most=self.cloud.settings.page_of("volume"))
         if not request.path.rstrip("/").endswith("detail"):
             body["backups"] = [shown(one, ("id", "name", "links")) for one in body["backups"]]
         return Answer(200, body)

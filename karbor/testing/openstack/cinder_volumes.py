@@ -106,7 +106,7 @@ class Volumes(Part):
                  and request.one("status", one["status"]) == one["status"]
                  and metadata.items() <= one["metadata"].items()]
         body = page([self._view(one, request) for one in found], request, "volumes",
-                    most=self.cloud.settings.page)
+                    most=self.cloud.settings.page_of("volume"))
         if not request.path.rstrip("/").endswith("detail"):
             body["volumes"] = [shown(one, ("id", "name", "links")) for one in body["volumes"]]
         return Answer(200, body)

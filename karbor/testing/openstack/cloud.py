@@ -31,6 +31,11 @@ class Settings:
     `looks` says how often a thing is seen in its passing state before it has arrived, by kind of
     change or `*`: 0 shows it arrived at the first look, -1 has it arrive before the answer. After
     `seconds` it has arrived whether anybody looked or not.
+    `page` is how many items a page of a list has at most; `pages` says it for services by their
+    names in paths (volume, compute, image, network, object-store), whatever is asked for: the next
+    page is linked to as usual, or (Swift) shows itself only when it is asked for.
+    `object_store` is swift, or rgw: what speaks Swift's API in Ceph does not know `If-None-Match`,
+    says 401 where Swift says 403, and lists no content type that was not given.
     `held` names kinds of change that do not go on until they are taken out of it. `outcomes` are
     changes that end badly: kind, nth (of that kind, from the time it is set), status, reason.
     """
@@ -43,7 +48,13 @@ class Settings:
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     backup_service: bool = True
     quotas: dict[str, int] = field(default_factory=dict)    # e.g. cinder.volumes, nova.cores
-    page: int = 1000                        # items in a page of a list, at most
+    page: int = 1000
+    pages: dict[str, int] = field(default_factory=dict)
+    object_store: str = "swift"
+
+    def page_of(self, service: str) -> int:
+        """Items that a page of a list of this service has at most."""
+        return self.pages.get(service, self.page)
 
 
 @dataclass

@@ -99,23 +99,23 @@ class Levers(Part):
         self.cloud.offset += float(request.json()["seconds"])
         return Answer(204)
 
-    @route("PUT", "/data/{kind}/{id}")
+    @route("PUT", "/data/{kind}/{id+}")
     def write(self, request: Request, kind: str, id: str) -> Answer:
         """The bytes of a volume (cinder.volume) or of a server's own disk (nova.server)."""
         self._record(kind, id)["_bytes"] = request.body
         return Answer(204)
 
-    @route("GET", "/data/{kind}/{id}")
+    @route("GET", "/data/{kind}/{id+}")
     def read(self, _request: Request, kind: str, id: str) -> Answer:
         return Answer(200, bytes(self._record(kind, id).get("_bytes", b"")))
 
-    @route("PATCH", "/record/{kind}/{id}")
+    @route("PATCH", "/record/{kind}/{id+}")
     def edit(self, request: Request, kind: str, id: str) -> Answer:
         """Members of a record as a test wants them, e.g. status: error."""
         self._record(kind, id).update(request.json())
         return Answer(204)
 
-    @route("DELETE", "/record/{kind}/{id}")
+    @route("DELETE", "/record/{kind}/{id+}")
     def drop(self, _request: Request, kind: str, id: str) -> Answer:
         """The thing is gone, as if an operator had removed it behind everybody's back."""
         self._record(kind, id)

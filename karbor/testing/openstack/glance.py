@@ -89,7 +89,7 @@ class Images(Part):
         ids = [one["id"] for one in found]
         need(not marker or marker in ids, 400, f"marker {marker} not found")
         found = found[ids.index(marker) + 1:] if marker else found
-        limit = min(int(request.one("limit", "25")), self.cloud.settings.page)
+        limit = min(int(request.one("limit", "25")), self.cloud.settings.page_of("image"))
         body = {"images": found[:limit], "first": "/v2/images", "schema": "/v2/schemas/images"}
         if len(found) > limit:
             body["next"] = f"/v2/images?limit={limit}&marker={found[limit - 1]['id']}"

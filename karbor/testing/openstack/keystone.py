@@ -18,6 +18,7 @@ ACCOUNTS = {    # user → project, roles
     "demo2": ("demo2", ("member", "reader")),
     "karbor": ("service", ("service",)),
     "noservice": ("service", ("member", "reader")),
+    "reader": ("demo", ("reader",)),
 }
 WRONG = "The request you have made requires authentication."
 

@@ -124,7 +124,7 @@ class Collection(Part):
         everything = [one for one in self.all() if request.admin or one.get("_public")
                       or one["_project"] == request.project_id]
         found = [one for one in map(self.view, everything) if fits(one, request.query)]
-        body = page(found, request, self.kind.plural, most=self.cloud.settings.page)
+        body = page(found, request, self.kind.plural, most=self.cloud.settings.page_of("network"))
         if wanted := request.query.get("fields"):
             body[self.kind.plural] = [{name: one[name] for name in wanted if name in one}
                                       for one in body[self.kind.plural]]

@@ -137,7 +137,7 @@ class Allowances(Part):
     def flavors(self, request: Request) -> Answer:
         return Answer(200, page([self._flavor(request, one) for one in
                                  self.visible("nova.flavor", request)], request, "flavors",
-                                most=self.cloud.settings.page))
+                                most=self.cloud.settings.page_of("compute")))
 
     @route("GET", "/v2.1/flavors/{id}")
     def flavor(self, request: Request, id: str) -> Answer:

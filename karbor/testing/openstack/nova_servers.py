@@ -30,7 +30,7 @@ class Servers(Part):
                  and request.one("status", one["status"]).upper() == one["status"]
                  and set(filter(None, request.one("tags").split(","))) <= set(one["tags"])]
         body = page([self.view(one, request, many=True) for one in found], request, "servers",
-                    most=self.cloud.settings.page)
+                    most=self.cloud.settings.page_of("compute"))
         if not request.path.rstrip("/").endswith("detail"):
             body["servers"] = [shown(one, ("id", "name", "links")) for one in body["servers"]]
         return Answer(200, body)

@@ -1,9 +1,10 @@
-"""Swift: containers and objects, as much as reading and checking backups needs."""
+"""Swift: containers and objects, as much as banks and the checking of backups need."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import Any
+from urllib.parse import unquote
 
 from karbor.testing.openstack.cloud import Record, need
 from karbor.testing.openstack.exchange import Answer, Refusal, Request
@@ -14,14 +15,16 @@ PAGE = 10000
 
 class Objects(Part):
     def put(self, project: str, container: str, name: str, body: bytes,
-            meta: dict[str, str] | None = None) -> Record:
-        """Store an object (the container is made if need be)."""
+            meta: dict[str, str] | None = None, *,
+            kind: str = "application/octet-stream") -> Record:
+        """Store an object (the container is made if need be); `kind` is its content type."""
         self._make(project, container)
         id = f"{project}/{container}/{name}"
         self.cloud.kinds["swift.object"].pop(id, None)
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         return self.cloud.add("swift.object", {"id": id, "name": name, "container": container,
                                                "etag": etag, "_bytes": body, "meta": meta or {},
+                                               "content_type": kind,
                                                "last_modified": self.cloud.stamp()}, project)
 
     def delete(self, project: str, container: str, name: str) -> None:
@@ -40,10 +43,17 @@ class Objects(Part):
                       key=lambda one: str(one["name"]))
 
     def _account(self, request: Request, account: str) -> str:
+        """The project whose account it is. Who has no role that may write there may read."""
         project = account.removeprefix("AUTH_")
-        need(project == request.project_id or request.admin, 403,
-             "Access was denied to this resource.")
+        mine = project == request.project_id or request.admin
+        reads = request.method in {"GET", "HEAD"}
+        need(mine and (reads or {"member", "admin"} & set(request.token.get("roles", ()))),
+             401 if self._rgw else 403, "Access was denied to this resource.")
         return project
+
+    @property
+    def _rgw(self) -> bool:
+        return self.cloud.settings.object_store == "rgw"
 
     def _container(self, project: str, container: str) -> Record:
         found = self.cloud.kinds["swift.container"].get(f"{project}/{container}")
@@ -109,8 +119,8 @@ class Objects(Part):
         if request.method == "HEAD":
             return Answer(204, None, headers)
         found = [{"name": one["name"], "bytes": len(one["_bytes"]), "hash": one["etag"],
-                  "content_type": "application/octet-stream",
-                  "last_modified": one["last_modified"]}
+                  "last_modified": one["last_modified"],
+                  **({"content_type": one["content_type"]} if one["content_type"] else {})}
                  for one in self._in(project, container)]
         return Answer(200, self._page(found, request), headers)
 
@@ -119,15 +129,23 @@ class Objects(Part):
         project = self._account(request, account)
         self._container(project, container)
         need(not request.partial, 499, "Client Disconnect")
+        body = request.body
+        if source := unquote(request.headers.get("x-copy-from", "")).lstrip("/"):
+            copied = self.cloud.kinds["swift.object"].get(f"{project}/{source}")
+            need(copied is not None, 404, "The resource could not be found.")
+            assert copied is not None
+            body = bytes(copied["_bytes"])
         wanted = request.headers.get("etag", "").strip('"')
-        etag = hashlib.md5(request.body, usedforsecurity=False).hexdigest()
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
         need(wanted in {"", etag}, 422, "Unprocessable Entity")
-        absent = request.headers.get("if-none-match") == "*"
+        absent = request.headers.get("if-none-match") == "*" and not self._rgw
         need(not absent or f"{project}/{container}/{name}" not in self.cloud.kinds["swift.object"],
              412, "A precondition for this request was not met.")
         meta = {key: value for key, value in request.headers.items()
                 if key.startswith("x-object-meta-")}
-        stored = self.put(project, container, name, request.body, meta)
+        kind = request.headers.get("content-type") or (
+            "" if self._rgw else "application/octet-stream")
+        stored = self.put(project, container, name, body, meta, kind=kind)
         return Answer(201, None, {"Etag": stored["etag"]})
 
     @route("GET", "/v1/{account}/{container}/{name+}")
@@ -135,7 +153,8 @@ class Objects(Part):
     def download(self, request: Request, account: str, container: str, name: str) -> Answer:
         stored = self._object(request, account, container, name)
         body, first, last = ranged(stored["_bytes"], request.headers.get("range", ""))
-        headers = {"Etag": stored["etag"], "Accept-Ranges": "bytes", **stored["meta"]}
+        headers = {"Etag": stored["etag"], "Accept-Ranges": "bytes", **stored["meta"],
+                   "Content-Type": stored["content_type"] or "binary/octet-stream"}
         if last < 0:
             return Answer(200, body, headers)
         headers["Content-Range"] = f"bytes {first}-{last}/{len(stored['_bytes'])}"
@@ -161,7 +180,8 @@ class Objects(Part):
 
     def _page(self, found: list[dict[str, Any]], request: Request) -> Any:
         prefix, marker = request.one("prefix"), request.one("marker")
-        limit = min(int(request.one("limit", str(PAGE))), self.cloud.settings.page)
+        limit = min(int(request.one("limit", str(PAGE))),
+                    self.cloud.settings.page_of("object-store"))
         delimiter = request.one("delimiter")
         kept: dict[str, dict[str, Any]] = {}
         for one in found:

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from karbor import config
+from karbor.banks.directory import DirectoryBank
 from karbor.cli.group import karbor
 from karbor.cmd import provider as builtin
 from karbor.cmd.provider_file import read
@@ -287,6 +288,22 @@ def test_check_tells_what_is_wrong(place: Place, change: str, code: int, words: 
     assert checked.exit_code == code
     assert "FAILED" in checked.stdout
     assert words in checked.stdout
+
+
+@pytest.mark.parametrize(("careless", "words"), [
+    (lambda put: lambda bank, key, body, absent=False: put(bank, key, body),
+     "overwrite 1000 bytes"),
+    (lambda put: lambda bank, key, body, absent=False: (
+        put(bank, key, body, absent=absent and "together" not in key)), "told 4 that they have")])
+def test_check_tells_of_a_bank_in_which_writers_overwrite_each_other(
+        place: Place, monkeypatch: pytest.MonkeyPatch, careless: Any, words: str) -> None:
+    place.write("a")
+    monkeypatch.setattr(DirectoryBank, "put", careless(DirectoryBank.put))
+    checked = place.run("provider", "check")
+    assert checked.exit_code == 5, checked.output
+    assert "FAILED  bank: put if absent" in checked.stdout
+    assert words in checked.stdout
+    assert "could overwrite each other" in checked.stdout
 
 
 def test_check_tells_of_a_bank_that_is_of_no_use(place: Place) -> None:
