@@ -47,7 +47,8 @@ def _text(one: Counted) -> str:
              f"  {one.looks:5} looks, and {one.beforehand} of a command before it is accepted",
              f"  {one.proofs:5} that read backups back in Swift",
              f"  {one.tags:5} that ask for the tags of devices",
-             f"  {one.keystone:5} to Keystone"]
+             f"  {one.keystone:5} to Keystone",
+             f"  the weakest evidence: {one.evidence}"]
     lines += [f"    {count:5} {what}" for what, count in sorted(
         _together(one.requests).items(), key=lambda item: -item[1])]
     return "\n".join(lines)

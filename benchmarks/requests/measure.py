@@ -53,6 +53,7 @@ class Counted:
     looks: int
     beforehand: int
     keystone: int
+    evidence: str       # the weakest of what was read back
 
     @property
     def karbor_1(self) -> int:
@@ -62,25 +63,27 @@ class Counted:
         return self.servers * (pages + 12 + 1 + 8 * self.volumes) + 5
 
 
-def protect(servers: int, volumes: int, unrelated: int, place: Path) -> Counted:
-    """Everything that was asked for has come about at the first look. Raises RuntimeError when the
-    protect did not succeed."""
+def protect(servers: int, volumes: int, unrelated: int, place: Path,
+            pages: Mapping[str, int] | None = None) -> Counted:
+    """Everything that was asked for has come about at the first look. `pages` are the items that a
+    page of a service's lists has at most. Raises RuntimeError when the protect did not succeed."""
     with Double() as double:
         names = build(double, servers, volumes, unrelated)
-        double.set(looks={"*": 0})
+        double.set(looks={"*": 0}, pages=dict(pages or {}))
         account = "".join(f"{key} = {value}\n"
                           for key, value in double.cloud("karbor")["auth"].items())
         place.mkdir(parents=True, exist_ok=True)
         file = place / "karbor.conf"
         file.write_text(CONFIGURATION.format(place=place, account=account))
         clouds = double.clouds_yaml(place / "clouds.yaml")
-        beforehand = _run(double, file, clouds, names)
-        return _counted(double.log(), servers, volumes, unrelated, beforehand)
+        beforehand, evidence = _run(double, file, clouds, names)
+        return _counted(double.log(), servers, volumes, unrelated, beforehand,
+                        evidence=evidence)
 
 
-def _run(double: Double, file: Path, clouds: Path, names: Sequence[str]) -> int:
-    """Returns how many looks were made before anything was accepted; the double's log has what
-    came after."""
+def _run(double: Double, file: Path, clouds: Path, names: Sequence[str]) -> tuple[int, str]:
+    """Returns how many looks were made before anything was accepted (the double's log has what
+    came after), and what was proved in the end."""
     os.environ["OS_CLIENT_CONFIG_FILE"] = str(clouds)
     with Local(config.load([file]), cloud="demo") as local:
         draft = local.draft_protect(names, name="all")
@@ -91,16 +94,17 @@ def _run(double: Double, file: Path, clouds: Path, names: Sequence[str]) -> int:
         ended = local.operation(operation.id)
     if ended.state is not OperationState.DONE:
         raise RuntimeError(f"the protect ended as {ended.state}: {json.dumps(ended.error)}")
-    return beforehand
+    return beforehand, str(ended.result["evidence"])
 
 
 def _counted(log: Sequence[Mapping[str, Any]], servers: int, volumes: int, unrelated: int,
-             beforehand: int) -> Counted:
+             beforehand: int, *, evidence: str) -> Counted:
     requests = Counter(f"{one['method']} {one['signature']}" for one in log)
     keystone = sum(1 for one in log if one["path"].startswith("/identity"))
     kinds = Counter(_kind(one) for one in log if not one["path"].startswith("/identity"))
     return Counted(servers, volumes, unrelated, dict(requests), kinds["unavoidable"],
-                   kinds["proof"], kinds["tag"], kinds["look"], beforehand, keystone)
+                   kinds["proof"], kinds["tag"], kinds["look"], beforehand, keystone,
+                   evidence)
 
 
 def _kind(one: Mapping[str, Any]) -> str:

@@ -37,7 +37,9 @@ class Copied(Task):
         page = original.list(after=after, limit=PAGE)
         total = work.handle.get("total")
         if total is None:
-            total = sum(one.size for one in (original.all() if len(page) == PAGE else page))
+            total = sum(one.size for one in original.all())
+        if not page:        # a bank may list less than it was asked for, and have more
+            return Done({"objects": objects, "bytes": done})
         there = {one.key: one for one in work.bank.list(after=after, limit=PAGE)}
         for one in page:
             if not one.checksum or there.get(one.key) != one:
@@ -46,8 +48,6 @@ class Copied(Task):
             work.report(Progress(done, total, "bytes"))
             if work.stopping:
                 break
-        if _over(page, after):
-            return Done({"objects": objects, "bytes": done})
         return Again(handle={"after": after, "objects": objects, "bytes": done, "total": total},
                      progress=Progress(done, total, "bytes"))
 
@@ -57,11 +57,6 @@ class Copied(Task):
             return Done()
         work.bank.delete([one.key for one in page])
         return Again()
-
-
-def _over(page: Sequence[Stored], after: str) -> bool:
-    """Whether everything up to the last object of the last page has been dealt with."""
-    return len(page) < PAGE and (not page or page[-1].key == after)
 
 
 def _copy(original: Section, copy: Section, one: Stored) -> None:
@@ -87,6 +82,8 @@ class Compared(Task):
         after, done = str(work.handle.get("after", "")), int(work.handle.get("bytes", 0))
         total = int(work.saved(Copied.name)["bytes"])
         page = self._original().list(after=after, limit=PAGE)
+        if not page:
+            return Done()
         there = {one.key: one for one in work.bank.list(after=after, limit=PAGE)}
         read = not self._were_read(work)
         for one in page:
@@ -103,8 +100,6 @@ class Compared(Task):
             work.report(Progress(done, total, "bytes"))
             if work.stopping:
                 break
-        if _over(page, after):
-            return Done()
         return Again(handle={"after": after, "bytes": done},
                      progress=Progress(done, total, "bytes"))
 

@@ -64,7 +64,8 @@ class Bank(Protocol):
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[Stored]:
         """Objects whose key begins with `prefix`, in order of their keys, those after `after`
-        only, at most `limit`. An object being written is not listed."""
+        only, at most `limit`. An object being written is not listed. Only an empty list says that
+        there are no more; a shorter one than was asked for does not."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; idempotent, absent ones are no error."""

@@ -37,7 +37,8 @@ class Protectable(Protocol):
     """One resource type. Stateless; methods may be called from any thread.
 
     Bulk calls only: the number of requests must depend on the number of *kinds*, not of resources
-    (pages aside). A list that fails raises; an empty answer means that there is nothing. A cloud
+    (pages aside, and what a list lacks: it is asked for by itself before it is said to be gone). A
+    list that fails raises; an empty answer means that there is nothing. A cloud
     without the service at all has no such resources: `dependents` finds none there and asks for
     nothing; `list`, which is what somebody asks for by name, raises ServiceAbsent.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from karbor.domain.errors import CloudUnavailable, UnknownName
+from karbor.domain.errors import CloudNotFound, CloudUnavailable, UnknownName
 from karbor.domain.resource import PROJECT, SERVER, Resource, labels_of
 from karbor.plugin.protectable import Listings
 
@@ -18,23 +18,31 @@ def records(listings: Listings) -> dict[str, dict[str, Any]]:
     Raises CloudUnavailable when Nova shows a server in part only, as it does (from microversion
     2.69 on) while the cell of the server is down: its disks would be missing from the graph.
     """
-    found = {str(one["id"]): one for one in listings.list("nova", "/servers/detail", "servers")}
-    for one in found.values():
-        if ATTACHED not in one or "image" not in one:
-            raise CloudUnavailable(
-                f"Nova shows server {one['id']} without its disks: its cell does not answer",
-                service="nova", request="GET /servers/detail",
-                remedy="try again when the compute cell is back")
-    return found
+    return {str(one["id"]): _whole(one)
+            for one in listings.list("nova", "/servers/detail", "servers")}
+
+
+def _whole(server: dict[str, Any]) -> dict[str, Any]:
+    if ATTACHED not in server or "image" not in server:
+        raise CloudUnavailable(
+            f"Nova shows server {server['id']} without its disks: its cell does not answer",
+            service="nova", request="GET /servers/detail",
+            remedy="try again when the compute cell is back")
+    return server
 
 
 def record(server: Resource, listings: Listings) -> dict[str, Any]:
-    """What Nova lists of one server. Raises UnknownName when it is not among the project's."""
-    found = records(listings).get(server.id)
-    if found is None:
+    """What Nova lists of one server, or shows of one that the list lacks. Raises UnknownName when
+    it is not among the project's."""
+    listed = records(listings).get(server.id)
+    if listed is not None:
+        return listed
+    try:
+        return _whole(listings.cloud.api("nova").get(f"/servers/{server.id}")["server"])
+    except CloudNotFound:
         raise UnknownName(f"this project has no server {server.name or server.id}",
-                          resource=server.key, remedy="it may have been deleted meanwhile")
-    return found
+                          resource=server.key,
+                          remedy="it may have been deleted meanwhile") from None
 
 
 def image_id(server: Mapping[str, Any]) -> str:

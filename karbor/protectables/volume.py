@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from karbor.domain.errors import CloudNotFound
 from karbor.domain.resource import POD, PROJECT, SERVER, VOLUME, Resource, labels_of
 from karbor.plugin.protectable import Listings
 from karbor.protectables import pod as pods
@@ -18,10 +19,10 @@ class Volumes:
     `encrypted`, `multiattach`, `attachments` (each with `server_id`, `device`, `attachment_id`),
     `labels`.
 
-    Nova may show a volume on a server (and Kubernetes one of a pod) that Cinder does not list for
-    this project: it was deleted between the two lists, or belongs to another project. It is never
-    left out in silence: it becomes a resource with the status `invisible`, which cannot be
-    protected, and the plan says so.
+    Nova may show a volume on a server (and Kubernetes one of a pod) that Cinder does not have for
+    this project, neither in its list nor when asked for it: it was deleted between the two lists,
+    or belongs to another project. It is never left out in silence: it becomes a resource with the
+    status `invisible`, which cannot be protected, and the plan says so.
     """
 
     type: ClassVar[str] = VOLUME
@@ -42,9 +43,18 @@ class Volumes:
             return {}
         known = self._by_id(listings)
         found: dict[str, Sequence[Resource]] = {
-            key: [known.get(id) or _invisible(id) for id in ids] for key, ids in attached.items()}
+            key: [known.get(id) or self._alone(id, listings) for id in ids]
+            for key, ids in attached.items()}
         found.update({project.key: list(known.values()) for project in projects})
         return found
+
+    @staticmethod
+    def _alone(id: str, listings: Listings) -> Resource:
+        """One that the list lacks."""
+        try:
+            return _resource(listings.cloud.api("cinder").get(f"/volumes/{id}")["volume"])
+        except CloudNotFound:
+            return _invisible(id)
 
     @staticmethod
     def _by_id(listings: Listings) -> dict[str, Resource]:

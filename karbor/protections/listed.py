@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from karbor.domain.errors import CloudForbidden, CloudNotFound
@@ -12,6 +13,23 @@ Record = dict[str, Any]
 
 _NEWEST_NOVA = (2, 100)     # the newest microversion whose answers are understood here
 _OLDEST_NOVA = (2, 79)      # Train: embedded flavor, tags, delete_on_termination
+
+
+def standing(cloud: Cloud, service: str, kind: str, ids: Iterable[str]) -> dict[str, str]:
+    """The states of backups or snapshots by their ids, in lower case; `gone` for those that the
+    service does not have. One list; what it lacks is asked for by itself, since only that tells
+    that it is gone."""
+    wanted, api = set(ids), cloud.api(service)
+    if not wanted:
+        return {}
+    found = {str(one["id"]): str(one["status"]).lower()
+             for one in api.list(f"/{kind}s/detail", f"{kind}s")}
+    for id in sorted(wanted - set(found)):
+        try:
+            found[id] = str(api.get(f"/{kind}s/{id}")[kind]["status"]).lower()
+        except CloudNotFound:
+            found[id] = "gone"
+    return {id: found[id] for id in wanted}
 
 
 class Listed:
@@ -45,6 +63,18 @@ class Listed:
     def servers(self) -> dict[str, Record]:
         """The project's servers by id, each with its flavor, tags and the names of its volumes."""
         return {one["id"]: one for one in self.nova("/servers/detail", "servers")}
+
+    def server(self, id: str) -> Record | None:
+        """As `servers` shows it; one that the list lacks is asked for by itself. None when it is
+        gone."""
+        if (listed := self.servers().get(id)) is not None:
+            return listed
+        try:
+            found: Record = self._api("nova").get(f"/servers/{id}",
+                                                  version=self.nova_version())["server"]
+        except CloudNotFound:
+            return None
+        return found
 
     def key_pairs(self) -> dict[str, Record]:
         """The caller's own key pairs by name (Nova keeps them per user, not per project)."""

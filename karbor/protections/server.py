@@ -34,7 +34,7 @@ class KeepServer(Task):
 def gather(cloud: Cloud, resource: Resource) -> server_facts.Facts:
     """Raises CloudNotFound when the server is gone."""
     lists = Listed(cloud)
-    record = lists.servers().get(resource.id)
+    record = lists.server(resource.id)
     if record is None:
         raise CloudNotFound(f"server {resource.name or resource.id} is gone", service="nova",
                             resource=resource.key)

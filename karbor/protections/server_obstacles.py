@@ -20,10 +20,10 @@ FIT = frozenset({"ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "SHELVED", "SHELVED
 
 
 def protecting(resources: Sequence[Resource], cloud: Cloud) -> list[Obstacle]:
-    servers = Listed(cloud).servers()
+    lists = Listed(cloud)
     found = []
     for one in resources:
-        record = servers.get(one.id)
+        record = lists.server(one.id)
         status = str(record["status"]).upper() if record else "gone"
         if status not in FIT:
             found.append(Obstacle(f"server {one.name or one.id} is {status}",

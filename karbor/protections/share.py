@@ -10,6 +10,7 @@ from karbor.domain.step import Hook
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target
 from karbor.protections import manila_quota
+from karbor.protections.listed import standing
 from karbor.protections.manila_restore import Restored, Share, new_name
 from karbor.protections.manila_snapshot import (
     SAME_STORAGE,
@@ -96,15 +97,15 @@ def _unfit(share: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _lost(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
-    listed = cloud.api("manila").list("/snapshots/detail", "snapshots") if kept else []
-    status = {str(one["id"]): str(one["status"]).lower() for one in listed}
+    status = standing(cloud, "manila", "snapshot",
+                      (str(one["id"]) for one in kept.values() if one))
     found = []
     for one, snapshot in kept.items():
         name = one.name or one.id
         if not snapshot:
             found.append(Obstacle(f"the checkpoint has no snapshot of share {name}",
                                   resource=one.key))
-        elif (seen := status.get(snapshot["id"], "gone")) != "available":
+        elif (seen := status[snapshot["id"]]) != "available":
             found.append(Obstacle(f"snapshot {snapshot['id']} of share {name} is {seen}",
                                   "it existed only in the storage of its share"
                                   if seen == "gone" else "", resource=one.key))

@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from karbor.domain.errors import CloudError, CloudForbidden, CloudNotFound, ObjectDamaged
+from karbor.domain.errors import (
+    CloudError,
+    CloudForbidden,
+    CloudNotFound,
+    CloudUnauthorized,
+    ObjectDamaged,
+    ObjectMissing,
+)
 from karbor.plugin.cloud import Api, Cloud
 from karbor.protections import swift_listing
 
@@ -63,11 +70,11 @@ class SwiftBackup:
         except CloudNotFound:
             raise NotVisible(f"the project's Swift account has no container {container}: Cinder "
                              "keeps its backups elsewhere") from None
-        except CloudForbidden:
+        except (CloudForbidden, CloudUnauthorized):     # RGW says 401 to who lacks the right
             raise NotVisible(f"the container {container} may not be read") from None
         if found is None:
-            raise NotVisible(f"the container {container} of the project's Swift account has no "
-                             "description of this backup")
+            raise NotVisible(f"the container {container} of the project's Swift account has "
+                             "nothing of this backup")
         prefix, listed = found
         return cls(api, container, prefix, {
             str(one["name"]): Entry(int(one["bytes"]), str(one["hash"])) for one in listed})
@@ -85,9 +92,13 @@ class SwiftBackup:
         return self.entries[name]
 
     def metadata(self) -> dict[str, Any]:
-        """The driver's description of the backup. Raises ObjectDamaged."""
+        """The driver's description of the backup. Raises ObjectDamaged, ObjectMissing."""
         name = f"{self.prefix}_metadata"
-        body = b"".join(self._api.download(self._path(name)))
+        try:
+            body = b"".join(self._api.download(self._path(name)))
+        except CloudNotFound:
+            raise ObjectMissing(f"Swift has no object {name}, and without it Cinder cannot restore "
+                                "the backup") from None
         try:
             found = json.loads(body)
         except ValueError as error:

@@ -18,6 +18,7 @@ from karbor.protections.cinder_snapshot import (
     LookedAt,
     VolumeOfSnapshot,
 )
+from karbor.protections.listed import standing
 from karbor.protections.option_text import NO_FORCE, text
 from karbor.protections.snapshot_removal import SnapshotRemoval
 from karbor.protections.volume import unfit
@@ -86,15 +87,15 @@ class VolumeSnapshot(Protection):
 
 
 def _lost(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
-    listed = cloud.api("cinder").list("/snapshots/detail", "snapshots") if kept else []
-    status = {str(one["id"]): str(one["status"]).lower() for one in listed}
+    status = standing(cloud, "cinder", "snapshot",
+                      (str(one["id"]) for one in kept.values() if one))
     found = []
     for one, snapshot in kept.items():
         name = one.name or one.id
         if not snapshot:
             found.append(Obstacle(f"the checkpoint has no snapshot of volume {name}",
                                   resource=one.key))
-        elif (seen := status.get(snapshot["id"], "gone")) != "available":
+        elif (seen := status[snapshot["id"]]) != "available":
             found.append(Obstacle(f"snapshot {snapshot['id']} of volume {name} is {seen}",
                                   "it existed only in the storage of its volume"
                                   if seen == "gone" else "", resource=one.key))

@@ -26,6 +26,15 @@ def test_what_a_protect_sends_does_not_grow_with_what_is_beside_it(
     assert many.beforehand == few.beforehand
 
 
+def test_short_pages_lower_no_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every backup is proved by its objects, though no page of a list shows them all."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", "")
+    found = protect(3, 2, 8, tmp_path / "few", pages={
+        "object-store": 5, "volume": 2, "compute": 2, "image": 1, "network": 1})
+    assert found.evidence == "objects"
+    assert (found.unavoidable, found.proofs, found.tags) == (3 * 3 + 6 * 3, 6 * 2, 3 * 2)
+
+
 def test_how_often_one_looks_does_not_grow_with_what_is_protected(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look at each thing would be 160 for 20 servers with two volumes: 20 images at three

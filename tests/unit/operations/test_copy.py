@@ -91,8 +91,26 @@ def test_many_objects_are_copied_page_by_page(pair: Pair, monkeypatch: pytest.Mo
     assert operation.state is OperationState.DONE
     steps = pair.journal.steps(operation.id)
     assert [one.entries for one in steps if one.resource.startswith(THING)
-            and one.stage == "section-copied"] == [2, 2]
+            and one.stage == "section-copied"] == [3, 3]     # the last one sees an empty page
     assert operation.result["objects"] == 6
+
+
+def test_a_bank_that_lists_less_than_it_was_asked_for_is_copied_whole(
+        pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = pair.protect()
+    before = MemoryBank.list
+
+    def short(bank: MemoryBank, prefix: str = "", *, after: str = "", limit: int = 1000
+              ) -> list[Stored]:
+        return before(bank, prefix, after=after, limit=min(limit, 1))
+
+    monkeypatch.setattr(MemoryBank, "list", short)
+    operation = pair.copy(original)
+    assert operation.state is OperationState.DONE
+    assert operation.result["objects"] == 6
+    monkeypatch.undo()
+    copied = [one.key for one in pair.target.bank.list() if "/resources/" in one.key]
+    assert len(copied) == 6
 
 
 # ---------------------------------------------------------------- what is refused

@@ -12,7 +12,12 @@ from urllib.parse import unquote
 
 import pytest
 
-from karbor.domain.errors import CloudError, CloudForbidden, CloudNotFound, KarborError
+from karbor.domain.errors import (
+    CloudForbidden,
+    CloudNotFound,
+    CloudUnauthorized,
+    KarborError,
+)
 from karbor.domain.resource import VOLUME, Resource
 from karbor.domain.step import Again, Done, Failed
 from karbor.protections import cinder_evidence, swift_listing
@@ -36,19 +41,15 @@ class Swift(ScriptedApi):
         super().__init__("swift", {}, [])
         self.objects: dict[str, bytes] = {}
         self.hidden: set[str] = set()       # objects that the listing does not have yet
-        self.page = 10000                   # as the cluster is configured
+        self.page = 10000                   # what it gives at once
         self.lists: list[dict[str, Any]] = []
 
     def get(self, path: str, *, params: Any = None, version: Any = None) -> list[Any]:
-        if params["limit"] > self.page:
-            raise CloudError("Maximum limit is less", status=412)
-        return self._page(path, params)[:params["limit"]]
-
-    def list(self, path: str, key: str, *, params: Any = None, version: Any = None) -> list[Any]:
-        return self._page(path, params)
+        assert "limit" not in params        # it would be refused where less is configured
+        return self._page(path, params)[:self.page]
 
     def _page(self, path: str, params: Any) -> list[Any]:
-        self.lists.append(params)
+        self.lists.append(dict(params))
         if path != "/volumebackups":
             raise CloudNotFound("no such container")
         names = sorted(one for one in self.objects
@@ -57,7 +58,8 @@ class Swift(ScriptedApi):
         if "delimiter" in params:
             cut = len(params["prefix"])
             return [{"subdir": sub} for sub in dict.fromkeys(
-                name[:name.index("/", cut) + 1] for name in names)]
+                name[:name.index("/", cut) + 1] for name in names)
+                if sub > params.get("marker", "")]
         return [{"name": one, "bytes": len(self.objects[one]),
                  "hash": hashlib.md5(self.objects[one]).hexdigest()} for one in names]
 
@@ -272,7 +274,7 @@ def unproved(outcome: Any) -> str:
 def test_what_cannot_be_seen_is_not_claimed() -> None:
     assert "no Swift" in unproved(run(cloud(None)))
     elsewhere = cloud(Swift())
-    assert "has no description of this backup" in unproved(run(elsewhere))
+    assert "has nothing of this backup" in unproved(run(elsewhere))
     swift = Swift()
     swift.write("bak", DATA, version="9.0")
     assert "unknown version 9.0" in unproved(run(cloud(swift)))
@@ -314,7 +316,7 @@ def test_backups_that_end_together_share_one_list_of_the_container() -> None:
     for n in range(20):
         kept = {"backup": {"id": f"bak{n}", "snapshot_size": 1}}
         assert isinstance(ReadBack().run(StepOf(RESOURCE, of, kept=kept)), Done)
-    assert len(swift.lists) == 1
+    assert len(swift.lists) == 2        # the list, and the empty page at its end
 
 
 def test_a_backup_that_ended_after_the_list_is_looked_for_in_a_later_one() -> None:
@@ -326,39 +328,61 @@ def test_a_backup_that_ended_after_the_list_is_looked_for_in_a_later_one() -> No
     late = ReadBack().run(StepOf(RESOURCE, of, kept={"backup": {"id": "late", "snapshot_size": 1}}))
     assert isinstance(late, Done)
     assert late.saved["evidence"] == "objects"
-    assert len(swift.lists) == 2
+    assert len(swift.lists) == 4
 
 
 def test_of_a_large_container_only_what_is_near_the_backup_is_listed(
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(swift_listing, "PAGE", 6)
+    monkeypatch.setattr(swift_listing, "MOST", 6)
     swift = Swift()
     swift.write("old", DATA, time="20250102030405")
-    swift.write("bak", DATA)
+    prefix = swift.write("bak", DATA)
     of = cloud(swift)
     assert run(of).saved["evidence"] == "objects"
-    assert [one.get("marker") for one in swift.lists] == [None, "volume_vol/20260102025405"]
+    assert [one.get("marker") for one in swift.lists] == [
+        None, "volume_vol/20260102025405", f"{prefix}_sha256file"]
     assert run(of).saved["evidence"] == "objects"
-    assert len(swift.lists) == 3        # that it is large is known by now
+    assert len(swift.lists) == 5        # that it is large is known by now
 
 
+@pytest.mark.parametrize("page", [1, 3, 5, 1000])
 @pytest.mark.parametrize("time", ["20260102010000", "20260102030405"])
-def test_a_backup_far_from_its_time_or_among_many_is_found_all_the_same(
-        time: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(swift_listing, "PAGE", 3)       # its own objects fill a page
+@pytest.mark.parametrize("most", [3, 10000])
+def test_a_backup_is_found_however_many_names_a_page_has(
+        page: int, time: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that is shorter than Swift's usual ones is not the last."""
+    monkeypatch.setattr(swift_listing, "MOST", most)
     swift = Swift()
+    swift.page = page
+    swift.write("earlier", DATA, time="20200102030405")
     swift.write("bak", DATA, time=time)
     swift.write("later", DATA, time="20270102030405")
-    assert run(cloud(swift)).saved["evidence"] == "objects"
-    assert any("delimiter" in one for one in swift.lists)
+    done = run(cloud(swift))
+    assert done.saved["evidence"] == "objects"
+    assert [one["objects"] for one in done.saved["chain"]] == [2]
 
 
-def test_a_cluster_with_smaller_pages_is_listed_in_its_own_way() -> None:
+def test_a_description_that_no_list_shows_is_asked_for_itself() -> None:
     swift = Swift()
-    swift.page = 1000
-    swift.write("bak", DATA)
+    prefix = swift.write("bak", DATA)
+    swift.hidden.add(f"{prefix}_metadata")
     assert run(cloud(swift)).saved["evidence"] == "objects"
-    assert any("delimiter" in one for one in swift.lists)
+    del swift.objects[f"{prefix}_metadata"]
+    assert refused(run(cloud(swift))).startswith(
+        f"ObjectMissing: Swift has no object {prefix}_metadata")
+
+
+def test_a_store_that_says_401_to_who_may_not_read_is_understood() -> None:
+    swift = Swift()
+    swift.write("bak", DATA)
+
+    def refuse(path: str, **_: Any) -> Any:
+        raise CloudUnauthorized("swift answered 401", status=401)
+
+    swift.get = refuse      # type: ignore[method-assign]
+    done = run(cloud(swift))
+    assert (done.saved["evidence"], done.saved["unproved"]) == (
+        "status", "the container volumebackups may not be read")
 
 
 def test_of_a_full_backup_no_checksums_are_read() -> None:
