@@ -37,6 +37,9 @@ def list_() -> None:
     if invocation.json:
         as_json(found)
         return
+    for one in found:
+        for text in one.get("warnings", ()):
+            say(f"karbor: {one['name']}: {text}")
     as_table(("ID", "NAME", "TYPE", "NEXT RUN (UTC)", "RIGHTS OF", "UNTIL"), [
         (one["id"], one["name"], one["operation_type"], _next(one),
          one["rights"]["user_name"] or one["rights"]["user_id"], _until(one)) for one in found],
@@ -212,10 +215,15 @@ def delete(name: str, with_trigger: bool, yes: bool) -> None:
         if not confirmed(yes, "delete this schedule and the rights that it runs on?",
                          [f"{one['id']}  {one['name']}"]):
             return
-        local.data_protect.delete(f"{ALL}/{one['id']}")
-        if with_trigger:
-            local.data_protect.delete(f"/triggers/{one['trigger_id']}")
-    say(f"{one['name']} is deleted; its checkpoints stay")
+        karbor = local.data_protect
+        others = [each["name"] for each in karbor.list(ALL, "operations",
+                                                       trigger_id=one["trigger_id"])
+                  if each["id"] != one["id"]] if with_trigger else []
+        karbor.delete(f"{ALL}/{one['id']}")
+        if with_trigger and not others:
+            karbor.delete(f"/triggers/{one['trigger_id']}")
+    say(f"{one['name']} is deleted; its checkpoints stay"
+        + (f", and so does its trigger, which {', '.join(others)} uses" if others else ""))
 
 
 def _change(name: str, change: dict[str, Any]) -> None:
@@ -240,7 +248,8 @@ def _facts(one: dict[str, Any]) -> tuple[tuple[str, str], ...]:
             ("keeps", ", ".join(f"{key} {value}" for key, value in definition.items())),
             ("trigger", one["trigger_id"]), ("next run", _next(one)),
             ("rights of", one["rights"]["user_name"] or one["rights"]["user_id"]),
-            ("by", one["rights"]["kind"]), ("until", _until(one)))
+            ("by", one["rights"]["kind"]), ("until", _until(one)),
+            *(("no effect", text) for text in one.get("warnings", ())))
 
 
 def _next(one: dict[str, Any]) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from karbor.api.v1.copies import Accepted
 from karbor.cmd.requests import Requests
 from karbor.cmd.service import Requester, Service
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
-from karbor.domain.errors import BadInput
+from karbor.domain.errors import BadInput, Conflict
 from karbor.domain.identifiers import time_ordered_uuid
-from karbor.domain.operation import Operation
+from karbor.domain.operation import Operation, Wanted
 from karbor.domain.plan import Plan
 from karbor.operations.copy import COPIED_FROM, origin_of
 from karbor.operations.parameters import Parameters
@@ -81,12 +82,26 @@ class Copies:
             drafts = [(one, orders.copy(asking, one.id, target, parameters,
                                         copy_id=time_ordered_uuid(time.time())))
                       for one in originals]
-            pairs = []
-            for original, draft in drafts:
-                self._requests.enter_with(asking, target, draft,
-                                          _record(original, draft, source, target))
-                pairs.append((original.id, draft.checkpoint_id, draft.id))
-        return Accepted(target.id, pairs)
+            # For all of them there is room, or for none: a part is not what was asked for.
+            self._service.checkpoints.add(*(_record(original, draft, source, target)
+                                            for original, draft in drafts))
+            accepted: list[Operation] = []
+            try:
+                for _, draft in drafts:
+                    accepted.append(self._requests.enter(asking, target, draft))
+            except BaseException:
+                self._take_back(accepted, [draft for _, draft in drafts[len(accepted):]])
+                raise
+        return Accepted(target.id, [(original.id, draft.checkpoint_id, draft.id)
+                                    for original, draft in drafts])
+
+    def _take_back(self, accepted: Sequence[Operation], others: Sequence[Operation]) -> None:
+        """Of copies that were asked for together, and of which one was refused."""
+        for one in others:
+            self._service.checkpoints.drop(one.project_id, one.checkpoint_id)
+        for one in accepted:
+            with suppress(Conflict):        # it is over already
+                self._service.records.want(one.project_id, one.id, Wanted.CANCEL)
 
 
 def _record(original: CheckpointRecord, draft: Operation, source: Provider, target: Provider

@@ -17,7 +17,7 @@ from karbor.domain.checkpoint_record import OPERATION_ENGINE, CheckpointRecord, 
 from karbor.domain.errors import NotFound, RightsPending
 from karbor.domain.occurrence import Occurrence
 from karbor.domain.retention import Candidate
-from karbor.domain.scheduled_operation import ScheduledOperation
+from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
 from karbor.operations.acceptance import Asking
 
 _UNSEEN: Any = None     # orders do not look at the cloud; their operations do
@@ -89,6 +89,8 @@ def asking_of(one: ScheduledOperation) -> Asking:
 
     if "rung" not in one.credential:
         raise RightsPending("the rights that it shall run on are just being made")
+    if ENDING in one.credential:
+        raise RightsPending("it is being deleted")
     return Asking(Caller.from_dict(one.caller), LentRights(one.credential, time.time), _UNSEEN)
 
 

@@ -99,7 +99,7 @@ class Requests:
         """Write down an operation behind the record of the checkpoint that it makes."""
         self._service.checkpoints.add(record)
         try:
-            self._enter(asking, provider, operation)
+            self.enter(asking, provider, operation)
         except BaseException:
             self._service.checkpoints.drop(record.project_id, record.id)
             raise
@@ -168,7 +168,7 @@ class Requests:
                 in_bank = None
         if why := may_be_reset(record, status, in_bank):
             raise BadInput(why)
-        self._service.checkpoints.set_status(
+        self._service.checkpoints.reset(
             project_id, checkpoint_id, status,
             "" if status is RecordStatus.AVAILABLE else f"reset by {who.caller.user_id}",
             time.time())
@@ -183,7 +183,7 @@ class Requests:
         with self._asking(who) as asking:
             operation = self._service.orders(provider).restore(asking, checkpoint_id, parameters,
                                                                target=target)
-            return self._enter(asking, provider, operation)
+            return self.enter(asking, provider, operation)
 
     def verify(self, who: Requester, provider_id: str, checkpoint_id: str, parameters: Parameters
                ) -> Operation:
@@ -192,7 +192,7 @@ class Requests:
         provider = self.provider(provider_id)
         with self._asking(who) as asking:
             operation = self._service.orders(provider).verify(asking, checkpoint_id, parameters)
-            return self._enter(asking, provider, operation)
+            return self.enter(asking, provider, operation)
 
     def available(self, who: Requester, provider_id: str, checkpoint_id: str) -> CheckpointRecord:
         """One that somebody has set to `error` is not to be used, whatever the bank says. Raises
@@ -220,7 +220,8 @@ class Requests:
                 return self._service.providers.open(one)
         raise NotFound(f"Provider {provider_id} could not be found.")
 
-    def _enter(self, asking: Asking, provider: Provider, operation: Operation) -> Operation:
+    def enter(self, asking: Asking, provider: Provider, operation: Operation) -> Operation:
+        """Write it down for the workers. Raises Conflict, CredentialError."""
         entered = self._service.desk(provider).enter(operation, asking.delegation,
                                                             offered=True)
         self._hurry()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from karbor.cmd.firing import Shelf
 from karbor.cmd.requests import Requests
-from karbor.cmd.schedule_rights import COMING, GOING, ScheduleRights, first_written
+from karbor.cmd.schedule_rights import COMING, Change, ScheduleRights, first_written
 from karbor.cmd.schedules import limits
 from karbor.cmd.service import Requester, Service
-from karbor.domain.errors import Conflict, Forbidden
+from karbor.domain.errors import Conflict, CredentialError, Forbidden, InUse, NotFound
 from karbor.domain.listing import Listing
 from karbor.domain.occurrence import Occurrence
 from karbor.domain.retention import Verdict
@@ -105,28 +105,34 @@ class Schedules:
     def update(self, who: Requester, one: ScheduledOperation, wishes: Wishes,
                enabled: bool | None) -> ScheduledOperation:
         """Whoever changes what it does, does it in their own name from then on; its owner renews
-        rights that end soon. Raises BadInput, NotFound, Conflict, Forbidden, CredentialError."""
+        rights that end soon. Raises BadInput, NotFound, Conflict, Forbidden, CredentialError; it is
+        as it was then."""
         mine = who.caller.user_id == one.caller.get("user_id")
+        now = self._clock()
         new_name = (not mine and wishes.operation_definition is not None
                     and dict(wishes.operation_definition) != dict(one.operation_definition))
-        if new_name:
-            self._require_project(who, one)
-        changed = self._desk.update(one.project_id, one.id, wishes, self._clock())
-        if enabled is not None:
-            turn = self._desk.resume if enabled else self._desk.pause
-            changed = turn(one.project_id, one.id, self._clock())
-        renew = mine and self.ends_soon(changed) and who.caller.project_id == one.project_id
+        renew = mine and self.ends_soon(one) and who.caller.project_id == one.project_id
+
+        def change(it: ScheduledOperation) -> ScheduledOperation:
+            return self._desk.changed(it, wishes, enabled, now)
+
         if new_name or renew:
-            changed = self.take_over(who, changed)
+            changed = self._given(who, one, change)
+        else:
+            changed = self._records.replace(change(one))
         self._hurry()
         return changed
 
     def take_over(self, who: Requester, one: ScheduledOperation) -> ScheduledOperation:
         """It runs on the rights of whoever asks from now on. What runs goes on with those that it
         has. Raises Forbidden, CredentialError, Conflict, NotFound; it is as it was then."""
+        return self._given(who, one, lambda it: it)
+
+    def _given(self, who: Requester, one: ScheduledOperation, change: Change
+               ) -> ScheduledOperation:
         self._require_project(who, one)
         with self._standing(who) as standing:
-            return self.rights.give(one, standing, who.caller)
+            return self.rights.give(one, standing, who.caller, change)
 
     def run(self, one: ScheduledOperation) -> Occurrence:
         """Now, beside its times. Raises BadInput when it is paused, Conflict while it runs."""
@@ -136,16 +142,25 @@ class Schedules:
 
     def delete(self, one: ScheduledOperation) -> None:
         """Its checkpoints stay. While an operation runs on its rights it is paused only: raises
-        Conflict then. Raises a transient CredentialError when Keystone cannot be heard."""
-        one = self._desk.pause(one.project_id, one.id, self._clock())
-        for credential in (one.credential, one.credential.get(GOING) or {}):
-            if running := self.rights.in_use(one.project_id, credential):
-                raise Conflict(
-                    f"The scheduled operation {one.id} can not be deleted yet: operation {running} "
-                    "runs on its rights. It is paused now",
-                    remedy="delete it again when that operation has ended")
-        self.rights.end(one)
-        self._desk.delete(one.project_id, one.id)
+        Conflict then, which says so. Raises a transient CredentialError when Keystone cannot be
+        heard; it is as it was then."""
+        paused = self._desk.pause(one.project_id, one.id, self._clock())
+        try:
+            # Nothing begins on its rights from here on, so that none of them ends under it.
+            ending = self._records.begin_end(one.project_id, one.id, self._clock())
+        except InUse as error:
+            raise Conflict(
+                f"The scheduled operation {one.id} can not be deleted yet: {error.message}. It is "
+                "paused now", remedy="delete it again when that operation has ended") from error
+        try:
+            self.rights.end(ending)
+        except CredentialError:
+            now = self._clock()
+            self.rights.write(ending, lambda it: self._desk.changed(
+                replace(it, credential=paused.credential), Wishes(), one.enabled, now))
+            raise
+        with suppress(NotFound):        # a worker that took this process for dead was quicker
+            self._desk.delete(one.project_id, one.id)
 
     def occurrences(self, one: ScheduledOperation, listing: Listing) -> Sequence[Occurrence]:
         """What came of its due times. Raises NotFound, BadInput."""

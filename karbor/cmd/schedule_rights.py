@@ -15,7 +15,7 @@ from typing import Any
 from karbor.cmd.service import Service
 from karbor.domain.caller import Caller
 from karbor.domain.errors import Conflict, CredentialError, KarborError, NotFound
-from karbor.domain.scheduled_operation import ScheduledOperation
+from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
 from karbor.plugin.delegation import Delegation
 from karbor.store.scheduled_operations import ScheduledOperations
 
@@ -28,6 +28,10 @@ GRACE = 300.0           # seconds that whoever makes rights has, before they are
 Change = Callable[[ScheduledOperation], ScheduledOperation]
 
 
+def _unchanged(one: ScheduledOperation) -> ScheduledOperation:
+    return one
+
+
 class ScheduleRights:
     """One per process. `clock` is in seconds since the epoch."""
 
@@ -37,32 +41,42 @@ class ScheduleRights:
         self._records = records
         self._clock = clock
 
-    def give(self, one: ScheduledOperation, delegation: Delegation, caller: Caller
-             ) -> ScheduledOperation:
-        """Let it run on what `caller` leaves behind from now on; what it had before goes. Raises
-        CredentialError, Conflict, NotFound; it is as it was then."""
+    def give(self, one: ScheduledOperation, delegation: Delegation, caller: Caller,
+             change: Change = _unchanged) -> ScheduledOperation:
+        """Let it run on what `caller` leaves behind from now on, with the `change` that they make
+        of it at the same moment; what it had before goes. Raises CredentialError, Conflict,
+        NotFound, and what `change` raises; it is as it was then."""
+        if ENDING in one.credential:
+            raise Conflict(f"scheduled operation {one.id} is being deleted")
+        change(one)     # what is wrong with it is said before anything is made in Keystone
         one = self.tidy(one)
         if GOING in one.credential:
             raise Conflict(f"scheduled operation {one.id} changed hands a short time ago, and an "
                            "operation still runs on the rights that it had before",
                            remedy="wait for its end")
         wanted = first_written(delegation, one.credential)
+        if COMING not in wanted:
+            return self.tidy(self.write(one, lambda now: replace(
+                change(now), caller=caller.to_dict(), credential=wanted,
+                updated_at=self._clock())))
         one = self.write(one, lambda now: replace(now, credential=wanted, updated_at=self._clock()))
-        if COMING in wanted:
-            return self.grant(one, delegation, caller)
-        return self.tidy(self.write(one, lambda now: replace(now, caller=caller.to_dict())))
+        return self.grant(one, delegation, caller, change)
 
-    def grant(self, one: ScheduledOperation, delegation: Delegation, caller: Caller
-              ) -> ScheduledOperation:
-        """Give it what stands as `coming` in its record; what it had before goes. Raises
-        CredentialError, Conflict; then it is as it was, or, if it is new, not there."""
+    def grant(self, one: ScheduledOperation, delegation: Delegation, caller: Caller,
+              change: Change = _unchanged) -> ScheduledOperation:
+        """Give it what stands as `coming` in its record, and make the `change`; what it had before
+        goes. Raises CredentialError, Conflict, NotFound, and what `change` raises; then it is as it
+        was, or, if it is new, not there."""
+        made: Mapping[str, Any] = one.credential[COMING]
         try:
             made = self._made(one, delegation)
+            one = self.write(one, lambda now: replace(
+                change(now), caller=caller.to_dict(),
+                credential={**made, **_gone(now.credential)}))
         except KarborError:
-            self._withdraw(one)
+            self._withdraw(one, made)
             raise
-        return self.tidy(self.write(one, lambda now: replace(
-            now, caller=caller.to_dict(), credential={**made, **_gone(now.credential)})))
+        return self.tidy(one)
 
     def _made(self, one: ScheduledOperation, delegation: Delegation) -> Mapping[str, Any]:
         wanted: Mapping[str, Any] = one.credential[COMING]
@@ -75,11 +89,11 @@ class ScheduleRights:
                     now, credential={**now.credential, COMING: w}))
         return delegation.grant(wanted)
 
-    def _withdraw(self, one: ScheduledOperation) -> None:
-        """What may have been made, or not, goes; with it a record that never had any rights."""
+    def _withdraw(self, one: ScheduledOperation, made: Mapping[str, Any]) -> None:
+        """What was made, or may have been, goes; with it a record that never had any rights."""
         try:
+            self._end(made)
             now = self._records.show(one.project_id, one.id)
-            self._end(now.credential.get(COMING) or {})
             if "rung" not in now.credential:
                 self._records.drop(now.project_id, now.id)
             else:
@@ -128,13 +142,27 @@ class ScheduleRights:
                 self._settle(one)
 
     def _settle(self, one: ScheduledOperation) -> None:
-        if COMING in one.credential:
-            if self._clock() - (one.updated_at or one.created_at) < GRACE:
-                return
-            LOG.warning("scheduled operation %s: the process that made its rights has died", one.id)
-            self._withdraw(one)
+        fresh = self._clock() - (one.updated_at or one.created_at) < GRACE
+        if ENDING in one.credential:
+            if not fresh:
+                LOG.warning("scheduled operation %s: the process that deleted it has died", one.id)
+                self._finish(one)
+        elif COMING in one.credential:
+            if not fresh:
+                LOG.warning("scheduled operation %s: the process that made its rights has died",
+                            one.id)
+                self._withdraw(one, one.credential[COMING])
         else:
             self.tidy(one)
+
+    def _finish(self, one: ScheduledOperation) -> None:
+        """The deletion of one whose deleter has died."""
+        try:
+            self.end(one)
+        except CredentialError as error:
+            LOG.warning("scheduled operation %s is deleted later: %s", one.id, error)
+        else:
+            self._records.drop(one.project_id, one.id)
 
     def _end(self, credential: Mapping[str, Any]) -> None:
         if credential.get("grant"):

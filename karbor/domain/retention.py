@@ -38,8 +38,10 @@ class Rules:
     @classmethod
     def from_definition(cls, raw: Mapping[str, Any]) -> Rules:
         """From an `operation_definition`: numbers, or strings of digits as Karbor 1.x's command
-        line sends them; 0 and less, "" and None switch a rule off. Raises BadInput."""
-        return cls(**{one.name: _whole(one.name, raw.get(one.name)) for one in fields(cls)})
+        line sends them; 0, "" and None switch a rule off, and so does a negative number that an
+        earlier Karbor has stored. Raises BadInput."""
+        return cls(**{one.name: max(0, whole_number(one.name, raw.get(one.name)))
+                      for one in fields(cls)})
 
     @property
     def none(self) -> bool:
@@ -54,7 +56,12 @@ class Rules:
                                 ("year", "%Y", self.keep_yearly)) if one[2]]
 
 
-def _whole(name: str, raw: object) -> int:
+RULES = tuple(one.name for one in fields(Rules))
+"""The keys of an `operation_definition` that are rules of retention."""
+
+
+def whole_number(name: str, raw: object) -> int:
+    """A rule's value as a number; 0 for "" and None. Raises BadInput."""
     if raw is None or raw == "":
         return 0
     if isinstance(raw, float) and raw.is_integer():
@@ -62,7 +69,7 @@ def _whole(name: str, raw: object) -> int:
     if isinstance(raw, bool) or not isinstance(raw, int | str):
         raise BadInput(f"{name} is {raw!r}, which is no whole number")
     try:
-        return max(0, int(raw))
+        return int(raw)
     except ValueError as error:
         raise BadInput(f"{name} is {raw!r}, which is no whole number") from error
 

@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from karbor.domain.errors import BadInput
+from karbor.domain.retention import RULES, whole_number
+
+ENDING = "ending"
+"""In a credential: the scheduled operation is being deleted, and nothing begins on its rights."""
+_NAMED = ("plan_id", "provider_id")
+
 
 class OperationType(StrEnum):
     PROTECT = "protect"
@@ -46,3 +53,42 @@ class ScheduledOperation:
     @property
     def provider_id(self) -> str:
         return str(self.operation_definition["provider_id"])
+
+    @property
+    def trusts(self) -> frozenset[str]:
+        """Ids of the trusts that stand in Keystone for it: the one that it runs on, and one that
+        it ran on before and that is still to be removed."""
+        held = (self.credential, self.credential.get("going") or {})
+        return frozenset(str(one["grant"]["id"]) for one in held
+                         if one.get("grant") and one["grant"].get("id"))
+
+
+def faults_of_definition(definition: Mapping[str, Any], operation_type: OperationType) -> list[str]:
+    """Say of each member of an `operation_definition` that has no effect why it has none. What is
+    new with such a member is refused; what was stored by an earlier Karbor goes on without it."""
+    faults = []
+    for key, value in definition.items():
+        if key in _NAMED:
+            continue
+        if key not in RULES:
+            faults.append(f"operation_definition has no key {key}")
+            continue
+        try:
+            number = whole_number(key, value)
+        except BadInput as error:
+            faults.append(error.message)
+            continue
+        if number < 0:
+            faults.append(f"{key} is {value}, and no rule of retention is negative")
+        elif number and operation_type is not OperationType.RETENTION_PROTECT:
+            faults.append(f"{key} is a rule of retention, which only the operation type "
+                          f"{OperationType.RETENTION_PROTECT} carries out")
+    return faults
+
+
+def require_sound_definition(definition: Mapping[str, Any], operation_type: OperationType) -> None:
+    """Raises BadInput naming every member that would have no effect, and which keys there are."""
+    if faults := faults_of_definition(definition, operation_type):
+        raise BadInput("; ".join(faults), remedy="the keys are plan_id, provider_id and, for "
+                       f"{OperationType.RETENTION_PROTECT}, {', '.join(RULES)}: whole numbers, of "
+                       "which 0 switches a rule off")

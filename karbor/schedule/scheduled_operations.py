@@ -9,8 +9,11 @@ from typing import Any, Protocol
 
 from karbor.domain.errors import BadInput
 from karbor.domain.occurrence import Occurrence, OccurrenceState, occurrence_id
-from karbor.domain.retention import Rules
-from karbor.domain.scheduled_operation import OperationType, ScheduledOperation
+from karbor.domain.scheduled_operation import (
+    OperationType,
+    ScheduledOperation,
+    require_sound_definition,
+)
 from karbor.domain.trigger import Trigger
 from karbor.schedule.times import next_after
 from karbor.schedule.triggers import LONGEST_NAME
@@ -83,10 +86,12 @@ class ScheduleDesk:
         self._records.add(one)
         return one
 
-    def update(self, project_id: str, id: str, wishes: Wishes, now: float) -> ScheduledOperation:
-        """With another trigger it is due next at that one's next time. Raises BadInput; Conflict
-        when somebody else changes it at the same time."""
-        one = self._records.show(project_id, id)
+    def changed(self, one: ScheduledOperation, wishes: Wishes, enabled: bool | None, now: float
+                ) -> ScheduledOperation:
+        """What it is with these wishes; nothing is written down. With another trigger, and when it
+        is resumed (`enabled`), it is due next at the next time of its trigger from now on: times
+        that passed while it was paused are neither caught up nor missed. Raises BadInput, and
+        NotFound when the trigger or the plan is not in this project."""
         if wishes.name is not None:
             one = replace(one, name=_name(wishes.name))
         if wishes.description is not None:
@@ -98,9 +103,19 @@ class ScheduleDesk:
             one = replace(one, caller=dict(wishes.caller))
         if wishes.credential is not None:
             one = replace(one, credential=dict(wishes.credential))
-        if wishes.trigger_id is not None and wishes.trigger_id != one.trigger_id:
-            one = self._from(replace(one, trigger_id=wishes.trigger_id), now)
-        return self._records.replace(replace(one, updated_at=now))
+        if enabled is False:
+            one = replace(one, enabled=False, next_due_at=None)
+        another = wishes.trigger_id is not None and wishes.trigger_id != one.trigger_id
+        if another or (enabled and not one.enabled):
+            one = self._from(replace(one, trigger_id=wishes.trigger_id or one.trigger_id,
+                                     enabled=one.enabled if enabled is None else enabled), now)
+        return replace(one, updated_at=now)
+
+    def update(self, project_id: str, id: str, wishes: Wishes, now: float) -> ScheduledOperation:
+        """As `changed`, written down. Raises Conflict too, when somebody else changes it at the
+        same time."""
+        one = self._records.show(project_id, id)
+        return self._records.replace(self.changed(one, wishes, None, now))
 
     def pause(self, project_id: str, id: str, now: float) -> ScheduledOperation:
         """Nothing is due any more; a run that is going goes on."""
@@ -143,8 +158,7 @@ class ScheduleDesk:
         for key in ("provider_id", "plan_id"):
             if not isinstance(definition.get(key), str) or not definition[key]:
                 raise BadInput(f"the operation_definition has no {key}")
-        if one.operation_type is OperationType.RETENTION_PROTECT:
-            Rules.from_definition(definition)
+        require_sound_definition(definition, one.operation_type)
         provider_id = self._plans.provider_of(one.project_id, one.plan_id)
         if provider_id != one.provider_id:
             raise BadInput(f"plan {one.plan_id} is for provider {provider_id}, not for "

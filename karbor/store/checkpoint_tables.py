@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, Index, String, Table, Text
+from sqlalchemy import Boolean, Column, Double, Index, String, Table, Text, false
 
 from karbor.store.tables import METADATA, SMALL_JSON
 
@@ -20,6 +20,12 @@ CHECKPOINTS = Table(
     Column("graph", SMALL_JSON),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double),
+    # What the last verify found, as its bank has it; see `karbor.domain.verification`.
+    Column("verified", SMALL_JSON),
+    Column("verified_at", Double),
+    Column("damaged", Boolean, nullable=False, server_default=false()),
+    # What it was before a person set it to `error`; empty for one that failed by itself.
+    Column("reset_from", String(16)),
     Index(None, "project_id", "created_at"),
     Index(None, "provider_id", "project_id", "created_at"),
     Index(None, "plan_id"),

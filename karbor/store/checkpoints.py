@@ -79,7 +79,9 @@ class CheckpointRecords:
             return [_from_row(row) for row in connection.execute(query).mappings().all()]
 
     def count(self, project_id: str) -> int:
-        """How many count towards its quota."""
+        """How many count towards its quota: those that hold something. What failed holds nothing,
+        what a person has set to `error` does."""
+        self.settle()       # what has failed by now takes no place
         with reading(self._engine) as connection:
             return _count(connection, project_id)
 
@@ -93,17 +95,22 @@ class CheckpointRecords:
                     for row in connection.execute(query)}
 
     # ------------------------------------------------------------------ writing
-    def add(self, record: CheckpointRecord) -> None:
-        """Raises OverQuota; Conflict when it is known. Counting and adding is one transaction."""
+    def add(self, *records: CheckpointRecord) -> None:
+        """All of them, which are of one project, or none. Raises OverQuota; Conflict when one is
+        known. Counting and adding is one transaction."""
+        if self._quotas is not None:
+            self.settle()       # what has failed by now takes no place
+        project_id = records[0].project_id
         with writing(self._engine) as connection:
-            lock(connection, f"checkpoints {record.project_id}")
+            lock(connection, f"checkpoints {project_id}")
             if self._quotas is not None:
-                limit = self._quotas.within(connection, record.project_id)[KIND]
-                must_fit(KIND, _count(connection, record.project_id), limit)
-            if connection.execute(sa.select(CHECKPOINTS.c.id).where(
-                    CHECKPOINTS.c.id == record.id)).first() is not None:
-                raise Conflict(f"there is a checkpoint {record.id} already")
-            connection.execute(sa.insert(CHECKPOINTS).values(_to_row(record)))
+                limit = self._quotas.within(connection, project_id)[KIND]
+                must_fit(KIND, _count(connection, project_id) + len(records) - 1, limit)
+            known = connection.execute(sa.select(CHECKPOINTS.c.id).where(
+                CHECKPOINTS.c.id.in_([one.id for one in records]))).scalars().first()
+            if known is not None:
+                raise Conflict(f"there is a checkpoint {known} already")
+            connection.execute(sa.insert(CHECKPOINTS), [_to_row(one) for one in records])
 
     def drop(self, project_id: str, checkpoint_id: str) -> None:
         """Forget one whose operation was never accepted."""
@@ -120,6 +127,14 @@ class CheckpointRecords:
                    reason: str, now: float) -> None:
         """Raises NotFound."""
         self._change(project_id, checkpoint_id, now, status=status, reason=reason)
+
+    def reset(self, project_id: str, checkpoint_id: str, status: RecordStatus, reason: str,
+              now: float) -> None:
+        """As a person says; what it was before is remembered. Raises NotFound."""
+        before = sa.case((CHECKPOINTS.c.status == RecordStatus.AVAILABLE, RecordStatus.AVAILABLE),
+                         else_=CHECKPOINTS.c.reset_from)
+        self._change(project_id, checkpoint_id, now, status=status, reason=reason,
+                     reset_from=None if status is RecordStatus.AVAILABLE else before)
 
     def keep(self, records: Iterable[CheckpointRecord]) -> None:
         """As their bank tells them, in place of what was known."""
@@ -178,7 +193,9 @@ def _settled(row: sa.RowMapping) -> Mapping[str, Any]:
 def _count(connection: sa.Connection, project_id: str) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(CHECKPOINTS).where(
         CHECKPOINTS.c.project_id == project_id,
-        CHECKPOINTS.c.status.not_in((*_GONE, RecordStatus.DELETING)))).scalar_one())
+        sa.or_(CHECKPOINTS.c.status.not_in((*_GONE, RecordStatus.DELETING, RecordStatus.ERROR)),
+               sa.and_(CHECKPOINTS.c.status == RecordStatus.ERROR,
+                       CHECKPOINTS.c.reset_from == RecordStatus.AVAILABLE)))).scalar_one())
 
 
 def _require(connection: sa.Connection, project_id: str | None, checkpoint_id: str, *,

@@ -17,6 +17,7 @@ from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.peace import require_peace
 from karbor.domain.step import Step
 from karbor.store.connect import reading, writing
+from karbor.store.lent_rights import require_lent
 from karbor.store.rows import operation_from_row, operation_to_row, step_from_row
 from karbor.store.tables import EVENTS, OPERATIONS, STEPS
 
@@ -52,13 +53,15 @@ class Operations:
         trust has been made.
 
         Raises Conflict when there is an operation with this id, and when another one works on the
-        checkpoint and would be disturbed: of two that come at once one is refused.
+        checkpoint and would be disturbed: of two that come at once one is refused. Raises
+        RightsPending when it was to run on rights that its schedule has just parted with.
         """
         row = {**operation_to_row(operation), "trust": trust,
                "handed": Handed.OFFERED if offered else Handed.NO}
         try:
             with writing(self._engine) as connection:
                 if not operation.state.over:
+                    require_lent(connection, operation)
                     # In one order, so that two which want the same two do not wait for each other.
                     for one in sorted(operation.reads | operation.changes):
                         self._alone_with_checkpoint(connection, operation.project_id, one)

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from karbor.domain.errors import NotFound
+from karbor.domain.errors import Conflict, NotFound
 from karbor.domain.listing import Listing
 from karbor.domain.plan import Plan, Selector
 from karbor.domain.quota import PLANS as KIND
@@ -18,7 +18,9 @@ from karbor.store.connect import reading, writing
 from karbor.store.listing import page
 from karbor.store.plan_tables import PLANS
 from karbor.store.quotas import Quotas, lock
+from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 
+_NAMED = 10     # scheduled operations that are named where a plan is in use
 
 class Plans:
     """What is not in the given project does not exist: NotFound. Only where a method is given None
@@ -61,9 +63,20 @@ class Plans:
         return changed
 
     def drop(self, project_id: str | None, plan_id: str) -> None:
-        """Raises NotFound. Its checkpoints stay."""
+        """Its checkpoints stay. Raises NotFound; Conflict naming the scheduled operations that
+        protect it."""
+        users = SCHEDULED_OPERATIONS
         with writing(self._engine) as connection:
+            lock(connection, f"plan {plan_id}")
             _require(connection, project_id, plan_id, for_update=True)
+            using = connection.execute(
+                sa.select(users.c.id, users.c.name).where(users.c.plan_id == plan_id)
+                .order_by(users.c.created_at, users.c.id).limit(_NAMED)).all()
+            if using:
+                raise Conflict(
+                    f"The plan {plan_id} can not be deleted: it is used by scheduled operations: "
+                    + ", ".join(f"{one.name} ({one.id})" for one in using),
+                    remedy="delete these first, or give them another plan")
             connection.execute(sa.delete(PLANS).where(PLANS.c.id == plan_id))
 
     def count(self, project_id: str) -> int:
@@ -74,6 +87,12 @@ class Plans:
 def _count(connection: sa.Connection, project_id: str) -> int:
     return int(connection.execute(sa.select(sa.func.count()).select_from(PLANS).where(
         PLANS.c.project_id == project_id)).scalar_one())
+
+
+def require_plan(connection: sa.Connection, project_id: str, plan_id: str) -> None:
+    """Raises NotFound. Until the end of the transaction nobody deletes the plan."""
+    lock(connection, f"plan {plan_id}")
+    _require(connection, project_id, plan_id)
 
 
 def _require(connection: sa.Connection, project_id: str | None, plan_id: str, *,

@@ -9,11 +9,13 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from karbor.domain.errors import BadInput, Conflict, NotFound
+from karbor.domain.errors import BadInput, Conflict, InUse, NotFound
 from karbor.domain.listing import Listing
-from karbor.domain.scheduled_operation import ScheduledOperation
+from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
 from karbor.store.connect import reading, writing
+from karbor.store.lent_rights import running_on
 from karbor.store.listing import has_text, page
+from karbor.store.plans import require_plan
 from karbor.store.schedule_rows import scheduled_from_row, scheduled_to_row
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 
@@ -30,9 +32,11 @@ class ScheduledOperations:
         self._engine = engine
 
     def add(self, one: ScheduledOperation) -> None:
-        """Raises Conflict when there is one with this id, or its trigger has gone meanwhile."""
+        """Raises NotFound when its plan has gone meanwhile, Conflict when its trigger has, or there
+        is one with this id."""
         try:
             with writing(self._engine) as connection:
+                require_plan(connection, one.project_id, one.plan_id)
                 connection.execute(sa.insert(_TABLE).values(scheduled_to_row(one)))
         except IntegrityError as error:
             raise Conflict(f"scheduled operation {one.id} exists, or trigger {one.trigger_id} is "
@@ -70,10 +74,11 @@ class ScheduledOperations:
         return [scheduled_from_row(row) for row in rows]
 
     def unsettled(self) -> Sequence[ScheduledOperation]:
-        """Those, of all projects, whose rights are being made, or still have to be removed."""
+        """Those, of all projects, whose rights are being made, or still have to be removed, and
+        those that are being deleted."""
         text = sa.cast(_TABLE.c.credential, sa.Text)
-        query = sa.select(_TABLE).where(sa.or_(text.contains('"coming"'),
-                                               text.contains('"going"')))
+        query = sa.select(_TABLE).where(sa.or_(*(
+            text.contains(f'"{mark}"') for mark in ("coming", "going", ENDING))))
         with reading(self._engine) as connection:
             return [scheduled_from_row(row) for row in connection.execute(query).mappings()]
 
@@ -90,10 +95,15 @@ class ScheduledOperations:
 
     def replace(self, one: ScheduledOperation) -> ScheduledOperation:
         """As it is given now, with the next revision, unless somebody has changed it since it was
-        read: then Conflict, and nothing is written. Raises NotFound when it is gone."""
+        read: then Conflict, and nothing is written. Raises NotFound when it is gone, or the plan
+        that it did not have before."""
         new = replace(one, revision=one.revision + 1)
         try:
             with writing(self._engine) as connection:
+                before = connection.execute(sa.select(_TABLE.c.plan_id).where(
+                    _TABLE.c.id == one.id)).scalar()
+                if before not in (None, one.plan_id):
+                    require_plan(connection, one.project_id, one.plan_id)
                 changed = connection.execute(sa.update(_TABLE).where(
                     _TABLE.c.id == one.id, _TABLE.c.project_id == one.project_id,
                     _TABLE.c.revision == one.revision).values(scheduled_to_row(new)))
@@ -105,6 +115,24 @@ class ScheduledOperations:
                         remedy="look at it and try again")
         except IntegrityError as error:
             raise Conflict(f"trigger {one.trigger_id} is gone") from error
+        return new
+
+    def begin_end(self, project_id: str, id: str, now: float) -> ScheduledOperation:
+        """Mark it as being deleted: from now on no operation is accepted on its rights. Raises
+        NotFound; InUse naming an operation that runs on them, which changes nothing."""
+        with writing(self._engine) as connection:
+            row = connection.execute(sa.select(_TABLE).where(
+                _TABLE.c.id == id, _TABLE.c.project_id == project_id).with_for_update()
+                ).mappings().first()
+            if row is None:
+                raise _unknown(id)
+            one = scheduled_from_row(row)
+            if running := running_on(connection, project_id, one.trusts):
+                raise InUse(f"operation {running} runs on its rights")
+            new = replace(one, credential={**one.credential, ENDING: True}, updated_at=now,
+                          revision=one.revision + 1)
+            connection.execute(sa.update(_TABLE).where(_TABLE.c.id == id).values(
+                scheduled_to_row(new)))
         return new
 
     def drop(self, project_id: str, id: str) -> None:

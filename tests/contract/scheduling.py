@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from karbor.domain.errors import Conflict
 from karbor.domain.occurrence import Occurrence
 from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.plan import Plan
 from karbor.domain.scheduled_operation import OperationType, ScheduledOperation
 from karbor.domain.trigger import PatternFormat, Trigger, TriggerProperties
 from karbor.schedule.clock import Clock, Pace
@@ -23,6 +24,8 @@ from karbor.schedule.times import next_after
 from karbor.store.connect import connect, writing
 from karbor.store.occurrences import Occurrences, Outcomes
 from karbor.store.operations import Operations
+from karbor.store.plans import Plans
+from karbor.store.quotas import Quotas
 from karbor.store.schedule_tables import OCCURRENCES
 from karbor.store.scheduled_operations import ScheduledOperations
 from karbor.store.tables import METADATA, OPERATIONS
@@ -95,6 +98,8 @@ class World:
         self.engines = [connect(url)]
         self.url = url
         METADATA.create_all(self.engines[0])
+        Plans(self.engines[0], Quotas(self.engines[0], {"plans": -1, "checkpoints": -1})).add(
+            Plan("plan", "p", "the plan", "provider"))
         self.triggers = Triggers(self.engines[0])
         self.scheduled = ScheduledOperations(self.engines[0])
         self.occurrences = Occurrences(self.engines[0])

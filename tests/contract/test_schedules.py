@@ -174,7 +174,7 @@ def test_triggers_are_listed_filtered_sorted_and_in_pages(world: World) -> None:
 def test_a_scheduled_operation_is_kept_and_due_next(world: World, desk: ScheduleDesk) -> None:
     world.trigger()
     made = make(desk, "retention_protect", description="d", operation_definition={
-        **DEFINITION, "max_backups": "2", "keep_daily": 7, "colour": "red"})
+        **DEFINITION, "max_backups": "2", "keep_daily": 7})
     assert world.scheduled.show("p", made.id) == made
     assert (made.next_due_at, made.enabled, made.revision) == (TWO, True, 0)
     assert "gAAAA" not in repr(made)
@@ -261,7 +261,7 @@ def test_run_now_is_beside_the_times_of_the_trigger(world: World, desk: Schedule
 def test_one_can_be_changed(world: World, desk: ScheduleDesk) -> None:
     world.trigger()
     world.trigger("t2", HOURLY)
-    id = make(desk).id
+    id = make(desk, "retention_protect").id
     changed = desk.update("p", id, Wishes(name="new", description="d", trigger_id="t2",
                                           operation_definition={**DEFINITION, "max_backups": 3},
                                           caller={"user_id": "v"}, credential={"sealed": "h"}),

@@ -19,7 +19,7 @@ from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.listing import Listing
 from karbor.domain.occurrence import WANTED, Occurrence
 from karbor.domain.retention import Verdict
-from karbor.domain.scheduled_operation import ScheduledOperation
+from karbor.domain.scheduled_operation import ScheduledOperation, faults_of_definition
 from karbor.schedule.scheduled_operations import Wishes
 
 Definition = dict[Key, Scalar | None] | str
@@ -30,7 +30,8 @@ sends."""
 class NewScheduledOperation(msgspec.Struct, forbid_unknown_fields=True):
     """`operation_definition` has the ids of a plan and of its provider. Of a `retention_protect`
     it may also have max_backups and retention_duration (days), and keep_daily, keep_weekly,
-    keep_monthly, keep_yearly."""
+    keep_monthly, keep_yearly; 0 switches a rule off. Other keys and negative numbers are
+    refused."""
 
     name: Name
     operation_type: str
@@ -69,7 +70,8 @@ class Rights(msgspec.Struct):
 
 
 class ScheduledOperationView(msgspec.Struct):
-    """The values of its definition are texts."""
+    """The values of its definition are texts. `warnings` name what of the definition has no effect:
+    an earlier Karbor took it without a word."""
 
     id: str
     name: str
@@ -80,6 +82,7 @@ class ScheduledOperationView(msgspec.Struct):
     enabled: bool
     next_run_at: str | None
     rights: Rights
+    warnings: list[str]
 
 
 class ScheduledOperationBody(msgspec.Struct):
@@ -265,7 +268,8 @@ class ScheduledOperations(Resource):
             moment(schedules.next_run(one)),
             Rights(str(one.caller.get("user_id", "")), str(one.caller.get("user_name", "")),
                    str(credential.get("rung", "none")), moment(credential.get("until")),
-                   schedules.ends_soon(one)))
+                   schedules.ends_soon(one)),
+            faults_of_definition(one.operation_definition, one.operation_type))
 
 
 def _definition(given: Mapping[str, Any] | str) -> builtins.dict[str, Any]:

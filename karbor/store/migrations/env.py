@@ -7,6 +7,7 @@ from alembic import context
 from karbor.store import (  # noqa: F401 - their tables are in METADATA with the others
     checkpoint_tables,
     plan_tables,
+    record_tables,
     schedule_tables,
 )
 from karbor.store.tables import METADATA

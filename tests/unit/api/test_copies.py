@@ -15,7 +15,8 @@ from karbor.api.application import make_app
 from karbor.banks.directory import DirectoryBank
 from karbor.cmd.api_wiring import wire
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
-from karbor.domain.operation import OperationState
+from karbor.domain.errors import Conflict
+from karbor.domain.operation import Operation, OperationState, Wanted
 from karbor.domain.resource import IMAGE, VOLUME, Resource, ResourceGraph
 from karbor.operations.checkpoints import Checkpoints
 from karbor.store.journal import SqlJournal
@@ -111,6 +112,41 @@ def test_what_the_cloud_holds_is_refused_and_then_nothing_is_copied(api: Api, tm
     assert "data is held by" in told
     assert listed(api, "far") == []
     assert api("GET", "/operation_logs").json["operation_logs"] == []
+
+
+def test_without_room_for_all_none_is_copied(api: Api, tmp_path: Path) -> None:
+    plan = api.make_plan(provider_id=IDS["near"])["id"]
+    for _ in range(3):
+        keep(tmp_path, [IMAGES], plan)
+    api.wiring.quotas.set(MINE, {"checkpoints": 5})      # three originals, and two
+    told = ask(api, 413, plan_id=plan)["overLimit"]["message"]
+    assert "Maximum number of checkpoints" in told
+    assert listed(api, "far") == []
+    assert api("GET", "/operation_logs").json["operation_logs"] == []
+    api.wiring.quotas.set(MINE, {"checkpoints": 6})
+    assert len(ask(api, plan_id=plan)["checkpoint_id"]) == 3
+
+
+def test_when_one_of_several_is_refused_the_others_are_taken_back(
+        conf: config.ConfigOpts, engine: sa.Engine, tmp_path: Path) -> None:
+    service = ListedService(conf, engine)
+    wiring = wire(service, lambda: None)
+    api = Api(make_app(conf, wiring, fake_keystone), wiring)
+    plan = api.make_plan(provider_id=IDS["near"])["id"]
+    originals = [keep(tmp_path, [IMAGES], plan) for _ in range(2)]
+    add, asked = service.records.add, []
+
+    def busy(operation: Operation, **more: Any) -> None:
+        asked.append(operation.id)
+        if len(asked) > 1:
+            raise Conflict(f"checkpoint {originals[1]} is being deleted")
+        add(operation, **more)
+
+    service.records.add = busy      # type: ignore[method-assign]
+    assert "is being deleted" in ask(api, 400, plan_id=plan)["badRequest"]["message"]
+    [accepted] = service.records.list(MINE)
+    assert accepted.wanted is Wanted.CANCEL
+    assert listed(api, "far") == [(accepted.checkpoint_id, "copying")]
 
 
 def test_where_it_goes_must_be_clear(api: Api, tmp_path: Path) -> None:

@@ -15,10 +15,13 @@ from karbor.cmd.schedule_rights import COMING, GOING, GRACE, ScheduleRights, fir
 from karbor.domain.caller import Caller
 from karbor.domain.errors import Conflict, KeystoneUnreachable, NotFound, TokenRejected
 from karbor.domain.operation import Operation, Verb
+from karbor.domain.plan import Plan
 from karbor.domain.scheduled_operation import OperationType, ScheduledOperation
 from karbor.domain.trigger import PatternFormat, Trigger, TriggerProperties
 from karbor.store.connect import connect
 from karbor.store.operations import Operations
+from karbor.store.plans import Plans
+from karbor.store.quotas import Quotas
 from karbor.store.scheduled_operations import ScheduledOperations
 from karbor.store.triggers import Triggers
 from karbor.store.upgrade import upgrade
@@ -95,6 +98,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     engine: sa.Engine = connect(f"sqlite:///{tmp_path / 'karbor.sqlite'}")
     upgrade(engine)
+    Plans(engine, Quotas(engine, {"plans": -1, "checkpoints": -1})).add(Plan("x", "p", "x", "y"))
     Triggers(engine).add(Trigger("t", "p", "t", TriggerProperties(
         PatternFormat.CRONTAB, "0 2 * * *", 0.0), 0.0))
     yield World(Keystone(), ScheduledOperations(engine), Operations(engine))
