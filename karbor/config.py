@@ -170,6 +170,11 @@ _CREDENTIALS = [
                  help="MiB per second that an operation moves at least. How long it will take is "
                       "estimated from this until earlier operations of the project have shown it; "
                       "what no credential lasts long enough for is refused."),
+    cfg.FloatOpt("refusal_wait", default=3600.0, min=0.0,
+                 help="Seconds that an operation waits when Keystone refuses what it runs on for a "
+                      "reason that may pass: the project or the user was disabled, a role was "
+                      "taken away, Karbor's own account was refused. It goes on as soon as that "
+                      "works again, and ends when it does not. 0: it ends at once."),
     cfg.StrOpt("service_role", default="service",
                help="The role that makes a token count as a service token in this cloud "
                     "(service_token_roles of its services)."),

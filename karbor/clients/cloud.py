@@ -130,6 +130,9 @@ class OpenStackCloud:
     def asked(self, id: str) -> Json:
         return self._asked.get(id, {})
 
+    def ensure_credential(self, seconds: float) -> float | None:
+        return self._login.ensure(seconds)
+
     def interval(self, kind: str) -> float:
         return self._board(kind).interval
 

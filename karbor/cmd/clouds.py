@@ -12,7 +12,7 @@ from karbor.cmd.registering import ApplicationCredentials
 from karbor.cmd.remembered import RememberedLogins
 from karbor.cmd.trusts import OperationTrusts
 from karbor.domain.canary import bounds
-from karbor.domain.errors import KarborError, TokenRejected
+from karbor.domain.errors import CredentialError, CredentialSuspended, KarborError, TokenRejected
 from karbor.domain.ladder import Rung
 from karbor.domain.operation import Operation
 from karbor.plugin.cloud import Cloud
@@ -107,7 +107,7 @@ class Clouds:
         try:
             operation = self.trusts.settle(operation)
             self.of(operation)
-        except TokenRejected as error:
+        except (TokenRejected, CredentialSuspended) as error:
             return self._taken_over(operation, error)
         return operation
 
@@ -118,14 +118,14 @@ class Clouds:
         if cloud is not None and cloud is not self._mine:
             cloud.close()
 
-    def _taken_over(self, operation: Operation, over: TokenRejected) -> Operation:
+    def _taken_over(self, operation: Operation, over: CredentialError) -> Operation:
         if self._unattended:
-            return operation
+            return _ended_or_waiting(operation, over)
         try:
             mine = self.mine
             if (mine.user_id, mine.project_id) != (operation.caller.get("user_id"),
                                                    operation.project_id):
-                return operation
+                return _ended_or_waiting(operation, over)
             needed = float(operation.credential.get("needed") or 0.0)
             return self.trusts.replaced(operation, self.delegation.choose(needed),
                                         self.delegation, over.message)
@@ -134,7 +134,7 @@ class Clouds:
                 raise
             LOG.warning("operation %s cannot go on with the login at hand either: %s",
                         operation.id, refusal)
-            return operation
+            return _ended_or_waiting(operation, over)
 
     def close(self) -> None:
         for one in {id(one): one for one in (*self._of.values(), self._mine) if one}.values():
@@ -152,3 +152,10 @@ class Clouds:
 
         return Connector(Authority(self._conf,
                                    seen=lambda auth_url: bounds(self._canaries.of(auth_url))))
+
+
+def _ended_or_waiting(operation: Operation, over: CredentialError) -> Operation:
+    """What may pass is waited for; one that is over for good lets the operation end."""
+    if over.transient:
+        raise over
+    return operation

@@ -20,6 +20,7 @@ from karbor.credentials.credential import Credential
 from karbor.credentials.ladder import Changed, Ladder
 from karbor.credentials.own_login import OwnLogin, read_own_login
 from karbor.credentials.place import Place
+from karbor.credentials.renewal import Renewed
 from karbor.credentials.rungs import Rungs
 from karbor.credentials.seal import Seal
 from karbor.credentials.service import ServiceAuth
@@ -42,6 +43,7 @@ class Login:
     credential: Credential
     session: OperationSession
     own: OwnLogin | None = None
+    renews: bool = False        # whether the session itself logs in again
 
     @property
     def access(self) -> AccessInfo:
@@ -59,6 +61,19 @@ class Login:
         """Why nothing more should be begun on it, if it has come to its end."""
         auth = self.session.auth
         return auth.ended if isinstance(auth, Ladder) else None
+
+    def ensure(self, seconds: float) -> float | None:
+        """Have the next request go out with a token that outlasts so many seconds of a service's
+        work, where one can be had; see `Cloud.ensure_credential`. Raises CredentialError."""
+        auth: Any = self.session.auth
+        if isinstance(auth, Ladder):
+            return auth.ensure(seconds)
+        if not isinstance(auth, Renewed):
+            return None         # the login of a request that is being answered: nothing follows it
+        ends = auth.ends
+        if ends is not None and time.time() + seconds > ends and self.renews:
+            auth.renew(self.session)
+        return auth.ends
 
 
 class Authority:
@@ -161,7 +176,8 @@ class Authority:
         service = self.service()
         rungs = Rungs(self.seal, service, self.trustee, self.clock)
         known = _token_of(live) if live and live.credential.sealed == kept.sealed else None
-        ladder = Ladder(kept, partial(rungs.build, live=known), changed, self.clock)
+        ladder = Ladder(kept, partial(rungs.build, live=known), changed, self.clock,
+                        float(self.conf.credentials.refusal_wait))
         session = self._session(ladder, kept.place)
         access = ladder.get_access(session)
         _same(kept, replace(kept, user_id=access.user_id, project_id=access.project_id))
@@ -201,7 +217,7 @@ class Authority:
         why = f"{reason}; {lasts}"
         credential = Credential(Rung.OWN_LOGIN, own.cloud, access.user_id, access.project_id, why,
                                 deadline=end, place=own.place, auth_url=own.auth.auth_url or "")
-        return Login(caller, credential, session)
+        return Login(caller, credential, session, renews=own.renews)
 
     @staticmethod
     def _own_end(own: OwnLogin, caller: Caller, session: OperationSession

@@ -58,7 +58,8 @@ class Credential:
     `following` are the rungs that it changes to then, one after the other. `sealed` is the user's
     token, sealed, or empty where the login can be read again; `token_ends` is its own end, without
     the `window` (seconds) in which services may still use it. `needed` is how long the operation
-    was expected to take, in seconds.
+    was expected to take, in seconds. `refused_since` is when Keystone began to refuse it, while
+    the operation waits for that to pass (None: it works).
     """
 
     rung: Rung
@@ -76,6 +77,7 @@ class Credential:
     following: tuple[Prospect, ...] = ()
     grant: Grant | None = None
     registered: Registered | None = None
+    refused_since: float | None = None
 
     @property
     def until(self) -> float | None:
@@ -112,7 +114,7 @@ class Credential:
                 "project_id": self.project_id, "why": self.why, "sealed": self.sealed,
                 "deadline": self.deadline, "place": self.place.to_dict(),
                 "auth_url": self.auth_url, "token_ends": self.token_ends, "window": self.window,
-                "needed": self.needed, "until": self.until,
+                "needed": self.needed, "until": self.until, "refused_since": self.refused_since,
                 "following": [{"rung": one.rung.value, "why": one.why, "until": one.until,
                                "ends": one.ends} for one in self.following],
                 "grant": self.grant.to_dict() if self.grant else None,
@@ -130,4 +132,5 @@ class Credential:
                    raw.get("token_ends"), raw.get("window", 0.0), raw.get("needed", 0.0),
                    following,
                    Grant.from_dict(grant) if grant else None,
-                   Registered.from_dict(registered) if registered else None)
+                   Registered.from_dict(registered) if registered else None,
+                   raw.get("refused_since"))

@@ -15,6 +15,26 @@ from karbor.domain.errors import (
     TokenRejected,
 )
 
+PASSING = frozenset({Cause.PROJECT_DISABLED, Cause.USER_DISABLED, Cause.ROLE_LOST, Cause.REFUSED})
+"""Causes after which the same credential works again, once somebody has put it right: Keystone
+looks at the project, the user and the roles at every login and validation. What was removed,
+revoked, or outlived its window or its key stays dead."""
+
+
+def passes(error: KarborError) -> bool:
+    """Whether what was refused may work again by itself, or by what an administrator does."""
+    if isinstance(error, TokenRejected):
+        return error.cause in PASSING
+    return isinstance(error, ServiceUserUnfit)
+
+
+def nearest(found: CredentialError, refusal: CredentialError | None) -> CredentialError:
+    """Which of two to tell: why the present credential is dead, or why the next one was refused.
+    The latter is nearer to the cause; but there is hope as long as one of them may pass."""
+    if refusal is None or (passes(found) and not passes(refusal)):
+        return found
+    return refusal
+
 
 def login_refused(error: Exception, *, who: str, auth_url: str | None, remedy: str
                   ) -> CredentialError:

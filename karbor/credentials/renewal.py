@@ -116,6 +116,13 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
             self._login = None
             return True
 
+    def renew(self, session: Session) -> None:
+        """Log in anew, however long the present token lives; it stays when that fails. Raises
+        CredentialError."""
+        with self._lock:
+            self._refuse_while_quiet()
+            self._log_in(session)
+
     def _renew(self, session: Session, seen: _Login | None) -> _Login:
         # Who finds a token that will do for a while lets the one who renews go on alone.
         spare = seen if seen and self._left(seen) > seen.margin / 4 else None
@@ -128,18 +135,25 @@ class Renewed(BaseIdentityPlugin):  # type: ignore[misc]
             if spare is not None and self._holding_back():
                 return spare
             self._refuse_while_quiet()
-            begun = self._clock()
             try:
-                login = self._dated(self.get_auth_ref(session), begun)
+                return self._log_in(session)
             except CredentialError as error:
-                self._failure, self._failed_at = error, self._clock()
                 if error.transient and spare is not None:
                     return spare        # Keystone is away for a moment; this one still lives
                 raise
-            self._failure, self._login = None, login
-            return login
         finally:
             self._renewing.release()
+
+    def _log_in(self, session: Session) -> _Login:
+        """Called with the lock. Raises CredentialError."""
+        begun = self._clock()
+        try:
+            login = self._dated(self.get_auth_ref(session), begun)
+        except CredentialError as error:
+            self._failure, self._failed_at = error, self._clock()
+            raise
+        self._failure, self._login = None, login
+        return login
 
     def _holding_back(self) -> bool:
         if self._failure is None:

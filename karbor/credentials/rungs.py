@@ -56,7 +56,8 @@ class Rungs:
             return None if found is None else diagnosis.dead_token(
                 found, self._within_window(credential))
 
-        return Standing(auth, prove=lambda: None, examine=examine)
+        return Standing(auth, prove=lambda: None, examine=examine,
+                        ends=lambda: credential.token_ends)
 
     def _trust(self, credential: Credential, grant: Grant) -> Standing:
         def why(error: Exception) -> CredentialError:
@@ -97,7 +98,8 @@ class Rungs:
             return None
 
         return Standing(VouchedAuth(login, self._service),
-                        prove=lambda: _ignore(login.get_access(session)), examine=examine)
+                        prove=lambda: _ignore(login.get_access(session)), examine=examine,
+                        ends=lambda: login.ends, renew=lambda: login.renew(session))
 
     # ------------------------------------------------------------------ what Keystone says
     def _user_cause(self, credential: Credential) -> Cause | None:

@@ -15,6 +15,7 @@
     │   ├── KeystoneUnreachable    nobody answers at the authentication URL (transient)
     │   ├── TokenRejected          a user token is over: expired beyond the window, or revoked
     │   ├── RightsPending          what a schedule shall run on is just being made (transient)
+    │   ├── CredentialSuspended    what an operation runs on is refused, which may pass (transient)
     │   ├── TokenUnsettled         a token so new that not everybody accepts it yet (transient)
     │   ├── NoLastingCredential    none that the caller can have lasts as long as the operation
     │   └── ServiceUserUnfit       [service_user] cannot do its duty: no role, no project, no login
@@ -188,6 +189,13 @@ class TokenRejected(CredentialError):
 
 class TokenUnsettled(CredentialError):
     """A service refused a token that has only just been made."""
+
+    transient = True
+
+
+class CredentialSuspended(CredentialError):
+    """Keystone refuses what an operation runs on, for a reason that may pass: the project or the
+    user was disabled, a role was taken away. The operation waits for it, for a bounded time."""
 
     transient = True
 

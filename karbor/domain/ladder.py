@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from karbor.domain.caller import Caller
 from karbor.domain.errors import NoLastingCredential
+from karbor.domain.times import span_text
 
 
 class Rung(StrEnum):
@@ -179,8 +180,8 @@ def _refusal(rungs: Sequence[Prospect], refused: Sequence[Prospect], strategy: S
              needed: float, now: float) -> NoLastingCredential:
     best = max((one.until or 0.0 for one in rungs), default=now)
     left = max(0.0, best - now)
-    message = (f"it is expected to take {_words(needed)}, and no credential lasts that long: "
-               f"the longest has {_words(left)} left") if rungs else (
+    message = (f"it is expected to take {span_text(needed)}, and no credential lasts that long: "
+               f"the longest has {span_text(left)} left") if rungs else (
         f"none of the credentials that [credentials] strategy = {strategy} allows can be had")
     reasons = "; ".join(f"no {one.rung}: {one.why}" for one in refused)
     remedies = dict.fromkeys(one.remedy for one in refused if one.remedy)
@@ -189,8 +190,3 @@ def _refusal(rungs: Sequence[Prospect], refused: Sequence[Prospect], strategy: S
     return NoLastingCredential(f"{message}{'. ' if reasons else ''}{reasons}",
                                remedy="; or ".join(remedies))
 
-
-def _words(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -40,6 +40,19 @@ def seconds(verb: Verb, size: int, earlier: Iterable[Operation], slowest: float)
     return AT_LEAST + size / (min(rates, default=slowest * MIB))
 
 
+def part(operation: Operation, size: int | None, slowest: float, *, side_by_side: int = 1) -> float:
+    """Seconds that `size` bytes of an operation take when they are moved by themselves, beside as
+    many others as may be under way at once: what the rate of the whole operation was measured
+    with. Never more than the whole was expected to take, and that where the size is unknown."""
+    needed, whole = float(operation.credential.get("needed") or 0.0), moved(operation)
+    if size is None:
+        return max(AT_LEAST, needed)
+    if not whole or needed <= AT_LEAST:
+        return AT_LEAST + size / (slowest * MIB)
+    seconds_a_byte = (needed - AT_LEAST) / whole
+    return AT_LEAST + min(size * max(1, side_by_side), whole) * seconds_a_byte
+
+
 def moved(operation: Operation) -> int:
     """Bytes that an operation may have had to move, as far as is known of it: what a plan comes to
     is known when its run has been planned."""

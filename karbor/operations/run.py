@@ -10,6 +10,8 @@ from typing import Any
 from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
+from karbor.domain.step import Step
+from karbor.operations import estimate
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.parameters import parameters_of
 from karbor.operations.setting import Provider, Setting
@@ -76,6 +78,13 @@ class Run:
 
     def parameters(self, resource: Resource) -> dict[str, Any]:
         return parameters_of(self.operation, resource)
+
+    def expected(self, step: Step, size: int | None) -> float:
+        """Seconds that a service takes at most for moving `size` bytes (None: unknown), by what was
+        expected of the operation."""
+        limit = self.setting.limits.get(step.limit)
+        return estimate.part(self.operation, size, self.setting.slowest_rate,
+                             side_by_side=limit.project if limit else 1)
 
     def kept(self, stage: str, resource: Resource) -> Mapping[str, Any]:
         found = self.checkpoint.kept.get(resource.key)

@@ -62,8 +62,8 @@ class OperationRunner:
         work = self._work(operation, step, sight)
         stage = self._stage(operation, step)
         if isinstance(stage, Stage):
-            return staging.perform(stage, work)
-        return stage.run(work)
+            return work.noted(staging.perform(stage, work))
+        return work.noted(stage.run(work))
 
     def undo(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
         work = self._work(operation, step, sight)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from karbor.domain.operation import Verb
 from karbor.domain.resource import Resource, ResourceGraph
-from karbor.domain.step import Progress, Step, StepState
+from karbor.domain.step import Again, Outcome, Progress, Step, StepState
 from karbor.engine.runner import Sight
 from karbor.operations.run import Run
 from karbor.plugin.bank import Section
 from karbor.plugin.cloud import Cloud
+
+CREDENTIAL_ENDS = "credential_ends"
+"""In the handle of a step that has asked a service for work: when the token ends that the service
+does it with, in seconds since the epoch."""
 
 
 class StepWork:
@@ -24,6 +29,7 @@ class StepWork:
         self._step = step
         self._sight = sight
         self._steps_by_stage = steps_by_stage
+        self.credential_ends: float | None = None   # of what this entry has asked a service with
 
     @property
     def resource(self) -> Resource:
@@ -79,8 +85,20 @@ class StepWork:
             return self.saved(stage, resource)      # it is being kept right now
         return self._run.kept(stage, resource or self.resource)
 
+    def ensure_credential(self, size: int | None) -> None:
+        seconds = self._run.expected(self._step, size)
+        self.credential_ends = self.cloud.ensure_credential(seconds)
+
     def report(self, progress: Progress) -> None:
         self._sight.report(progress)
+
+    def noted(self, outcome: Outcome) -> Outcome:
+        """The outcome, whose handle says when the token ends that a service works with."""
+        ends = self.credential_ends or self.handle.get(CREDENTIAL_ENDS)
+        if ends is None or not isinstance(outcome, Again):
+            return outcome
+        handle = self.handle if outcome.handle is None else outcome.handle
+        return replace(outcome, handle={**handle, CREDENTIAL_ENDS: ends})
 
     @property
     def stopping(self) -> bool:

@@ -96,6 +96,16 @@ class Cloud(Protocol):
         `service`, `request` and `request_id` of a CloudError; empty when nothing is known of it.
         For errors that a thing goes into by itself, long after the request was answered."""
 
+    def ensure_credential(self, seconds: float) -> float | None:
+        """Before a request for work that a service does with the token it was asked with, and that
+        is expected to take so long: from now on requests bear one that outlasts it, where the
+        caller's credential can give one (else the one that lasts longest). `Work` knows how long
+        work takes: plugins say `work.ensure_credential(size)`.
+
+        Returns when that token ends, without the window in which it may still be used, in seconds
+        since the epoch; None: never, or nobody knows. Raises a transient CredentialError when
+        Keystone cannot be asked for one now."""
+
     def interval(self, kind: str) -> float:
         """Seconds until a further look of this kind is worth while: 1 s growing to 15 s."""
 

@@ -69,6 +69,12 @@ class Work(Protocol):
         """Restore, verify, delete, copy: what a stage of the *protect* had saved in the
         checkpoint."""
 
+    def ensure_credential(self, size: int | None) -> None:
+        """Say it right before the request that has a service move `size` bytes (None: nobody knows)
+        with the token of that request: Cinder for a backup, Nova for an image. The request then
+        bears a token that outlasts the work, where one can be had. Raises a transient
+        CredentialError when Keystone cannot be asked for one now."""
+
     def report(self, progress: Progress) -> None:
         """Tell how far a long entry has come. Cheap; may be called often."""
 

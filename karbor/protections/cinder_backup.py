@@ -13,6 +13,7 @@ from karbor.protections.cinder_deletion import delete_backup
 from karbor.protections.listed import Listed
 
 MARK = "karbor_mark"
+GIB = 1 << 30
 AT_REST = frozenset({"available", "in-use"})
 BROKEN = frozenset({"error", "error_restoring", "error_extending", "error_deleting",
                     "error_managing", "maintenance"})
@@ -157,6 +158,7 @@ class Backup(Stage):
             "incremental": self._incremental(work), "metadata": {MARK: work.mark}}
         if work.parameters.get("container"):
             body["container"] = work.parameters["container"]
+        work.ensure_credential(int(snapshot["size"]) * GIB)
         made = work.cloud.api("cinder").post("/backups", {"backup": body})
         return str(made["backup"]["id"])
 

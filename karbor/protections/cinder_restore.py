@@ -15,7 +15,7 @@ from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable,
 from karbor.domain.step import Again, Done, Failed, Outcome
 from karbor.plugin.cloud import Api
 from karbor.plugin.protection import Stage, Task, Work
-from karbor.protections.cinder_backup import MARK, facts, volume_of
+from karbor.protections.cinder_backup import GIB, MARK, facts, volume_of
 
 
 def mapped(work: Work, old: str) -> str:
@@ -107,6 +107,7 @@ class Restored(Task):
         backup = work.kept("backup")["id"]
         cinder = work.cloud.api("cinder")
         pause = work.cloud.interval("cinder.volume")
+        work.ensure_credential(int(work.kept("backup")["size"]) * GIB)
         try:
             cinder.post(f"/backups/{backup}/restore", {"restore": {"volume_id": id}})
         except CloudConflict:

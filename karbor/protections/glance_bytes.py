@@ -38,6 +38,7 @@ class Disk(Stage):
         name = work.parameters.get("backup_name") or f"karbor {work.resource.name or server}"[:255]
         body = {"createImage": {"name": name,
                                 "metadata": {MARK: work.mark}}}
+        work.ensure_credential(None)     # nobody tells how large a server's disk is
         try:
             made = nova.post(f"/servers/{server}/action", body, version="2.45")
         except CloudConflict as error:

@@ -76,6 +76,7 @@ class Image(Task):
                 done += len(block)
                 work.report(Progress(done, manifest.size, "bytes"))
 
+        work.ensure_credential(int(manifest.size))
         try:
             work.cloud.api("glance").upload(f"/images/{id}/file", sent(), size=manifest.size)
         except CloudConflict:       # another upload of an earlier entry has not ended there yet

@@ -133,8 +133,16 @@ class _Build:
             mark=self.work.mark, flavor=flavor["id"], image=image, devices=devices,
             ports=[self.state["ports"][one["id"]] for one in self.document["ports"]],
             group=self.state.get("group", ""), version=self.version, chosen=self.chosen)
+        # Nova fetches the image and attaches the volumes with the token of this request.
+        self.work.ensure_credential(self._image_bytes())
         made = self.nova.post("/servers", body, version=self.version)
         return str(made["server"]["id"])
+
+    def _image_bytes(self) -> int:
+        resource = self.work.resource
+        return sum(int(self.work.kept("bytes", child).get("size") or 0)
+                   for child in self.work.graph.children(resource.key)
+                   if child.type == IMAGE and child.within == resource.id)
 
     def _image(self) -> str:
         """The restored copy of this server's own disk."""

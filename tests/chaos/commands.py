@@ -145,13 +145,17 @@ class Home:
         return {json.loads(credential)["grant"]["expires_at"]: state
                 for credential, state in self._rows("credential, state", "WHERE trust != ''")}
 
-    def _rows(self, what: str, which: str) -> list[tuple[str, str]]:
+    def told(self) -> list[str]:
+        """The events of all operations, from the database."""
+        return [text for _, text in self._rows("at, text", "", "operation_events")]
+
+    def _rows(self, what: str, which: str, table: str = "operations") -> list[tuple[str, str]]:
         path = self.state / "karbor.sqlite"
         if not path.exists():
             return []
         with closing(sqlite3.connect(path)) as database:
             try:
-                return database.execute(f"SELECT {what} FROM operations {which}").fetchall()
+                return database.execute(f"SELECT {what} FROM {table} {which}").fetchall()
             except sqlite3.OperationalError:        # killed before its tables were made
                 return []
 

@@ -110,5 +110,8 @@ class Entry:
     def kept(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
         return self._run.kept_ones.get(stage, {})
 
+    def ensure_credential(self, size: int | None) -> None:
+        """A token of minutes is enough here."""
+
     def report(self, progress: Any) -> None:
         """Nobody watches."""

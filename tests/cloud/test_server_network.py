@@ -61,6 +61,9 @@ class Work:
     def kept(self, stage: str, resource: Resource | None = None) -> Record:
         return self._app.kept.get((stage, (resource or self.resource).key), {})
 
+    def ensure_credential(self, size: int | None) -> None:
+        """A token of minutes is enough here."""
+
     def report(self, progress: object) -> None:
         raise AssertionError("nothing here reports")
 

@@ -59,7 +59,7 @@ class Backups(Part):
             "is_incremental": parent is not None, "parent_id": parent["id"] if parent else None,
             "data_timestamp": snapshot["created_at"] if snapshot else now,
             "metadata": dict(wanted.get("metadata") or {}), "user_id": request.user_id,
-            "_prefix": "", "_bytes": b""}, request.project_id)
+            "_prefix": "", "_bytes": b"", "_token": request.token["id"]}, request.project_id)
         self._begin(backup, volume, snapshot, parent)
         return Answer(202, {"backup": {"id": backup["id"], "name": backup["name"],
                                        "links": self._links(request, backup)}})
@@ -83,7 +83,14 @@ class Backups(Part):
         busy, before = (snapshot, "available") if snapshot else (volume, volume["status"])
         source = (snapshot or volume)["_bytes"]
 
+        began = self.cloud.now()
+
         def done() -> None:
+            # It writes with the token of the request, as far as a service token helps.
+            ends = min(self.cloud.now(), began + self.cloud.settings.seconds)
+            if not self.cloud.usable(backup["_token"], ends):
+                failed("error", "Object PUT failed: 401 Unauthorized")
+                return
             busy["status"] = before
             self._store(backup, bytes(source), parent)
             backup.update(status="available", availability_zone="nova",

@@ -90,9 +90,12 @@ class Kept:
 
 
 class Cloud:
-    """The state. `authenticated` is set by the identity service."""
+    """The state. `authenticated` and `usable` are set by the identity service. `usable` tells
+    whether a service can still work with the token of a request, with a service token of its own
+    beside it, at some moment of this cloud's clock."""
 
     authenticated: Callable[[Mapping[str, str]], Mapping[str, Any]]
+    usable: Callable[[str, float], bool]
 
     def __init__(self, seed: int = 1) -> None:
         self.settings = Settings()

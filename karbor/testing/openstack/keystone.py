@@ -20,6 +20,7 @@ ACCOUNTS = {    # user → project, roles
     "noservice": ("service", ("member", "reader")),
     "reader": ("demo", ("reader",)),
 }
+DISABLED = "Project is disabled: %s."
 WRONG = "The request you have made requires authentication."
 
 
@@ -137,6 +138,7 @@ class Tokens(Part):
         elif "project" in scope:
             project, roles = self.cloud.part(Accounts).project(scope["project"]), user["roles"]
             need(project["id"] == user["_project"], 401, WRONG)
+        need(project is None or project["enabled"], 401, WRONG)
         return {"user_id": speaks["id"], "user_name": speaks["name"], "roles": roles,
                 "project_id": project["id"] if project else "",
                 "project_name": project["name"] if project else "",
@@ -155,6 +157,8 @@ class Tokens(Part):
         except Refusal as refusal:
             if refusal.status == 403:       # about the trust that it comes from
                 raise
+            if refusal.message != WRONG:
+                raise Refusal(404, refusal.message) from refusal
             raise Refusal(404, "Failed to validate token") from refusal
         return Answer(200, self.body(token, "nocatalog" not in request.query),
                       {"X-Subject-Token": subject, "Vary": "X-Auth-Token"})
@@ -212,7 +216,16 @@ class Tokens(Part):
                 raise (Refusal(401, WRONG) if refusal.status == 404 else refusal) from refusal
         user = self.cloud.kinds["keystone.user"][trustee or token["user_id"]]
         need(user["enabled"], 401, WRONG)
+        project = self.cloud.kinds["keystone.project"].get(token["project_id"])
+        need(project is None or project["enabled"], 401, DISABLED % token["project_id"])
         return token
+
+    def usable(self, id: str, at: float) -> bool:
+        try:
+            token = self._good(id, float("inf"))
+        except Refusal:
+            return False
+        return bool(at < token["expires"] + self.cloud.settings.window)
 
     def accept(self, headers: Mapping[str, str]) -> Record:
         """What keystonemiddleware makes of a request: the service token first, then the user's,
@@ -260,6 +273,7 @@ class Identity(Service):
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud)
         cloud.authenticated = cloud.part(Tokens).accept
+        cloud.usable = cloud.part(Tokens).usable
 
     def answer(self, request: Request) -> Answer:
         if request.path == "/v3/auth/tokens" and request.method == "POST":

@@ -14,7 +14,12 @@ from keystoneauth1.plugin import BaseAuthPlugin
 from karbor import config
 from karbor.credentials import ladder as module
 from karbor.credentials.credential import Credential
-from karbor.credentials.ladder import CLIMB_AGAIN, DOUBT_QUIET, FRESH, Ladder
+from karbor.credentials.ladder import (
+    CLIMB_AGAIN_SECONDS,
+    DOUBT_QUIET_SECONDS,
+    FRESH_SECONDS,
+    Ladder,
+)
 from karbor.credentials.session import open_session
 from karbor.credentials.standing import Standing
 from karbor.domain.errors import (
@@ -24,7 +29,7 @@ from karbor.domain.errors import (
     TokenRejected,
     TokenUnsettled,
 )
-from karbor.domain.ladder import Prospect, Rung
+from karbor.domain.ladder import Prospect, Rung, margin
 from tests.unit.credentials.wire import Clock, Reply, Sent, Wire
 
 DEAD = TokenRejected("the user's token was revoked", cause=Cause.REVOKED)
@@ -61,30 +66,48 @@ class World:
     proved: list[Rung] = field(default_factory=list)
     examined: list[Rung] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    renewed: list[Rung] = field(default_factory=list)
+    patience: float = 0.0
+    life: float = 3600.0                # of the tokens of a login that renews itself
 
     def build(self, credential: Credential) -> Standing:
         rung = credential.rung
         if rung in self.over:
             raise self.over[rung]
 
-        def prove() -> None:
-            self.proved.append(rung)
+        ends = [credential.token_ends]
+
+        def log_in() -> None:
             if rung in self.refusing:
                 raise self.refusing[rung]
+            ends[0] = self.clock() + self.life
+
+        def prove() -> None:
+            self.proved.append(rung)
+            log_in()
+
+        def renew() -> None:
+            if rung is not Rung.USER_AND_SERVICE:
+                self.renewed.append(rung)
+                log_in()
 
         def examine() -> TokenRejected | None:
             self.examined.append(rung)
             return self.dead.get(rung)
 
-        return Standing(Auth(rung.value), prove, examine)    # type: ignore[arg-type]
+        return Standing(Auth(rung.value), prove, examine,    # type: ignore[arg-type]
+                        lambda: ends[0], renew)
 
-    def ladder(self, *, deadline: float = 100.0, trust: bool = True) -> Ladder:
+    def ladder(self, *, deadline: float = 100.0, trust: bool = True, window: float = 0.0,
+               refused_since: float | None = None) -> Ladder:
         now = self.clock()
         following = (Prospect(Rung.TRUST, True, "granted", now + 10_000.0),) if trust else ()
         credential = Credential(Rung.USER_AND_SERVICE, "demo", "u", "p", "vouched for",
-                                deadline=now + deadline, following=following)
+                                deadline=now + deadline, following=following, window=window,
+                                token_ends=now + deadline - window + margin(window),
+                                refused_since=refused_since)
         return Ladder(credential, self.build, lambda _credential, why: self.told.append(why),
-                      self.clock)
+                      self.clock, self.patience)
 
 
 @pytest.fixture
@@ -122,7 +145,7 @@ def test_while_keystone_is_away_it_stays_and_tries_again(world: World) -> None:
         assert token(ladder) == Rung.USER_AND_SERVICE
     assert len(world.proved) == 1
     del world.refusing[Rung.TRUST]
-    world.clock.sleep(CLIMB_AGAIN)
+    world.clock.sleep(CLIMB_AGAIN_SECONDS)
     assert token(ladder) == Rung.TRUST
 
 
@@ -156,7 +179,7 @@ def test_a_refusal_that_keystone_does_not_confirm_changes_nothing_and_is_asked_a
         token(ladder)
         assert ladder.invalidate() is False
     assert world.examined == [Rung.USER_AND_SERVICE]
-    world.clock.sleep(DOUBT_QUIET)
+    world.clock.sleep(DOUBT_QUIET_SECONDS)
     ladder.invalidate()
     assert len(world.examined) == 2
     assert world.told == []
@@ -214,7 +237,7 @@ def test_a_token_made_in_the_second_of_a_revocation_may_be_refused_for_a_moment(
     with pytest.raises(TokenUnsettled) as caught:
         ladder.doubt()
     assert caught.value.transient
-    world.clock.sleep(FRESH)
+    world.clock.sleep(FRESH_SECONDS)
     ladder.doubt()
 
 
@@ -264,7 +287,7 @@ def test_a_refused_request_raises_the_cause_and_is_sent_again_only_with_another_
     assert sent == [Rung.USER_AND_SERVICE, Rung.TRUST]
 
     world.dead[Rung.TRUST] = TokenRejected("the trust was removed", cause=Cause.REMOVED)
-    world.clock.sleep(module.DOUBT_QUIET)
+    world.clock.sleep(module.DOUBT_QUIET_SECONDS)
     session.transport.adapter.answer = lambda _one: Reply(status)   # type: ignore[union-attr]
     with pytest.raises(TokenRejected, match="trust was removed"):
         put()

@@ -70,6 +70,9 @@ class ToyCloud:
     def asked(self, id: str) -> dict[str, str]:
         return {"service": "toys", "request": "POST /things", "request_id": f"req-{id}"}
 
+    def ensure_credential(self, seconds: float) -> float | None:
+        return None
+
     def interval(self, kind: str) -> float:
         return 0.0
 

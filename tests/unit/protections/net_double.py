@@ -68,6 +68,9 @@ class World:
     def asked(self, id: str) -> dict[str, str]:
         return {}
 
+    def ensure_credential(self, seconds: float) -> float | None:
+        return None
+
     def interval(self, kind: str) -> float:
         return 0.0
 
@@ -388,6 +391,9 @@ class FakeWork:
 
     def kept(self, stage: str, resource: Resource | None = None) -> Record:
         return self._results.get(("kept " + stage, (resource or self.resource).key), {})
+
+    def ensure_credential(self, size: int | None) -> None:
+        """A token of minutes is enough here."""
 
     def report(self, progress: Any) -> None:
         raise AssertionError("nothing here takes that long")

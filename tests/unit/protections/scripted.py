@@ -107,6 +107,9 @@ class ScriptedCloud:
     def asked(self, id: str) -> dict[str, str]:
         return {}
 
+    def ensure_credential(self, seconds: float) -> float | None:
+        return None
+
     def interval(self, kind: str) -> float:
         return 1.0
 
@@ -144,6 +147,9 @@ class StepOf:
 
     def kept(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
         return self._kept.get(stage, {})
+
+    def ensure_credential(self, size: int | None) -> None:
+        self.cloud.log.append(f"ensure_credential {size}")
 
     def report(self, progress: Any) -> None:
         self.reports.append(progress)

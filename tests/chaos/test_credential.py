@@ -1,0 +1,128 @@
+"""What happens to a credential while a command runs on it: it changes before a service is asked for
+work that would outlast it, and a refusal that passes is waited out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.chaos.commands import Ended
+from tests.chaos.scene import PROTECT, Scene, created, remaining, trusts
+from tests.chaos.verbs import Protect
+
+LIFE, WINDOW, BACKUP = 2.0, 3.0, 3.0
+"""Seconds: one backup fits into the time of a fresh token, two one after the other do not."""
+SUSPENDED = "waits, at most until "
+
+
+@pytest.fixture
+def built(scene: Scene) -> Iterator[Scene]:
+    scene.home.bring_back("built")
+    yield scene
+    scene.home.configure()
+
+
+def shown(scene: Scene) -> dict[str, Any]:
+    newest = scene.home.newest()
+    assert newest
+    found: dict[str, Any] = scene.home.json("operation", "show", newest[0], "--no-steps")
+    return found
+
+
+def events(scene: Scene) -> list[str]:
+    return [one["text"] for one in shown(scene)["events"]]
+
+
+def user(scene: Scene) -> str:
+    return next(id for id, one in scene.double.dump()["keystone.user"].items()
+                if one["name"] == "demo")
+
+
+def project(scene: Scene) -> str:
+    return next(id for id, one in scene.double.dump()["keystone.project"].items()
+                if one["name"] == "demo")
+
+
+@pytest.mark.parametrize("strategy", ["auto", "trust"])
+def test_backups_one_after_the_other_each_begin_with_a_token_that_outlasts_them(
+        built: Scene, strategy: str) -> None:
+    built.home.configure(f"strategy = {strategy}\nallow_expired_window = {WINDOW:.0f}\n"
+                         "[limits]\nproject_cinder_backups = 1\nprovider_cinder_backups = 1")
+    verb, start, mark = Protect(), remaining(built.double), len(built.double.ledger())
+    built.double.set(token_life=LIFE, window=WINDOW, seconds=BACKUP,
+                     looks={"*": 0, "cinder.backup": 1000})
+    verb.check(built, built.home.karbor(*PROTECT), start, mark)
+    assert trusts(built.double) == set()
+    changed = [one for one in events(built) if one.startswith("credential changed")]
+    assert len(changed) == (strategy == "auto")
+    if changed:
+        assert "a service was to be asked for work of up to" in changed[0]
+
+
+class Refused:
+    """A command whose credential is refused as soon as it asks for the first backup, until `heal`.
+    `harm` and `heal` are what happens to the user."""
+
+    def __init__(self, scene: Scene, harm: Callable[[], None], heal: Callable[[], None]) -> None:
+        self.scene, self.harm, self.heal = scene, harm, heal
+
+    def run(self) -> Ended:
+        """Heal it as soon as the operation says that it waits."""
+        double = self.scene.double
+        double.fault("delay", method="POST", path="/v3/backups$", seconds=1.0)
+        stop = threading.Event()
+
+        def watch() -> None:
+            while not double.faults()[0]["seen"] and not stop.wait(0.05):
+                pass
+            self.harm()
+            while not any(SUSPENDED in one for one in self._told()) and not stop.wait(0.2):
+                pass
+            self.heal()
+        with ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(watch)
+            try:
+                return self.scene.home.karbor(*PROTECT)
+            finally:
+                stop.set()
+                watching.result()
+
+    def _told(self) -> list[str]:
+        return self.scene.home.told()
+
+
+def harms(scene: Scene) -> dict[str, tuple[Callable[[], None], Callable[[], None]]]:
+    double = scene.double
+    who, where = user(scene), project(scene)
+
+    def edit(kind: str, id: str, **members: Any) -> Callable[[], None]:
+        return lambda: double.edit(kind, id, **members)
+    account = next(id for id, one in double.dump()["keystone.user"].items()
+                   if one["name"] == "karbor")
+    return {
+        "project disabled": (edit("keystone.project", where, enabled=False),
+                             edit("keystone.project", where, enabled=True)),
+        "user disabled": (edit("keystone.user", who, enabled=False),
+                          edit("keystone.user", who, enabled=True)),
+        "role lost": (edit("keystone.user", who, roles=["reader"]),
+                      edit("keystone.user", who, roles=["member", "reader"])),
+        "karbor's own account": (edit("keystone.user", account, enabled=False),
+                                 edit("keystone.user", account, enabled=True)),
+    }
+
+
+@pytest.mark.parametrize("what", ["project disabled", "user disabled", "role lost",
+                                  "karbor's own account"])
+def test_what_is_taken_back_for_a_while_costs_no_operation(built: Scene, what: str) -> None:
+    built.home.configure("strategy = trust")
+    verb, start, mark = Protect(), remaining(built.double), len(built.double.ledger())
+    ended = Refused(built, *harms(built)[what]).run()
+    verb.check(built, ended, start, mark)
+    told = events(built)
+    assert [SUSPENDED in one for one in told].count(True) == 1, told
+    assert any(one.startswith("Keystone accepts what the operation runs on again") for one in told)
+    assert created(built.double, mark)["cinder.backup"] == 2
