@@ -32,11 +32,20 @@ class Somebody:
     def lose_role(self) -> None:
         self.identity.unassign_project_role_from_user(self.project, self.user, self._member)
 
+    def get_role_back(self) -> None:
+        self.identity.assign_project_role_to_user(self.project, self.user, self._member)
+
     def be_disabled(self) -> None:
         self.identity.update_user(self.user, is_enabled=False)
 
+    def be_enabled(self) -> None:
+        self.identity.update_user(self.user, is_enabled=True)
+
     def lose_project(self) -> None:
         self.identity.update_project(self.project, is_enabled=False)
+
+    def get_project_back(self) -> None:
+        self.identity.update_project(self.project, is_enabled=True)
 
     def change_password(self) -> None:
         self.identity.update_user(self.user, password="another")

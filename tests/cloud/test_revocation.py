@@ -6,6 +6,7 @@ none answers from its cache of validated tokens (which bounds a revocation by `t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -13,10 +14,12 @@ from functools import partial
 import pytest
 
 from karbor.credentials.registering import Registrar
-from karbor.domain.errors import Cause, TokenRejected
+from karbor.domain.errors import Cause, CredentialSuspended, TokenRejected, TokenUnsettled
 from tests.cloud.conftest import Cloud
-from tests.cloud.scenes import Play, Scene, begin, playing, speaks, until_refused
+from tests.cloud.scenes import Begun, Play, Scene, begin, playing, speaks, until_refused
 from tests.cloud.somebody import Somebody
+
+PATIENCE = 60.0     # seconds that a service may go on refusing what works again
 
 HAPPENS: dict[str, tuple[Callable[[Somebody], None], Cause, str]] = {
     "user disabled": (Somebody.be_disabled, Cause.USER_DISABLED, "the user was disabled"),
@@ -28,19 +31,27 @@ HAPPENS: dict[str, tuple[Callable[[Somebody], None], Cause, str]] = {
         Somebody.revoke_application_credentials, Cause.REMOVED,
         "the application credential that the operation runs on was removed"),
 }
+BACK: dict[str, Callable[[Somebody], None]] = {
+    "user disabled": Somebody.be_enabled, "role removed": Somebody.get_role_back,
+    "project disabled": Somebody.get_project_back}
 STRATEGIES = {"token": "auto", "trust": "trust", "application credential": "application_credential"}
 
 
-def taken_back(on: Scene, happens: str, rung: str) -> None:
-    how, cause, words = HAPPENS[happens]
-    connector = on.speak("karbor", f"[credentials]\nstrategy = {STRATEGIES[rung]}\n")
+def begun_on(on: Scene, rung: str, wait: float) -> Begun:
+    connector = on.speak("karbor", f"[credentials]\nstrategy = {STRATEGIES[rung]}\n"
+                                   f"refusal_wait = {wait}\n")
     registered = None
     if rung == "application credential":
         on.somebody.make_application_credential()       # waits until Keystone knows the new role
         with connector.log_in(on.name) as live:
             registrar = Registrar(connector.authority, live.login)
             registered = registrar.make(registrar.planned(days=1), [])
-    begun = begin(connector, on.name, registered=registered)
+    return begin(connector, on.name, registered=registered)
+
+
+def taken_back(on: Scene, happens: str, rung: str) -> None:
+    how, cause, words = HAPPENS[happens]
+    begun = begun_on(on, rung, wait=0.0)
     with begun.live, begun.connect() as opened:
         speaks(opened)
         assert opened.ended is None
@@ -51,10 +62,38 @@ def taken_back(on: Scene, happens: str, rung: str) -> None:
         assert words in str(opened.ended)
 
 
+def given_back(on: Scene, happens: str, rung: str) -> None:
+    """What is put right again is waited for, and the same operation goes on."""
+    how, _, words = HAPPENS[happens]
+    begun = begun_on(on, rung, wait=600.0)
+    with begun.live, begun.connect() as opened:
+        speaks(opened)
+        how(on.somebody)
+        with pytest.raises(CredentialSuspended, match=words):
+            until_refused(opened)
+        assert opened.ended is None
+        BACK[happens](on.somebody)
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                until_refused(opened)
+                break
+            except (CredentialSuspended, TokenUnsettled):
+                assert time.monotonic() < end, opened.ended
+                time.sleep(1)
+        assert opened.ended is None
+        assert begun.kept["refused_since"] is None
+        assert begun.told[0].startswith("waits, at most until ")
+        assert begun.told[-1].startswith("Keystone accepts what the operation runs on again")
+    begun.end()
+
+
 SCENES: dict[str, Play] = {
     f"{happens} on the {rung}": partial(taken_back, happens=happens, rung=rung)
     for happens in HAPPENS for rung in STRATEGIES
     if not happens.endswith("removed") or happens in (f"{rung} removed", "role removed")}
+SCENES |= {f"{happens} on the {rung} for a while": partial(given_back, happens=happens, rung=rung)
+           for happens in BACK for rung in STRATEGIES}
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ project_domain_name = Default
 retry_longest = 1
 [credentials]
 allow_expired_window = {window}
+refusal_wait = {wait}
 strategy = {strategy}
 """
 
@@ -51,6 +52,12 @@ class Case:
     strategy: str = "auto"
     window: int = WINDOW
     cleans: bool = False
+    given_back: Callable[[Somebody], None] | None = None
+
+    @property
+    def wait(self) -> int:
+        """Seconds that Karbor waits for what may come back."""
+        return 600 if self.given_back else 0
 
 
 CASES = {
@@ -68,6 +75,8 @@ CASES = {
     "trust removed beforehand": Case(lambda one: one.revoke_trusts("karbor"),
                                      "the trust that the operation runs on was removed",
                                      window=1, cleans=True),
+    "project disabled for a while": Case(Somebody.lose_project, "the project was disabled",
+                                         given_back=Somebody.get_project_back),
 }
 
 
@@ -146,16 +155,25 @@ def told(cloud: Cloud, short_tokens: None, storage: Storage,
             until(f"a backup of {name}", lambda: bool(storage.ids("backups", project)))
             CASES[name].taken(people[name])
 
+        def listed(name: str) -> Any:
+            [found] = homes[name]("operation", "list", "-f", "json").json
+            return found
+
+        def shown(name: str) -> str:
+            return homes[name]("operation", "show", listed(name)["id"]).out
+
         def end(name: str) -> Told:
+            if (back := CASES[name].given_back) is not None:
+                until(f"{name} is waited out", lambda: "waits, at most until" in shown(name))
+                back(people[name])
+                no_backups.close()
             if CASES[name].cleans:
                 running[name].until("undoing")
                 no_backups.close()      # Cinder removes no backup that it has not begun with
             answer = running[name].end()
             project = people[name].project.id
             standing = {kind: storage.ids(kind, project) for kind in ("backups", "snapshots")}
-            [listed] = homes[name]("operation", "list", "-f", "json").json
-            shown = homes[name]("operation", "show", listed["id"])
-            return Told(answer, listed, shown.out, standing)
+            return Told(answer, listed(name), shown(name), standing)
 
         list(pool.map(take, CASES))
         cloud.run("restart", "cinder-api")      # it would know the tokens for another 300 s
@@ -173,7 +191,8 @@ def stopped(cloud: Cloud, process: str) -> Iterator[contextlib.ExitStack]:
 
 def make_home(cloud: Cloud, one: Somebody, case: Case, place: Path) -> Karbor:
     conf = place / "karbor.conf"
-    conf.write_text(CONF.format(url=cloud.auth_url, window=case.window, strategy=case.strategy))
+    conf.write_text(CONF.format(url=cloud.auth_url, window=case.window, wait=case.wait,
+                                strategy=case.strategy))
     clouds = place / "clouds.yaml"
     clouds.write_text(yaml.safe_dump({"clouds": {"somebody": one.entry()}}))
     return Karbor(place, clouds, "somebody", {"KARBOR_CONFIG": str(conf)})
@@ -189,7 +208,9 @@ def prepare(one: Somebody, case: Case, karbor: Karbor) -> None:
         until("registered", lambda: karbor("credential", "register", expect=None).code == 0)
 
 
-TAKEN = [name for name, case in CASES.items() if not case.cleans]
+TAKEN = [name for name, case in CASES.items() if not case.cleans and not case.given_back]
+CLEAN = [name for name, case in CASES.items() if case.cleans]
+GIVEN_BACK = [name for name, case in CASES.items() if case.given_back]
 
 
 @pytest.mark.parametrize("name", TAKEN)
@@ -210,7 +231,18 @@ def test_it_ends_the_command_with_its_cause_and_a_list_of_what_is_left(
     assert CASES[name].words in one.shown
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in TAKEN])
+@pytest.mark.parametrize("name", GIVEN_BACK)
+def test_what_is_given_back_costs_no_operation(told: dict[str, Told], name: str) -> None:
+    one = told[name]
+    assert one.answer.code == 0, one
+    assert one.operation["state"] == "done"
+    assert CASES[name].words in one.shown
+    assert "Keystone accepts what the operation runs on again" in one.shown
+    assert len(one.standing["backups"]) == 1
+    assert one.standing["snapshots"] == set()
+
+
+@pytest.mark.parametrize("name", CLEAN)
 def test_with_the_rights_that_are_left_it_cleans_up(told: dict[str, Told], name: str) -> None:
     one = told[name]
     assert one.answer.code == 1, one
