@@ -7,7 +7,8 @@
     3    no credential: login refused, Keystone unreachable, [service_user] unfit, or none that
          lasts long enough
     4    a service of the cloud answered with an error; nothing has been begun
-    5    the bank: full, read-only, unreachable, damaged, or of a newer format
+    5    the bank: full, read-only, unreachable, damaged, or of a newer format; also of an operation
+         that was begun and ended by it
     6    the thing exists, but its state forbids it now (somebody else works on it)
     7    the database of operations
     70   a fault of Karbor itself
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from karbor.domain import errors
 from karbor.domain.errors import (
     BadInput,
     BankError,
@@ -51,3 +53,9 @@ def code_of(error: BaseException) -> int:
         if family in _CODES:
             return _CODES[family]
     return FAULT
+
+
+def of_failed(error: str) -> int:
+    """Return the code of an operation that was begun and ended by the error of this name."""
+    family = getattr(errors, error, KarborError)
+    return BANK if issubclass(family, BankError) else FAILED

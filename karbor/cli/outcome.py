@@ -42,7 +42,7 @@ def tell(invocation: Invocation, local: Local, operation: Operation) -> int:
         _tell_success(local, operation)
     if not done:
         _tell_failure(operation)
-    return exits.DONE if done else exits.FAILED
+    return exits.DONE if done else exits.of_failed((operation.error or {}).get("error", ""))
 
 
 def _tell_success(local: Local, operation: Operation) -> None:

@@ -6,11 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from karbor.cli import exits
+from karbor.cli.complaint import line
 from karbor.cli.invocation import Invocation
 from karbor.cli.outcome import tell
 from karbor.cli.output import say
 from karbor.cli.watch import Interrupted, follow, introduce
-from karbor.domain.errors import NotFound
+from karbor.domain.errors import KarborError, NotFound
 from karbor.domain.operation import Operation
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ def run(invocation: Invocation, local: Local, operation: Operation) -> int:
     except Interrupted as left:
         say_interrupted(left.operation, resumable=local.is_interrupted(left.operation))
         return exits.INTERRUPTED
+    except KarborError as error:
+        if not local.is_interrupted(local.operation(operation.id)):
+            raise
+        say(f"karbor: {line(error)}")
+        say(f"        the {operation.verb} stands where it was; when that is repaired, go on with: "
+            f"karbor operation resume {operation.id}")
+        say(f"        or undo it with: karbor operation cancel {operation.id}")
+        return exits.code_of(error)
     return tell(invocation, local, over)
 
 

@@ -45,6 +45,8 @@
     └── Cancelled                  the user wanted it to end
 
 `transient` says whether the same request may succeed later without anybody doing anything;
+`awaits_repair` that an operation that meets it stops where it is, and goes on when somebody has
+repaired the cause;
 `remedy` says what a person can do about it. They are translated to exit codes in `cli/exits.py`
 and to HTTP in `api/errors.py`.
 """
@@ -60,6 +62,7 @@ class KarborError(Exception):
     """The root: a message for people, and what they can do next."""
 
     transient: ClassVar[bool] = False
+    awaits_repair: ClassVar[bool] = False
 
     def __init__(self, message: str, *, remedy: str = "", resource: str = "") -> None:
         super().__init__(message)
@@ -296,6 +299,8 @@ class BankFull(BankError):
 
 class BankReadOnly(BankError):
     """The bank refuses writes."""
+
+    awaits_repair = True
 
 
 class ObjectMissing(BankError):

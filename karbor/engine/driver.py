@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from karbor.domain.errors import Cancelled, DeadlinePassed, Fenced, KarborError
+from karbor.domain.errors import BankError, Cancelled, DeadlinePassed, Fenced, KarborError
 from karbor.domain.operation import Operation, OperationState, Wanted
 from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Step, StepState
 from karbor.engine import schedule
@@ -51,12 +51,14 @@ class Driver:
         self._steps: dict[int, Step] = {}
         self._fence = 0
         self._stopping = threading.Event()
+        self._halted_by: KarborError | None = None
 
     def drive(self, operation_id: str, stopping: threading.Event | None = None
               ) -> OperationState | None:
         """To the operation's end, or until `stopping` is set: then None, and it can be resumed.
 
-        Raises Fenced when another driver has taken over.
+        Raises Fenced when another driver has taken over, and an error that awaits repair: the
+        operation stays as it is, and can be resumed when that is done.
         """
         self._stopping = stopping or self._stopping
         self._fence = self._journal.claim(operation_id)
@@ -119,6 +121,7 @@ class Driver:
                 self._drain(operation)
                 self._move(operation, OperationState.UNDOING, error=failed)
                 return
+            self._halt(operation)
             now = self._clock()
             ready = list(schedule.due(self._steps, self._busy, self._places.limits, now))
             self._enter(operation, ready, self._call_run)
@@ -147,6 +150,8 @@ class Driver:
                 if error.transient and failures <= 8:
                     self._stopping.wait(backoff(failures))
                     continue
+                if error.awaits_repair or (error.transient and isinstance(error, BankError)):
+                    raise       # all has been made: it is not undone because nothing can be noted
                 self._move(operation, OperationState.UNDOING, error=error.facts())
                 return
             except Exception as error:      # a bug: it must end as failed, not at every resume
@@ -161,10 +166,12 @@ class Driver:
         def undoable(step: Step) -> bool:
             return self._runner.undoable(operation, step)
 
+        self._halted_by = None      # what stopped a step forward need not stop its undoing
         while not self._stopping.is_set():
             if schedule.undo_over(self._steps, undoable):
                 self._end(operation, operation.error or {})
                 return
+            self._halt(operation)
             ready = list(schedule.undo_due(self._steps, undoable, self._busy, self._clock()))
             begun = [step for step in ready if step.state is not StepState.UNDOING]
             if begun:
@@ -261,6 +268,12 @@ class Driver:
         settlements += self._due_progress()
         return self._settle(operation, settlements)
 
+    def _halt(self, operation: Operation) -> None:
+        """Raise what awaits repair, when the entries under way have ended."""
+        if self._halted_by is not None:
+            self._drain(operation)
+            raise self._halted_by
+
     def _drain(self, operation: Operation) -> None:
         """Wait for the entries under way and write down how they ended."""
         while self._busy:
@@ -305,6 +318,14 @@ class Driver:
                 error: KarborError = late
             case Failed(error=error):
                 pass
+            case error if error.awaits_repair:
+                late = self._late(operation, step, now, error)
+                if late is None:
+                    self._halted_by = error
+                    return Settlement(
+                        step.number, StepState.UNDOING if undoing else StepState.ENTERED,
+                        wake_at=now, failures=step.failures, progress=Progress(text=error.message))
+                error = late
             case error if error.transient:
                 late = self._late(operation, step, now, error)
                 if late is None:

@@ -255,3 +255,27 @@ def test_a_read_only_bank(karbor: Karbor, small_disk: Path, volume: str) -> None
     assert "read-only" in karbor("protect", volume, expect=5).complaint.lower()
     assert nothing_was_done(karbor)
     assert karbor("checkpoint", "list", "-f", "json").json == []
+
+
+def test_a_bank_that_becomes_read_only_while_it_is_written_to(
+        karbor: Karbor, small_disk: Path, volume: str) -> None:
+    """The operation stands where it was, and goes on when the bank may be written to again."""
+    karbor("checkpoint", "list")
+    running = karbor.begin("protect", volume, "--name", "stopped")
+    identity = running.until(r"operation +([0-9a-f-]{36})").group(1)
+    running.until(r"backup …")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    stopped = running.end()
+    assert stopped.code == 5, stopped
+    assert "read-only" in stopped.err.lower()
+    assert f"go on with: karbor operation resume {identity}" in stopped.err
+    [again] = karbor("operation", "list", "-f", "json").json
+    assert (again["state"], again["interrupted"]) == ("running", True)
+
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    resumed = karbor("operation", "resume", identity)
+    assert "stopped: protected" in resumed.err
+    assert "backup …" not in resumed.err        # it was made before
+    [made] = karbor("checkpoint", "list", "-f", "json").json
+    assert made["state"] == "available"
+    karbor("checkpoint", "delete", "stopped", "--yes")

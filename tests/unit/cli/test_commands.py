@@ -156,6 +156,28 @@ def test_control_c_stops_and_says_how_to_go_on() -> None:
     assert f"karbor operation resume {operation().id}" in result.stderr
 
 
+def test_what_stopped_it_is_told_with_how_to_go_on() -> None:
+    class Stopped(FakeLocal):
+        def wait(self, which: Any, timeout: float | None = None) -> Any:
+            raise errors.BankReadOnly("the bank is read-only", remedy="mount it for writing")
+
+    result = run(Stopped([(planned(), steps(StepState.RUNNING))], dead=True), "protect", "web-1")
+    assert result.exit_code == exits.BANK
+    assert result.stderr.splitlines()[-3:] == [
+        "karbor: the bank is read-only (mount it for writing)",
+        ("        the protect stands where it was; when that is repaired, go on with: "
+         f"karbor operation resume {operation().id}"),
+        f"        or undo it with: karbor operation cancel {operation().id}"]
+
+
+@pytest.mark.parametrize(("error", "code"), [
+    ("BankFull", 5), ("BankReadOnly", 5), ("ObjectDamaged", 5), ("RemoteFailed", 1),
+    ("CloudForbidden", 1), ("TokenRejected", 1), ("NoSuchError", 1), ("", 1)])
+def test_an_operation_that_the_bank_ended_has_the_code_of_the_bank(error: str, code: int) -> None:
+    ended = replace(FAILED, error={"error": error, "message": "x"})
+    assert run(protecting((ended, [])), "protect", "web-1").exit_code == code
+
+
 def test_control_c_before_anything_has_begun() -> None:
     result = run(FakeLocal(raises=KeyboardInterrupt()), "protect", "web-1")
     assert result.exit_code == exits.INTERRUPTED

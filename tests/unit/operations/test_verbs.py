@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from karbor.domain.checkpoint import CheckpointState, Evidence
 from karbor.domain.errors import (
     BadInput,
+    BankReadOnly,
     CloudError,
     CloudForbidden,
     CloudUnavailable,
@@ -35,7 +37,7 @@ from karbor.operations.setting import Provider, Setting
 from karbor.operations.tombstones import Tombstones
 from karbor.plugin.protectable import Listings
 from karbor.plugin.protection import Obstacle, Protection, Stage, Stages, Task, Work
-from karbor.testing.bank import MemoryBank
+from karbor.testing.bank import Fault, FaultyBank, MemoryBank
 from karbor.testing.journal import MemoryJournal
 
 BOX, THING = "Toy::Box", "Toy::Thing"
@@ -324,6 +326,54 @@ def test_a_backup_that_others_build_upon_is_removed_when_the_last_of_them_goes(
     assert set(operation.result["swept"]) == set(kept)
     assert toys.cloud.left() == {}
     assert list(toys.bank.list()) == []
+
+
+class Label(Task):
+    """Something that a protection writes into the bank."""
+
+    name = "label"
+
+    def run(self, work: Work) -> Outcome:
+        work.bank.put("label", [b"fragile"])
+        return Done()
+
+
+@pytest.mark.parametrize("nth", [2, 3, 4])
+def test_a_bank_that_becomes_read_only_stops_a_protect_where_it_is(toys: Toys, nth: int) -> None:
+    """The first put notes what is being protected, the last that it is available."""
+    fault = Fault("put", nth=nth, error=lambda: BankReadOnly("the bank is mounted read-only"))
+    toys.bank = FaultyBank(toys.bank, fault)
+    toys.setting = replace(toys.setting, provider=replace(toys.setting.provider, bank=toys.bank))
+    toys.protection.protect = lambda resource: {    # type: ignore[method-assign]
+        Hook.PREPARE_FINISH: [Snapshot()], Hook.MAIN: [Backup(), Label()]}
+    with pytest.raises(BankReadOnly):
+        toys.protect()
+    assert fault.struck == 1
+    operation = toys.journal.operation("op1")
+    assert operation.state is OperationState.RUNNING
+    made = dict(toys.cloud.things.get("backups", {}))
+
+    Driver(toys.journal, OperationRunner(toys.setting)).drive("op1")
+    assert toys.journal.operation("op1").state is OperationState.DONE
+    assert made.items() <= toys.cloud.things["backups"].items()
+    assert toys.cloud.left() == {"backups": 2}
+    found = toys.checkpoints.find("nightly")
+    assert found.state is CheckpointState.AVAILABLE
+
+
+def test_a_bank_that_stays_read_only_ends_a_protect_at_its_deadline(toys: Toys) -> None:
+    toys.bank = FaultyBank(toys.bank, Fault(
+        "put", key="label", times=9, error=lambda: BankReadOnly("the bank is mounted read-only")))
+    toys.setting = replace(toys.setting, provider=replace(toys.setting.provider, bank=toys.bank))
+    toys.protection.protect = lambda resource: {    # type: ignore[method-assign]
+        Hook.MAIN: [Backup(), Label()]}
+    with pytest.raises(BankReadOnly):
+        toys.protect()
+    late = time.time() + 1_000_000
+    driver = Driver(toys.journal, OperationRunner(toys.setting), clock=lambda: late)
+    assert driver.drive("op1") is OperationState.FAILED
+    assert "the bank is mounted read-only" in (toys.journal.operation("op1").error or {})["message"]
+    assert toys.cloud.left() == {}
 
 
 class HiddenMeanwhile(ReadBack):
