@@ -52,10 +52,12 @@ _DEFAULT = [
                  help="Seconds since its last heartbeat after which a service is told to be down. "
                       "Only told: who takes over its work goes by locks, not by clocks."),
     cfg.FloatOpt("pickup_interval", mutable=True, default=0.5, min=0.05,
-                 help="Seconds between a worker's looks for operations that were just accepted."),
+                 help="Seconds between a worker's looks for operations that nobody drives: those "
+                      "just accepted, and those of a worker that has died."),
     cfg.FloatOpt("sweep_interval", mutable=True, default=5.0, min=0.05,
-                 help="Seconds between a worker's looks for operations that nobody drives any "
-                      "more. What a dead worker was driving goes on after one to two of them."),
+                 help="Seconds between a worker's looks for providers and for records to be settled; "
+                      "also the first pause before an operation that could not go on is tried "
+                      "again."),
 ]
 
 _API = [
@@ -138,7 +140,7 @@ _LIMITS = [
             "each reads a whole disk on a compute host"),
     cfg.IntOpt("provider_operations", mutable=True, default=10, min=1,
                help="Operations of one provider that all workers together drive at once; others "
-                    "wait in its queue. Not for commands, which drive what they were told to."),
+                    "wait. Not for commands, which drive what they were told to."),
     cfg.IntOpt("project_operations", mutable=True, default=2, min=1,
                help="Of these, operations of one project: it does not keep the others waiting. "
                     "At most provider_operations."),

@@ -102,16 +102,6 @@ def postgresql_url(postgresql: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def engine_url(postgresql: Server) -> Iterator[str]:
-    """The same, with the engine's tables as well."""
-    from tests.postgresql import ENGINE
-
-    url = postgresql.database(ENGINE)
-    yield url
-    postgresql.drop(url)
-
-
-@pytest.fixture
 def empty_url(postgresql: Server) -> Iterator[str]:
     """One without any tables."""
     from tests.postgresql import EMPTY

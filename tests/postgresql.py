@@ -19,7 +19,7 @@ import psycopg
 from karbor.store.connect import connect
 from karbor.store.upgrade import upgrade
 
-TEMPLATE, ENGINE, EMPTY = "migrated", "engine", "template0"
+TEMPLATE, EMPTY = "migrated", "template0"
 SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=",
             "max_connections=200", "shared_buffers=32MB", "autovacuum=off")
 
@@ -35,7 +35,6 @@ class Server:
         self._place = Path(tempfile.mkdtemp(prefix="karbor-pg-"))
         self._data = self._place / "data"
         self._count = 0
-        self._has_engine = False
 
     def __enter__(self) -> Self:
         self._place.chmod(0o755)
@@ -79,15 +78,7 @@ class Server:
         return psycopg.connect(self.url("postgres"), autocommit=True)
 
     def database(self, template: str = TEMPLATE) -> str:
-        """The URL of a new one, with Karbor's tables; EMPTY: without any; ENGINE: with those of
-        the engine as well."""
-        if template == ENGINE and not self._has_engine:
-            from karbor.durable import library
-
-            self._has_engine = True
-            self._make(ENGINE, TEMPLATE)
-            library.launch(self._place, self.url(ENGINE))
-            library.leave()
+        """The URL of a new one, with Karbor's tables; EMPTY: without any."""
         self._count += 1
         self._make(f"test_{self._count}", template)
         return self.url(f"test_{self._count}")

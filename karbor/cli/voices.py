@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import TextIO
 
-_LOUD = ("urllib3", "requests", "stevedore", "dbos", "openstack", "alembic", "sqlalchemy",
+_LOUD = ("urllib3", "requests", "stevedore", "openstack", "alembic", "sqlalchemy",
          "markdown_it", "asyncio")
 _TELLTALE = ("keystoneauth",)
 """At DEBUG it tells whole bodies: user data of servers, passwords that Nova makes up, Keystone's

@@ -1,4 +1,4 @@
-"""Driving: the engine library and the driver, put together for the operations of one process."""
+"""Driving: the engine and the driver, put together for the operations that a command drives."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from karbor.domain.operation import Operation, OperationState
+from karbor.durable.engine import Engine
+from karbor.durable.locks import Locks
 from karbor.engine.driver import Driver
 from karbor.engine.journal import Journal
 from karbor.engine.places import Living, Places
@@ -19,21 +19,17 @@ from karbor.operations.runner import OperationRunner
 from karbor.operations.setting import Setting
 from karbor.operations.telling import NOBODY, Notifier, Remembered, driven
 
-if TYPE_CHECKING:
-    from karbor.durable.engine import Engine
-
 
 class Driving:
-    """The library is imported and launched when the first operation comes. `over` is told of each
-    that has come to its end here; it raises nothing. `living`: see `Places`. `notifier` hears of
-    their beginnings and ends, with what is `remembered` of checkpoints (see `driven`)."""
+    """`over` is told of each that has come to its end here; it raises nothing. `living`: see
+    `Places`. `notifier` hears of their beginnings and ends, with what is `remembered` of
+    checkpoints (see `driven`)."""
 
-    def __init__(self, state: Path, database: str, journal: Journal, *, threads: int, carriers: int,
+    def __init__(self, locks: Locks, journal: Journal, *, threads: int, carriers: int,
                  living: Living, over: Callable[[str], None] = lambda _operation_id: None,
                  notifier: Notifier = NOBODY,
                  remembered: Remembered = lambda _project, _checkpoint: None) -> None:
-        self._state = state
-        self._database = database
+        self._engine = Engine(locks, lambda one: journal.operation(one).state, self._drive)
         self._journal = journal
         self._settings: dict[str, Setting] = {}
         self._threads = threads
@@ -42,16 +38,15 @@ class Driving:
         self._over = over
         self._notifier = notifier
         self._remembered = remembered
-        self._engine: Engine | None = None
         self._ends: dict[str, Future[OperationState | None]] = {}
 
-    def submit(self, operation: Operation, setting: Setting) -> None:
-        """It stays in that setting, with that provider, until its end."""
-        self._begin(operation, setting, self._launched().submit)
-
-    def resume(self, operation: Operation, setting: Setting) -> None:
-        """Raises Conflict when another process drives it, or it is over."""
-        self._begin(operation, setting, self._launched().resume)
+    def begin(self, operation: Operation, setting: Setting,
+              prepared: Callable[[], bool] = lambda: True) -> None:
+        """Drive it, or go on with it. It stays in that setting, with that provider, until its end.
+        `prepared` is called when nobody else can drive it any more, and before anything is done.
+        Raises Conflict when another process drives it, or it is over."""
+        self._settings[operation.id] = setting
+        self._ends[operation.id] = self._engine.begin(operation.id, prepared)
 
     def has(self, operation_id: str) -> bool:
         return operation_id in self._ends
@@ -62,40 +57,15 @@ class Driving:
             self._ends[operation_id].result(timeout)
 
     def stop(self) -> None:
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.stop()
-
-    def _begin(self, operation: Operation, setting: Setting,
-               how: Callable[[str, str, str], None]) -> None:
-        self._ends[operation.id] = Future()
-        self._settings[operation.id] = setting
-        try:
-            how(operation.id, setting.provider.id, operation.project_id)
-        except BaseException:
-            del self._ends[operation.id]
-            raise
-
-    def _launched(self) -> Engine:
-        if self._engine is None:
-            from karbor.durable.engine import Engine  # noqa: PLC0415 - DBOS: a third of a second
-
-            self._engine = Engine(self._state, self._drive, database=self._database).__enter__()
-        return self._engine
+        self._engine.stop()
 
     def _drive(self, operation_id: str, stopping: threading.Event) -> OperationState | None:
         setting = self._settings[operation_id]
         driver = Driver(self._journal, OperationRunner(setting),
                         places=Places(setting.limits, self._living),
                         threads=self._threads, carriers=self._carriers)
-        end = self._ends[operation_id]
-        try:
-            state = driven(operation_id, partial(driver.drive, operation_id, stopping),
-                           self._journal, self._notifier, self._remembered)
-        except BaseException as error:
-            end.set_exception(error)
-            raise
+        state = driven(operation_id, partial(driver.drive, operation_id, stopping),
+                       self._journal, self._notifier, self._remembered)
         if state is not None:
             self._over(operation_id)
-        end.set_result(state)
         return state

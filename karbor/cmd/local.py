@@ -199,7 +199,7 @@ class Local:
         setting, driving = self._setting_of(draft.operation), self._drive
         operation = Desk(setting, self._records).accept(draft, self._clouds.delegation)
         self._clouds.trusts.sweep(operation.project_id)
-        driving.submit(operation, setting)
+        driving.begin(operation, setting)
         return operation
 
     def offer(self, draft: Draft) -> Operation:
@@ -242,12 +242,17 @@ class Local:
         """Log in first: when that fails for now, the operation stays as it is, to be resumed. A
         credential that is over for good lets it end, with a list of what could not be removed."""
         setting = self._setting_of(operation)
-        operation = self._clouds.take_up(operation)
-        with suppress(TokenRejected):
-            self._clouds.of(operation)
-            Desk(setting, self._records).tidy(operation)
-        self._clouds.trusts.sweep(operation.project_id)
-        self._drive.resume(operation, setting)
+
+        def logged_in() -> bool:
+            taken = self._clouds.take_up(operation)
+            with suppress(TokenRejected):
+                self._clouds.of(taken)
+                Desk(setting, self._records).tidy(taken)
+            self._clouds.trusts.sweep(taken.project_id)
+            return True
+
+        # Not before we have its lock: whoever drives it would be left without its credential.
+        self._drive.begin(operation, setting, logged_in)
 
     def cancel(self, which: Which) -> Operation:
         """Ask for its end; whoever drives it undoes what it began, this process if nobody does.
@@ -274,7 +279,8 @@ class Local:
             if operation.state.over or left == 0.0:
                 return operation
             if identity in self._cancelling and self.is_interrupted(operation):
-                self._take_up(operation)
+                with suppress(Conflict):        # another process was quicker, or it is over now
+                    self._take_up(operation)
                 continue
             time.sleep(LOOK if left is None else min(LOOK, left))
 
@@ -318,8 +324,7 @@ class Local:
     @property
     def _drive(self) -> Driving:
         if self._driving is None:
-            self._driving = Driving(self._state, config.database_url(self._conf),
-                                    SqlJournal(self._database),
+            self._driving = Driving(self._locks, SqlJournal(self._database),
                                     threads=self._conf.limits.workers,
                                     carriers=self._conf.limits.carriers,
                                     living=self._locks.holders, over=self._over,

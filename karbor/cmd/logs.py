@@ -20,7 +20,7 @@ PRODUCT = "karbor"
 TELLTALE = ("keystoneauth", "keystoneclient", "urllib3", "http.client", "requests")
 """At DEBUG these tell bodies, headers and addresses: tokens, passwords, user data of servers."""
 
-QUIET = ("dbos=WARN", "alembic=WARN", "openstack=INFO", "falcon=WARN")
+QUIET = ("alembic=WARN", "openstack=INFO", "falcon=WARN")
 
 
 class _Discreet(logging.Filter):

@@ -1,30 +1,31 @@
 """Rounds: what a worker looks for again and again in the journal.
 
-Operations that were accepted are put into their provider's queue; those that nobody drives, though
-somebody began to, go back into it. All workers do this at once and need not know of each other:
-into a queue an operation gets once, and a live one is protected by its lock.
+Operations that were entrusted to the workers and that nobody drives are taken up, as far as the
+limits allow: those that were just accepted and those whose driver has died alike. All workers do
+this at once and need not know of each other: only one of them gets an operation's lock.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from karbor.cmd import provider as builtin
 from karbor.cmd.providers import Providers
-from karbor.domain.errors import Conflict
-from karbor.domain.operation import Operation
-from karbor.store.operations import Operations
+from karbor.domain.errors import Conflict, StoreError
+from karbor.store.operations import Entrusted, Operations
 
 if TYPE_CHECKING:
     from karbor.durable.engine import Engine, Limits
 
 LOG = logging.getLogger(__name__)
 
-GRACE = 120.0       # seconds that whoever accepts an operation has for making its trust
+GRACE = 45.0        # seconds that whoever accepts an operation has for making its trust
 LONGEST = 600.0     # seconds between two tries to drive an operation that fails at once
 
 
@@ -37,7 +38,7 @@ class _Tries:
 
 
 class Rounds:
-    """`limits` are those that hold now. Called from one thread."""
+    """`limits` are those that hold now. Called from one thread, but for `left`."""
 
     def __init__(self, engine: Engine, records: Operations, providers: Providers,
                  limits: Callable[[], Limits], *, clock: Callable[[], float] = time.time) -> None:
@@ -46,72 +47,95 @@ class Rounds:
         self._providers = providers
         self._limits = limits
         self._clock = clock
-        self._serves: dict[str, Limits] = {}
-        self._free: set[str] = set()
+        self._known: set[str] = set()
         self._tries: dict[str, _Tries] = {}
         self._unserved: set[str] = set()
 
-    def serve(self) -> None:
-        """Every provider that there is, under the limits that hold now. Those that are disabled as
+    def look_for_providers(self) -> None:
+        """Operations of every provider that there is are driven. Of those that are disabled as
         well: nothing new is accepted for them, and what was accepted before is brought to its end.
         """
-        limits = self._limits()
-        for one in self._providers.list():
-            if self._serves.get(one.id) != limits:
-                self._engine.serve(one.id, limits)
-                self._serves[one.id] = limits
+        self._known = {one.id for one in self._providers.list()}
 
-    def pick_up(self) -> None:
-        """What was accepted since the last look."""
-        for one in self._records.offered(self._clock() - GRACE):
-            provider = self._served(one)
-            if provider:
-                self._engine.enqueue(one.id, provider, one.project_id)
-                self._records.queued(one.id)
+    def take_up(self, pause: float) -> None:
+        """What nobody drives, as far as the limits allow. One that fails at once is tried again
+        after longer and longer pauses, of which the first has `pause` seconds."""
+        entrusted = self._records.entrusted(self._clock() - GRACE)
+        driven = self._engine.driven([one.id for one in entrusted])
+        self._forget({one.id for one in entrusted}, driven)
+        of_provider: dict[str, list[Entrusted]] = defaultdict(list)
+        for one in entrusted:
+            of_provider[one.provider_id or builtin.ID].append(one)
+        for provider, its in of_provider.items():
+            if self._serves(provider, its):
+                self._take_up_of(its, driven, pause)
 
-    def sweep(self, pause: float) -> None:
-        """What nobody drives any more: found free twice in a row, because there is a moment between
-        taking work from a queue and taking its lock. One that fails at once is tried again after
-        longer and longer pauses, of which the first has `pause` seconds."""
-        live = {one.id: one for one in self._records.in_queues()}
-        free = set(self._engine.orphans(live))
-        self._forget(live, free)
-        again, self._free = free & self._free, free
-        for operation in live.values():     # the oldest first
-            if operation.id in again:
-                self._take_up(operation, pause)
+    def left(self, operation_id: str, error: BaseException | None, pause: float) -> None:
+        """This process has stopped driving it. What was the database's fault, or nobody's, is not
+        held against the operation."""
+        if error is None:
+            self._tries.pop(operation_id, None)
+        elif isinstance(error, StoreError):
+            self._tries[operation_id] = _Tries(0, self._clock() + pause)
 
-    def _take_up(self, operation: Operation, pause: float) -> None:
-        now, tries = self._clock(), self._tries.setdefault(operation.id, _Tries())
-        provider = self._served(operation)
-        if not provider or now < tries.after:
+    def _take_up_of(self, its: list[Entrusted], driven: Collection[str], pause: float) -> None:
+        now, limits = self._clock(), self._limits()
+        free = [one for one in its if one.ready and one.id not in driven
+                and now >= self._tries.get(one.id, _Tries()).after]
+        for one in in_turn(free, [one for one in its if one.id in driven], limits):
+            tries = self._tries.setdefault(one.id, _Tries())
+            tries.after = now + min(LONGEST, pause * 2 ** tries.count)
+            tries.count += 1
+            try:
+                self._engine.begin(one.id, partial(self._has_place, one, its, limits))
+            except Conflict as conflict:        # another worker was quicker, or took the last place
+                LOG.info("%s", conflict)
+                self._tries.pop(one.id, None)
+            else:
+                LOG.info("operation %s is driven here", one.id)
+
+    def _has_place(self, wanted: Entrusted, its: Collection[Entrusted], limits: Limits) -> bool:
+        """Asked while we have its lock. Of two workers that take the last place at once each may
+        see the other: then both give way, and do not come back at the same moment."""
+        driven = self._engine.driven([one.id for one in its])
+        of_project = sum(one.id in driven for one in its if one.project_id == wanted.project_id)
+        return len(driven) <= limits.provider and of_project <= limits.project
+
+    def _forget(self, live: Collection[str], driven: Collection[str]) -> None:
+        for operation_id, tries in list(self._tries.items()):
+            well = operation_id in driven and self._clock() >= tries.after
+            if operation_id not in live or well:
+                self._tries.pop(operation_id, None)
+
+    def _serves(self, provider: str, its: Iterable[Entrusted]) -> bool:
+        """Whether there is such a provider; what waits for one that no file describes any more is
+        said once."""
+        if provider not in self._known:
+            self.look_for_providers()
+        if provider in self._known:
+            return True
+        for one in its:
+            if one.id not in self._unserved:
+                self._unserved.add(one.id)
+                LOG.warning("operation %s waits: it wants the provider %s, which no file describes",
+                            one.id, provider)
+        return False
+
+
+def in_turn(free: Iterable[Entrusted], driven: Iterable[Entrusted], limits: Limits
+            ) -> Iterator[Entrusted]:
+    """Those of one provider that there is room for. The project that has the fewest under way is
+    next, so that none waits for all of another one's; within a project the oldest is. Pure."""
+    under_way = Counter(one.project_id for one in driven)
+    waiting: dict[str, deque[Entrusted]] = defaultdict(deque)
+    for one in free:
+        waiting[one.project_id].append(one)
+    while under_way.total() < limits.provider:
+        projects = [project for project in waiting if under_way[project] < limits.project]
+        if not projects:
             return
-        tries.after = now + min(LONGEST, pause * 2 ** tries.count)
-        tries.count += 1
-        try:
-            self._engine.resume(operation.id, provider, operation.project_id)
-        except Conflict as conflict:        # another worker was quicker
-            LOG.info("%s", conflict)
-        else:
-            LOG.warning("operation %s was driven by nobody: it is in its queue again",
-                        operation.id)
-
-    def _forget(self, live: Mapping[str, Operation], free: set[str]) -> None:
-        for operation_id in list(self._tries):
-            if operation_id not in live:
-                del self._tries[operation_id]
-            elif operation_id not in free and self._clock() >= self._tries[operation_id].after:
-                del self._tries[operation_id]       # it waits or is driven, as it should
-
-    def _served(self, operation: Operation) -> str:
-        """Its provider's id; empty, and said once, when no file describes that any more."""
-        provider = str(operation.request.get("provider_id") or builtin.ID)
-        if provider not in self._serves:
-            self.serve()
-        if provider in self._serves:
-            return provider
-        if operation.id not in self._unserved:
-            self._unserved.add(operation.id)
-            LOG.warning("operation %s waits: it wants the provider %s, which no file describes",
-                        operation.id, provider)
-        return ""
+        project = min(projects, key=lambda one: under_way[one])     # the first among equals
+        under_way[project] += 1
+        yield waiting[project].popleft()
+        if not waiting[project]:
+            del waiting[project]

@@ -66,8 +66,6 @@ class Serving:
             self._providers.forget(operation)
 
     def _driven(self, operation: Operation, stopping: threading.Event) -> OperationState | None:
-        if operation.state.over:        # only the engine does not know it yet
-            return operation.state
         here = setting(self._conf, self._providers.of(operation), self._protectables, self._clouds,
                        self._providers.of_id)
         operation = self._taken_up(operation, here)

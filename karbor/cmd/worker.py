@@ -4,17 +4,19 @@
         worker.wait()
 
 Whoever accepts an operation needs none of this: `Desk.enter(…, offered=True)` writes it down, and
-within `pickup_interval` some worker puts it into its provider's queue.
+within `pickup_interval` some worker that has room for it takes it up.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from karbor import config
 from karbor.cmd.clouds import Clouds
@@ -22,16 +24,19 @@ from karbor.cmd.providers import Providers
 from karbor.cmd.rounds import GRACE, Rounds
 from karbor.cmd.serving import Serving
 from karbor.domain.errors import KarborError
+from karbor.domain.operation import OperationState
 from karbor.domain.service import WORKER, Service, ServiceStatus
+from karbor.durable.engine import Engine, Limits
+from karbor.durable.locks import operation_locks
 from karbor.operations.telling import NOBODY, Notifier
 from karbor.store.checkpoints import CheckpointRecords
+from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
 from karbor.store.services import Services
 
-if TYPE_CHECKING:
-    from karbor.durable.engine import Engine, Limits
-
 LOG = logging.getLogger(__name__)
+JITTER = 0.2        # of the pause between two looks: workers do not go round in step
+TRUSTS_EVERY_SECONDS = 20.0     # between two looks for trusts that were left
 
 
 class Worker:
@@ -46,15 +51,20 @@ class Worker:
                  database: Any, *, clock: Callable[[], float] = time.time,
                  notifier: Notifier = NOBODY) -> None:
         self._conf = conf
-        self._providers = providers
         self._database = database
+        self._clouds = clouds
+        self._locks = operation_locks(config.state_path(conf), config.database_url(conf))
         self._serving = Serving(conf, providers, clouds, database, living=self._living,
                                 notifier=notifier)
         self._records = Operations(database)
+        self._journal = SqlJournal(database)
+        self._trusts: threading.Thread | None = None
+        self._trusts_at = 0.0
         self._services = Services(database)
         self._checkpoints = CheckpointRecords(database)
         self._clock = clock
-        self._engine: Engine | None = None
+        self._engine = Engine(self._locks, self._standing, self._serving.drive, left=self._left)
+        self._rounds = Rounds(self._engine, self._records, providers, self._limits, clock=clock)
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._loop: threading.Thread | None = None
@@ -63,20 +73,13 @@ class Worker:
 
     def __enter__(self) -> Self:
         """Raises StoreError, BadInput."""
-        from karbor.durable.engine import Engine  # noqa: PLC0415 - DBOS: a third of a second
-
-        engine = Engine(config.state_path(self._conf), self._serving.drive, serves={},
-                        database=config.database_url(self._conf)).__enter__()
-        self._engine = engine
         try:
-            rounds = Rounds(engine, self._records, self._providers, self._limits,
-                            clock=self._clock)
             self.beat()
-            rounds.serve()
+            self._rounds.look_for_providers()
         except BaseException:
             self.stop()
             raise
-        self._loop = threading.Thread(target=self._go_round, args=(rounds,), name="rounds")
+        self._loop = threading.Thread(target=self._go_round, name="rounds")
         self._loop.start()
         return self
 
@@ -95,8 +98,10 @@ class Worker:
         self._wake.set()
         if self._loop is not None:
             self._loop.join()
-        if self._engine is not None:
-            self._engine.stop()
+        if self._trusts is not None:
+            self._trusts.join()
+        self._engine.stop()
+        self._locks.close()
 
     def reload(self) -> None:
         """Read the configuration again, as far as it may change (limits, intervals), and the files
@@ -113,15 +118,14 @@ class Worker:
         """A sign of life; how the service stands. What operators want of it is done."""
         service = self._services.beat(WORKER, config.host(self._conf), self._clock())
         enabled = service.status is ServiceStatus.ENABLED
-        if self._engine is not None and enabled != self._enabled:
+        if enabled != self._enabled:
             LOG.warning("the service was %s%s", service.status,
                         f": {service.disabled_reason}" if service.disabled_reason else "")
-            (self._engine.go_on if enabled else self._engine.pause)()
             self._enabled = enabled
         return service
 
     # ------------------------------------------------------------------ round and round
-    def _go_round(self, rounds: Rounds) -> None:
+    def _go_round(self) -> None:
         beat_at = sweep_at = 0.0
         while not self._stopping.is_set():
             self._wake.clear()
@@ -135,13 +139,14 @@ class Worker:
                 self._tried("the heartbeat", self.beat)
             if self._enabled and now >= sweep_at:
                 sweep_at = now + self._conf.sweep_interval
-                self._tried("looking for providers", rounds.serve)
-                self._tried("looking for what nobody drives",
-                            lambda: rounds.sweep(self._conf.sweep_interval))
+                self._tried("looking for providers", self._rounds.look_for_providers)
                 self._tried("settling checkpoints", self._settle)
+                self._tried("looking for trusts that were left", self._sweep_trusts)
             if self._enabled:
-                self._tried("looking for what was accepted", rounds.pick_up)
-            self._wake.wait(self._conf.pickup_interval)
+                self._tried("looking for what nobody drives",
+                            lambda: self._rounds.take_up(self._conf.sweep_interval))
+            self._wake.wait(self._conf.pickup_interval
+                            * random.uniform(1.0 - JITTER, 1.0 + JITTER))  # noqa: S311 - no secret
 
     @staticmethod
     def _tried(what: str, call: Callable[[], object]) -> None:
@@ -158,16 +163,38 @@ class Worker:
         # Whoever accepts an operation has GRACE to write it down.
         self._checkpoints.give_up(self._clock() - 2 * GRACE)
 
+    def _sweep_trusts(self) -> None:
+        """Of operations that were over when their process died."""
+        if self._clock() < self._trusts_at or (self._trusts is not None
+                                               and self._trusts.is_alive()):
+            return
+        projects = self._records.projects_with_standing_trusts()
+        self._trusts_at = self._clock() + TRUSTS_EVERY_SECONDS
+        if projects:        # in a thread of its own: Keystone may take its time
+            self._trusts = threading.Thread(target=self._end_trusts, args=(projects,),
+                                            name="trusts")
+            self._trusts.start()
+
+    def _end_trusts(self, projects: Collection[str]) -> None:
+        for project_id in projects:
+            if not self._stopping.is_set():
+                self._tried("removing trusts", partial(self._clouds.trusts.sweep, project_id))
+
     def _living(self, operation_ids: Collection[str]) -> Collection[str]:
-        return operation_ids if self._engine is None else self._engine.driven(operation_ids)
+        return self._locks.holders(operation_ids)
+
+    def _standing(self, operation_id: str) -> OperationState:
+        return self._journal.operation(operation_id).state
+
+    def _left(self, operation_id: str, error: BaseException | None) -> None:
+        self._rounds.left(operation_id, error, self._conf.sweep_interval)
+        self._wake.set()        # there is room for another one
 
     def _reread(self) -> None:
         config.reread(self._conf)
         LOG.info("the configuration was read again")
 
     def _limits(self) -> Limits:
-        from karbor.durable.engine import Limits  # noqa: PLC0415 - as above
-
         of = self._conf.limits
         return Limits(of.provider_operations,
                       min(of.project_operations, of.provider_operations))

@@ -1,5 +1,1 @@
-"""Who drives which operation: the engine library DBOS, and the locks around it.
-
-`locks` costs nothing and is for every command; `engine` imports DBOS (a third of a second) and is
-imported only where something is to be driven.
-"""
+"""Who drives which operation: the locks that die with their process, and the threads under them."""

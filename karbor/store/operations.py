@@ -30,8 +30,19 @@ class Handed(StrEnum):
     """Whether it was handed over to the workers."""
 
     NO = ""                 # the command that accepted it drives it
-    OFFERED = "offered"     # a worker has to put it into its provider's queue
-    QUEUED = "queued"       # one has; any of them drives it to its end
+    OFFERED = "offered"     # any of them drives it to its end
+    QUEUED = "queued"       # the same, as earlier workers wrote it
+
+
+@dataclass(frozen=True)
+class Entrusted:
+    """An operation that workers have to bring to its end. `ready`: its trust has been made, or
+    whoever accepted it has died over that."""
+
+    id: str
+    project_id: str
+    provider_id: str        # empty: the built-in one
+    ready: bool
 
 
 @dataclass(frozen=True)
@@ -199,28 +210,25 @@ class Operations:
         return [Event(row.at, row.text) for row in rows]
 
     # ------------------------------------------------------------------ for workers: all projects
-    def offered(self, since: float) -> builtins.list[Operation]:
-        """Those that no worker has put into a queue yet, the oldest first. One whose trust is
-        being made is left out, unless it was accepted before `since`: then whoever accepted it
-        has died over it."""
-        ready = sa.or_(OPERATIONS.c.trust != _WANTED, OPERATIONS.c.created_at < since)
-        return self._handed(OPERATIONS.c.handed == Handed.OFFERED, ready)
-
-    def in_queues(self) -> builtins.list[Operation]:
-        """Those that were put into a queue and are not over, the oldest first."""
-        return self._handed(OPERATIONS.c.handed == Handed.QUEUED)
-
-    def queued(self, operation_id: str) -> None:
-        """It is in its provider's queue now."""
-        with writing(self._engine) as connection:
-            connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id)
-                               .values(handed=Handed.QUEUED))
-
-    def _handed(self, *which: sa.ColumnElement[bool]) -> builtins.list[Operation]:
-        query = (sa.select(OPERATIONS).where(OPERATIONS.c.state.in_(_LIVE), *which)
-                 .order_by(OPERATIONS.c.created_at, OPERATIONS.c.id))
+    def entrusted(self, since: float) -> builtins.list[Entrusted]:
+        """All that are not over, the oldest first. One whose trust is being made is ready when it
+        was accepted before `since`."""
+        table = OPERATIONS.c
+        query = (sa.select(table.id, table.project_id, table.trust, table.created_at,
+                           table.request["provider_id"].as_string().label("provider_id"))
+                 .where(table.state.in_(_LIVE), table.handed != Handed.NO)
+                 .order_by(table.created_at, table.id))
         with reading(self._engine) as connection:
-            return [operation_from_row(row) for row in connection.execute(query).mappings()]
+            return [Entrusted(row.id, row.project_id, row.provider_id or "",
+                              row.trust != _WANTED or row.created_at < since)
+                    for row in connection.execute(query)]
+
+    def projects_with_standing_trusts(self) -> builtins.list[str]:
+        """Those of which an operation is over while its trust still stands, as far as is known."""
+        query = sa.select(OPERATIONS.c.project_id).distinct().where(
+            OPERATIONS.c.trust != "", OPERATIONS.c.state.in_(_OVER))
+        with reading(self._engine) as connection:
+            return builtins.list(connection.execute(query).scalars())
 
     # ------------------------------------------------------------------ what they share
     @staticmethod

@@ -1,4 +1,4 @@
-"""A process which drives operations: `engine_process.py STATE_DIR submit|resume|serve OPERATION…`.
+"""A process which drives operations: `engine_process.py STATE_DIR OPERATION…`.
 
 Its driver writes each step as one line into a journal file, `OPERATION STEP PID`, and does not do
 a step that is there; while there is a file `hold`, it does nothing. The process tells on its
@@ -15,17 +15,27 @@ from pathlib import Path
 
 from karbor.domain.errors import Conflict
 from karbor.domain.operation import OperationState
-from karbor.durable.engine import Engine, Limits
+from karbor.durable.engine import Engine
+from karbor.durable.locks import operation_locks
 
 STEPS = 30
-STATE_DIR, MODE, *OPERATIONS = sys.argv[1:]
+STATE_DIR, *OPERATIONS = sys.argv[1:]
 JOURNAL = Path(STATE_DIR) / "steps.txt"
 HOLD = Path(STATE_DIR) / "hold"
 
 
-def drive(operation_id: str, stopping: threading.Event) -> OperationState | None:
-    done = {line.split()[1] for line in JOURNAL.read_text().splitlines()
+def done_of(operation_id: str) -> set[str]:
+    return {line.split()[1] for line in JOURNAL.read_text().splitlines()
             if line.startswith(operation_id + " ")}
+
+
+def stand(operation_id: str) -> OperationState:
+    return (OperationState.DONE if len(done_of(operation_id)) == STEPS
+            else OperationState.RUNNING)
+
+
+def drive(operation_id: str, stopping: threading.Event) -> OperationState | None:
+    done = done_of(operation_id)
     for step in range(STEPS):
         if str(step) in done:
             continue
@@ -41,23 +51,15 @@ def drive(operation_id: str, stopping: threading.Event) -> OperationState | None
 def main() -> None:
     # a shell starts what runs in its background with interrupts ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    serves = {"provider": Limits()} if MODE == "serve" else None
-    with Engine(Path(STATE_DIR), drive, serves=serves) as engine:
-        mine = []
-        if MODE == "serve":
-            print("orphans", *engine.orphans(), flush=True)
+    with Engine(operation_locks(Path(STATE_DIR)), stand, drive) as engine:
+        mine = {}
         for one in OPERATIONS:
             try:
-                if MODE == "submit":
-                    engine.submit(one, "provider", "project")
-                else:
-                    engine.resume(one, "provider", "project")
+                mine[one] = engine.begin(one)
             except Conflict as conflict:
                 print("conflict", one, conflict.message, flush=True)
-            else:
-                mine.append(one)
-        for one in mine:
-            print("over" if engine.wait(one) else "left", one, flush=True)
+        for one, end in mine.items():
+            print("over" if end.result() else "left", one, flush=True)
 
 
 if __name__ == "__main__":

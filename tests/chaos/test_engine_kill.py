@@ -26,9 +26,9 @@ class Processes:
         self.journal.touch()
         self.started: list[subprocess.Popen[str]] = []
 
-    def start(self, mode: str, *operations: str) -> subprocess.Popen[str]:
+    def start(self, *operations: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", str(SCRIPT), str(self.state_dir), mode, *operations],
+            [sys.executable, "-W", "error", str(SCRIPT), str(self.state_dir), *operations],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.started.append(process)
         return process
@@ -71,54 +71,36 @@ def assert_each_step_once(processes: Processes, operations: list[str] = OPERATIO
     assert done == {(one, step): 1 for one in operations for step in range(STEPS)}
 
 
-@pytest.mark.parametrize("mode", ["resume", "serve"])
-def test_another_process_finishes_what_a_killed_one_was_driving(
-        processes: Processes, mode: str) -> None:
-    first = processes.start("submit", *OPERATIONS)
+def test_another_process_finishes_what_a_killed_one_was_driving(processes: Processes) -> None:
+    first = processes.start(*OPERATIONS)
     processes.until_each_has(5, OPERATIONS)
     processes.kill(first)
     before = len(processes.lines())
     assert before < STEPS * len(OPERATIONS)
     locks = operation_locks(processes.state_dir)
     assert [locks.holder(one) for one in OPERATIONS] == [None] * 3
-    told = processes.finish(processes.start(mode, *OPERATIONS))
+    told = processes.finish(processes.start(*OPERATIONS))
     assert sorted(told[-3:]) == [f"over {one}" for one in OPERATIONS]
-    if mode == "serve":
-        assert sorted(told[0].split()) == sorted(["orphans", *OPERATIONS])
     assert_each_step_once(processes)
 
 
 def test_killed_again_and_again_it_gets_to_the_end(processes: Processes) -> None:
-    process = processes.start("submit", "op-1")
+    process = processes.start("op-1")
     for steps in (4, 9, 14, 19):
         processes.until_each_has(steps, ["op-1"])
         processes.kill(process)
-        process = processes.start("resume", "op-1")
+        process = processes.start("op-1")
     assert processes.finish(process) == ["over op-1"]
     assert_each_step_once(processes, ["op-1"])
     assert len({pid for *_, pid in processes.lines()}) == 5
 
 
-def test_a_server_killed_with_work_in_its_queue_leaves_it_to_the_next(processes: Processes
-                                                                      ) -> None:
-    """Two of the three are driven (the limit of a project), the third waits in the queue."""
-    first = processes.start("serve", *OPERATIONS)
-    deadline = time.monotonic() + 60
-    while len({line[0] for line in processes.lines()}) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    processes.kill(first)
-    told = processes.finish(processes.start("serve", *OPERATIONS))
-    assert {one for one in told if one.startswith("over")} == {f"over {one}" for one in OPERATIONS}
-    assert_each_step_once(processes)
-
-
 def test_what_a_live_process_drives_is_refused_with_its_pid(processes: Processes) -> None:
-    first = processes.start("submit", *OPERATIONS)
+    first = processes.start(*OPERATIONS)
     processes.until_each_has(1, OPERATIONS)
     hold = processes.state_dir / "hold"
     hold.touch()
-    told = processes.finish(processes.start("resume", *OPERATIONS))
+    told = processes.finish(processes.start(*OPERATIONS))
     hold.unlink()
     assert told == [f"conflict {one} {one} is being driven by process {first.pid}"
                     for one in OPERATIONS]
@@ -128,10 +110,10 @@ def test_what_a_live_process_drives_is_refused_with_its_pid(processes: Processes
 
 
 def test_of_rivals_who_resume_the_same_work_one_gets_each(processes: Processes) -> None:
-    first = processes.start("submit", *OPERATIONS)
+    first = processes.start(*OPERATIONS)
     processes.until_each_has(2, OPERATIONS)
     processes.kill(first)
-    rivals = [processes.start("resume", *OPERATIONS) for _ in range(3)]
+    rivals = [processes.start(*OPERATIONS) for _ in range(3)]
     told = [line for one in rivals for line in processes.finish(one)]
     assert sorted(line for line in told if line.startswith("over")) == [
         f"over {one}" for one in OPERATIONS]
@@ -142,11 +124,11 @@ def test_of_rivals_who_resume_the_same_work_one_gets_each(processes: Processes) 
 
 
 def test_an_interrupt_leaves_it_to_be_resumed(processes: Processes) -> None:
-    first = processes.start("submit", "op-1")
+    first = processes.start("op-1")
     processes.until_each_has(3, ["op-1"])
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=60)
     assert first.returncode not in (0, None)
     assert len(processes.lines()) < STEPS
-    assert processes.finish(processes.start("resume", "op-1")) == ["over op-1"]
+    assert processes.finish(processes.start("op-1")) == ["over op-1"]
     assert_each_step_once(processes, ["op-1"])

@@ -119,10 +119,10 @@ def app(double: Double) -> Application:
 
 
 @pytest.fixture
-def site(*, tmp_path: Path, workers: Workers, double: Double, app: Application, engine_url: str,
+def site(*, tmp_path: Path, workers: Workers, double: Double, app: Application, postgresql_url: str,
          monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     double.bring_back("built")
-    site = Site(tmp_path, workers, double, engine_url)
+    site = Site(tmp_path, workers, double, postgresql_url)
     for name in ("HOME", "OS_CLIENT_CONFIG_FILE"):
         monkeypatch.setenv(name, site.environ[name])
     yield site
@@ -206,7 +206,7 @@ def test_a_disabled_worker_takes_nothing_until_it_is_enabled(site: Site, local: 
     beat = services.show(found.id).updated_at
     site.until(lambda: services.show(found.id).updated_at > beat + 0.5)     # it lives
     assert local.operation(offered).state is OperationState.QUEUED
-    assert local._records.in_queues() == []
+    assert [one.id for one in local._records.entrusted(0.0)] == [offered.id]
     services.set_status(found.id, ServiceStatus.ENABLED)
     site.until(lambda: local.operation(offered).state in OVER)
     assert local.operation(offered).state is OperationState.DONE

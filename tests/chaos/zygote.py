@@ -18,7 +18,8 @@ WARM = ("karbor.cli.group", "karbor.cmd.local", "karbor.clients.connect",
         "karbor.credentials.authority", "karbor.durable.engine", "karbor.cli.live",
         "openstack", "alembic.command", "sqlalchemy.dialects.sqlite", "email.parser", "netrc",
         "http.client", "concurrent.futures.thread", "karbor.operations.runner",
-        "karbor.cmd.serving", "karbor.durable.advisory", "sqlalchemy.dialects.postgresql.psycopg")
+        "karbor.cmd.serving", "karbor.cmd.worker", "karbor.durable.advisory",
+        "sqlalchemy.dialects.postgresql.psycopg")
 
 
 def warm() -> None:
@@ -32,10 +33,11 @@ def warm() -> None:
     # The double answers at once: waiting a second for it would be most of these tests' time.
     from karbor.clients import looking
     looking.SHORTEST = 0.05
-    from karbor.durable import engine
-    engine.LOOK = engine.SERVED_EVERY = 0.05
     from karbor.engine import driver
     driver.UNDO_DEADLINE = 8.0      # what cannot be removed is not tried for a quarter of an hour
+    from karbor.cmd import rounds, worker
+    rounds.GRACE = 3.0      # whoever died over a trust is not waited for so long
+    worker.TRUSTS_EVERY_SECONDS = 2.0
     assert threading.active_count() == 1, threading.enumerate()
 
 

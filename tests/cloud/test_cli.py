@@ -163,4 +163,3 @@ def test_lists_need_no_login(karbor: Karbor, tmp_path: Path) -> None:
     imported = broken("operation", "list").err
     assert "karbor.store.operations" in imported
     assert "| openstack" not in imported.replace("  ", "")
-    assert "dbos" not in imported

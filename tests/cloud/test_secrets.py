@@ -131,7 +131,6 @@ def test_no_secret_is_written_or_said(karbor: Karbor, person: Account, service: 
                 for where, what in everything(karbor, answers).items()}
 
     assert any(where.endswith("karbor.sqlite") for where in written)
-    assert any(where.endswith("engine.sqlite") for where in written)     # the engine library's
     assert any(where.startswith("data/karbor/bank/") for where in written)
     assert b"POST /backups" in written["err of command 0"]      # everything was logged
 

@@ -16,9 +16,9 @@ from karbor.domain.errors import Conflict, NewerDatabase, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.service import WORKER, Service, ServiceStatus
 from karbor.store.connect import connect, writing
-from karbor.store.operations import Operations
+from karbor.store.operations import Entrusted, Operations
 from karbor.store.services import Services
-from karbor.store.tables import METADATA
+from karbor.store.tables import METADATA, OPERATIONS
 from karbor.store.upgrade import REVISIONS, alembic_config, upgrade, version
 from karbor.testing.journal import MemoryJournal
 
@@ -127,28 +127,44 @@ def test_live_ones_are_those_of_the_project_and_checkpoint(engine: sa.Engine) ->
 
 
 # ---------------------------------------------------------------- handing over to workers
-def test_workers_see_what_was_offered_until_it_is_in_its_queue(engine: sa.Engine) -> None:
+def test_workers_see_what_was_entrusted_to_them_until_it_is_over(engine: sa.Engine) -> None:
     records = Operations(engine)
     records.add(operation("later", created_at=5.0), offered=True)
-    records.add(operation("sooner", created_at=4.0, project_id="other"), offered=True)
+    records.add(replace(operation("sooner", created_at=4.0, project_id="other"),
+                        request={"provider_id": "prov-1"}), offered=True)
     records.add(operation("a command's"))
     records.add(operation("over", state=S.FAILED), offered=True)
-    assert [one.id for one in records.offered(0.0)] == ["sooner", "later"]
-    assert records.in_queues() == []
-    records.queued("sooner")
-    assert [one.id for one in records.offered(0.0)] == ["later"]
-    assert [one.id for one in records.in_queues()] == ["sooner"]
+    assert records.entrusted(0.0) == [Entrusted("sooner", "other", "prov-1", True),
+                                      Entrusted("later", "p", "", True)]
     records.refuse("sooner", {"message": "m"}, 9.0)
-    assert records.in_queues() == []
+    assert [one.id for one in records.entrusted(0.0)] == ["later"]
+
+
+def test_what_an_older_worker_had_put_into_its_queue_is_entrusted_as_well(engine: sa.Engine
+                                                                          ) -> None:
+    records = Operations(engine)
+    records.add(operation("op-1"), offered=True)
+    with engine.begin() as connection:
+        connection.execute(sa.update(OPERATIONS).values(handed="queued"))
+    assert [one.id for one in records.entrusted(0.0)] == ["op-1"]
 
 
 def test_nobody_begins_while_its_trust_is_being_made(engine: sa.Engine) -> None:
     records = Operations(engine)
     records.add(operation("op-1", created_at=100.0), trust="wanted", offered=True)
-    assert records.offered(100.0) == []
-    assert [one.id for one in records.offered(100.5)] == ["op-1"]   # who made it has died over it
+    assert [one.ready for one in records.entrusted(100.0)] == [False]
+    assert [one.ready for one in records.entrusted(100.5)] == [True]    # its maker died over it
     records.represent("op-1", {"rung": "trust"}, "trust-1")
-    assert [one.credential for one in records.offered(0.0)] == [{"rung": "trust"}]
+    assert [one.ready for one in records.entrusted(0.0)] == [True]
+
+
+def test_projects_in_which_a_trust_outlived_its_operation_are_known(engine: sa.Engine) -> None:
+    records = Operations(engine)
+    records.add(operation("a", state=S.DONE, project_id="left"), trust="trust-1")
+    records.add(operation("b", state=S.DONE, project_id="left"), trust="trust-2")
+    records.add(operation("c", state=S.RUNNING, project_id="lives"), trust="trust-3")
+    records.add(operation("d", state=S.DONE, project_id="clean"))
+    assert records.projects_with_standing_trusts() == ["left"]
 
 
 # ---------------------------------------------------------------- services
@@ -249,4 +265,4 @@ def test_a_process_of_before_goes_on_while_the_database_is_upgraded(empty: sa.En
     with writing(empty) as connection:
         connection.execute(sa.insert(old).values(values))
     assert [one.id for one in Operations(empty).list("project_id")] == ["id"]
-    assert Operations(empty).offered(0.0) == []     # nobody has handed it over
+    assert Operations(empty).entrusted(0.0) == []   # nobody has handed it over

@@ -420,7 +420,7 @@ def test_help_imports_nothing_heavy() -> None:
         capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "karbor.cli.group" in imported
-    assert not imported & {"openstack", "keystoneauth1", "sqlalchemy", "dbos", "rich",
+    assert not imported & {"openstack", "keystoneauth1", "sqlalchemy", "rich",
                            "oslo_config", "stevedore"}
 
 

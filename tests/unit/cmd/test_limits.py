@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import threading
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,6 @@ def test_the_driver_keeps_to_the_options(tmp_path: Path, monkeypatch: pytest.Mon
     file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\nworkers = 11\ncarriers = 4\n"
                     "project_cinder_backups = 1\n")
     with Local(config.load([file])) as local:
-        local._drive._ends["op"] = Future()
         local._drive._settings["op"] = local._setting(local.provider)
         local._drive._drive("op", threading.Event())
         places = given.pop("places")

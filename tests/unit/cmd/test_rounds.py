@@ -1,9 +1,9 @@
-"""What a worker looks for: put into a queue once, taken up when free twice, and not for ever."""
+"""What a worker takes up: what nobody drives, in turn, within the limits, and not in a hurry."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from karbor.cmd.providers import Listed
 from karbor.cmd.rounds import GRACE, LONGEST, Rounds
-from karbor.domain.errors import Conflict
+from karbor.domain.errors import Conflict, KeystoneUnreachable, StoreUnavailable
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.durable.engine import Limits
 from karbor.store.connect import connect
@@ -21,28 +21,27 @@ from karbor.store.upgrade import upgrade
 
 
 class Engine:
-    """Remembers what it was told; `free` are the operations that nobody drives."""
+    """Drives what it is told to, and whatever `others` do; `refuses` what others are quicker at."""
 
     def __init__(self) -> None:
-        self.serves: dict[str, Limits] = {}
-        self.queues: list[tuple[str, str, str]] = []
-        self.resumed: list[tuple[str, str, str]] = []
-        self.free: set[str] = set()
+        self.others: set[str] = set()
+        self.here: list[str] = []
+        self.begun: list[str] = []
         self.refuses = False
+        self.meanwhile: set[str] = set()    # what others take between our look and our lock
 
-    def serve(self, provider: str, limits: Limits) -> None:
-        self.serves[provider] = limits
-
-    def enqueue(self, *what: str) -> None:
-        self.queues.append(what)        # type: ignore[arg-type]
-
-    def resume(self, *what: str) -> None:
+    def begin(self, operation_id: str, admitted: Callable[[], bool]) -> None:
         if self.refuses:
             raise Conflict("driven by process 7")
-        self.resumed.append(what)       # type: ignore[arg-type]
+        self.others |= self.meanwhile
+        self.here.append(operation_id)
+        if not admitted():
+            self.here.remove(operation_id)
+            raise Conflict("has to wait")
+        self.begun.append(operation_id)
 
-    def orphans(self, among: Collection[str]) -> list[str]:
-        return [one for one in among if one in self.free]
+    def driven(self, among: Collection[str]) -> set[str]:
+        return {one for one in among if one in self.others or one in self.here}
 
 
 class Providers:
@@ -93,34 +92,35 @@ def limits() -> list[Limits]:
 def rounds(engine: Any, records: Operations, providers: Any, limits: list[Limits], clock: Clock
            ) -> Rounds:
     made = Rounds(engine, records, providers, lambda: limits[0], clock=clock)
-    made.serve()
+    made.look_for_providers()
     return made
 
 
-def operation(id: str, provider: str = "prov-1", created_at: float = 1000.0) -> Operation:
-    return Operation(id, Verb.PROTECT, "p", {}, {}, {"provider_id": provider},
+def operation(id: str, provider: str = "prov-1", created_at: float = 1000.0, project: str = "p"
+              ) -> Operation:
+    return Operation(id, Verb.PROTECT, project, {}, {}, {"provider_id": provider},
                      created_at=created_at)
 
 
-def test_what_was_accepted_goes_into_its_providers_queue_once(
-        rounds: Rounds, engine: Engine, records: Operations) -> None:
+def test_what_was_entrusted_is_driven_once(rounds: Rounds, engine: Engine, records: Operations
+                                           ) -> None:
     records.add(operation("op-1"), offered=True)
     records.add(operation("a command's"))
     for _ in range(2):
-        rounds.pick_up()
-    assert engine.queues == [("op-1", "prov-1", "p")]
+        rounds.take_up(5.0)
+    assert engine.begun == ["op-1"]
 
 
 def test_whose_trust_is_never_made_is_taken_up_after_a_while(
         rounds: Rounds, engine: Engine, records: Operations, clock: Clock) -> None:
     records.add(operation("op-1"), trust="wanted", offered=True)
-    rounds.pick_up()
+    rounds.take_up(5.0)
     clock.now += GRACE
-    rounds.pick_up()
-    assert engine.queues == []
+    rounds.take_up(5.0)
+    assert engine.begun == []
     clock.now += 1.0
-    rounds.pick_up()
-    assert engine.queues == [("op-1", "prov-1", "p")]
+    rounds.take_up(5.0)
+    assert engine.begun == ["op-1"]
 
 
 def test_a_provider_that_comes_later_is_served_and_others_wait_for_theirs(
@@ -129,85 +129,123 @@ def test_a_provider_that_comes_later_is_served_and_others_wait_for_theirs(
     records.add(operation("op-1", "prov-later"), offered=True)
     records.add(operation("op-2", "prov-never"), offered=True)
     for _ in range(2):
-        rounds.pick_up()
-    assert engine.queues == []
+        rounds.take_up(5.0)
+    assert engine.begun == []
     assert [one.message for one in caplog.records if "prov-never" in one.message] == [
         "operation op-2 waits: it wants the provider prov-never, which no file describes"]
     providers.ids += ["prov-later", "prov-disabled"]
-    rounds.pick_up()
-    assert engine.queues == [("op-1", "prov-later", "p")]
-    assert engine.serves == dict.fromkeys(["prov-1", "prov-later", "prov-disabled"], Limits(10, 2))
+    records.add(operation("op-3", "prov-disabled"), offered=True)
+    rounds.take_up(5.0)
+    assert engine.begun == ["op-1", "op-3"]
+
+
+def test_of_each_provider_and_project_as_many_are_driven_as_may_be(
+        rounds: Rounds, engine: Engine, records: Operations, limits: list[Limits]) -> None:
+    """Project a has much to do; b and c do not wait behind all of it. Another provider counts for
+    itself, and so does what other workers drive."""
+    limits[0] = Limits(4, 2)
+    for number, name in enumerate(["a-1", "a-2", "a-3", "b-1", "c-1", "b-2"]):
+        records.add(operation(name, created_at=float(number), project=name[0]), offered=True)
+    records.add(operation("other", "prov-2", created_at=9.0, project="a"), offered=True)
+    rounds._providers.ids.append("prov-2")      # type: ignore[attr-defined]
+    engine.others = {"b-1"}
+    rounds.take_up(5.0)
+    assert engine.begun == ["a-1", "c-1", "a-2", "other"]
+    engine.here.remove("a-1")
+    rounds.take_up(5.0)     # a place is free; a and b have as many, and that of a is older
+    assert engine.begun[4:] == ["a-3"]
 
 
 def test_limits_that_change_hold_from_then_on(
-        rounds: Rounds, engine: Engine, limits: list[Limits]) -> None:
-    limits[0] = Limits(4, 1)
-    rounds.serve()
-    assert engine.serves == {"prov-1": Limits(4, 1)}
+        rounds: Rounds, engine: Engine, records: Operations, limits: list[Limits]) -> None:
+    for number in range(3):
+        records.add(operation(f"op-{number}", created_at=float(number)), offered=True)
+    rounds.take_up(5.0)
+    assert engine.begun == ["op-0", "op-1"]
+    limits[0] = Limits(4, 3)
+    rounds.take_up(5.0)
+    assert engine.begun == ["op-0", "op-1", "op-2"]
 
 
-def test_only_what_is_free_twice_is_taken_up(
+def test_of_two_who_take_the_last_place_none_goes_beyond_the_limit(
+        rounds: Rounds, engine: Engine, records: Operations, limits: list[Limits], clock: Clock
+        ) -> None:
+    limits[0] = Limits(1, 1)
+    for number in range(2):
+        records.add(operation(f"op-{number}", created_at=float(number)), offered=True)
+    engine.meanwhile = {"op-1"}
+    rounds.take_up(5.0)
+    assert engine.begun == []
+    engine.meanwhile, engine.others = set(), set()      # the other one has given way as well
+    rounds.take_up(5.0)
+    assert engine.begun == ["op-0"]
+
+
+def test_what_nobody_drives_any_more_is_driven_at_the_next_look(
         rounds: Rounds, engine: Engine, records: Operations) -> None:
-    for one in ("op-1", "op-2"):
-        records.add(operation(one), offered=True)
-    rounds.pick_up()
-    engine.free = {"op-1"}
-    rounds.sweep(5.0)
-    engine.free = {"op-2"}      # the first had only just been taken from its queue
-    rounds.sweep(5.0)
-    assert engine.resumed == []
-    rounds.sweep(5.0)
-    assert engine.resumed == [("op-2", "prov-1", "p")]
+    records.add(operation("op-1"), offered=True)
+    engine.others = {"op-1"}
+    rounds.take_up(5.0)
+    assert engine.begun == []
+    engine.others = set()       # its process was killed
+    rounds.take_up(5.0)
+    assert engine.begun == ["op-1"]
 
 
 def test_what_fails_at_once_is_tried_after_longer_and_longer_pauses(
         rounds: Rounds, engine: Engine, records: Operations, clock: Clock) -> None:
     records.add(operation("op-1"), offered=True)
-    rounds.pick_up()
-    engine.free = {"op-1"}
     times = []
     for _ in range(400):
-        before = len(engine.resumed)
-        rounds.sweep(5.0)
-        if len(engine.resumed) > before:
+        rounds.take_up(5.0)
+        if engine.here:
             times.append(clock.now)
+            engine.here.clear()
+            rounds.left("op-1", KeystoneUnreachable("nobody answers"), 5.0)
         clock.now += 5.0
     pauses = [later - sooner for sooner, later in itertools.pairwise(times)]
     assert pauses == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, LONGEST, LONGEST]
 
 
-def test_who_was_driven_meanwhile_is_taken_up_at_once_again(
+def test_what_the_database_has_failed_is_not_held_against_an_operation(
         rounds: Rounds, engine: Engine, records: Operations, clock: Clock) -> None:
     records.add(operation("op-1"), offered=True)
-    rounds.pick_up()
-    for round_ in range(3):
-        engine.free = {"op-1"}
-        rounds.sweep(5.0)
-        rounds.sweep(5.0)
-        assert len(engine.resumed) == round_ + 1
-        engine.free = set()
+    for round_ in range(1, 9):
+        rounds.take_up(5.0)
+        assert len(engine.begun) == round_
+        engine.here.clear()
+        rounds.left("op-1", StoreUnavailable("the server restarts"), 5.0)
+        rounds.take_up(5.0)
+        assert len(engine.begun) == round_      # not in a busy loop
         clock.now += 5.0
-        rounds.sweep(5.0)
+
+
+def test_who_has_lost_its_lock_is_taken_up_at_once_again(
+        rounds: Rounds, engine: Engine, records: Operations) -> None:
+    records.add(operation("op-1"), offered=True)
+    for round_ in range(1, 4):
+        rounds.take_up(5.0)
+        assert len(engine.begun) == round_
+        engine.here.clear()
+        rounds.left("op-1", None, 5.0)
 
 
 def test_another_worker_may_be_quicker(
         rounds: Rounds, engine: Engine, records: Operations) -> None:
     records.add(operation("op-1"), offered=True)
-    rounds.pick_up()
-    engine.free, engine.refuses = {"op-1"}, True
-    for _ in range(2):
-        rounds.sweep(5.0)
-    assert engine.resumed == []
+    engine.refuses = True
+    rounds.take_up(5.0)
+    assert engine.begun == []
+    engine.refuses = False      # and die at once
+    rounds.take_up(5.0)
+    assert engine.begun == ["op-1"]
 
 
 def test_what_is_over_is_nobodys_any_more(
         rounds: Rounds, engine: Engine, records: Operations) -> None:
     records.add(operation("op-1"), offered=True)
-    rounds.pick_up()
     journal = SqlJournal(records._engine)
     fence = journal.claim("op-1")
     journal.move("op-1", fence, OperationState.CANCELLED, now=1.0)
-    engine.free = {"op-1"}
-    for _ in range(2):
-        rounds.sweep(5.0)
-    assert engine.resumed == []
+    rounds.take_up(5.0)
+    assert engine.begun == []

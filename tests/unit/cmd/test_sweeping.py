@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,9 @@ class Resumed:
     def __init__(self) -> None:
         self.ids: list[str] = []
 
-    def resume(self, operation: Operation, setting: Setting) -> None:
-        self.ids.append(operation.id)
+    def begin(self, operation: Operation, setting: Setting, prepared: Callable[[], bool]) -> None:
+        if prepared():
+            self.ids.append(operation.id)
 
     def stop(self) -> None: ...
 

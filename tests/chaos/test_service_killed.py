@@ -1,0 +1,97 @@
+"""The service is killed again and again; whatever it has accepted comes to its end, once."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from karbor.domain.operation import OperationState, Verb
+from karbor.testing.openstack import Double
+from tests.chaos.scene import remaining, trusts
+from tests.chaos.service_site import API, SERVE, WORKERS, Customer, Processes, Role, Site
+
+SEED = int(os.environ.get("KARBOR_KILL_SEED", "20"))
+KILLS = int(os.environ.get("KARBOR_KILLS", "20"))
+LONGEST_LIFE_SECONDS = 1.0      # of a process under load, before it is killed
+AT_ONCE = 6     # operations that are not over while processes are killed, at least
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    with Processes() as processes:
+        yield processes
+
+
+@pytest.fixture(scope="module")
+def double() -> Iterator[Double]:
+    with Double() as double:
+        double.set(looks={"*": 0})
+        double.keep("empty")
+        yield double
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def site(request: pytest.FixtureRequest, tmp_path: Path, processes: Processes, double: Double
+         ) -> Iterator[Site]:
+    double.bring_back("empty")
+    url = request.getfixturevalue("postgresql_url") if request.param == "postgresql" else ""
+    site = Site(tmp_path, processes, double, url)
+    site.configure()
+    yield site
+    site.leave()
+
+
+def roles(site: Site) -> tuple[Role, ...]:
+    return (SERVE,) if site.database.startswith("sqlite") else (API, *WORKERS)
+
+
+def test_twenty_kills_under_load_lose_nothing_and_leave_nothing(site: Site) -> None:
+    chance = random.Random(SEED)
+    for role in roles(site):
+        site.start(role)
+    customers = [Customer(site, "demo", 4), Customer(site, "demo2", 2)]
+    for one in customers:
+        one.plan()
+    start = remaining(site.double)
+    accepted: set[str] = set()
+    for number in range(KILLS):
+        while sum(not one.state.over for one in site.operations()) < AT_ONCE:
+            made = chance.choice(customers).protect(chance.randrange(4))
+            accepted |= {made} if made else set()
+        time.sleep(chance.uniform(0.0, LONGEST_LIFE_SECONDS))   # when it hits is what is tried
+        victim = chance.choice(roles(site))
+        site.kill(victim)
+        if number % 4 == 3 and victim is not SERVE:
+            site.lose_locks()
+            made = chance.choice(customers).protect(0) if victim is not API else None
+            accepted |= {made} if made else set()
+        site.start(victim)
+    site.until(site.all_over, "the end of all operations")
+    operations = site.operations()
+    assert {one.state for one in operations} == {OperationState.DONE}
+    assert {one.checkpoint_id for one in operations} >= accepted
+    assert len(accepted) >= KILLS // 2
+
+    for one in customers:
+        site.until(lambda one=one: "protecting" not in one.checkpoints().values())
+        for checkpoint in one.checkpoints():
+            one.delete(checkpoint)
+    site.until(site.all_over, "the end of all deletions")
+    site.until(lambda: not trusts(site.double), "the end of all trusts")
+    site.until(lambda: not site.driven(site.operations()), "the end of all locks")
+    assert {one.state for one in site.operations()} == {OperationState.DONE}
+    assert sum(one.verb is Verb.DELETE for one in site.operations()) >= len(accepted)
+    assert site.standing_trusts() == 0
+    left = remaining(site.double)
+    left.pop("swift.container", None)       # Cinder makes it and leaves it
+    assert {kind: count for kind, count in left.items() if count} == {
+        kind: count for kind, count in start.items() if count}
+    for one in customers:
+        one.close()
+    for role in roles(site):
+        site.end(role)
