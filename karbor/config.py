@@ -55,9 +55,9 @@ _DEFAULT = [
                  help="Seconds between a worker's looks for operations that nobody drives: those "
                       "just accepted, and those of a worker that has died."),
     cfg.FloatOpt("sweep_interval", mutable=True, default=5.0, min=0.05,
-                 help="Seconds between a worker's looks for providers and for records to be settled; "
-                      "also the first pause before an operation that could not go on is tried "
-                      "again."),
+                 help="Seconds between a worker's looks for providers and for records to be "
+                      "settled; also the first pause before an operation that could not go on is "
+                      "tried again."),
 ]
 
 _API = [

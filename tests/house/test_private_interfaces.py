@@ -7,7 +7,6 @@ changed; the upper bounds in pyproject.toml keep such a release away from instal
 from __future__ import annotations
 
 import ast
-import inspect
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PERMITTED = {
     "os._exit",                             # public in spite of its name
-    "dbos._dbos", "dbos._queue", "_get_dbos_instance",      # durable/queues.py
     "Proxy._extract_name",                  # clients/factory.py
 }
 BY_NAME = {"getattr", "setattr", "hasattr", "delattr"}
-BOUNDED = ("dbos", "keystoneauth1", "openstacksdk", "oslo.config", "waitress")
+BOUNDED = ("keystoneauth1", "openstacksdk", "oslo.config", "waitress")
 
 
 def private(name: str) -> bool:
@@ -62,24 +60,6 @@ def test_no_other_private_interface_is_used() -> None:
     used = {(name, str(path.relative_to(ROOT)))
             for path, tree in trees.items() for name in foreign(tree, ours)}
     assert {name for name, _ in used} == PERMITTED, sorted(used)
-
-
-def test_dbos_runs_the_loop_of_one_queue_until_it_is_told_to_stop() -> None:
-    """`durable/queues.py`: the library cannot be told to stop taking from one queue."""
-    from dbos._queue import queue_worker_thread
-
-    names = list(inspect.signature(queue_worker_thread).parameters)
-    assert names == ["stop_event", "dbos", "queue"]
-    assert "stop_event" in inspect.getsource(queue_worker_thread)
-
-
-def test_dbos_has_one_instance_per_process() -> None:
-    """`durable/queues.py` gives it to the loop of a queue."""
-    from dbos._dbos import _get_dbos_instance
-
-    assert not inspect.signature(_get_dbos_instance).parameters
-    with pytest.raises(Exception, match="DBOS"):
-        _get_dbos_instance()
 
 
 def test_openstacksdk_keeps_proxies_in_a_cache_that_can_be_emptied() -> None:
