@@ -7,6 +7,7 @@ from typing import Any
 from keystoneauth1 import exceptions
 from keystoneauth1.session import Session
 
+from karbor.clients.refusal import unanswered
 from karbor.credentials.place import Place
 from karbor.domain.errors import (
     AmbiguousName,
@@ -83,9 +84,8 @@ class DataProtect:
                 f"this cloud has no service of the type {SERVICE}",
                 remedy="schedules live in a Karbor that runs as a service: see "
                        "docs/operators/install.md") from error
-        except exceptions.ConnectFailure as error:
-            raise CloudUnavailable("Karbor's service does not answer", service=SERVICE,
-                                   request=f"{method} {path}") from error
+        except (exceptions.ConnectionError, OSError) as error:
+            raise unanswered(error, SERVICE, f"{method} {path}") from error
         if answer.status_code < 300:
             return answer.json() if answer.content else None
         raise _error(answer, f"{method} {path}")

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 import requests
-from keystoneauth1 import exceptions as ksa
 
+from karbor.credentials.connection import fault
 from karbor.domain.errors import (
     CloudConflict,
     CloudError,
@@ -52,10 +52,11 @@ def answered(response: requests.Response, service: str, request: str) -> CloudEr
 
 def unanswered(error: Exception, service: str, request: str) -> CloudError:
     """The error for a request that got no answer."""
+    if (found := fault(error)) is not None:
+        which = CloudUnavailable if found.transient else CloudError
+        return which(f"{service} {found.what}", service=service, request=request,
+                     remedy=found.remedy)
     words = " ".join(str(error).split())[:_LONGEST]
-    if isinstance(error, ksa.SSLError):
-        return CloudError(f"no trusted connection to {service}: {words}", service=service,
-                          request=request, remedy="check the CA file (cacert, cafile)")
     return CloudUnavailable(f"{service} does not answer: {words}", service=service,
                             request=request)
 

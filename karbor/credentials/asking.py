@@ -6,10 +6,12 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
 from karbor.config import ConfigOpts
+from karbor.credentials.connection import fault
 from karbor.credentials.place import Place
 from karbor.credentials.transport import Transport
 from karbor.plugin.token_probe import Answer
@@ -35,11 +37,11 @@ class Asker:
                     data=data, timeout=self._timeouts, allow_redirects=False,
                     verify=self._place.verify, cert=self._place.cert) as response:
                 return _read(response, (begun + time.time()) / 2)
-        except requests.exceptions.SSLError:
-            return Answer(0, "no trusted connection (TLS)")
         except requests.exceptions.Timeout:
             return Answer(0, "no answer in time")
         except (requests.RequestException, OSError) as error:
+            if (found := fault(error)) is not None:
+                return Answer(0, f"{urlsplit(url).netloc} {found.what} ({found.remedy})")
             return Answer(0, "nobody answers" if isinstance(
                 error, requests.exceptions.ConnectionError) else type(error).__name__)
 

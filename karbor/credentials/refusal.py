@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keystoneauth1 import exceptions as ksa
 
+from karbor.credentials.connection import fault
 from karbor.domain.errors import (
     Cause,
     Conflict,
@@ -98,10 +99,12 @@ def deletion_refused(error: Exception, what: str, *, auth_url: str | None) -> Cr
 def unreachable(error: Exception, auth_url: str | None) -> KeystoneUnreachable | None:
     """Whether nobody answered, or nobody who was able to; None when Keystone answered."""
     where = auth_url or "the authentication URL"
+    if (found := fault(error)) is not None:
+        return KeystoneUnreachable(f"Keystone at {where} {found.what}", remedy=found.remedy)
     match error:
-        case ksa.SSLError():
-            return KeystoneUnreachable(f"no trusted connection to Keystone at {where}",
-                                       remedy="check the CA file (cacert, cafile)")
+        case ksa.DiscoveryFailure() if isinstance(error.__context__, ksa.ConnectionError):
+            return KeystoneUnreachable(f"nobody answers at {where}",
+                                       remedy="check auth_url and the network")
         case ksa.DiscoveryFailure() | ksa.NotFound():
             return KeystoneUnreachable(f"no Keystone answers at {where}",
                                        remedy="check auth_url and the network")
