@@ -152,6 +152,9 @@ class CloudProbe:
     def try_trust(self, roles: Sequence[str], expires_at: float, question: str) -> Trial:
         return self._trusts.try_one(roles, expires_at, question)
 
+    def try_registered(self, id: str, sealed: str) -> Answer:
+        return self._keystone.try_registered(id, sealed)
+
     def drop_trust(self, expires_at: float) -> Answer:
         return self._trusts.drop(expires_at)
 

@@ -56,7 +56,9 @@ def _configured(conf: config.ConfigOpts, probe: CloudProbe, registered: Registra
         vouched=config.service_user_configured(conf),
         verified=probe.verified and not conf.service_user.insecure,
         longest=float(section.longest_operation), trust_roles=frozenset(section.trust_roles),
-        strategy=Strategy(section.strategy), registered_until=_end(registered))
+        strategy=Strategy(section.strategy), registered_until=_end(registered),
+        registered_id=registered.application_credential_id if registered else "",
+        registered_sealed=registered.sealed if registered else "")
 
 
 def _end(registered: Registration | None) -> float | None:

@@ -16,7 +16,7 @@ from requests.adapters import BaseAdapter
 
 from karbor.config import ConfigOpts, key_file, service_user_configured
 from karbor.credentials.application_credential import describe
-from karbor.credentials.credential import Credential
+from karbor.credentials.credential import Credential, Registered
 from karbor.credentials.ladder import Changed, Ladder
 from karbor.credentials.own_login import OwnLogin, read_own_login
 from karbor.credentials.place import Place
@@ -183,6 +183,14 @@ class Authority:
         _same(kept, replace(kept, user_id=access.user_id, project_id=access.project_id))
         return Login(_caller(access, kept.token_ends), kept, session)
 
+    def try_registered(self, caller: Credential, registered: Registered) -> None:
+        """Log in once with the application credential that this caller has registered. Raises
+        CredentialError: a transient one when Keystone does not answer, else with the reason why
+        nothing can be done with it."""
+        rungs = Rungs(self.seal, self.service(), self.trustee, self.clock)
+        wanted = replace(caller, rung=Rung.APPLICATION_CREDENTIAL, registered=registered)
+        rungs.build(wanted).prove()
+
     def settle(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of a credential whose trust may have been made by a process that died: with its id, or
         without the rung, when there is none. Raises CredentialError when Keystone cannot tell."""
@@ -216,7 +224,8 @@ class Authority:
                   else "no [service_user] is configured")
         why = f"{reason}; {lasts}"
         credential = Credential(Rung.OWN_LOGIN, own.cloud, access.user_id, access.project_id, why,
-                                deadline=end, place=own.place, auth_url=own.auth.auth_url or "")
+                                deadline=end, place=own.place, auth_url=own.auth.auth_url or "",
+                                token_life=_life(access))
         return Login(caller, credential, session, renews=own.renews)
 
     @staticmethod
@@ -246,7 +255,7 @@ class Authority:
         credential = Credential(
             Rung.USER_AND_SERVICE, own.cloud if own else "", access.user_id, access.project_id,
             token.why, sealed=self.seal.seal(access.auth_token), deadline=token.until, place=place,
-            auth_url=url, token_ends=end, window=window)
+            auth_url=url, token_ends=end, window=window, token_life=_life(access))
         body = {"token": token_body(access)}
         user = user_auth(access.auth_token, body, auth_url)
         session = self._session(VouchedAuth(user, service), place)
@@ -286,6 +295,13 @@ def _caller(access: AccessInfo, end: float | None) -> Caller:
         trust_id=(token.get("OS-TRUST:trust") or {}).get("id", ""),
         application_credential_id=(token.get("application_credential") or {}).get("id", ""),
         federated="OS-FEDERATION" in token["user"])
+
+
+def _life(access: AccessInfo) -> float | None:
+    """Seconds from its token's beginning to its end."""
+    if access.expires is None or access.issued is None:
+        return None
+    return float((access.expires - access.issued).total_seconds())
 
 
 def _end(access: AccessInfo) -> float | None:

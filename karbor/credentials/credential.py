@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from karbor.credentials.place import Place
-from karbor.domain.ladder import Choice, Prospect, Rung
+from karbor.domain.ladder import Choice, Prospect, Rung, margin
 
 WANTED = "wanted"
 """In place of a trust's id, before it is known: it may have been made or not."""
@@ -60,6 +60,8 @@ class Credential:
     the `window` (seconds) in which services may still use it. `needed` is how long the operation
     was expected to take, in seconds. `refused_since` is when Keystone began to refuse it, while
     the operation waits for that to pass (None: it works).
+    `token_life` is how long Keystone's tokens live, in seconds, where it is known; `work_seconds`
+    how long a single piece of a service's work may take at most that is begun on it.
     """
 
     rung: Rung
@@ -78,6 +80,8 @@ class Credential:
     grant: Grant | None = None
     registered: Registered | None = None
     refused_since: float | None = None
+    token_life: float | None = None
+    work_seconds: float | None = None
 
     @property
     def until(self) -> float | None:
@@ -103,6 +107,15 @@ class Credential:
         return replace(self, rung=first.rung, why=first.why, deadline=first.until,
                        following=tuple(rest))
 
+    def measured(self, now: float) -> Credential:
+        """With how long a single piece of a service's work may take: what a fresh token allows,
+        where one can be had, else what is left of the only one."""
+        fresh = None if self.token_life is None else (
+            self.token_life + self.window - margin(self.window))
+        if self.rung is Rung.USER_AND_SERVICE and not self.following:
+            fresh = None if self.deadline is None else max(0.0, self.deadline - now)
+        return replace(self, work_seconds=fresh)
+
     def climbed(self) -> Credential:
         """On the next rung."""
         first, *rest = self.following
@@ -115,6 +128,7 @@ class Credential:
                 "deadline": self.deadline, "place": self.place.to_dict(),
                 "auth_url": self.auth_url, "token_ends": self.token_ends, "window": self.window,
                 "needed": self.needed, "until": self.until, "refused_since": self.refused_since,
+                "token_life": self.token_life, "work_seconds": self.work_seconds,
                 "following": [{"rung": one.rung.value, "why": one.why, "until": one.until,
                                "ends": one.ends} for one in self.following],
                 "grant": self.grant.to_dict() if self.grant else None,
@@ -133,4 +147,4 @@ class Credential:
                    following,
                    Grant.from_dict(grant) if grant else None,
                    Registered.from_dict(registered) if registered else None,
-                   raw.get("refused_since"))
+                   raw.get("refused_since"), raw.get("token_life"), raw.get("work_seconds"))

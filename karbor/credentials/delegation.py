@@ -56,7 +56,10 @@ class Delegator:
 
     # ------------------------------------------------------------------ the contract
     def choose(self, needed: float) -> Mapping[str, Any]:
-        return self._chosen(needed, self.prospects()).to_dict()
+        return self._measured(needed, self.prospects())
+
+    def _measured(self, needed: float, found: Sequence[Prospect]) -> Mapping[str, Any]:
+        return self._chosen(needed, found).measured(self._authority.clock()).to_dict()
 
     def grant(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
         kept = Credential.from_dict(credential)
@@ -68,7 +71,7 @@ class Delegator:
         except CredentialError as error:
             if error.transient:
                 raise
-            return self._without_trust(kept, error).to_dict()
+            return self._without_trust(kept, error)
         return replace(kept, grant=made).to_dict()
 
     @contextmanager
@@ -106,7 +109,26 @@ class Delegator:
             return self._on_own_login(credential, needed)
         strategy = Strategy(self._authority.conf.credentials.strategy)
         choice = choose(found, strategy, needed, self._authority.clock())
+        if any(one.rung is Rung.APPLICATION_CREDENTIAL for one in choice.rungs):
+            choice = choose(self._tried(found), strategy, needed, self._authority.clock())
         return self._with_means(credential, choice)
+
+    def _tried(self, found: Sequence[Prospect]) -> list[Prospect]:
+        """The same, with what Keystone says of the registered application credential: what was
+        removed there, or has lost its user, promises nothing. Raises KeystoneUnreachable."""
+        registration = self._registration()
+        assert registration is not None     # noqa: S101 - it is among the prospects
+        try:
+            self._authority.try_registered(self._login.credential, Registered(
+                registration.application_credential_id, registration.sealed))
+        except CredentialError as error:
+            if error.transient:
+                raise
+            return [replace(one, possible=False, until=None, ends=None, why=(
+                        f"the one that was registered ({registration.name}) was tried, and "
+                        f"{error.message}"), remedy=error.remedy)
+                    if one.rung is Rung.APPLICATION_CREDENTIAL else one for one in found]
+        return list(found)
 
     def _on_own_login(self, credential: Credential, needed: float) -> Credential:
         deadline = credential.deadline
@@ -134,10 +156,10 @@ class Delegator:
                                                            found.sealed))
         return chosen
 
-    def _without_trust(self, kept: Credential, refusal: CredentialError) -> Credential:
+    def _without_trust(self, kept: Credential, refusal: CredentialError) -> Mapping[str, Any]:
         found = [replace(one, possible=False, why=refusal.message, remedy=refusal.remedy)
                  if one.rung is Rung.TRUST else one for one in self.prospects()]
-        return self._chosen(kept.needed, found)
+        return self._measured(kept.needed, found)
 
     def _registration(self) -> Registration | None:
         caller = self._login.caller

@@ -21,7 +21,7 @@ from karbor.credentials.service import ServiceAuth
 from karbor.credentials.session import OperationSession, open_session
 from karbor.credentials.user import token_body
 from karbor.domain.caller import Caller
-from karbor.domain.errors import CloudError, LoginFailed
+from karbor.domain.errors import CloudError, CredentialError, LoginFailed
 from karbor.plugin.token_probe import Account, Answer
 
 
@@ -132,6 +132,16 @@ class KeystoneProbe:
 
     def validate_sealed(self, sealed: str) -> Answer:
         return self._validate(self.seal.open(sealed), allow_expired=True)
+
+    def try_registered(self, id: str, sealed: str) -> Answer:
+        try:
+            self._log_in(
+                v3.ApplicationCredential(self.auth_url, application_credential_id=id,
+                                         application_credential_secret=self.seal.open(sealed)),
+                self.session, "the registered application credential")
+        except CredentialError as error:
+            return Answer(0, error.message) if error.transient else Answer(401, error.message)
+        return Answer(201)
 
     def close(self) -> None:
         self._canary = ""

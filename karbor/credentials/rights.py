@@ -39,6 +39,9 @@ class StandingDelegator(Delegator):
         lasting = [one for one in found if one.rung is not Rung.USER_AND_SERVICE
                    and wanted in (None, one.rung)]
         possible = next((one for one in lasting if one.possible), None)
+        if possible is not None and possible.rung is Rung.APPLICATION_CREDENTIAL:
+            lasting = self._tried(lasting)
+            possible = next((one for one in lasting if one.possible), None)
         if possible is None:
             raise NoLastingCredential(
                 "the login can pass nothing on that outlasts it: " + "; ".join(

@@ -10,7 +10,16 @@ from karbor.doctor.finding import Verdict
 from karbor.doctor.patient import Patient, failure
 from karbor.doctor.words import at, span
 from karbor.domain.errors import NoLastingCredential
-from karbor.domain.ladder import Choice, Means, Prospect, Rung, Strategy, choose, prospects
+from karbor.domain.ladder import (
+    Choice,
+    Means,
+    Prospect,
+    Rung,
+    Strategy,
+    choose,
+    margin,
+    prospects,
+)
 
 CHECK = "countdown"
 
@@ -60,6 +69,7 @@ def countdown(patient: Patient) -> Countdown:
     found = [_own_login(patient), *(
         _as_seen(patient, one) for one in prospects(caller, means, patient.now))]
     _tell_rungs(patient, found)
+    _tell_single_work(patient, found)
     until, ends, why, refused = _choice(patient, found)
     return Countdown(found, window, until, ends, why, refused, predictions(patient))
 
@@ -85,6 +95,10 @@ def _as_seen(patient: Patient, one: Prospect) -> Prospect:
         return replace(one, possible=False, until=None, ends=None,
                        why=f"tried, and could not {step}: {failure(answer)}",
                        remedy=_trust_remedy(step, answer.text))
+    if one.rung is Rung.APPLICATION_CREDENTIAL and patient.registered_refused and one.possible:
+        return replace(one, possible=False, until=None, ends=None,
+                       why=f"the registered one was tried: {patient.registered_refused}",
+                       remedy="register another one: karbor credential register")
     return one
 
 
@@ -111,6 +125,26 @@ def _tell_rungs(patient: Patient, found: Sequence[Prospect]) -> None:
     else:
         patient.add("trust", "", Verdict.UNPROVEN, "should be possible; none was tried",
                     fix="karbor doctor --active")
+
+
+def _tell_single_work(patient: Patient, found: Sequence[Prospect]) -> None:
+    """However long an operation may take: a backup goes on with the token it was asked with."""
+    if not patient.configured.vouched or patient.unfit:
+        return
+    usable_for = patient.window - margin(patient.window)
+    renews = any(one.possible for one in found if one.rung in (
+        Rung.TRUST, Rung.APPLICATION_CREDENTIAL))
+    most = max(0.0, usable_for + (patient.user.life if renews else
+                                  patient.user.expires_at - patient.now))
+    seen = (f"a single backup, restore, image or upload may take {span(most)}: "
+            + ("the life of a fresh token" if renews else "what is left of the user's token")
+            + ", and Keystone's window, less a margin")
+    if patient.seconds <= most:
+        patient.add("single work", "", Verdict.OK, seen)
+        return
+    patient.add("single work", "", Verdict.WARNING, seen,
+                f"{patient.long} may consist of shorter pieces; a single longer one fails",
+                "[token] allow_expired_window in Keystone, with keys for it, and in karbor.conf")
 
 
 def _choice(patient: Patient, found: Sequence[Prospect]

@@ -39,6 +39,7 @@ def examine(patient: Patient) -> Report:
         look_at_network(patient)
         look_at_living_tokens(patient)
         _try_trust(patient)
+        _try_registered(patient)
         prepare(patient)
         deep = DeepProbe(patient) if patient.wishes.deep else None
         if deep:
@@ -87,6 +88,25 @@ def _try_trust(patient: Patient) -> None:
         patient.add("trust", "use", Verdict.WARNING,
                     f"a service refused its token: {failure(patient.trial.failed[1])}",
                     "operations cannot change to a trust", "see that service's log")
+
+
+def _try_registered(patient: Patient) -> None:
+    """What was removed in Keystone stands in Karbor's database all the same: one login tells."""
+    configured = patient.configured
+    if not configured.registered_id:
+        return
+    answer = patient.probe.try_registered(configured.registered_id, configured.registered_sealed)
+    if answer.good:
+        patient.add("application credential", "registered", Verdict.OK,
+                    "the one that the user has registered lets Karbor log in")
+    elif answer.unsure:
+        patient.add("application credential", "registered", Verdict.UNPROVEN, answer.text,
+                    "whether the registered one is good is not known", "run karbor doctor again")
+    else:
+        patient.registered_refused = answer.text
+        patient.add("application credential", "registered", Verdict.WARNING, answer.text,
+                    "operations cannot change to it, and schedules cannot run on it",
+                    "register another one: karbor credential register")
 
 
 def _tell_unasked(patient: Patient) -> None:

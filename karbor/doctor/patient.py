@@ -43,6 +43,8 @@ class Configured:
     trust_roles: frozenset[str] = frozenset({"member"})
     strategy: Strategy = Strategy.AUTO
     registered_until: float | None = None
+    registered_id: str = ""
+    registered_sealed: str = field(default="", repr=False)
 
 
 class Nest(Protocol):
@@ -74,6 +76,7 @@ class Patient:
     service: Account | None = None
     unfit: str = ""                         # why the service account cannot vouch
     trustee_unfit: str = ""
+    registered_refused: str = ""            # what Keystone says of the registered credential
     served: Sequence[Served] = ()
     silent: frozenset[str] = frozenset()    # services that do not answer
     refusing: frozenset[str] = frozenset()  # services that refuse living tokens

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -32,6 +32,7 @@ from karbor.operations import copy, estimate, protect, restore
 from karbor.operations.answers import check_answers
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.discovery import discover
+from karbor.operations.lengths import outlasting
 from karbor.operations.parameters import Parameters, check, parameters_of, with_names
 from karbor.operations.selection import select
 from karbor.operations.setting import Provider, Setting
@@ -40,6 +41,7 @@ from karbor.plugin.bank import Bank, Section
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.delegation import Delegation
 from karbor.plugin.protectable import Listings
+from karbor.plugin.protection import Stages
 
 LOG = logging.getLogger(__name__)
 
@@ -99,6 +101,12 @@ class Draft:
     operation: Operation
     graph: ResourceGraph
     preview: Sequence[tuple[Resource, str]] = ()
+
+    def with_lengths(self, setting: Setting, stages: Callable[[Resource], Stages]) -> Draft:
+        """And with a line for each resource of which a single piece of a service's work is expected
+        to take longer than any token of this caller lasts."""
+        told = list(outlasting(self.operation, self.graph, setting, stages))
+        return replace(self, preview=[*self.preview, *told]) if told else self
 
     @property
     def needed(self) -> float:
@@ -212,7 +220,8 @@ class Desk:
         return Draft(self._operation(asking, Verb.PROTECT, time_ordered_uuid(now), {
             "resources": [one.to_dict() for one in chosen], "name": title,
             "parameters": dict(parameters or {})}, graph), graph,
-            protect.preview(graph, provider))
+            protect.preview(graph, provider)).with_lengths(
+                self._setting, lambda one: provider.protections[one.type].protect(one))
 
     def restore(self, asking: Asking, name_or_id: str,
                 wishes: RestoreWishes | None = None) -> Draft:
@@ -235,7 +244,8 @@ class Desk:
         protect.refuse(
             f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
             restore.obstacles(checkpoint, provider, target))
-        return Draft(operation, graph, restore.preview(checkpoint, provider, target))
+        return Draft(operation, graph, restore.preview(checkpoint, provider, target)).with_lengths(
+            self._setting, lambda one: provider.protections[one.type].restore(one))
 
     def verify(self, asking: Asking, name_or_id: str) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, BankError."""

@@ -72,8 +72,9 @@ class Work(Protocol):
     def ensure_credential(self, size: int | None) -> None:
         """Say it right before the request that has a service move `size` bytes (None: nobody knows)
         with the token of that request: Cinder for a backup, Nova for an image. The request then
-        bears a token that outlasts the work, where one can be had. Raises a transient
-        CredentialError when Keystone cannot be asked for one now."""
+        bears a token that outlasts the work, where one can be had. (For the dry run the class of
+        the stage says that it does so: `lends_token`.) Raises a transient CredentialError when
+        Keystone cannot be asked for one now."""
 
     def report(self, progress: Progress) -> None:
         """Tell how far a long entry has come. Cheap; may be called often."""
@@ -100,6 +101,7 @@ class Stage(ABC):
     limit: ClassVar[str] = ""                   # only so many at once: an option of this name
     deadline: ClassVar[float] = DAY             # seconds from the first entry
     absent_is_error: ClassVar[bool] = True
+    lends_token: ClassVar[bool] = False         # see Work.ensure_credential
 
     @abstractmethod
     def create(self, work: Work) -> str:
@@ -147,6 +149,7 @@ class Task(ABC):
     name: ClassVar[str]
     carries: ClassVar[bool] = False
     limit: ClassVar[str] = ""
+    lends_token: ClassVar[bool] = False         # see Work.ensure_credential
 
     @abstractmethod
     def run(self, work: Work) -> Outcome: ...

@@ -155,5 +155,8 @@ class TokenProbe(Protocol):
     def try_trust(self, roles: Sequence[str], expires_at: float, question: str) -> Trial:
         """Let the user trust the trustee, log in with it, ask `question`, remove it."""
 
+    def try_registered(self, id: str, sealed: str) -> Answer:
+        """Log in with the application credential that the user has registered with Karbor."""
+
     def drop_trust(self, expires_at: float) -> Answer:
         """Remove what an interrupted `try_trust` with this end may have left."""

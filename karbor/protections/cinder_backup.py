@@ -144,6 +144,7 @@ class Backup(Stage):
     """Cinder's backup of the snapshot: full, or on top of the newest earlier one."""
 
     name = "backup"
+    lends_token = True
     kind = "cinder.backup"
     ready = frozenset({"available"})
     limit = "cinder-backups"

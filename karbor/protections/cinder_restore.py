@@ -78,6 +78,7 @@ class Restored(Task):
     """
 
     name = "restored"
+    lends_token = True
     limit = "cinder-backups"
 
     def run(self, work: Work) -> Outcome:

@@ -86,6 +86,7 @@ class VolumeOfSnapshot(Volume):
 class Finished(Restored):
     """Gives the volume the properties of the old one; its bytes were there from the beginning."""
 
+    lends_token = False
     limit = ""
 
     def run(self, work: Work) -> Outcome:

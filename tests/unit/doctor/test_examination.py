@@ -38,6 +38,7 @@ class Cloud:
     canary_life: float = 8.0
     sealed: Answer = GOOD
     no_canary: str = ""
+    registered: Answer = GOOD
     removal: Answer = field(default_factory=lambda: Answer(204))
     ahead: float | None = None
     now: float = NOW
@@ -104,6 +105,9 @@ class Cloud:
     def try_trust(self, roles: Sequence[str], expires_at: float, question: str) -> Trial:
         return Trial([("make", Answer(201)), ("log in", Answer(201)), ("use", GOOD),
                       ("remove", Answer(204))])
+
+    def try_registered(self, id: str, sealed: str) -> Answer:
+        return self.registered
 
     def drop_trust(self, expires_at: float) -> Answer:
         raise AssertionError
@@ -286,3 +290,45 @@ def test_keys_that_keystone_must_keep() -> None:
     assert max_active_keys(3600, 172800, 86400) == 5
     assert max_active_keys(3600, 172800, 3600) == 51
     assert max_active_keys(3600, 0, 3600) == 3
+
+
+REGISTERED = Configured(registered_until=float("inf"), registered_id="an-id",
+                        registered_sealed="sealed", trust_roles=frozenset({"nobody"}))
+
+
+def rung(report: Report, name: str) -> dict[str, Any]:
+    return next(one for one in report.to_dict()["rungs"] if one["rung"].startswith(name))
+
+
+def test_a_registered_credential_is_tried() -> None:
+    report = examined(Cloud(), configured=REGISTERED)
+    assert told(report, "application credential", "registered").verdict is Verdict.OK
+    assert rung(report, "application credential")["possible"]
+    assert report.to_dict()["operation"]["until"] is None
+
+
+def test_a_registered_credential_that_keystone_has_not_promises_nothing() -> None:
+    gone = Answer(401, "Keystone refused the login of the registered application credential")
+    report = examined(Cloud(registered=gone), configured=REGISTERED, hours=100.0)
+    found = told(report, "application credential", "registered")
+    assert found.verdict is Verdict.WARNING
+    assert "karbor credential register" in found.fix
+    assert not rung(report, "application credential")["possible"]
+    assert report.to_dict()["operation"]["refused"]
+    assert report.verdict is Verdict.BROKEN
+
+
+def test_whether_a_registered_credential_is_good_may_be_unknown() -> None:
+    report = examined(Cloud(registered=Answer(0, "nobody answers")), configured=REGISTERED)
+    assert told(report, "application credential", "registered").verdict is Verdict.UNPROVEN
+
+
+def test_how_long_a_single_backup_may_take_is_told() -> None:
+    assert told(examined(Cloud()), "single work").verdict is Verdict.OK
+    long = told(examined(Cloud(), hours=72.0), "single work")
+    assert long.verdict is Verdict.WARNING
+    assert long.seen.startswith("a single backup, restore, image or upload may take 48.8 h: the "
+                                "life of a fresh token")
+    alone = told(examined(Cloud(), configured=Configured(trust_roles=frozenset({"nobody"})),
+                          hours=1.0), "single work")
+    assert "what is left of the user's token" in alone.seen
