@@ -44,7 +44,9 @@ def login_refused(error: Exception, *, who: str, auth_url: str | None, remedy: s
         # Without Keystone's words, which may quote it.
         return LoginFailed(f"the token that the login of {who} is made with is over",
                            remedy="get a new one, or log in with a password")
-    away = unreachable(error, auth_url)
+    # Keystone answers 404 where it knows no such application credential: that is an answer.
+    unknown = isinstance(error, ksa.NotFound) and "could not find" in _words(error).lower()
+    away = None if unknown else unreachable(error, auth_url)
     if away is not None:
         return away
     return LoginFailed(f"Keystone refused the login of {who}: {_words(error)}", remedy=remedy)
