@@ -14,7 +14,7 @@ from karbor.cli.confirmation import confirmed, confirming
 from karbor.cli.countdown import credential_facts, credential_json, expecting, seconds
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
-from karbor.cli.portrait import checkpoint_json, paint_checkpoint
+from karbor.cli.portrait import checkpoint_json, paint_checkpoint, verified
 from karbor.cli.running import run, run_to_exit, say_unfinished, start
 from karbor.cli.wording import count, duration, moment, thing
 from karbor.domain.checkpoint import Checkpoint
@@ -55,10 +55,10 @@ def list_(hidden: bool) -> None:
     if invocation.json:
         as_json([checkpoint_json(one, brief=True) for one in shelf.found])
     else:
-        as_table(("ID", "NAME", "CREATED", "STATE", "RESOURCES", "EVIDENCE", "SKEW"), [
+        as_table(("ID", "NAME", "CREATED", "STATE", "RESOURCES", "EVIDENCE", "SKEW", "VERIFIED"), [
             (one.id, one.name, moment(one.created_at), _state(one, interrupted),
              str(len(one.graph or ())), str(one.evidence or "none"),
-             "" if one.skew is None else duration(one.skew)) for one in shelf.found],
+             "" if one.skew is None else duration(one.skew), verified(one)) for one in shelf.found],
             "this project has no checkpoints", spare=("SKEW", "RESOURCES", "EVIDENCE"))
         for one in shelf.found:
             if one.id in interrupted:
@@ -70,6 +70,8 @@ def list_(hidden: bool) -> None:
 def _state(one: Checkpoint, interrupted: Mapping[str, str]) -> str:
     if one.id in interrupted:
         return "interrupted"
+    if one.damage:
+        return f"{one.state}, DAMAGED"      # what is damaged: `karbor checkpoint show`
     return one.state + (f": {one.reason}" if one.reason else "")
 
 

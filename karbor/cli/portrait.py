@@ -9,6 +9,7 @@ from karbor.cli.output import as_facts, as_table
 from karbor.cli.view import tree
 from karbor.cli.wording import count, duration, moment, size, thing
 from karbor.domain.checkpoint import Checkpoint, Kept
+from karbor.operations.selection import short
 
 GIB = 1 << 30
 
@@ -20,6 +21,8 @@ def checkpoint_json(checkpoint: Checkpoint, *, brief: bool = False) -> dict[str,
         "finished_at": checkpoint.finished_at, "skew": checkpoint.skew,
         "evidence": checkpoint.evidence, "reason": checkpoint.reason,
         "operation_id": checkpoint.operation_id, "provider_id": checkpoint.provider_id,
+        "damaged": bool(checkpoint.damage),
+        "verified": checkpoint.verified.to_dict() if checkpoint.verified else None,
         "resources": len(checkpoint.graph or ())}
     if not brief and checkpoint.graph is not None:
         body |= {"graph": checkpoint.graph.to_dict(), "parameters": dict(checkpoint.parameters),
@@ -40,6 +43,9 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
         ("holds", count(len(checkpoint.graph or ()), "resource")),
         ("skew", skew),
         ("evidence", str(checkpoint.evidence or "none")),
+        ("verified", verified(checkpoint, whole=True)),
+        *(("DAMAGED", f"{short(one.type)} {one.name or one.id}: {one.what}")
+          for one in (checkpoint.verified.damage if checkpoint.verified else ())),
         ("operation", checkpoint.operation_id)))
     if checkpoint.graph is None:
         return
@@ -56,6 +62,16 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
                for told in getattr(checkpoint.kept.get(resource.key), "not_kept", ())]
     for name, told in missing:
         as_facts((("not kept", f"{name}: {told.get('field', '')}: {told.get('why', '')}"),))
+
+
+def verified(checkpoint: Checkpoint, *, whole: bool = False) -> str:
+    """When the last verify was and what it came to; `whole`: by which operation as well."""
+    found = checkpoint.verified
+    if found is None:
+        return "never" if whole else ""
+    outcome = "damage was found" if found.damaged else found.evidence or "nothing proved"
+    by = f", by operation {found.operation_id}" if whole else ""
+    return f"{moment(found.at)}: {outcome}{by}"
 
 
 def _copied_from(told: Mapping[str, Any] | None) -> str:

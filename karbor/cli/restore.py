@@ -65,15 +65,21 @@ def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_net
                          "preview": [{"type": one.type, "id": one.id, "name": one.name,
                                       "within": one.within, "what": line}
                                      for one, line in draft.preview],
+                         "warnings": list(draft.warnings),
                          "credential": credential_json(draft.operation.credential)})
             else:
                 paint(draft)
             return
+        for text in draft.warnings:
+            say(f"karbor: {text}")
         run_to_exit(invocation, local, start(local, draft))
 
 
 def paint(draft: Draft) -> None:
     as_table(("RESOURCE", "WHAT WOULD BE DONE"),
              [(thing(one), line) for one, line in draft.preview], "nothing would be made")
-    say("nothing stands in the way of this restore")
+    for text in draft.warnings:
+        say(f"karbor: {text}")
+    say("nothing stands in the way of this restore" + (
+        ", but what is damaged cannot be made again as it was" if draft.warnings else ""))
     as_facts(credential_facts(draft.operation.credential))

@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus, from_bank
-from karbor.domain.errors import NewerFormat, ObjectDamaged, ObjectMissing
+from karbor.domain.errors import NewerFormat, ObjectDamaged, ObjectMissing, StoreError
+from karbor.domain.operation import Operation, Verb
+from karbor.domain.verification import Verification
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.setting import Provider
 from karbor.store.checkpoints import CheckpointRecords
@@ -45,7 +47,8 @@ class BankRecords:
     def _look(self, provider: Provider, project_id: str) -> None:
         bank = Checkpoints(provider.bank, project_id)
         known = self._records.known(project_id)
-        there = set(bank.ids())
+        listed = dict(bank.listed())
+        there = set(listed)
         adopted = []
         for identity in sorted(there):
             owner, status, has_graph = known.get(identity, (provider.id, None, True))
@@ -57,12 +60,23 @@ class BankRecords:
                     adopted.append(found)
         if adopted:
             self._records.keep(adopted)
+        self._note_verifies(bank, provider, project_id, listed)
         for identity, (owner, status, has_graph) in known.items():
             # One that failed before it came to the bank has no graph, and was never there.
             if (owner == provider.id and identity not in there and has_graph
                     and not status.coming and status is not RecordStatus.DELETED):
                 self._records.set_status(project_id, identity, RecordStatus.DELETED,
                                          "it is not in its bank any more", time.time())
+
+    def _note_verifies(self, bank: Checkpoints, provider: Provider, project_id: str,
+                       listed: Mapping[str, str]) -> None:
+        """What verifies have found, wherever they ran: of those is read what has changed."""
+        known = self._records.verified(project_id, provider.id)
+        for identity, checksum in listed.items():
+            if checksum and known.get(identity, checksum) != checksum:
+                found = bank.verified(identity)
+                if found is not None:
+                    self._records.note_verified(project_id, identity, found, checksum)
 
     def _read(self, bank: Checkpoints, identity: str, provider: Provider
               ) -> CheckpointRecord | None:
@@ -79,3 +93,17 @@ class BankRecords:
             self._strange.add((provider.id, identity))
             return None
         return from_bank(found, provider.id)
+
+
+def note_verify(records: CheckpointRecords, operation: Operation) -> None:
+    """What a verify that is over has found, for the record of its checkpoint. Raises nothing: the
+    next look into the bank finds the same."""
+    found = operation.result.get("verification")
+    if operation.verb is not Verb.VERIFY or not found:
+        return
+    try:
+        records.note_verified(operation.project_id, operation.checkpoint_id,
+                              Verification.from_dict(found))
+    except StoreError as error:
+        LOG.warning("what operation %s found is not in the record of its checkpoint yet: %s",
+                    operation.id, error)

@@ -106,4 +106,4 @@ def checkpoint_of(occurrence: Occurrence) -> str:
 
 def _candidate(record: CheckpointRecord) -> Candidate:
     return Candidate(record.id, record.created_at, _STATES[record.status], record.created_by,
-                     record.scheduled_operation_id)
+                     record.scheduled_operation_id, record.damaged)

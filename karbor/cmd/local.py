@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from karbor import config
+from karbor.cmd.bank_records import note_verify
 from karbor.cmd.clouds import Clouds
 from karbor.cmd.database import open_database
 from karbor.cmd.driving import Driving
@@ -338,6 +339,7 @@ class Local:
 
     def _over(self, operation_id: str) -> None:
         """An operation that was driven here has come to its end."""
+        note_verify(CheckpointRecords(self._database), self.operation(operation_id))
         self._clouds.trusts.end(self.project_id, operation_id)
 
 

@@ -24,10 +24,12 @@ def database_parts(figures: Figures, *, plans: bool, fresh: float,
     """Each asks the database once in `fresh` seconds; ages are those of the moment of telling."""
     operations = Remembering(figures.operations, fresh)
     checkpoints = Remembering(figures.checkpoints, fresh)
+    verified = Remembering(figures.verified, fresh)
     credentials = Remembering(figures.credentials, fresh)
     parts: dict[str, Part] = {
         "operations": lambda: _operations(operations(), clock()),
         "checkpoints": lambda: _checkpoints(checkpoints()),
+        "verifies": lambda: _verified(verified()),
         "credentials": lambda: _credentials(credentials(), clock())}
     if plans:
         each = Remembering(figures.plans, fresh)
@@ -71,18 +73,33 @@ def _checkpoints(counted: Mapping[tuple[str, RecordStatus], int]) -> Iterator[Me
     yield family
 
 
+def _verified(counted: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
+    family = GaugeMetricFamily("karbor_checkpoints_verified", "Available checkpoints by what their "
+                               "last verify found; never: there was none.",
+                               labels=["provider_id", "found"])
+    for provider in sorted({provider for provider, _ in counted}):
+        for found in ("good", "damaged", "never"):
+            family.add_metric([provider, found], counted.get((provider, found), 0))
+    yield family
+
+
 def _each_plan(found: Sequence[PlanFigure], now: float) -> Iterator[Metric]:
     labels = ["plan_id", "plan_name", "project_id"]
     age = GaugeMetricFamily("karbor_plan_unprotected_seconds", "Age of what the plan's newest good "
                             "checkpoint holds; without one, age of the plan.", labels=labels)
-    good = GaugeMetricFamily("karbor_plan_good_checkpoints", "Available checkpoints of the plan.",
-                             labels=labels)
+    good = GaugeMetricFamily("karbor_plan_good_checkpoints", "Available checkpoints of the plan in "
+                             "which no verify has found damage.", labels=labels)
+    verified = GaugeMetricFamily("karbor_plan_verified_seconds", "How long ago one of them was "
+                                 "last verified; missing before the first time.", labels=labels)
     for one in found:
         values = [one.id, one.name, one.project_id]
         age.add_metric(values, now - one.since)
         good.add_metric(values, one.good)
+        if one.verified is not None:
+            verified.add_metric(values, now - one.verified)
     yield age
     yield good
+    yield verified
     yield from _plans(PlansFigure(len(found), sum(not one.good for one in found),
                                   min((one.since for one in found), default=None)), now)
 

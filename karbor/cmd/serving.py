@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from karbor import config
+from karbor.cmd.bank_records import note_verify
 from karbor.cmd.clouds import Clouds
 from karbor.cmd.providers import Providers
 from karbor.cmd.setting import setting
@@ -46,7 +47,8 @@ class Serving:
         self._journal = SqlJournal(database)
         self._living = living
         self._notifier = notifier
-        self._remembered = CheckpointRecords(database).show
+        self._checkpoints = CheckpointRecords(database)
+        self._remembered = self._checkpoints.show
         self._protectables = registry.protectables()
         self._told: dict[str, str] = {}
 
@@ -75,6 +77,7 @@ class Serving:
         state = driven(operation.id, partial(driver.drive, operation.id, stopping), self._journal,
                        self._notifier, self._remembered)
         if state is not None:
+            note_verify(self._checkpoints, self._journal.operation(operation.id))
             self._clouds.trusts.end(operation.project_id, operation.id)
             self._told.pop(operation.id, None)
         return state

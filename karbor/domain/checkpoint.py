@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from karbor.domain.resource import ResourceGraph
+from karbor.domain.verification import Verification, told
 
 FORMAT = 1
 """Version of what a bank holds for a checkpoint; see docs/bank-format.md."""
@@ -77,7 +78,8 @@ class Checkpoint:
     `origin` says what asked for it, where that was not a person at the command line: `plan` (its
     id, name and resources then), `created_by`, `scheduled_operation_id`, `extra_info`. A copy says
     there, beside what the original said, what it was `copied_from`: `checkpoint_id`, `provider_id`,
-    and `taken_at`, when what it holds was protected.
+    and `taken_at`, when what it holds was protected. `verified` is what its last verify found, None
+    before there was one: the proofs in `kept` are those of the day it was made.
     """
 
     id: str
@@ -94,6 +96,12 @@ class Checkpoint:
     skew: float | None = None
     reason: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    verified: Verification | None = None
+
+    @property
+    def damage(self) -> str:
+        """What its last verify found to be damaged, in one line; "" when that is nothing."""
+        return told(self.verified.damage) if self.verified else ""
 
     @property
     def evidence(self) -> Evidence | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
 from karbor.domain.operation import OperationState, Verb
+from karbor.domain.verification import Verification
 
 
 class RecordStatus(StrEnum):
@@ -48,7 +49,9 @@ MANUAL = "manual"
 @dataclass(frozen=True)
 class CheckpointRecord:
     """`origin` as in `Checkpoint`. `operation_id` is the operation that works on it, or the last
-    one that did. `graph` is None until it is known. Times are seconds since the epoch."""
+    one that did. `graph` is None until it is known. `verified` is what its last verify found (a
+    `Verification`), `verified_at` when that was, `damaged` whether it found damage. Times are
+    seconds since the epoch."""
 
     id: str
     project_id: str
@@ -62,6 +65,13 @@ class CheckpointRecord:
     operation_id: str = ""
     graph: Mapping[str, Any] | None = None
     updated_at: float | None = None
+    verified: Mapping[str, Any] | None = None
+    verified_at: float | None = None
+    damaged: bool = False
+
+    @property
+    def verification(self) -> Verification | None:
+        return None if self.verified is None else Verification.from_dict(self.verified)
 
     @property
     def created_by(self) -> str:
@@ -83,7 +93,14 @@ def from_bank(checkpoint: Checkpoint, provider_id: str) -> CheckpointRecord:
         plan_id=str(checkpoint.origin.get("plan", {}).get("id", "")), reason=checkpoint.reason,
         origin=dict(checkpoint.origin), operation_id=checkpoint.operation_id,
         graph=checkpoint.graph.to_dict() if checkpoint.graph else None,
-        updated_at=checkpoint.finished_at)
+        updated_at=checkpoint.finished_at, **of_verification(checkpoint.verified))
+
+
+def of_verification(found: Verification | None) -> dict[str, Any]:
+    """The fields of a record that say what a verify found."""
+    if found is None:
+        return {"verified": None, "verified_at": None, "damaged": False}
+    return {"verified": found.to_dict(), "verified_at": found.at, "damaged": found.damaged}
 
 
 def after(verb: Verb, state: OperationState) -> RecordStatus:

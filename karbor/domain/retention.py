@@ -76,13 +76,14 @@ def whole_number(name: str, raw: object) -> int:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What retention needs to know of a checkpoint."""
+    """What retention needs to know of a checkpoint. `damaged`: its last verify found damage."""
 
     id: str
     created_at: float
     state: CheckpointState
     created_by: str = ""
     scheduled_operation_id: str = ""
+    damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,14 @@ def judge(candidates: Iterable[Candidate], scheduled_operation_id: str, rules: R
     Only those that this scheduled operation made are counted and removed: another one of the same
     plan has its own rules, and what a person made by hand goes by hand. The newest good one stays
     whatever the rules say. While the newest try ended in error nothing is removed at all: what is
-    too old is better than nothing. `zone`: on whose clocks days and months end.
+    too old is better than nothing. One that is damaged takes no other's place: it is not counted,
+    and goes when the rules would not keep it. `zone`: on whose clocks days and months end.
     """
     told = sorted((one for one in candidates if one.state is not CheckpointState.DELETING),
                   key=lambda one: (one.created_at, one.id), reverse=True)
     own = [one for one in told if one.created_by == BY_SCHEDULE
            and one.scheduled_operation_id == scheduled_operation_id]
-    good = [one for one in own if one.state is CheckpointState.AVAILABLE]
+    good = [one for one in own if one.state is CheckpointState.AVAILABLE and not one.damaged]
     ended = [one for one in own if one.state is not CheckpointState.PROTECTING]
     failing = bool(ended) and ended[0].state is CheckpointState.ERROR
     of_periods = _of_periods(good, rules, zone)
@@ -123,7 +125,9 @@ def judge(candidates: Iterable[Candidate], scheduled_operation_id: str, rules: R
         elif one.state is CheckpointState.ERROR:
             verdict = Verdict(one.id, False, f"failed, and {good[0].id} is good and newer")
         else:
-            verdict = _of_good(one, places[one.id], rules, of_periods, now)
+            place = places.get(one.id, sum((each.created_at, each.id) > (one.created_at, one.id)
+                                           for each in good))
+            verdict = _of_good(one, place, rules, of_periods, now)
         verdicts.append(verdict)
     return verdicts
 
@@ -132,7 +136,8 @@ def _of_good(one: Candidate, place: int, rules: Rules, of_periods: Mapping[str, 
              now: float) -> Verdict:
     """`place`: how many good ones are newer."""
     if place == 0:
-        return Verdict(one.id, True, "the newest good one")
+        return Verdict(one.id, True, "damaged, and no newer one is good" if one.damaged else
+                       "the newest good one")
     if rules.none:
         return Verdict(one.id, True, "no rule of retention is set")
     against = []

@@ -96,11 +96,13 @@ class RestoreWishes:
 
 @dataclass(frozen=True)
 class Draft:
-    """An operation that would be accepted: nothing has been written down yet."""
+    """An operation that would be accepted: nothing has been written down yet. `warnings` are what
+    does not stand in its way, and whoever asks for it should know."""
 
     operation: Operation
     graph: ResourceGraph
     preview: Sequence[tuple[Resource, str]] = ()
+    warnings: Sequence[str] = ()
 
     def with_lengths(self, setting: Setting, stages: Callable[[Resource], Stages]) -> Draft:
         """And with a line for each resource of which a single piece of a service's work is expected
@@ -244,7 +246,8 @@ class Desk:
         protect.refuse(
             f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
             restore.obstacles(checkpoint, provider, target))
-        return Draft(operation, graph, restore.preview(checkpoint, provider, target)).with_lengths(
+        return Draft(operation, graph, restore.preview(checkpoint, provider, target),
+                     _warnings(checkpoint)).with_lengths(
             self._setting, lambda one: provider.protections[one.type].restore(one))
 
     def verify(self, asking: Asking, name_or_id: str) -> Draft:
@@ -284,7 +287,7 @@ class Desk:
         return Draft(
             self.operation(asking, Verb.COPY, time_ordered_uuid(self._setting.clock()),
                            copy.request_of(original, provider, target), size),
-            _graph(original), preview)
+            _graph(original), preview, _warnings(original))
 
     # ------------------------------------------------------------------ what they share
     def _found(self, asking: Asking, name_or_id: str) -> Checkpoint:
@@ -342,6 +345,10 @@ class Desk:
 def _graph(checkpoint: Checkpoint) -> ResourceGraph:
     assert checkpoint.graph is not None  # noqa: S101 - every checkpoint of a bank has one
     return checkpoint.graph
+
+
+def _warnings(checkpoint: Checkpoint) -> Sequence[str]:
+    return (checkpoint.damage,) if checkpoint.damage else ()
 
 
 def _title(name: str) -> str:

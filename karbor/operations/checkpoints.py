@@ -3,6 +3,7 @@
     projects/PROJECT/checkpoints/ID/begin.json       what is being protected; written first
     projects/PROJECT/resources/ID/SECTION/…          what each resource keeps
     projects/PROJECT/checkpoints/ID/head.json        how it ended; written last
+    projects/PROJECT/checkpoints/ID/verified.json    what the last verify found
     projects/PROJECT/checkpoints/ID/deleting.json    hidden: its contents are being removed
 
 Records and bytes lie apart, so that listing the records does not walk over millions of pieces.
@@ -11,6 +12,7 @@ Records and bytes lie apart, so that listing the records does not walk over mill
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,10 +27,13 @@ from karbor.domain.errors import (
     ObjectMissing,
 )
 from karbor.domain.resource import Resource, ResourceGraph
+from karbor.domain.verification import Verification
 from karbor.operations.sections import section_name
 from karbor.plugin.bank import Bank, Section
 
+LOG = logging.getLogger(__name__)
 PAGE = 1000
+VERIFIED = "verified.json"
 
 
 class Checkpoints:
@@ -42,11 +47,23 @@ class Checkpoints:
     # ------------------------------------------------------------------ reading
     def ids(self) -> Iterator[str]:
         """Every checkpoint's id, oldest first (they sort by time), hidden ones included."""
-        last = ""
+        for identity, _ in self.listed():
+            yield identity
+
+    def listed(self) -> Iterator[tuple[str, str]]:
+        """As `ids`, each with the checksum of what its last verify found, "" before there was one.
+        From one listing: no object is read."""
+        last, checksum = "", ""
         for one in self._section.all():
-            identity = one.key.split("/", 1)[0]
+            identity, _, name = one.key.partition("/")
             if identity != last:
-                yield (last := identity)
+                if last:
+                    yield last, checksum
+                last, checksum = identity, ""
+            if name == VERIFIED:
+                checksum = one.checksum
+        if last:
+            yield last, checksum
 
     def list(self, *, hidden: bool = False) -> Iterator[Checkpoint]:
         """Newest last. `hidden` shows those that are being deleted as well."""
@@ -125,7 +142,23 @@ class Checkpoints:
             parameters=begin["parameters"], operation_id=begin["operation_id"],
             provider_id=begin["provider_id"], finished_at=told.get("finished_at"),
             skew=told.get("skew"), reason=told.get("reason", ""),
-            origin=begin.get("origin", {}))
+            origin=begin.get("origin", {}), verified=self.verified(checkpoint_id))
+
+    def verified(self, checkpoint_id: str) -> Verification | None:
+        """What the last verify found. One that cannot be read counts as none: the next one writes
+        it anew. Raises NewerFormat."""
+        section = self._section.section(checkpoint_id)
+        if section.stat(VERIFIED) is None:
+            return None
+        try:
+            found = self._read(section, VERIFIED)
+            return Verification.from_dict(found)
+        except (ObjectMissing, ObjectDamaged):
+            return None
+        except (KeyError, TypeError, ValueError) as error:
+            LOG.warning("%s of checkpoint %s cannot be understood: %s", VERIFIED, checkpoint_id,
+                        error)
+            return None
 
     def _read(self, section: Section, key: str) -> Mapping[str, Any]:
         raw = b"".join(section.get(key))
@@ -198,6 +231,19 @@ class Checkpoints:
         """From now on it is being deleted. Idempotent."""
         self._write(checkpoint_id, "deleting.json", {"format": FORMAT, "since": now})
 
+    def note_verified(self, checkpoint_id: str, found: Verification) -> Verification:
+        """Keep what a verify found in place of what an earlier one did, complete or not at all;
+        what a later one has found stays. Returns what is kept now."""
+        earlier = self.verified(checkpoint_id)
+        if earlier is not None and earlier.at > found.at:
+            return earlier
+        found = found.after(earlier)
+        if self.has(checkpoint_id):
+            body = {"format": FORMAT, "id": checkpoint_id, **found.to_dict()}
+            self._section.put(f"{checkpoint_id}/{VERIFIED}",
+                              [json.dumps(body, sort_keys=True).encode()])
+        return found
+
     def forget(self, checkpoint_id: str) -> None:
         """Remove the record of one that was written down as begun and never came to anything."""
         if self.has(checkpoint_id):
@@ -209,7 +255,7 @@ class Checkpoints:
         section = self._section.section(checkpoint_id)
         self._clear(self._bytes, f"{checkpoint_id}/")
         if not keep_record:
-            section.delete(["head.json"])
+            section.delete(["head.json", VERIFIED])
             section.delete(["begin.json"])
             section.delete(["deleting.json"])
 

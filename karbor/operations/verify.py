@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from karbor.domain.checkpoint import Evidence
+from karbor.domain.errors import KarborError
 from karbor.domain.resource import Resource
 from karbor.domain.step import Hook, Step, StepState
+from karbor.domain.verification import Damage, Verification, is_damage
 from karbor.engine.runner import Planned
 from karbor.operations.choreography import unfold
 from karbor.operations.restore import restorable
 from karbor.operations.run import Run
 from karbor.plugin.protection import Stages
 
+LOG = logging.getLogger(__name__)
+
 
 class Verify:
-    """Every resource is looked at, also after one was found damaged."""
+    """Every resource is looked at, also after one was found damaged. What was found stands in the
+    bank beside the checkpoint before the operation is over."""
 
     fail_fast = False
 
@@ -33,13 +40,52 @@ class Verify:
         return True
 
     def finish(self, run: Run, steps: Sequence[Step]) -> Mapping[str, Any]:
-        return {"checkpoint_id": run.operation.checkpoint_id, "verified": report(run, steps)}
+        return {"checkpoint_id": run.operation.checkpoint_id, "verified": report(run, steps),
+                **_recorded(run, steps)}
 
     def abandon(self, run: Run, steps: Sequence[Step], error: Mapping[str, Any]
                 ) -> Mapping[str, Any]:
         if not run.operation.plan:
             return {}
         return self.finish(run, steps)
+
+
+def _recorded(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
+    """Write it into the bank. What may be possible later is raised, so that it is tried again; a
+    bank that takes nothing keeps nobody from hearing what was found."""
+    found = concluded(run, steps)
+    if not found.conclusive:
+        return {}
+    try:
+        found = run.checkpoints.note_verified(run.operation.checkpoint_id, found)
+    except KarborError as error:
+        if error.transient:
+            raise
+        LOG.warning("what the verify of checkpoint %s found is not in its bank: %s",
+                    run.operation.checkpoint_id, error)
+        return {"verification": found.to_dict(), "not_recorded": str(error)}
+    return {"verification": found.to_dict()}
+
+
+def concluded(run: Run, steps: Sequence[Step]) -> Verification:
+    """What the steps say of the checkpoint as a whole. A step that failed because nobody could look
+    says nothing of what is kept."""
+    damage, unseen, levels = [], [], []
+    for step in steps:
+        if not step.resource:
+            continue
+        if step.state is StepState.DONE:
+            if level := step.saved.get("evidence"):
+                levels.append(Evidence(level))
+        elif step.error and is_damage(step.error):
+            resource = run.graph[step.resource]
+            damage.append(Damage(resource.key, resource.type, resource.id, resource.name,
+                                 str(step.error.get("message", ""))))
+        else:
+            unseen.append(step.resource)
+    weakest = min(levels, key=lambda one: one.rank, default="")
+    return Verification(run.operation.id, run.setting.clock(), str(weakest), tuple(damage),
+                        tuple(dict.fromkeys(unseen)))
 
 
 def report(run: Run, steps: Sequence[Step]) -> list[dict[str, Any]]:

@@ -9,12 +9,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus, after
+from karbor.domain.checkpoint_record import (
+    CheckpointRecord,
+    RecordStatus,
+    after,
+    of_verification,
+)
 from karbor.domain.errors import Conflict, NotFound, why
 from karbor.domain.listing import Listing
 from karbor.domain.operation import OperationState, Verb
 from karbor.domain.quota import CHECKPOINTS as KIND
 from karbor.domain.quota import must_fit
+from karbor.domain.verification import Verification
 from karbor.store.checkpoint_tables import CHECKPOINTS
 from karbor.store.connect import reading, writing
 from karbor.store.listing import page
@@ -94,6 +100,16 @@ class CheckpointRecords:
             return {row.id: (row.provider_id, RecordStatus(row.status), bool(row.has_graph))
                     for row in connection.execute(query)}
 
+    def verified(self, project_id: str, provider_id: str) -> dict[str, str]:
+        """Id → checksum of the object of its bank from which is known what its last verify found;
+        "" of those of which that is not known. Without those that are deleted."""
+        query = sa.select(CHECKPOINTS.c.id, CHECKPOINTS.c.verified).where(
+            CHECKPOINTS.c.project_id == project_id, CHECKPOINTS.c.provider_id == provider_id,
+            CHECKPOINTS.c.status.not_in(_GONE))
+        with reading(self._engine) as connection:
+            return {row.id: str((row.verified or {}).get("checksum", ""))
+                    for row in connection.execute(query)}
+
     # ------------------------------------------------------------------ writing
     def add(self, *records: CheckpointRecord) -> None:
         """All of them, which are of one project, or none. Raises OverQuota; Conflict when one is
@@ -135,6 +151,18 @@ class CheckpointRecords:
                          else_=CHECKPOINTS.c.reset_from)
         self._change(project_id, checkpoint_id, now, status=status, reason=reason,
                      reset_from=None if status is RecordStatus.AVAILABLE else before)
+
+    def note_verified(self, project_id: str, checkpoint_id: str, found: Verification,
+                      checksum: str = "") -> None:
+        """What a verify found, unless a later one is known; nothing where there is no record.
+        `checksum`: of the object of its bank that says so, where that was read."""
+        mine = sa.and_(CHECKPOINTS.c.id == checkpoint_id, CHECKPOINTS.c.project_id == project_id)
+        values = of_verification(found)
+        values["verified"]["checksum"] = checksum
+        with writing(self._engine) as connection:
+            connection.execute(sa.update(CHECKPOINTS).where(mine, sa.or_(
+                CHECKPOINTS.c.verified_at.is_(None), CHECKPOINTS.c.verified_at <= found.at)
+                ).values(values))
 
     def keep(self, records: Iterable[CheckpointRecord]) -> None:
         """As their bank tells them, in place of what was known."""

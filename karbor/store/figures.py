@@ -34,8 +34,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class PlanFigure:
-    """`good` is how many good checkpoints it has; `last_good` is when the newest of them was asked
-    for (what it holds is not newer), None without any. Times are seconds since the epoch."""
+    """`good` is how many good checkpoints it has: available ones in which no verify has found
+    damage. `last_good` is when the newest of them was asked for (what it holds is not newer), None
+    without any; `verified` when one of them was last verified, None when none was. Times are
+    seconds since the epoch."""
 
     id: str
     name: str
@@ -43,6 +45,7 @@ class PlanFigure:
     created_at: float
     good: int
     last_good: float | None
+    verified: float | None = None
 
     @property
     def since(self) -> float:
@@ -105,11 +108,22 @@ class Figures:
                     counted[row.provider_id, status] += int(row[4])
         return counted
 
+    def verified(self) -> Mapping[tuple[str, str], int]:
+        """By provider id and what the last verify found (`good`, `damaged`, or `never`: there was
+        none), how many available checkpoints."""
+        table = CHECKPOINTS
+        found = sa.case((table.c.damaged, "damaged"), (table.c.verified_at.is_(None), "never"),
+                        else_="good").label("found")
+        query = sa.select(table.c.provider_id, found, sa.func.count().label("count")).where(
+            table.c.status == RecordStatus.AVAILABLE).group_by(table.c.provider_id, found)
+        with reading(self._engine) as connection:
+            return {(row.provider_id, row.found): int(row[2]) for row in connection.execute(query)}
+
     def plans(self) -> Sequence[PlanFigure]:
         """Each of them."""
         with reading(self._engine) as connection:
             return [PlanFigure(row.id, row.name, row.project_id, row.created_at, int(row.good),
-                               row.last_good)
+                               row.last_good, row.verified)
                     for row in connection.execute(_plans())]
 
     def all_plans(self) -> PlansFigure:
@@ -146,16 +160,18 @@ def _settling() -> sa.ColumnElement[bool]:
                    OPERATIONS.c.state.in_(_OVER))
 
 
-def _plans() -> sa.Select[tuple[str, str, str, float, int, float]]:
+def _plans() -> sa.Select[tuple[str, str, str, float, int, float, float]]:
     mine = sa.and_(CHECKPOINTS.c.plan_id == PLANS.c.id,
                    CHECKPOINTS.c.project_id == PLANS.c.project_id,
                    CHECKPOINTS.c.status != RecordStatus.DELETED)
-    good = sa.or_(CHECKPOINTS.c.status == RecordStatus.AVAILABLE,
-                  sa.and_(OPERATIONS.c.state == OperationState.DONE,
-                          OPERATIONS.c.verb != Verb.DELETE))
+    available = sa.or_(CHECKPOINTS.c.status == RecordStatus.AVAILABLE,
+                       sa.and_(OPERATIONS.c.state == OperationState.DONE,
+                               OPERATIONS.c.verb != Verb.DELETE))
+    good = sa.and_(available, CHECKPOINTS.c.damaged.is_(sa.false()))
     return sa.select(
         PLANS.c.id, PLANS.c.name, PLANS.c.project_id, PLANS.c.created_at,
         sa.func.sum(sa.case((good, 1), else_=0)).label("good"),
         sa.func.max(sa.case((good, CHECKPOINTS.c.created_at))).label("last_good"),
+        sa.func.max(sa.case((good, CHECKPOINTS.c.verified_at))).label("verified"),
     ).select_from(PLANS.outerjoin(CHECKPOINTS, mine).outerjoin(OPERATIONS, _settling())).group_by(
         PLANS.c.id, PLANS.c.name, PLANS.c.project_id, PLANS.c.created_at)

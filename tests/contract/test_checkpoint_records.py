@@ -16,6 +16,7 @@ from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import Conflict, NotFound, OverQuota
 from karbor.domain.listing import Listing, Sort
 from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.verification import Damage, Verification
 from karbor.store.checkpoints import CheckpointRecords, Span
 from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
@@ -153,3 +154,20 @@ def test_a_quota_holds_however_many_come_at_once(engine: sa.Engine) -> None:
     assert records.count("p") == 2
     records.add(record("one more"))
     records.add(record("theirs", project_id="another"))
+
+
+def test_what_the_last_verify_found_is_remembered(records: CheckpointRecords) -> None:
+    records.add(record("c", graph=GRAPH))
+    bad = Verification("v2", 20.0, "objects", (Damage("k", "T", "1", "one", "gone"),), ("u",))
+    records.note_verified("another", "c", bad)
+    assert (records.show("p", "c").verification, records.show("p", "c").damaged) == (None, False)
+    records.note_verified("p", "c", bad, "sum")
+    records.note_verified("p", "c", Verification("v1", 10.0, "checksums"), "older")
+    shown = records.show("p", "c")
+    assert (shown.verification, shown.damaged, shown.verified_at) == (bad, True, 20.0)
+    assert records.verified("p", "prov") == {"c": "sum"}
+    assert records.verified("p", "elsewhere") == records.verified("another", "prov") == {}
+    good = Verification("v3", 30.0, "checksums")
+    records.note_verified("p", "c", good, "new")
+    assert (records.show("p", "c").verification, records.show("p", "c").damaged) == (good, False)
+    records.note_verified("p", "nowhere", good)

@@ -17,11 +17,13 @@ from karbor.api.call import Call
 from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
+from karbor.api.v1.moments import moment
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import BadInput, Forbidden, NotFound
 from karbor.domain.listing import Listing
 from karbor.domain.plan import Plan
 from karbor.domain.resource import ResourceGraph
+from karbor.domain.verification import told
 from karbor.store.checkpoints import Span
 
 
@@ -46,9 +48,30 @@ class ResetBody(msgspec.Struct, forbid_unknown_fields=True):
     reset: State = msgspec.field(name="os-resetState")
 
 
+class DamageView(msgspec.Struct):
+    """A resource of which something is missing or not as it was kept."""
+
+    type: str
+    id: str
+    name: str
+    reason: str
+
+
+class LastVerification(msgspec.Struct):
+    """What the last verify of a checkpoint found, when, and by which operation. `evidence` is the
+    weakest proof of what is as it was kept (`status`, `metadata`, `objects`, `checksums`)."""
+
+    operation_log_id: str
+    verified_at: str
+    evidence: str
+    damage: list[DamageView]
+
+
 class CheckpointView(msgspec.Struct):
     """What was kept of an application at one time. `resource_graph` and `extra_info` are JSON
-    within a text, as Karbor 1.x has it; `reason` says why it is in error."""
+    within a text, as Karbor 1.x has it; `reason` says why it is in error, or what is damaged.
+    `damaged` says whether its last verify found damage; `verification` is null before there was
+    one."""
 
     id: str
     project_id: str
@@ -59,6 +82,8 @@ class CheckpointView(msgspec.Struct):
     extra_info: str
     reason: str
     operation_log_id: str
+    damaged: bool
+    verification: LastVerification | None
 
 
 class CheckpointBody(msgspec.Struct):
@@ -186,6 +211,7 @@ def view(one: CheckpointRecord) -> CheckpointView:
     graph = ResourceGraph.from_dict(one.graph) if one.graph else None
     kept = [{"id": r.id, "type": r.type, "name": r.name} for r in graph or ()]
     resources = plan.get("resources") or kept
+    verified = one.verification
     return CheckpointView(
         one.id, one.project_id, one.status.value,
         {"id": plan.get("id") or one.plan_id, "name": plan.get("name") or one.name,
@@ -194,7 +220,10 @@ def view(one: CheckpointRecord) -> CheckpointView:
                         if r.get("extra_info") is not None else None} for r in resources]},
         json.dumps(packed(graph)), _date(one.created_at),
         json.dumps({"created_by": one.created_by, **one.origin.get("extra_info", {})}),
-        one.reason, one.operation_id)
+        one.reason or (told(verified.damage) if verified else ""), one.operation_id, one.damaged,
+        None if verified is None else LastVerification(
+            verified.operation_id, moment(verified.at), verified.evidence,
+            [DamageView(each.type, each.id, each.name, each.what) for each in verified.damage]))
 
 
 def packed(graph: ResourceGraph | None) -> builtins.list[Any]:

@@ -17,6 +17,7 @@ from karbor.cmd import provider as builtin
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
 from karbor.domain.operation import OperationState
 from karbor.domain.resource import VOLUME, Resource, ResourceGraph
+from karbor.domain.verification import Damage, Verification
 from karbor.operations.checkpoints import Checkpoints
 from karbor.store.journal import SqlJournal
 from tests.unit.api.conftest import Api
@@ -179,3 +180,35 @@ def test_another_project_sees_nothing_of_it(api: Api, checkpoint: dict[str, Any]
     assert [one["id"] for one in admin("GET", ALL, query_string="all_tenants=1"
                                        ).json["checkpoints"]] == [checkpoint["id"]]
     assert api("GET", path).json["checkpoint"]["status"] == "protecting"
+
+
+# ---------------------------------------------------------------- what verifies found
+def test_what_a_verify_found_is_told_wherever_it_ran(
+        api: Api, conf: config.ConfigOpts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("karbor.cmd.bank_records.LOOK", 0.0)
+    id = str(uuid.uuid4())
+    bank = in_bank(conf, id)
+    bank.conclude(replace(bank.show(id), state=CheckpointState.AVAILABLE, finished_at=2.0))
+
+    def told() -> dict[str, Any]:
+        [listed] = api("GET", ALL).json["checkpoints"]
+        assert api("GET", f"{ALL}/{id}").json["checkpoint"] == listed
+        return {name: listed[name] for name in ("status", "damaged", "reason", "verification")}
+
+    assert told() == {"status": "available", "damaged": False, "reason": "", "verification": None}
+    # By a command, on another machine: its bank is all that the two have in common.
+    bad = Verification("11111111-0000-4000-8000-000000000001", 1_800_000_000.0, "checksums", (
+        Damage(f"{VOLUME}#v", VOLUME, "v", "data", "Swift has no object x"),))
+    bank.note_verified(id, bad)
+    found = told()
+    assert (found["status"], found["damaged"]) == ("available", True)
+    assert found["reason"] == ("a verify found damage: OS::Cinder::Volume data: Swift has no "
+                               "object x")
+    assert found["verification"] == {
+        "operation_log_id": bad.operation_id, "verified_at": "2027-01-15T08:00:00.000000",
+        "evidence": "checksums", "damage": [{
+            "type": VOLUME, "id": "v", "name": "data", "reason": "Swift has no object x"}]}
+    bank.note_verified(id, Verification("later", 1_800_000_001.0, "objects"))
+    found = told()
+    assert (found["damaged"], found["reason"], found["verification"]["evidence"]) == (
+        False, "", "objects")

@@ -23,7 +23,8 @@ from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.operation import OperationState, Verb
 from karbor.domain.resource import VOLUME, Resource, ResourceGraph
 from karbor.domain.step import Hook, Step, StepState
-from karbor.operations.acceptance import RestoreWishes
+from karbor.domain.verification import Damage, Verification
+from karbor.operations.acceptance import Draft, RestoreWishes
 from tests.unit.cli.fakes import (
     DATA,
     WEB,
@@ -261,6 +262,21 @@ def test_a_restore_shows_what_it_would_do() -> None:
     assert "create volume data (2 GiB)" in result.stdout
 
 
+def test_the_dry_run_of_a_restore_names_the_damage() -> None:
+    local = FakeLocal()
+    draft = local._draft
+
+    def damaged(*what: Any) -> Draft:
+        return replace(draft(*what), warnings=["a verify found damage: volume data: it is gone"])
+
+    local._draft = damaged      # type: ignore[method-assign]
+    result = run(local, "restore", "web-1", "--dry-run")
+    assert "karbor: a verify found damage: volume data: it is gone" in result.stderr
+    assert "what is damaged cannot be made again" in result.stderr
+    body = json.loads(run(local, "restore", "web-1", "--dry-run", "-f", "json").stdout)
+    assert body["warnings"] == ["a verify found damage: volume data: it is gone"]
+
+
 def test_a_verification_that_found_damage() -> None:
     bad = replace(FAILED, verb=Verb.VERIFY, result={"verified": [
         {"type": VOLUME, "id": "v1", "name": "data", "error": "an object is gone"}]})
@@ -311,6 +327,31 @@ def test_checkpoints_and_the_ones_that_cannot_be_read() -> None:
     assert result.exit_code == exits.BANK
     assert "web-1" in result.stdout
     assert "karbor: checkpoint 99: damaged" in result.stderr
+
+
+DAMAGED = Verification("op-9", 1000.0, "objects", (
+    Damage("k", "OS::Cinder::Volume", "v1", "data", "Swift has no object x"),))
+
+
+def test_a_damaged_checkpoint_is_seen_as_one() -> None:
+    shelf = Shelf([checkpoint(verified=DAMAGED), checkpoint(verified=Verification(
+        "op-8", 1000.0, "checksums"))])
+    result = run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list")
+    bad, good = result.stdout.splitlines()[1:3]
+    assert "available, DAMAGED" in bad
+    assert "damage was found" in bad
+    assert "DAMAGED" not in good
+    assert "checksums" in good.rsplit("1970", 1)[1]
+    listed = json.loads(run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list", "-f",
+                            "json").stdout)
+    assert [one["damaged"] for one in listed] == [True, False]
+    assert listed[0]["verified"]["damage"][0]["what"] == "Swift has no object x"
+    local = FakeLocal([(DONE, [])])
+    local.checkpoint = lambda _name: checkpoint(verified=DAMAGED)   # type: ignore[method-assign]
+    shown = run(local, "checkpoint", "show", "web-1").stdout
+    assert "DAMAGED" in shown
+    assert "volume data: Swift has no object x" in shown
+    assert "by operation op-9" in shown
 
 
 def test_an_interrupted_protect_is_shown_with_its_remedy() -> None:

@@ -28,6 +28,9 @@ class Service:
     def find(self, path: str, _many: str, _word: str, name: str) -> dict[str, Any]:
         return {"id": f"id-{name}", "name": name, "trigger_id": "t"}
 
+    def list(self, *_path: str, **_query: str) -> list[dict[str, Any]]:
+        return []
+
     def delete(self, path: str) -> None:
         self.asked.append(("delete", path))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -96,6 +97,16 @@ def test_nothing_goes_while_new_ones_fail() -> None:
                one("running", 0.1, C.PROTECTING)]
     assert gone(failing, Rules(max_backups=1, retention_duration=1)) == []
     assert "the newest protect (bad) failed" in why(failing, Rules(max_backups=1))["0"]
+
+
+def test_a_damaged_one_takes_the_place_of_no_good_one() -> None:
+    damaged = [replace(each, damaged=True) if each.id in ("4", "2") else each for each in FIVE]
+    assert gone(damaged, Rules(max_backups=2)) == ["0"]
+    told = why(damaged, Rules(max_backups=1))
+    assert told["4"] == "damaged, and no newer one is good"
+    assert told["3"] == "the newest good one"
+    assert gone(damaged, Rules(max_backups=1)) == ["0", "1", "2"]
+    assert gone([replace(each, damaged=True) for each in FIVE], Rules(max_backups=1)) == []
 
 
 def test_what_is_being_made_or_deleted_is_left_alone() -> None:

@@ -31,6 +31,7 @@ from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.peace import require_peace
 from karbor.domain.resource import Resource, ResourceGraph
+from karbor.domain.verification import Damage, Verification
 from karbor.operations.acceptance import Asking, Desk, Draft, RestoreWishes
 from karbor.operations.answers import check_answers
 from karbor.operations.checkpoints import Checkpoints
@@ -377,6 +378,15 @@ def test_a_restore_is_checked_with_its_wishes(desk: Desk, asking: Asking, bank: 
     assert protection.targets[0].mapping == {"red": "new"}
     with pytest.raises(UnknownName, match="green"):
         desk.restore(asking, "first", RestoreWishes(names={"green": "x"}))
+
+
+def test_a_restore_is_told_of_damage(desk: Desk, asking: Asking, bank: MemoryBank) -> None:
+    made = keep(bank)
+    assert desk.restore(asking, "first").warnings == ()
+    Checkpoints(bank, "p").note_verified(made.id, Verification("op", 5.0, "", (
+        Damage(BOXES[0].key, BOX, "b1", "red", "the lid is gone"),)))
+    [told] = desk.restore(asking, "first").warnings
+    assert told == f"a verify found damage: {BOX} red: the lid is gone"
 
 
 def test_an_answer_to_nothing_is_refused(desk: Desk, asking: Asking, bank: MemoryBank) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.plan import Plan
+from karbor.domain.verification import Damage, Verification
 from karbor.store.checkpoint_tables import CHECKPOINTS
 from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.connect import connect, writing
@@ -135,3 +136,21 @@ def test_ten_thousand_checkpoints_cost_no_statement_more(engine: sa.Engine) -> N
              "operation_id": "", "created_at": float(number)} for number in range(10_000)])
     assert ask() == 5
     assert sum(one.good for one in Figures(engine).plans()) == 10_000
+
+
+def test_what_verifies_found_counts(engine: sa.Engine) -> None:
+    records = CheckpointRecords(engine)
+    plan(engine, "plan", 5.0)
+    for number, found in enumerate((
+            Verification("v", 100.0, "checksums"), None,
+            Verification("v", 200.0, "", (Damage("k", "T", "1", "one", "it is gone"),)))):
+        id = f"c{number}"
+        records.add(record(id, RecordStatus.AVAILABLE, 10.0 + number, plan_id="plan"))
+        if found is not None:
+            records.note_verified("p", id, found)
+    records.add(record("bad", RecordStatus.ERROR, 20.0, plan_id="plan"))
+    figures = Figures(engine)
+    assert figures.verified() == {("prov", "good"): 1, ("prov", "never"): 1, ("prov", "damaged"): 1}
+    # The newest is damaged: it protects nothing.
+    [one] = figures.plans()
+    assert (one.good, one.last_good, one.verified) == (2, 11.0, 100.0)
