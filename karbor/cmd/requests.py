@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from karbor.cmd.restore_target import must_be_here
 from karbor.cmd.service import Requester, Service
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.checkpoint_record import (
@@ -177,7 +178,8 @@ class Requests:
     def restore(self, who: Requester, provider_id: str, checkpoint_id: str,
                 parameters: Parameters, target: str | None) -> Operation:
         """Raises NotFound, Conflict, BadInput, BankError, NoLastingCredential, CredentialError."""
-        self._require_here(target)
+        if target:
+            must_be_here(target, who.token_body, self._service.keystone)
         self.available(who, provider_id, checkpoint_id)
         provider = self.provider(provider_id)
         with self._asking(who) as asking:
@@ -203,14 +205,6 @@ class Requests:
                            + (f": {record.reason}" if record.reason else ""),
                            remedy="only an available checkpoint can be used")
         return record
-
-    def _require_here(self, target: str | None) -> None:
-        """A restore that went elsewhere than it was asked to would be a lie."""
-        here = self._service.keystone
-        if target and target.rstrip("/").removesuffix("/v3") != here.rstrip("/").removesuffix(
-                "/v3"):
-            raise BadInput(f"this Karbor restores into its own cloud only ({here}), not to "
-                           f"{target}", remedy="leave restore_target out")
 
     # ------------------------------------------------------------------ what they share
     def provider(self, provider_id: str) -> Provider:

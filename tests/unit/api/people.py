@@ -11,6 +11,13 @@ from karbor.api.authentication import Wsgi
 
 MINE = "11111111111141118111111111111111"
 OTHER = "22222222222242228222222222222222"
+CATALOG = [
+    {"type": "identity", "name": "keystone", "endpoints": [
+        {"interface": "public", "region": "R1", "url": "https://cloud.example:5000/v3/"},
+        {"interface": "internal", "region": "R1", "url": "http://10.0.0.1/identity"},
+        {"interface": "admin", "region": "R2", "url": "http://[fd00::1]:35357/v2.0"}]},
+    {"type": "compute", "name": "nova", "endpoints": [
+        {"interface": "public", "region": "R1", "url": "https://nova.example"}]}]
 IMPLIED = {"admin": ("admin", "member", "reader"), "member": ("member", "reader"),
            "reader": ("reader",), "nobody": ()}
 
@@ -61,7 +68,7 @@ def fake_keystone(application: Wsgi) -> Wsgi:
         environ["keystone.token_info"] = {"token": {
             "methods": ["password"], "expires_at": "2026-11-26T08:00:00.000000Z",
             "user": {"id": f"user-{role}", "name": role},
-            "roles": [{"name": one} for one in roles]}}
+            "catalog": CATALOG, "roles": [{"name": one} for one in roles]}}
         return application(environ, start_response)
 
     return answer
