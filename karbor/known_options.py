@@ -28,6 +28,10 @@ notifications only, and loads a lot to say what its options are."""
 MESSAGING_DEFAULTS = frozenset({"transport_url", "control_exchange", "rpc_response_timeout",
                                 "executor_thread_pool_size", "rpc_ping_enabled"})
 
+AUDITING = {"audit_middleware_notifications": frozenset({"use_oslo_messaging", "driver", "topics",
+                                                          "transport_url"})}
+"""Of keystonemiddleware's audit filter, which would load oslo.messaging to say the same."""
+
 _Groups = Sequence[tuple[str, Sequence[cfg.Opt]]]
 
 

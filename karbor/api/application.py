@@ -1,7 +1,7 @@
 """The WSGI application: what stands in front of the resources, and in which order.
 
-    request id → faults → X-Forwarded-… → everything below /v1: Keystone → Falcon → resource
-                                        → what anybody may ask:            Falcon → front
+    request id → faults → X-Forwarded-… → everything below /v1: Keystone → audit → Falcon → resource
+                                        → what anybody may ask:                    Falcon → front
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from oslo_middleware.http_proxy_to_wsgi import HTTPProxyToWSGI
 from oslo_middleware.request_id import RequestId
 
 from karbor.api import endpoints, front, openapi
+from karbor.api.audit import audited
 from karbor.api.authentication import Auth, Wsgi, keystone
 from karbor.api.endpoints import Manners
 from karbor.api.enforcement import Enforcement
@@ -26,7 +27,8 @@ from karbor.api.wiring import Wiring
 
 def make_app(conf: ConfigOpts, wiring: Wiring, auth: Auth | None = None) -> Wsgi:
     """For any WSGI server. `auth` stands in for Keystone in tests; there is no other way to do
-    without. Raises BadInput when the configuration names no account to check tokens with."""
+    without. Raises BadInput when the configuration names no account to check tokens with, or
+    [audit] cannot be as it says."""
     manners = Manners.of(conf, Enforcement(conf))
     app: falcon.App[Any, Any] = falcon.App(middleware=[_Suffix()])
     app.req_options.strip_url_path_trailing_slash = True
@@ -38,7 +40,7 @@ def make_app(conf: ConfigOpts, wiring: Wiring, auth: Auth | None = None) -> Wsgi
     app.add_route(front.DOCUMENT, front.Document(openapi.document(RESOURCES)))
     app.add_route(front.HEALTH, front.Health(wiring.ping, conf.healthcheck.disable_by_file_path))
     endpoints.add(app, resources(wiring), manners)
-    guarded = _Guarded(app, (auth or keystone(conf))(app))
+    guarded = _Guarded(app, (auth or keystone(conf))(audited(conf, app)))
     outermost: Wsgi = _RequestId(_Faults(HTTPProxyToWSGI(guarded, conf)), conf)
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]

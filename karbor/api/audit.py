@@ -9,6 +9,9 @@ from typing import Any
 from karbor import messaging
 from karbor.config import ConfigOpts
 from karbor.domain.errors import BadInput
+from karbor.known_options import namespace_opts
+
+_MESSAGING = "oslo_messaging_notifications"
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -28,7 +31,18 @@ def audited(conf: ConfigOpts, application: Wsgi) -> Wsgi:
                        remedy="pip install 'karbor[notifications]'") from error
     from keystonemiddleware.audit import AuditMiddleware  # noqa: PLC0415 - loads oslo.messaging
 
+    _try_once(conf)
+
     filtered: Wsgi = AuditMiddleware(
         application, service_name="karbor", audit_map_file=conf.audit.map_file,
         ignore_req_list=",".join(conf.audit.ignore_methods), oslo_config_config=conf)
     return filtered
+
+
+def _try_once(conf: ConfigOpts) -> None:
+    """The filter sends while the request waits. Unless the operator says otherwise, it does not
+    wait for a bus that is away: oslo.messaging's own default is to try for ever."""
+    for group, options in namespace_opts("oslo.messaging"):
+        if group == _MESSAGING:
+            conf.register_opts(options, group)
+    conf.set_default("retry", 0, _MESSAGING)

@@ -10,7 +10,7 @@ from oslo_config import cfg
 from karbor.cmd.configuration.files import Written
 from karbor.cmd.configuration.former import Former, former
 from karbor.doctor.finding import Finding, Verdict
-from karbor.known_options import MESSAGING, MESSAGING_DEFAULTS, Known
+from karbor.known_options import AUDITING, MESSAGING, MESSAGING_DEFAULTS, Known
 
 
 def spelling(files: Sequence[Written], known: Known) -> Iterator[Finding]:
@@ -32,6 +32,14 @@ def _section(file: Written, section: str, names: Sequence[str], known: Known) ->
     if section.startswith(MESSAGING):
         yield Finding("option", f"[{section}]", Verdict.UNPROVEN,
                       f"in {file.path}: only notifications use it, and it was not looked at")
+        return
+    if section in AUDITING:
+        for name in names:
+            if name not in AUDITING[section]:
+                yield Finding("option", f"[{section}] {name}", Verdict.BROKEN,
+                              f"in {file.path}: there is no such option",
+                              means="it has no effect",
+                              fix="there are: " + ", ".join(sorted(AUDITING[section])))
         return
     if section not in known.groups:
         said = former(section)

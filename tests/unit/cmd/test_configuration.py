@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from karbor import config
+from karbor import config, messaging
 from karbor.cli.group import karbor
 from karbor.cmd.configuration.checking import check
 from karbor.cmd.configuration.former import all_former, former
 from karbor.cmd.configuration.showing import MASK, show
 from karbor.doctor.finding import Finding, Verdict
-from karbor.known_options import known
+from karbor.known_options import AUDITING, known
 
 SAMPLE = Path(__file__).parents[3] / "etc" / "karbor" / "karbor.conf.sample"
 ACCOUNT = """
@@ -54,6 +55,22 @@ def test_a_good_one_is_good_and_nothing_is_made(tmp_path: Path) -> None:
     findings = found(tmp_path, ACCOUNT)
     assert {one.verdict for one in findings} == {Verdict.OK}
     assert [one.name for one in tmp_path.iterdir()] == ["karbor.conf"]
+
+
+def test_what_the_audit_filter_reads_is_known(tmp_path: Path) -> None:
+    """As docs/operators/monitoring.md writes it."""
+    findings = found(tmp_path, ACCOUNT + "[audit_middleware_notifications]\ndriver = messagingv2\n"
+                     "transport_url = rabbit://u:p@h/\ndrivers = log\n")
+    (wrong,) = told(findings, Verdict.BROKEN).items()
+    assert (wrong[0], wrong[1].fix) == (
+        "[audit_middleware_notifications] drivers",
+        "there are: driver, topics, transport_url, use_oslo_messaging")
+
+
+def test_the_options_of_the_audit_filter_are_those_of_the_library() -> None:
+    messaging.oslo_messaging()      # first, on threads
+    (entry,) = entry_points(group="oslo.config.opts", name="keystonemiddleware.audit")
+    assert {group: {one.dest for one in options} for group, options in entry.load()()} == AUDITING
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
