@@ -83,6 +83,9 @@ class State:
         return cls(pathlib.Path(os.environ.get("DEVCLOUD_STATE") or REPOSITORY / ".devcloud"))
 
     def create(self) -> None:
+        """Passwords, keys, databases and logs are below it: nobody else may look in."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.chmod(0o700)
         for directory in (self.etc, self.log, self.data, self.run / "done", self.home):
             directory.mkdir(parents=True, exist_ok=True)
 

@@ -44,11 +44,11 @@ def up(place: Place) -> None:
 def _start(place: Place) -> subprocess.Popen[bytes]:
     karbor = pathlib.Path(sys.executable).with_name("karbor")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-    with (place.root / "karbor.out").open("a") as out:
+    with place.output() as out:
         started = subprocess.Popen(
             [karbor, "serve", "--config-file", place.configuration], env=environment,
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
-    place.pid_file.write_text(f"{started.pid}\n")
+    place.write(place.pid_file, f"{started.pid}\n")
     return started
 
 

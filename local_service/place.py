@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -74,6 +75,20 @@ class Place:
     def url(self) -> str:
         return f"http://{self.host}:{PORT}"
 
+    def output(self) -> IO[bytes]:
+        """What the service says beside its log, to be appended to; its owner's alone."""
+        path = self.root / "karbor.out"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.fchmod(descriptor, 0o600)        # one from before
+        return os.fdopen(descriptor, "ab")
+
+    def write(self, path: pathlib.Path, text: str) -> None:
+        """A file that is its owner's alone, from its first byte on."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.fchmod(descriptor, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+
     def account(self, name: str) -> dict[str, Any]:
         """An entry of clouds.yaml."""
         entries = yaml.safe_load(self.cloud.clouds_yaml.read_text())["clouds"]
@@ -83,10 +98,12 @@ class Place:
     def configure(self) -> None:
         """Once; whoever has changed the file keeps it."""
         self.root.mkdir(mode=0o700, exist_ok=True)
+        self.root.chmod(0o700)
+        if self.log.exists():
+            self.log.chmod(0o600)
         if self.configuration.exists():
             return
         account = "".join(f"{key} = {value}\n"
                           for key, value in self.account("karbor")["auth"].items())
-        self.configuration.touch(mode=0o600)
-        self.configuration.write_text(CONFIGURATION.format(
+        self.write(self.configuration, CONFIGURATION.format(
             place=self.root, host=self.host, port=PORT, account=account.rstrip()))

@@ -57,7 +57,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 @click.option("-f", "--format", type=click.Choice(["table", "json"]), default="table",
               help="How results are written to stdout.")
 @click.option("-v", "--verbose", is_flag=True, help="Log to stderr what is done.")
-@click.option("--debug", is_flag=True, help="Log everything to stderr, and show tracebacks.")
+@click.option("--debug", is_flag=True, help="Log whatever Karbor does, and show tracebacks.")
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True,
               callback=_print_version, help="Show the version and exit.")
 @click.pass_context

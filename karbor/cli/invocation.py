@@ -88,6 +88,6 @@ def common(command: Command) -> Command:
                          callback=_remember("verbose"), help="Log to stderr what is done."),
             click.option("--debug", is_flag=True, expose_value=False,
                          callback=_remember("debug"),
-                         help="Log everything to stderr, and show tracebacks."))):
+                         help="Log whatever Karbor does, and show tracebacks."))):
         command = option(command)
     return command

@@ -6,11 +6,11 @@ import logging
 import sys
 from typing import TextIO
 
+from karbor.cmd.discretion import Discreet
+
 _LOUD = ("urllib3", "requests", "stevedore", "openstack", "alembic", "sqlalchemy",
-         "markdown_it", "asyncio")
-_TELLTALE = ("keystoneauth",)
-"""At DEBUG it tells whole bodies: user data of servers, passwords that Nova makes up, Keystone's
-answers. Karbor's own log names every request with its id, and no body."""
+         "markdown_it", "asyncio", "keystoneauth")
+"""Not heard at all, unless everything is to be."""
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
@@ -30,10 +30,9 @@ def let_speak(*, verbose: bool = False, debug: bool = False) -> None:
     root = logging.getLogger()
     if not any(isinstance(one, _Stderr) for one in root.handlers):
         handler = _Stderr()
+        handler.addFilter(Discreet())
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(handler)
     root.setLevel(logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING)
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.ERROR)
-    for name in _TELLTALE:
-        logging.getLogger(name).setLevel(logging.INFO if debug else logging.ERROR)

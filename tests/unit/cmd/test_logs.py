@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
 from oslo_context.context import RequestContext
 
 from karbor import config
+from karbor.cli.group import karbor
 from karbor.cmd import logs
 from karbor.domain.errors import BadInput
+from karbor.store.connect import connect, writing
 
 
 @pytest.fixture(autouse=True)
 def handlers_as_they_were(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    before = list(logging.root.handlers)
+    before, mask = list(logging.root.handlers), os.umask(0o022)
+    levels = {one: logging.getLogger(one).level for one in (None, "sqlalchemy")}
     yield
+    os.umask(mask)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     for one in logging.root.handlers:
         if one not in before:
             one.close()
@@ -77,3 +86,55 @@ def test_debug_counts_when_the_file_is_read_again(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="logging cannot be set up"):
         started(tmp_path, f"log_file = {tmp_path / 'absent' / 'x.log'}")
+
+
+SEALED = "gAAAAAsealed-credential"
+
+
+def read_a_sealed_credential(root: Path) -> None:
+    """As every login from the database does; sqlalchemy tells rows at DEBUG."""
+    engine = connect(f"sqlite:///{root / 'some.sqlite'}")
+    with writing(engine) as connection:
+        connection.execute(sa.text("CREATE TABLE one (sealed TEXT)"))
+        connection.execute(sa.text("INSERT INTO one VALUES (:sealed)"), {"sealed": SEALED})
+        assert connection.execute(sa.text("SELECT sealed FROM one")).scalar() == SEALED
+    engine.dispose()
+
+
+@pytest.mark.parametrize("levels", ["sqlalchemy=DEBUG,sqlalchemy.engine=DEBUG,some=DEBUG",
+                                    "sqlalchemy=INFO"])
+def test_neither_statements_nor_rows_are_written(tmp_path: Path, levels: str) -> None:
+    started(tmp_path, "debug = True", f"default_log_levels = {levels}")
+    read_a_sealed_credential(tmp_path)
+    logging.getLogger("some.library").debug("inputs: %s", SEALED)
+    logging.getLogger("karbor").debug("ours")
+    text = (tmp_path / "karbor.log").read_text()
+    assert (SEALED in text, "INSERT" in text, "SELECT" in text) == (False, False, False)
+    assert "ours" in text
+
+
+def test_the_command_shows_no_secret_whatever_it_is_asked(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "karbor.conf"
+    file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n")
+    CliRunner().invoke(karbor, ["--debug", "--config-file", str(file), "config", "show"])
+    read_a_sealed_credential(tmp_path)
+    for library in ("keystoneauth.session", "urllib3.connectionpool", "some.library"):
+        logging.getLogger(library).debug("body: %s", SEALED)
+    logging.getLogger("karbor").debug("ours")
+    told = capsys.readouterr().err
+    assert "ours" in told
+    assert SEALED not in told
+    assert "INSERT" not in told
+
+
+def test_the_log_is_nobody_elses(tmp_path: Path) -> None:
+    """Also one that was there before, and the one that follows when it is rotated."""
+    log = tmp_path / "karbor.log"
+    log.touch(mode=0o644)
+    log.chmod(0o644)
+    started(tmp_path)
+    assert log.stat().st_mode & 0o777 == 0o600
+    log.rename(tmp_path / "karbor.log.1")
+    logging.getLogger("karbor").warning("after the rotation")
+    assert log.stat().st_mode & 0o777 == 0o600
