@@ -17,12 +17,12 @@ from karbor.domain.errors import BadInput
 from karbor.operations.acceptance import Draft, RestoreWishes
 
 
-def read_pairs(given: Sequence[str], option: str) -> dict[str, str]:
-    """`OLD=NEW` → {OLD: NEW}."""
+def read_pairs(given: Sequence[str], option: str, *, none: bool = False) -> dict[str, str]:
+    """`OLD=NEW` → {OLD: NEW}; with `none` also `OLD=`, which says: nothing instead of it."""
     found: dict[str, str] = {}
     for one in given:
         old, equals, new = one.partition("=")
-        if not equals or not old or not new:
+        if not equals or not old or not (new or none):
             raise BadInput(f"{option} {one}: it has the form OLD=NEW")
         if found.setdefault(old, new) != new:
             raise BadInput(f"{option} says two different things of {old}")
@@ -35,7 +35,8 @@ def read_pairs(given: Sequence[str], option: str) -> dict[str, str]:
               help="Show what would be made or re-used, or why it would fail; make nothing.")
 @click.option("--map", "mapping", metavar="OLD=NEW", multiple=True,
               help="Use NEW where the checkpoint says OLD: flavor, key pair, volume type, zone, "
-                   "network (names or ids); may be given several times.")
+                   "network (names or ids); KEYPAIR= builds without a key pair. May be given "
+                   "several times.")
 @click.option("--new-networks", is_flag=True,
               help="Make new networks also where the original ones still exist.")
 @click.option("--keep", is_flag=True, help="Do not remove what was made when the restore fails.")
@@ -55,7 +56,7 @@ def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_net
     still exist are used again. What is missing in the cloud is found before anything is made.
     """
     invocation = this()
-    wishes = RestoreWishes(read_pairs(mapping, "--map"), new_networks, keep,
+    wishes = RestoreWishes(read_pairs(mapping, "--map", none=True), new_networks, keep,
                            read_parameters(param), read_pairs(names, "--name"))
     with invocation.local() as local:
         draft = local.draft_restore(checkpoint, wishes, expected=seconds(hours))

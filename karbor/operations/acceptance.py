@@ -233,8 +233,8 @@ class Desk:
         checkpoint = restore.restorable(self._found(asking, name_or_id))
         self._require_peace(asking.caller.project_id, reads={checkpoint.id})
         graph = _graph(checkpoint)
-        check_answers(wishes.mapping, checkpoint)
         provider = self._setting.provider
+        check_answers(wishes.mapping, checkpoint, provider.protections)
         parameters = with_names(wishes.parameters, wishes.names, graph, provider.protections)
         check(parameters, Verb.RESTORE, graph, provider.protections)
         operation = self._operation(asking, Verb.RESTORE, checkpoint.id, {

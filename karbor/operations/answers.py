@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from karbor.domain.checkpoint import Checkpoint
-from karbor.domain.errors import UnknownName
+from karbor.domain.errors import BadInput, UnknownName
+from karbor.plugin.protection import Protection
 
 
-def check_answers(mapping: Mapping[str, str], checkpoint: Checkpoint) -> None:
+def check_answers(mapping: Mapping[str, str], checkpoint: Checkpoint,
+                  protections: Mapping[str, Protection]) -> None:
     """An answer to nothing would be passed over in silence, and the old thing be used after all.
 
-    Raises UnknownName for an OLD that is no value of anything the checkpoint holds.
+    Raises UnknownName for an OLD that is no value of anything the checkpoint holds, and BadInput
+    for an empty NEW where the protections cannot do without the old thing.
     """
     if not mapping:
         return
@@ -23,6 +26,17 @@ def check_answers(mapping: Mapping[str, str], checkpoint: Checkpoint) -> None:
             raise UnknownName(
                 f"--map {old}={new}: the checkpoint says {old} nowhere",
                 remedy="a dry run without --map shows what it needs and what is missing")
+        if not new and old not in _optional(checkpoint, protections):
+            raise BadInput(f"--map {old}=: only a key pair can be left out",
+                           remedy="say what to use instead: --map OLD=NEW")
+
+
+def _optional(checkpoint: Checkpoint, protections: Mapping[str, Protection]) -> set[str]:
+    found: set[str] = set()
+    for one in checkpoint.graph or ():
+        if one.key in checkpoint.kept and one.type in protections:
+            found.update(protections[one.type].optional(checkpoint.kept[one.key].saved))
+    return found
 
 
 def _words(value: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,7 +103,7 @@ def misfit(value: Any, schema: Mapping[str, Any], where: str = "") -> str:
     """Why a value does not fit the schema, or "".
 
     Of JSON Schema the part that options need: type, enum, minimum, maximum, minLength, maxLength,
-    properties, required, additionalProperties, items.
+    pattern, properties, required, additionalProperties, items.
     """
     name = where or "the value"
     wanted = schema.get("type")
@@ -123,6 +124,8 @@ def misfit(value: Any, schema: Mapping[str, Any], where: str = "") -> str:
             return f"{name} is too short"
         if len(value) > schema.get("maxLength", len(value)):
             return f"{name} is too long (at most {schema['maxLength']} characters)"
+        if "pattern" in schema and not re.search(schema["pattern"], value):
+            return f"{name} has characters that are not allowed there: {value!r}"
     if isinstance(value, Mapping):
         return _members(value, schema, where)
     if isinstance(value, list | tuple) and "items" in schema:

@@ -8,7 +8,7 @@ killed between any two lines of a plugin; what obliges its author because of tha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -236,6 +236,11 @@ class Protection(ABC):
     def protect_preview(self, resource: Resource) -> Sequence[str]:
         """What whoever protects this ought to know beforehand, a line each: how it is kept, where
         that is less than one might think."""
+        return ()
+
+    def optional(self, saved: Mapping[str, Mapping[str, Any]]) -> Collection[str]:
+        """Old names that a restore of one resource can do without, from what the stages of its
+        protect saved: `--map OLD=` leaves them out."""
         return ()
 
     def restore_obstacles(self, resources: Sequence[Resource], target: Target

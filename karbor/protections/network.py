@@ -25,10 +25,12 @@ class KeepTopology(Task):
 
     def run(self, work: Work) -> Outcome:
         lists = Listed(work.cloud)
+        groups = lists.neutron("security-groups")
         found = topology.Lists(
             lists.neutron("networks"), lists.neutron("subnets"), lists.neutron("ports"),
-            lists.neutron("routers"), lists.neutron("security-groups"),
-            lists.neutron("floatingips"))
+            lists.neutron("routers"), groups, lists.neutron("floatingips"),
+            # not every Neutron has them: they are asked for where a rule refers to one
+            lists.neutron("address-groups") if topology.address_groups_of(groups) else [])
         document = topology.choose(found, work.resource.id, servers_of(work),
                                    {one.id for one in work.graph.of_type(SERVER)})
         stored = kept_json.write(work.bank, OBJECT, document)
@@ -76,7 +78,8 @@ class NetworkProtection(Protection):
                 "new_networks": {"type": "boolean", "default": False,
                                  "description": "make new networks, routers and security groups "
                                                 "even where the original still exists"},
-                "map": {"type": "object", "additionalProperties": {"type": "string"},
+                "map": {"type": "object",
+                        "additionalProperties": {"type": "string", "minLength": 1},
                         "description": "old name or id → new one"},
             }
         return {"type": "object", "properties": properties, "additionalProperties": False}

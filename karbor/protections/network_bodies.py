@@ -64,15 +64,25 @@ def group(old: Record, description: str) -> Record:
     return body
 
 
-def rule(old: Record, groups: Mapping[str, str]) -> Record:
-    """A rule as it would be asked for; two that are equal are the same rule to Neutron."""
-    remote = old.get("remote_group_id")
+def address_group(old: Record, description: str) -> Record:
+    return {"name": old.get("name") or "", "description": description,
+            "addresses": list(old.get("addresses") or ())}
+
+
+def rule(old: Record, maps: Mapping[str, Mapping[str, str]]) -> Record:
+    """A rule as it would be asked for; two that are equal are the same rule to Neutron. `maps` has
+    the new ids of `security_groups` and `address_groups`."""
+    remote, groups = old.get("remote_group_id"), maps.get("security_groups", {})
+    addresses = old.get("remote_address_group_id")
+    known = maps.get("address_groups", {})
     return {"direction": old["direction"], "ethertype": old.get("ethertype") or "IPv4",
             "protocol": None if old.get("protocol") in (None, "any") else str(old["protocol"]),
             "port_range_min": old.get("port_range_min"),
             "port_range_max": old.get("port_range_max"),
             "remote_ip_prefix": old.get("remote_ip_prefix"),
-            "remote_group_id": groups.get(remote, remote) if remote else None}
+            "remote_group_id": groups.get(remote, remote) if remote else None,
+            # not every Neutron has address groups
+            **({"remote_address_group_id": known.get(addresses, addresses)} if addresses else {})}
 
 
 def rule_key(wanted: Record) -> tuple[str, ...]:

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Any
 
+from karbor.domain.errors import CloudNotFound
 from karbor.domain.resource import Resource
 from karbor.plugin.protection import Obstacle, Target
 from karbor.protections.listed import Listed
+from karbor.protections.neutron_marks import OPTIONAL_KINDS
 
 Record = dict[str, Any]
 
 _KINDS = {"networks": "network", "subnets": "subnet", "routers": "router",
-          "security_groups": "security_group"}     # in the summary → as Neutron's quotas say
+          "security_groups": "security_group", "address_groups": "address_group"}
+"""In the summary → as Neutron's quotas say."""
 
 
 class _Plan:
@@ -25,7 +28,8 @@ class _Plan:
         self.chosen = {**(target.parameters(resource).get("map") or {}), **target.mapping}
         self.fresh = bool(target.parameters(resource).get("new_networks"))
         self.project_id = target.cloud.project_id
-        self.new = {kind: [one for one in self.summary[kind] if self._missing(kind, one)]
+        self.kept = {kind: self.summary.get(kind, []) for kind in _KINDS}
+        self.new = {kind: [one for one in self.kept[kind] if self._missing(kind, one)]
                     for kind in _KINDS}
 
     def _missing(self, kind: str, one: Record) -> bool:
@@ -46,7 +50,12 @@ class _Plan:
             wanted in (each["id"], each["name"]) for each in self.there(kind).values())
 
     def there(self, kind: str) -> dict[str, Record]:
-        return {one["id"]: one for one in self.lists.neutron(kind.replace("_", "-"))}
+        try:
+            return {one["id"]: one for one in self.lists.neutron(kind.replace("_", "-"))}
+        except CloudNotFound:
+            if kind not in OPTIONAL_KINDS:
+                raise
+            return {}
 
     def networks_for(self, reference: Record) -> list[Record]:
         wanted = (self.chosen.get(reference["id"]) or self.chosen.get(reference["name"])
@@ -141,11 +150,24 @@ def preview(resource: Resource, target: Target) -> list[str]:
     lines = []
     for kind, word in _KINDS.items():
         new = {one["id"] for one in plan.new[kind]}
-        for one in plan.summary[kind]:
+        for one in plan.kept[kind]:
             name = one.get("name") or one.get("cidr") or one["id"]
             lines.append(f"{'create' if one['id'] in new else 'use again'} "
                          f"{word.replace('_', ' ')} {name}")
+    lines += _dropped_rules(plan)
     for one in plan.summary["references"]:
         lines += [f"use network {found['name'] or found['id']} of another project"
                   for found in plan.networks_for(one)]
     return lines
+
+
+def _dropped_rules(plan: _Plan) -> Iterator[str]:
+    """Of groups that would be made: rules that refer to groups of others that are gone."""
+    for group in plan.new["security_groups"]:
+        for kind, ids in group.get("refers_to", {}).items():
+            ours = {one["id"] for one in plan.kept[kind]}
+            for id in ids:
+                if id not in ours and id not in plan.there(kind):
+                    yield (f"security group {group['name'] or group['id']}: without the rules "
+                           f"that refer to the {_KINDS[kind].replace('_', ' ')} {id}, which is "
+                           "not visible here")

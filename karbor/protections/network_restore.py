@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from karbor.domain.errors import BadInput, CloudConflict
+from karbor.domain.errors import BadInput, CloudForbidden, CloudNotFound
 from karbor.domain.step import Again, Done, Outcome, Progress
 from karbor.plugin.cloud import Api
+from karbor.plugin.cosmetics import Cosmetics
 from karbor.plugin.protection import Task, Work
 from karbor.protections import kept_json, network_bodies, neutron_marks
 from karbor.protections.network_interfaces import Interfaces
@@ -20,7 +21,7 @@ Record = dict[str, Any]
 PATIENCE = 3.0
 """Seconds after which an entry writes down what it has and comes again."""
 
-MAPPED = ("networks", "subnets", "routers", "security_groups")
+MAPPED = ("networks", "subnets", "routers", "security_groups", "address_groups")
 
 
 class RebuildTopology(Task):
@@ -41,8 +42,8 @@ class RebuildTopology(Task):
         if work.handle.get("built"):
             return _settle(work, document)
         build = _Build(work, document)
-        for phase in (build.groups, build.references, build.networks, build.subnets,
-                      build.routers, build.interfaces, build.rules):
+        for phase in (build.groups, build.address_groups, build.references, build.networks,
+                      build.subnets, build.routers, build.interfaces, build.rules):
             if not phase():
                 return Again(0.0, build.state, Progress(len(build.created), 0, "made",
                                                         "networks are being made"))
@@ -91,6 +92,17 @@ class _Build:
             elif not self._ensure("security-groups", old, network_bodies.group,
                                   network_bodies.GROUP_OPTIONAL):
                 return False
+        return True
+
+    def address_groups(self) -> bool:
+        """Those of the project that rules refer to; a group of others is used where it is. One that
+        cannot be had is told, and so are the rules that go with it."""
+        for old in self.document.get("address_groups", ()):
+            try:
+                if not self._ensure("address-groups", old, network_bodies.address_group, ()):
+                    return False
+            except (CloudForbidden, CloudNotFound) as error:
+                self._tell(f"address group {neutron_marks.label(old)}", error.message)
         return True
 
     def references(self) -> bool:
@@ -156,10 +168,10 @@ class _Build:
         def ensure(old: Record) -> None:
             new = self.maps["security_groups"][old["id"]]
             if self._made("security_groups", old["id"]):
-                write_rules(self.api, old, new, self.maps["security_groups"], self._tell)
+                write_rules(self.api, old, new, self.maps, self._tell)
             else:
-                report_differences(self._existing("security-groups")[new], old,
-                                   self.maps["security_groups"], self._tell)
+                report_differences(self._existing("security-groups")[new], old, self.maps,
+                                   self._tell)
         return self._each("rules", self.document["security_groups"], ensure)
 
     def _each(self, what: str, items: list[Record], ensure: Callable[[Record], None]) -> bool:
@@ -225,7 +237,7 @@ class _Build:
 
     def _list(self, kind: str) -> list[Record]:
         if kind not in self._lists:
-            self._lists[kind] = self.api.list(f"/{kind}", kind.replace("-", "_"))
+            self._lists[kind] = neutron_marks.list_kind(self.api, kind)
         return self._lists[kind]
 
     def _existing(self, kind: str) -> dict[str, Record]:
@@ -248,34 +260,35 @@ def _settle(work: Work, document: Record) -> Outcome:
     """Original descriptions, tags and routes in place of the marks: idempotent, in any order."""
     api = work.cloud.api("neutron")
     handle = work.handle
-    originals = {one["id"]: one for member in MAPPED for one in document[member]}
-    told = list(handle["not_restored"])
+    originals = {one["id"]: one for member in MAPPED for one in document.get(member, ())}
+    cosmetics = Cosmetics(work, handle["not_restored"])
     until = time.monotonic() + PATIENCE
     for number, one in enumerate(handle["created"]):
         if number < handle.get("settled", 0):
             continue
         if time.monotonic() > until or work.stopping:
-            return Again(0.0, {**handle, "settled": number, "not_restored": told})
+            return Again(0.0, {**handle, "settled": number,
+                               "not_restored": cosmetics.not_restored})
         if one["kind"] == "ports":          # a router's own port: nothing was said of it
-            api.put(f"/ports/{one['id']}", {"port": {"description": ""}})
+            neutron_marks.settle(api, "ports", one["id"], {"id": one["id"]}, cosmetics)
         elif one["kind"] == "routers":
-            _settle_router(api, one["id"], originals[one["old"]], told)
+            _settle_router(api, one["id"], originals[one["old"]], cosmetics)
         elif one["kind"] != "interfaces":
-            neutron_marks.settle(api, one["kind"], one["id"], originals[one["old"]])
-    return Done({**{kind: dict(handle["maps"][kind]) for kind in MAPPED},
+            neutron_marks.settle(api, one["kind"], one["id"], originals[one["old"]], cosmetics)
+        if cosmetics.postponed:
+            return cosmetics.again({**handle, "settled": number,
+                                    "not_restored": cosmetics.not_restored})
+    return Done({**{kind: dict(handle["maps"].get(kind, {})) for kind in MAPPED},
                  "created": [{key: one[key] for key in ("kind", "id", "name")}
                              for one in handle["created"]],
-                 "not_restored": told})
+                 "not_restored": cosmetics.not_restored})
 
 
-def _settle_router(api: Api, id: str, original: Record, told: list[Record]) -> None:
+def _settle_router(api: Api, id: str, original: Record, cosmetics: Cosmetics) -> None:
     """Routes are refused when their next hop is on no subnet of the router, as when it has its
     gateway on another network now."""
-    neutron_marks.settle(api, "routers", id, original)
+    neutron_marks.settle(api, "routers", id, original, cosmetics)
     routes = original.get("routes")
     if routes:
-        try:
-            api.put(f"/routers/{id}", {"router": {"routes": routes}})
-        except CloudConflict as error:
-            told.append({"field": f"router {original['name'] or original['id']}: routes",
-                         "why": error.message})
+        cosmetics.request(f"router {neutron_marks.label(original)}: routes", lambda: api.put(
+            f"/routers/{id}", {"router": {"routes": routes}}))

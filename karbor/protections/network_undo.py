@@ -8,12 +8,12 @@ from karbor.domain.errors import CloudConflict, CloudNotFound
 from karbor.domain.step import Again, Done, Outcome, Progress
 from karbor.plugin.cloud import Api
 from karbor.plugin.protection import Work
-from karbor.protections.neutron_marks import marked
+from karbor.protections.neutron_marks import list_kind, marked
 from karbor.protections.topology import INTERFACES
 
 Record = dict[str, Any]
 
-ORDER = ("routers", "ports", "subnets", "networks", "security-groups")
+ORDER = ("routers", "ports", "subnets", "networks", "security-groups", "address-groups")
 PAUSE = 2.0     # seconds until something that is still used is tried again
 
 
@@ -27,8 +27,7 @@ def undo(work: Work) -> Outcome:
             made[one["kind"]].add(one["id"])
     if not work.handle.get("built"):
         for kind in ORDER:
-            found = api.list(f"/{kind}", kind.replace("-", "_"))
-            made[kind].update(marked(found, work.mark).values())
+            made[kind].update(marked(list_kind(api, kind), work.mark).values())
     if not any(made.values()):
         return Done()
     try:

@@ -12,10 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from karbor.domain.errors import CloudConflict, CloudError, CloudForbidden
+from karbor.domain.errors import CloudConflict, CloudError, CloudForbidden, CloudNotFound
 from karbor.plugin.cloud import Api
+from karbor.plugin.cosmetics import Cosmetics
 
 Record = dict[str, Any]
+
+OPTIONAL_KINDS = frozenset({"address_groups"})
+"""What not every Neutron has."""
 
 
 def birth_mark(mark: str, old: str) -> str:
@@ -30,20 +34,43 @@ def marked(items: Iterable[Record], mark: str) -> dict[str, str]:
             if (one.get("description") or "").startswith(prefix)}
 
 
-def settle(api: Api, kind: str, id: str, original: Record) -> None:
-    """Give a made thing its original description and tags. Idempotent."""
+def list_kind(api: Api, kind: str) -> list[Record]:
+    """All of one kind (`security-groups`) that the project sees; none of one that this Neutron
+    does not know."""
+    try:
+        return api.list(f"/{kind}", kind.replace("-", "_"))
+    except CloudNotFound:
+        if kind.replace("-", "_") not in OPTIONAL_KINDS:
+            raise
+        return []
+
+
+def settle(api: Api, kind: str, id: str, original: Record, cosmetics: Cosmetics, *,
+           also: Record | None = None) -> None:
+    """Give a made thing its original description and tags. Idempotent; a refusal is reported.
+    `also` are fields without which Neutron refuses a new description."""
     singular = kind.removesuffix("s").replace("-", "_")
-    body = {"description": original.get("description") or ""}
-    api.put(f"/{kind}/{id}", {singular: body})
+    name = f"{singular.replace('_', ' ')} {label(original)}"
+    body = {"description": original.get("description") or "", **(also or {})}
+    cosmetics.request(f"{name}: description", lambda: api.put(f"/{kind}/{id}", {singular: body}),
+                      "it still bears Karbor's mark")
     if original.get("tags"):
-        api.put(f"/{kind}/{id}/tags", {"tags": list(original["tags"])})
+        cosmetics.request(f"{name}: tags", lambda: api.put(
+            f"/{kind}/{id}/tags", {"tags": list(original["tags"])}))
+
+
+def label(record: Record) -> str:
+    """By what people know it."""
+    return str(record.get("name") or record.get("floating_ip_address") or record.get("cidr")
+               or record["id"])
 
 
 def create(api: Api, kind: str, body: Record, optional: Sequence[str] = (),
            weaker: Mapping[str, Any] | None = None) -> tuple[Record, dict[str, str]]:
     """Create one thing. Where policy or the state of the cloud refuses it, try again without an
-    optional field (`a` or `a.b`): the one that the refusal names, else the first that is left.
-    `weaker` has a second value to try for a field before it is left out.
+    optional field (`a` or `a.b`): the one that the refusal names, else the first that is left
+    (not when something is said to be missing: that must be named). `weaker` has a second value to
+    try for a field before it is left out.
 
     A refusal makes nothing, so trying again cannot double anything. Returns the record and which
     fields were given up, with the reason. Raises the refusal when no optional field is left.
@@ -55,13 +82,13 @@ def create(api: Api, kind: str, body: Record, optional: Sequence[str] = (),
         try:
             record: Record = api.post(f"/{kind}", {singular: body})[singular]
             return record, given_up
-        except (CloudForbidden, CloudConflict) as error:
+        except (CloudForbidden, CloudConflict, CloudNotFound) as error:
             field = _to_give_up(body, optional, error)
             if field is None:
                 raise
             # The rules of a policy tell a person nothing.
-            given_up.setdefault(field, error.message if isinstance(error, CloudConflict) else
-                                "the cloud's policy does not let this user choose it")
+            given_up.setdefault(field, "the cloud's policy does not let this user choose it"
+                                if isinstance(error, CloudForbidden) else error.message)
             body = ({**body, field: second.pop(field)} if field in second
                     else _without(body, field))
 
@@ -71,6 +98,8 @@ def _to_give_up(body: Record, optional: Sequence[str], error: CloudError) -> str
     present = [field for field in optional if _has(body, field)]
     named = [field for field in present if field.rpartition(".")[2] in error.message
              or any(leaf in error.message for leaf in _leaves(_value(body, field)))]
+    if isinstance(error, CloudNotFound):    # a zone or QoS policy that is gone, or what it is on
+        present = []
     return next(iter(named + present), None)
 
 

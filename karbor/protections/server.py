@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from karbor.domain.errors import CloudNotFound
@@ -77,6 +77,10 @@ class ServerProtection(Protection):
     def held_by(self, resource: Resource) -> str:
         return ""      # One document; its disks are resources of their own.
 
+    def optional(self, saved: Mapping[str, Mapping[str, Any]]) -> Collection[str]:
+        pair = saved.get(KeepServer.name, {}).get("key_pair")
+        return [pair["name"]] if pair else []
+
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
         return server_obstacles.restoring(resources, target)
@@ -95,6 +99,7 @@ class ServerProtection(Protection):
                 "restore_flavor_id": {"type": "string",
                                       "description": "build it with this flavor"},
                 "map": {"type": "object", "additionalProperties": {"type": "string"},
-                        "description": "old name or id → new one: flavors, key pairs, zones"},
+                        "description": "old name or id → new one: flavors, key pairs, zones; a key "
+                                       "pair → \"\": without one"},
             }
         return {"type": "object", "properties": properties, "additionalProperties": False}

@@ -39,13 +39,23 @@ def give_addresses(api: Api, mark: str, kept: Sequence[tuple[Record, Record]], *
             tell(f"floating address {old['floating_ip_address']}",
                  f"it is {record['floating_ip_address']} now")
         if record.get("port_id") != target:
-            body: Record = {"port_id": target}
-            if old["fixed_ip_address"] in state["addresses"][target]:
-                body["fixed_ip_address"] = old["fixed_ip_address"]
-            api.put(f"/floatingips/{record['id']}", {"floatingip": body})
+            api.put(f"/floatingips/{record['id']}",
+                    {"floatingip": place(old, target, state)})
         state["floating"][old["id"]] = record["id"]
         if made and record["id"] not in state["made_floating"]:
             state["made_floating"].append(record["id"])
+
+
+def place(old: Record, target: str, state: Record) -> Record:
+    """Where a floating address belongs: on the port `target`, and on which of its addresses.
+    Neutron must be told where there are several of IPv4: the kept one, or else the one that came
+    in its place."""
+    addresses = state["addresses"][target]
+    fixed = old["fixed_ip_address"]
+    if fixed not in addresses:
+        moved = state.get("moved", {}).get(target, {})
+        fixed = moved.get(fixed) or next((one for one in addresses if ":" not in one), "")
+    return {"port_id": target, **({"fixed_ip_address": fixed} if fixed else {})}
 
 
 def _find(present: Sequence[Record], old: Record, target: str) -> Record | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from karbor.protections.nova_input import split_metadata, takes_hostname
 from karbor.protections.server_facts import zone
 
 Record = dict[str, Any]
 Chosen = Mapping[str, str]      # --map OLD=NEW
 
 MARK_KEY = "karbor_mark"
-"""The metadata key that tells which operation is building the server; gone when it is done."""
+"""The metadata key that tells which operation is building the server; gone when it is done. Where
+the server has as many items of metadata as it may have, the mark is its description until then."""
 
 PORT_OPTIONAL = ("mac_address", "fixed_ips", "allowed_address_pairs", "extra_dhcp_opts",
                  "qos_policy_id", "binding:vnic_type", "port_security_enabled")
@@ -37,19 +39,26 @@ def nearest_flavor(kept: Mapping[str, Any], flavors: Iterable[Mapping[str, Any]]
     return min(fitting, key=lambda one: (one["ram"], one["vcpus"], one["disk"]), default=None)
 
 
+def network_of(old: Record, maps: Mapping[str, Mapping[str, str]], chosen: Chosen) -> str:
+    """The network on which a kept port is made again."""
+    return maps.get("networks", {}).get(old["network_id"]) \
+        or chosen.get(old["network_id"], old["network_id"])
+
+
 def port(old: Record, description: str, maps: Mapping[str, Mapping[str, str]], chosen: Chosen,
-         automatic: Collection[str] = ()) -> tuple[Record, Record]:
+         *, automatic: Collection[str] = (), taken: Collection[str] = ()) -> tuple[Record, Record]:
     """The port's body, and weaker values for fields that may be refused. On a network other than
     the kept one's copy its addresses mean nothing, so they are left out; so is the address on an
-    `automatic` subnet, which follows from the MAC."""
-    network = maps.get("networks", {}).get(old["network_id"]) \
-        or chosen.get(old["network_id"], old["network_id"])
+    `automatic` subnet, which follows from the MAC. For each address that is `taken` another one of
+    its subnet is asked for."""
     subnets = maps.get("subnets", {})
-    body: Record = {"network_id": network, "name": old["name"], "description": description,
+    body: Record = {"network_id": network_of(old, maps, chosen), "name": old["name"],
+                    "description": description,
                     "admin_state_up": old.get("admin_state_up", True),
                     "mac_address": old["mac_address"]}
     fixed = [{"subnet_id": subnets[one["subnet_id"]],
-              **({} if one["subnet_id"] in automatic else {"ip_address": one["ip_address"]})}
+              **({} if one["subnet_id"] in automatic or one["ip_address"] in taken
+                 else {"ip_address": one["ip_address"]})}
              for one in old["fixed_ips"] if one["subnet_id"] in subnets]
     if fixed or not old["fixed_ips"]:
         body["fixed_ips"] = fixed
@@ -65,8 +74,8 @@ def port(old: Record, description: str, maps: Mapping[str, Mapping[str, str]], c
             body[name] = old[name]
     if old.get("binding:vnic_type", "normal") != "normal":
         body["binding:vnic_type"] = old["binding:vnic_type"]
-    places = list(dict.fromkeys(one["subnet_id"] for one in fixed))
-    return body, {"fixed_ips": [{"subnet_id": one} for one in places]} if places else {}
+    # as many addresses as it had: two of one subnet are two
+    return body, {"fixed_ips": [{"subnet_id": one["subnet_id"]} for one in fixed]} if fixed else {}
 
 
 def volumes(kept: Sequence[Record], new_ids: Mapping[str, str], image: str) -> list[Record]:
@@ -88,9 +97,15 @@ def volumes(kept: Sequence[Record], new_ids: Mapping[str, str], image: str) -> l
     return devices
 
 
+def key_pair(kept: Mapping[str, Any], chosen: Chosen) -> str:
+    """The name of the key pair to build with; "" for none (`--map KEY=`)."""
+    name = kept.get("key_name") or ""
+    return chosen.get(name, name)
+
+
 def server(document: Record, *, name: str, mark: str, flavor: str, image: str,
-           devices: list[Record], ports: Sequence[str], group: str, version: str, chosen: Chosen
-           ) -> Record:
+           devices: list[Record], ports: Sequence[str], group: str, version: str, chosen: Chosen,
+           mark_in_description: bool = False) -> Record:
     """The body of POST /servers; `ports` in the kept order."""
     kept = document["server"]
     tags = [one.get("device_tag") for one in document["ports"]]
@@ -99,7 +114,7 @@ def server(document: Record, *, name: str, mark: str, flavor: str, image: str,
     body: Record = {
         "name": name, "flavorRef": flavor,
         "networks": networks or "none",
-        "metadata": {**kept.get("metadata", {}), MARK_KEY: mark},
+        "metadata": split_metadata(kept.get("metadata", {}))[0],
         "OS-DCF:diskConfig": kept["disk_config"],
         "config_drive": kept["config_drive"],
     }
@@ -111,20 +126,18 @@ def server(document: Record, *, name: str, mark: str, flavor: str, image: str,
                   "trusted_image_certificates"):
         if kept.get(field):
             body[field] = kept[field]
-    if kept.get("key_name"):
-        body["key_name"] = chosen.get(kept["key_name"], kept["key_name"])
+    if mark_in_description:
+        body["description"] = mark
+    else:
+        body["metadata"][MARK_KEY] = mark
+    if key := key_pair(kept, chosen):
+        body["key_name"] = key
     where = zone(kept)
     if where:
         body["availability_zone"] = chosen.get(where, where)
-    if name == kept["name"] and _takes_hostname(kept.get("hostname") or "", version):
+    if name == kept["name"] and takes_hostname(kept.get("hostname") or "", version):
         body["hostname"] = kept["hostname"]
     request: Record = {"server": body}
     if group:
         request["os:scheduler_hints"] = {"group": group}
     return request
-
-
-def _takes_hostname(hostname: str, version: str) -> bool:
-    """Nova takes one since 2.90, and one with dots since 2.94."""
-    minor = int(version.partition(".")[2])
-    return bool(hostname) and minor >= (94 if "." in hostname else 90)

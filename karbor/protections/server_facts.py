@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from karbor.protections.nova_input import split_metadata
 from karbor.protections.topology import HIDDEN
 
 Record = dict[str, Any]
@@ -141,6 +142,8 @@ def summary(document: Record, told: Sequence[Mapping[str, str]]) -> Record:
                    if name in ("id", "original_name", "vcpus", "ram", "disk")},
         "key_pair": {"name": server.get("key_name"), "fingerprint": key.get("fingerprint")}
         if server.get("key_name") else None,
+        "metadata_items": len(split_metadata(server.get("metadata", {}))[0]),
+        "metadata_refused": sorted(split_metadata(server.get("metadata", {}))[1]),
         "zone": zone(server),
         "group": (document["group"] or {}).get("name", ""),
         "volumes": [one["id"] for one in document["volumes"]],

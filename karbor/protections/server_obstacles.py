@@ -11,6 +11,7 @@ from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Target
 from karbor.protections.listed import Listed
 from karbor.protections.network_obstacles import quota_obstacles
+from karbor.protections.nova_input import refused_name
 from karbor.protections.server_body import choose_flavor, nearest_flavor
 
 Record = Mapping[str, Any]
@@ -47,7 +48,9 @@ def restoring(resources: Sequence[Resource], target: Target) -> list[Obstacle]:
         totals["instances"] += 1
         totals["cores"] += size.get("vcpus", 0)
         totals["ram"] += size.get("ram", 0)
-        found += [*_key_pair(one, kept, chosen, lists), *_zone(one, kept, chosen, lists),
+        found += [*_name(one, kept, target), *_metadata(one, kept, lists),
+                  *_left_out(one, kept, target),
+                  *_key_pair(one, kept, chosen, lists), *_zone(one, kept, chosen, lists),
                   *_floating_networks(one, kept, target, lists),
                   *_wanted_network(one, target, lists)]
     if plans:
@@ -74,22 +77,54 @@ def _no_flavor(one: Resource, kept: Record, flavors: Sequence[Record], explicit:
     return Obstacle(f"{what}, which is not here", remedy, str(name), one.key)
 
 
+def _new_name(one: Resource, kept: Record, target: Target) -> str:
+    return str(target.parameters(one).get("restore_name") or kept["name"])
+
+
+def _name(one: Resource, kept: Record, target: Target) -> Iterator[Obstacle]:
+    name = _new_name(one, kept, target)
+    if why := refused_name(name):
+        yield Obstacle(f"Nova does not take the name {name!r} of a server: {why}",
+                       f"give another one: --name {one.id}=NAME", resource=one.key)
+
+
+def _metadata(one: Resource, kept: Record, lists: Listed) -> Iterator[Obstacle]:
+    """A mark needs no room of its own: see server_body."""
+    most, items = lists.limits().get("maxServerMeta", -1), kept.get("metadata_items", 0)
+    if 0 <= most < items:
+        yield Obstacle(f"server {one.name or one.id} has {items} items of metadata, and a server "
+                       f"may have {most} here", "have the quota of metadata items raised",
+                       resource=one.key)
+
+
 def _key_pair(one: Resource, kept: Record, chosen: Mapping[str, str], lists: Listed
               ) -> Iterator[Obstacle]:
     pair = kept["key_pair"]
     if not pair:
         return
     name = chosen.get(pair["name"], pair["name"])
+    if not name:
+        return              # to be built without one
     there = lists.key_pairs().get(name)
     if there is None:
         yield Obstacle(f"server {one.name or one.id} needs the key pair {name}, which this user "
-                       "does not have", f"create it, or --map {pair['name']}=KEYPAIR",
+                       "does not have", f"create it, or --map {pair['name']}=KEYPAIR, or "
+                       f"--map {pair['name']}= to build the server without one",
                        pair["name"], one.key)
     elif (pair["name"] not in chosen and pair["fingerprint"]
           and there.get("fingerprint") != pair["fingerprint"]):
         yield Obstacle(f"the key pair {name} of this user holds another key than the one that "
                        f"server {one.name or one.id} had",
                        f"to use it all the same: --map {name}={name}", name, one.key)
+
+
+def _left_out(one: Resource, kept: Record, target: Target) -> Iterator[Obstacle]:
+    """Of the answers for this server alone; those for all are checked before."""
+    pair = kept["key_pair"] or {}
+    for old, new in (target.parameters(one).get("map") or {}).items():
+        if not new and old != pair.get("name") and old not in target.mapping:
+            yield Obstacle(f"server {one.name or one.id} cannot be built without {old}",
+                           "only its key pair can be left out", old, one.key)
 
 
 def _zone(one: Resource, kept: Record, chosen: Mapping[str, str], lists: Listed
@@ -169,7 +204,7 @@ def preview(resource: Resource, target: Target) -> list[str]:
     flavor = choose_flavor(kept["flavor"], lists.nova("/flavors/detail", "flavors"),
                            _chosen(resource, target),
                            str(parameters.get("restore_flavor_id") or ""))
-    name = parameters.get("restore_name") or kept["name"]
+    name = _new_name(resource, kept, target)
     built = flavor["name"] if flavor else "missing"
     more = len(kept["volumes"]) - (kept["boot"] == "volume")
     lines = [f"create server {name}, flavor {built}, booted from its {kept['boot']}"
@@ -178,6 +213,11 @@ def preview(resource: Resource, target: Target) -> list[str]:
         lines += [f"{size} of the flavor: {kept['flavor'].get(size)} then, {flavor[size]} now"
                   for size in ("vcpus", "ram", "disk")
                   if kept["flavor"].get(size) not in (None, flavor[size])]
+    pair = kept["key_pair"] or {}
+    if pair and not _chosen(resource, target).get(pair["name"], pair["name"]):
+        lines.append(f"without a key pair: it had {pair['name']}")
+    lines += [f"without the metadata {key}, which Nova does not take any more"
+              for key in kept.get("metadata_refused", ())]
     fresh = any(target.parameters(one).get("new_networks")
                 for one in target.graph.of_type(NETWORK))
     # Two networks may well use the same addresses.

@@ -16,7 +16,8 @@ Record = dict[str, Any]
 def make_ports(api: Api, mark: str, ports: Sequence[Record], *,
                maps: Mapping[str, Mapping[str, str]], automatic: Collection[str],
                chosen: Mapping[str, str], state: Record, tell: Callable[[str, str], None]) -> None:
-    """Fill state["ports"] (old → new), ["made_ports"] and ["addresses"] (port → addresses).
+    """Fill state["ports"] (old → new), ["made_ports"], ["addresses"] (port → addresses) and
+    ["moved"] (port → kept address → address).
 
     Addresses that are taken, and fields that policy refuses, are given up one by one and told. A
     port made here outlives the deletion of its server, as every port does that Nova was given.
@@ -27,8 +28,11 @@ def make_ports(api: Api, mark: str, ports: Sequence[Record], *,
     for old in ports:
         if old["id"] in state["ports"]:
             continue
+        network = server_body.network_of(old, maps, chosen)
+        taken = {fixed["ip_address"] for one in present if one["network_id"] == network
+                 for fixed in one["fixed_ips"]}
         body, weaker = server_body.port(old, birth_mark(mark, old["id"]), maps, chosen,
-                                        automatic)
+                                        automatic=automatic, taken=taken)
         original = by_id.get(old["id"])
         if old["id"] in adopted:
             record = by_id[adopted[old["id"]]]
@@ -45,8 +49,24 @@ def make_ports(api: Api, mark: str, ports: Sequence[Record], *,
         _compare(old, record, tell)
         state["ports"][old["id"]] = record["id"]
         state["addresses"][record["id"]] = [one["ip_address"] for one in record["fixed_ips"]]
+        state.setdefault("moved", {})[record["id"]] = _moved(old, record, maps.get("subnets", {}))
         if made and record["id"] not in state["made_ports"]:
             state["made_ports"].append(record["id"])
+
+
+def _moved(old: Record, new: Record, subnets: Mapping[str, str]) -> dict[str, str]:
+    """Kept address → the address of the new port that came in its place, in the same subnet."""
+    left = list(new["fixed_ips"])
+    found: dict[str, str] = {}
+    unmoved_first = sorted(old["fixed_ips"], key=lambda one: one["ip_address"] not in {
+        each["ip_address"] for each in left})
+    for one in unmoved_first:
+        there = [each for each in left if each["subnet_id"] == subnets.get(one["subnet_id"])]
+        same = [each for each in there if each["ip_address"] == one["ip_address"]]
+        if same or there:
+            found[one["ip_address"]] = (same or there)[0]["ip_address"]
+            left.remove((same or there)[0])
+    return found
 
 
 def _compare(old: Record, new: Record, tell: Callable[[str, str], None]) -> None:

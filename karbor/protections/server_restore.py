@@ -6,13 +6,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from karbor.domain.errors import BadInput, CloudConflict, RemoteFailed
+from karbor.domain.errors import (
+    BadInput,
+    CloudConflict,
+    CloudForbidden,
+    QuotaExceeded,
+    RemoteFailed,
+)
 from karbor.domain.resource import IMAGE, NETWORK, VOLUME
 from karbor.domain.step import Again, Done, Outcome, Progress
+from karbor.plugin.cosmetics import Cosmetics
 from karbor.plugin.protection import Task, Work
 from karbor.protections import kept_json, neutron_marks, server_body
 from karbor.protections.listed import Listed
-from karbor.protections.server_addresses import give_addresses
+from karbor.protections.nova_input import split_metadata
+from karbor.protections.server_addresses import give_addresses, place
 from karbor.protections.server_groups import find_or_make
 from karbor.protections.server_ports import make_ports
 from karbor.protections.server_undo import find_server, undo
@@ -24,9 +32,9 @@ class RebuildServer(Task):
     """Each entry does what is missing, and finds by mark what earlier entries made.
 
     Ports and floating addresses bear the mark in their description, the server in its metadata
-    (`karbor_mark`). The marks are taken off only after the handle, with every id, is in the
-    journal; from then on the ids are enough. What it cannot give back as it was stands in
-    `not_restored`, field by field.
+    (`karbor_mark`), or in its description where the metadata are full. The marks are taken off only
+    after the handle, with every id, is in the journal; from then on the ids are enough. What it
+    cannot give back as it was stands in `not_restored`, field by field.
     """
 
     name = "server"
@@ -128,15 +136,31 @@ class _Build:
                            resource=self.work.resource.key)
         image = self._image() if self.document["boot"] == "image" else ""
         devices = server_body.volumes(self.document["volumes"], self._volumes(), image)
-        body = server_body.server(
-            self.document, name=parameters.get("restore_name") or kept["name"],
-            mark=self.work.mark, flavor=flavor["id"], image=image, devices=devices,
-            ports=[self.state["ports"][one["id"]] for one in self.document["ports"]],
-            group=self.state.get("group", ""), version=self.version, chosen=self.chosen)
+        full = len(kept.get("metadata", {})) >= self._most_metadata()
+
+        def post(*, mark_in_description: bool) -> str:
+            body = server_body.server(
+                self.document, name=parameters.get("restore_name") or kept["name"],
+                mark=self.work.mark, flavor=flavor["id"], image=image, devices=devices,
+                ports=[self.state["ports"][one["id"]] for one in self.document["ports"]],
+                group=self.state.get("group", ""), version=self.version, chosen=self.chosen,
+                mark_in_description=mark_in_description)
+            made = self.nova.post("/servers", body, version=self.version)
+            return str(made["server"]["id"])
+
         # Nova fetches the image and attaches the volumes with the token of this request.
         self.work.ensure_credential(self._image_bytes())
-        made = self.nova.post("/servers", body, version=self.version)
-        return str(made["server"]["id"])
+        try:
+            return post(mark_in_description=full)
+        except (CloudForbidden, QuotaExceeded) as error:
+            if full or "metadata" not in error.message.lower():
+                raise
+            return post(mark_in_description=True)   # Nova's limit is another than it says
+
+    def _most_metadata(self) -> float:
+        """How many items of metadata a server may have here."""
+        most = int(Listed(self.work.cloud).limits().get("maxServerMeta", -1))
+        return most if most >= 0 else float("inf")
 
     def _image_bytes(self) -> int:
         resource = self.work.resource
@@ -251,18 +275,28 @@ class _Build:
 
     def settle(self) -> Outcome:
         """Take the marks off: idempotent, and nothing is looked up by mark any more."""
+        kept = self.document["server"]
+        for hint in kept.get("scheduler_hints") or {}:
+            if hint != "group":
+                self.tell(f"scheduler hint {hint}", "it names other things, which may be gone")
+        for key in split_metadata(kept.get("metadata", {}))[1]:
+            self.tell(f"metadata {key}", "Nova does not take it any more")
+        if kept.get("key_name") and not server_body.key_pair(kept, self.chosen):
+            self.tell(f"key pair {kept['key_name']}", "the server was to be built without one")
+        cosmetics = Cosmetics(self.work, self.state["not_restored"])
         for port in self.document["ports"]:
             id = self.state["ports"][port["id"]]
             if id in self.state["made_ports"]:
-                neutron_marks.settle(self.neutron, "ports", id, port)
+                neutron_marks.settle(self.neutron, "ports", id, port, cosmetics)
             for one in port["floating"]:
                 floating = self.state["floating"].get(one["id"])
                 if floating in self.state["made_floating"]:
-                    neutron_marks.settle(self.neutron, "floatingips", floating, one)
-        for hint in self.document["server"].get("scheduler_hints") or {}:
-            if hint != "group":
-                self.tell(f"scheduler hint {hint}", "it names other things, which may be gone")
-        self.nova.delete(f"/servers/{self.state['server']}/metadata/{server_body.MARK_KEY}")
+                    neutron_marks.settle(self.neutron, "floatingips", floating, one, cosmetics,
+                                         also=place(one, id, self.state))
+        self._unmark(cosmetics)
+        self.state["not_restored"] = cosmetics.not_restored
+        if cosmetics.postponed:
+            return cosmetics.again(self.state)
         return Done({"id": self.state["server"],
                      "name": self.work.parameters.get("restore_name")
                      or self.document["server"]["name"],
@@ -270,3 +304,19 @@ class _Build:
                      "floating": self.state["floating"],
                      "attachments": self.state.get("attachments", []),
                      "not_restored": self.state["not_restored"]})
+
+    def _unmark(self, cosmetics: Cosmetics) -> None:
+        """Of the server itself; an earlier version may have put the mark in either place."""
+        path = f"/servers/{self.state['server']}"
+        why = "it still bears Karbor's mark"
+
+        def described() -> None:
+            now = self.nova.get(path, version=self.version)["server"]
+            if now.get("description") == self.work.mark:
+                # not None: Nova 34 answers that with an internal error
+                wanted = self.document["server"].get("description") or ""
+                self.nova.put(path, {"server": {"description": wanted}}, version=self.version)
+
+        cosmetics.request("description", described, why)
+        cosmetics.request("metadata", lambda: self.nova.delete(
+            f"{path}/metadata/{server_body.MARK_KEY}"), why)

@@ -52,7 +52,8 @@ def undo(work: Work) -> Outcome:
 
 
 def find_server(work: Work) -> str | None:
-    """The server that bears this step's mark."""
-    found = work.cloud.api("nova").list("/servers/detail", "servers")
-    return next((one["id"] for one in found
-                 if one.get("metadata", {}).get(server_body.MARK_KEY) == work.mark), None)
+    """The server that bears this step's mark, in either of its places."""
+    found = work.cloud.api("nova").list("/servers/detail", "servers",
+                                        version=Listed(work.cloud).nova_version())
+    return next((one["id"] for one in found if work.mark in (
+        one.get("metadata", {}).get(server_body.MARK_KEY), one.get("description"))), None)

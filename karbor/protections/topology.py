@@ -7,7 +7,7 @@ project can be made again; the rest is kept by reference (its id and name).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Record = dict[str, Any]
@@ -32,6 +32,7 @@ class Lists:
     routers: list[Record]
     groups: list[Record]
     floating: list[Record]
+    address_groups: list[Record] = field(default_factory=list)
 
 
 def choose(lists: Lists, project_id: str, servers: Collection[str] | None,
@@ -56,13 +57,16 @@ def choose(lists: Lists, project_id: str, servers: Collection[str] | None,
                 (servers is None or one.get("port_id") in {port["id"] for port in ports})]
     referred = (used | {_gateway(one) for one in routers}
                 | {one["floating_network_id"] for one in floating}) - kept_ids - {""}
+    groups = _groups(lists.groups, project_id, ports, whole=servers is None)
     return {
         "id": project_id,
         "whole": servers is None,
         "networks": kept,
         "subnets": subnets,
         "routers": routers,
-        "security_groups": _groups(lists.groups, project_id, ports, whole=servers is None),
+        "security_groups": groups,
+        "address_groups": [one for one in lists.address_groups if _owner(one) == project_id
+                           and one["id"] in address_groups_of(groups)],
         "floating_ips": floating,
         "ports_left_out": [
             {"id": one["id"], "name": one.get("name", ""), "fixed_ips": one["fixed_ips"]}
@@ -114,6 +118,12 @@ def _groups(groups: list[Record], project_id: str, ports: Iterable[Record], *, w
             pending += [rule["remote_group_id"] for rule in own[id]["security_group_rules"]
                         if rule.get("remote_group_id")]
     return list(chosen.values())
+
+
+def address_groups_of(groups: Iterable[Record]) -> set[str]:
+    """Ids of the address groups that rules of these security groups refer to."""
+    return {rule["remote_address_group_id"] for group in groups
+            for rule in group["security_group_rules"] if rule.get("remote_address_group_id")}
 
 
 def _reference(id: str, network: Record | None, subnets: list[Record]) -> Record:
@@ -181,11 +191,12 @@ def _of_routers(document: Record) -> Iterator[tuple[str, str]]:
 
 def _of_groups(document: Record) -> Iterator[tuple[str, str]]:
     kept = {one["id"] for one in document["security_groups"]}
+    own = {one["id"] for one in document["address_groups"]}
     for group in document["security_groups"]:
         for rule in group["security_group_rules"]:
             field = f"security group {group['name'] or group['id']}: rule {rule['id']}"
-            if rule.get("remote_address_group_id"):
-                yield field, "it refers to an address group, which is kept by reference only"
+            if rule.get("remote_address_group_id") and rule["remote_address_group_id"] not in own:
+                yield field, "it refers to an address group of another project, by reference only"
             if rule.get("remote_group_id") and rule["remote_group_id"] not in kept:
                 yield field, "it refers to a security group of another project, by reference only"
 
@@ -202,10 +213,21 @@ def summary(document: Record) -> Record:
                      "subnets": [each["subnet_id"] for each in one["interfaces"]]}
                     for one in document["routers"]],
         "security_groups": [{"id": one["id"], "name": one["name"],
-                             "rules": len(one["security_group_rules"])}
+                             "rules": len(one["security_group_rules"]),
+                             "refers_to": _refers_to(one)}
                             for one in document["security_groups"]],
+        "address_groups": [{"id": one["id"], "name": one.get("name") or ""}
+                           for one in document["address_groups"]],
         "floating_ips": [{"id": one["id"], "address": one["floating_ip_address"],
                           "network_id": one["floating_network_id"]}
                          for one in document["floating_ips"]],
         "not_kept": not_kept(document),
     }
+
+
+def _refers_to(group: Record) -> Record:
+    """The other groups that its rules cannot do without, by kind."""
+    remote = {rule["remote_group_id"] for rule in group["security_group_rules"]
+              if rule.get("remote_group_id")}
+    return {"security_groups": sorted(remote - {group["id"]}),
+            "address_groups": sorted(address_groups_of([group]))}

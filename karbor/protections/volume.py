@@ -98,8 +98,9 @@ class VolumeBackup(Protection):
             properties = {
                 "restore_name": text("of the new volume; else that of the old one"),
                 "restore_description": text("of the new volume; else that of the old one"),
-                "map": {"type": "object", "additionalProperties": {"type": "string"},
-                            "description": "volume types and zones: old name to new name"}}
+                "map": {"type": "object",
+                        "additionalProperties": {"type": "string", "minLength": 1},
+                        "description": "volume types and zones: old name to new name"}}
         return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

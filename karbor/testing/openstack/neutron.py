@@ -170,8 +170,10 @@ class FloatingIps(Collection):
         self.cloud.kinds["neutron.port"][record["_port"]]["device_id"] = record["id"]
 
     def changing(self, request: Request, record: Record, wanted: dict[str, Any]) -> None:
-        if "port_id" in wanted or "fixed_ip_address" in wanted:
-            wanted.update(self._link(request, {**record, "fixed_ip_address": None, **wanted}))
+        need("port_id" in wanted or "fixed_ip_address" not in wanted, 400, "Bad floatingip "
+             "request: fixed_ip_address cannot be specified without a port_id.", "BadRequest")
+        # Neutron does so at every change, also of the description alone
+        wanted.update(self._link(request, {**record, "fixed_ip_address": None, **wanted}))
 
     def _link(self, request: Request, wanted: dict[str, Any]) -> dict[str, Any]:
         """What becomes of the address when it is (not) at a port."""
@@ -179,6 +181,10 @@ class FloatingIps(Collection):
             return {"port_id": None, "fixed_ip_address": None, "router_id": None,
                     "status": "DOWN", "_subnet": None}
         port = self.cloud.part(Ports).get(request, wanted["port_id"])
+        several = [one for one in port["fixed_ips"] if ":" not in one["ip_address"]]
+        need(wanted["fixed_ip_address"] or len(several) < 2, 400, "Bad floatingip request: Port "
+             f"{port['id']} has multiple fixed IPv4 addresses. Must provide a specific IPv4 "
+             "address when assigning a floating IP.", "BadRequest")
         fixed = next((one for one in port["fixed_ips"] if wanted["fixed_ip_address"] in
                       {None, one["ip_address"]}), None)
         if fixed is None:

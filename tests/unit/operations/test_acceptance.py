@@ -395,9 +395,23 @@ def test_an_answer_to_nothing_is_refused(desk: Desk, asking: Asking, bank: Memor
         desk.restore(asking, "first", RestoreWishes({"smal": "x"}))
     kept = {"flavor": {"original_name": "small", "vcpus": 1}, "zones": ["az1", None]}
     full = replace(made, kept={BOXES[0].key: Kept(BOXES[0].key, {"box": kept})})
-    check_answers({"small": "x", "az1": "y", "red": "z"}, full)
+    check_answers({"small": "x", "az1": "y", "red": "z"}, full, {})
     with pytest.raises(UnknownName, match="original_name nowhere"):
-        check_answers({"small": "x", "original_name": "x"}, full)
+        check_answers({"small": "x", "original_name": "x"}, full, {})
+
+
+def test_only_what_a_protection_can_do_without_is_left_out(bank: MemoryBank) -> None:
+    full = replace(keep(bank), kept={BOXES[0].key: Kept(BOXES[0].key, {
+        "box": {"key": "k", "flavor": "small"}})})
+
+    class WithKey(BoxProtection):
+        def optional(self, saved: Mapping[str, Any]) -> list[str]:
+            return [saved["box"]["key"]]
+
+    check_answers({"k": ""}, full, {BOX: WithKey()})
+    for old, protections in (("small", {BOX: WithKey()}), ("k", {BOX: BoxProtection()}), ("k", {})):
+        with pytest.raises(BadInput, match=f"--map {old}=: only a key pair can be left out"):
+            check_answers({old: ""}, full, protections)
 
 
 def test_only_a_checkpoint_that_is_available_can_be_used(desk: Desk, asking: Asking,

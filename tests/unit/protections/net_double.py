@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import re
 from ipaddress import ip_network
 from typing import Any
 
@@ -31,7 +32,7 @@ class World:
     def __init__(self) -> None:
         self.things: dict[str, dict[str, Record]] = {kind: {} for kind in (
             "networks", "subnets", "ports", "routers", "security-groups", "floatingips",
-            "servers", "volumes", "os-server-groups")}
+            "servers", "volumes", "os-server-groups", "address-groups")}
         self.flavors = [{"id": "f1", "name": "small", "vcpus": 1, "ram": 512, "disk": 1}]
         self.key_pairs = [{"keypair": {"name": "key", "public_key": "ssh-rsa A", "type": "ssh",
                                        "fingerprint": "aa:bb"}}]
@@ -41,6 +42,7 @@ class World:
         self.quota = {kind: {"limit": 100, "used": 0, "reserved": 0} for kind in (
             "network", "subnet", "port", "router", "security_group", "security_group_rule",
             "floatingip")}
+        self.real_metadata_limit = -1       # where it is another than Nova says
         self.kill: tuple[int, str] | None = None
         self.writes = 0
         self.requests: list[str] = []
@@ -148,8 +150,14 @@ class Neutron(Double):
 
     def _post(self, kind: str, body: Any) -> Any:
         if kind == "security-group-rules":
-            return {"security_group_rules": [self._rule(one)
-                                             for one in body["security_group_rules"]]}
+            before = copy.deepcopy(self.things["security-groups"])
+            try:
+                return {"security_group_rules": [self._rule(one)
+                                                 for one in body["security_group_rules"]]}
+            except CloudNotFound:       # all or none
+                self.things["security-groups"].clear()
+                self.things["security-groups"].update(before)
+                raise
         singular = kind[:-1].replace("-", "_")
         record = {"id": self.world.new_id(singular), "name": "", "description": "", "tags": [],
                   "admin_state_up": True, "project_id": PROJECT_ID, **copy.deepcopy(body[singular])}
@@ -189,6 +197,7 @@ class Neutron(Double):
             fixed.setdefault("ip_address", next(
                 str(one) for one in ip_network(subnet["cidr"]).hosts()
                 if str(one) not in taken | {subnet["gateway_ip"]}))
+            taken.add(fixed["ip_address"])
         record.setdefault("device_id", "")
         record.setdefault("device_owner", "")
 
@@ -205,6 +214,8 @@ class Neutron(Double):
                 "id": self.world.new_id("rule")}
         if rule["remote_group_id"]:
             self.need("security-groups", rule["remote_group_id"])
+        if rule.get("remote_address_group_id"):
+            self.need("address-groups", rule["remote_address_group_id"])
         self.need("security-groups", body["security_group_id"])["security_group_rules"].append(rule)
         return rule
 
@@ -233,10 +244,28 @@ class Neutron(Double):
             self.world.drop_port(body["port_id"])
         else:
             (changes,) = body.values()
+            if where[0] == "floatingips":
+                changes = {**changes, **self._fixed_address(record, changes)}
             record.update(copy.deepcopy(changes))
-            if where[0] == "floatingips" and changes.get("port_id"):
-                port = self.need("ports", changes["port_id"])
-                record["fixed_ip_address"] = port["fixed_ips"][0]["ip_address"]
+        return {}
+
+    def _fixed_address(self, record: Record, changes: Record) -> Record:
+        """As Neutron: where a port has several addresses of IPv4, each change must say which."""
+        id = changes.get("port_id", record["port_id"])
+        if not id:
+            return {}
+        port = self.need("ports", id)
+        addresses = [one["ip_address"] for one in port["fixed_ips"] if ":" not in one["ip_address"]]
+        if "fixed_ip_address" not in changes:
+            if len(addresses) > 1:
+                raise CloudConflict(f"Bad floatingip request: Port {id} has multiple fixed IPv4 "
+                                    "addresses. Must provide a specific IPv4 address when "
+                                    "assigning a floating IP.")
+            return {"fixed_ip_address": addresses[0]}
+        if "port_id" not in changes:
+            raise CloudConflict("fixed_ip_address cannot be specified without a port_id")
+        if changes["fixed_ip_address"] not in addresses:
+            raise CloudConflict(f"Port {id} does not have fixed ip {changes['fixed_ip_address']}")
         return {}
 
     def _add_interface(self, router: Record, body: Record) -> None:
@@ -325,6 +354,13 @@ class Nova(Double):
 
     def _server(self, request: Record) -> Record:
         body = copy.deepcopy(request["server"])
+        most = self.world.limits.get("maxServerMeta", -1)
+        most = self.world.real_metadata_limit if self.world.real_metadata_limit >= 0 else most
+        if 0 <= most < len(body["metadata"]):
+            raise CloudForbidden(f"nova answered 403: Maximum number of metadata items exceeds "
+                                 f"{most}")
+        if not re.fullmatch(r"[a-zA-Z0-9._-]*", body.get("hostname", "")):
+            raise CloudConflict(f"Invalid input for field/attribute hostname: {body['hostname']}")
         id = self.world.new_id("server")
         for one in body["networks"]:
             self.need("ports", one["port"]).update(device_id=id, device_owner="compute:nova")
@@ -339,7 +375,9 @@ class Nova(Double):
         record = {
             **{name: body.get(name) for name in ("name", "metadata", "key_name", "tags",
                                                  "description")},
-            "id": id, "status": "BUILD", "config_drive": "", "OS-DCF:diskConfig": "AUTO",
+            "id": id, "status": "BUILD", "config_drive": "",
+            "OS-EXT-SRV-ATTR:hostname": body.get("hostname") or body["name"].lower(),
+            "OS-DCF:diskConfig": "AUTO",
             "image": {"id": body["imageRef"]} if "imageRef" in body else "",
             "flavor": {"original_name": flavor["name"], "vcpus": 1, "ram": 512, "disk": 1,
                        "ephemeral": 0, "swap": 0},
@@ -350,6 +388,11 @@ class Nova(Double):
                  "delete_on_termination": one["delete_on_termination"]} for one in volumes]}
         self.things["servers"][id] = record
         return record
+
+    def put(self, path: str, body: Any = None, **_: Any) -> Any:
+        self.world.requests.append(f"PUT {path}")
+        server = self.need("servers", path.strip("/").split("/")[1])
+        return self.world.write(lambda: server.update(copy.deepcopy(body["server"])) or {})
 
     def delete(self, path: str, **_: Any) -> None:
         self.world.requests.append(f"DELETE {path}")
