@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from karbor.plugin.protectable import Listings
 from karbor.protectables import server as servers
 
 MARK = "karbor_mark"
+MARKED_NAME = re.compile(r"karbor:[0-9a-f-]{36}:")
 IDS_PER_LIST = 100      # ids in one request: an address of some 4 KB, which every proxy lets pass
 
 
@@ -33,7 +35,7 @@ class Images:
                   for one in listings.list("glance", "/images", "images",
                                            owner=owner, os_hidden=hidden)]
         own = {str(one["id"]): one for one in listed if one.get("owner") == owner}
-        return [_image(one) for one in own.values() if MARK not in one]
+        return [_image(one) for one in own.values() if not _being_made(one)]
 
     def dependents(self, parents: Sequence[Resource], listings: Listings
                    ) -> Mapping[str, Sequence[Resource]]:
@@ -50,6 +52,11 @@ class Images:
         for key, server in on_images.items():
             found[key] = [_disk(server, bases.get(servers.image_id(server)))]
         return found
+
+
+def _being_made(image: Mapping[str, Any]) -> bool:
+    """By Karbor, for an operation: its mark is a property or, where there is no room, the name."""
+    return MARK in image or bool(MARKED_NAME.match(str(image.get("name") or "")))
 
 
 def _bases(ids: Sequence[str], listings: Listings) -> dict[str, Mapping[str, Any]]:

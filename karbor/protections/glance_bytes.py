@@ -8,9 +8,11 @@ from typing import Any
 from karbor.domain.checkpoint import Evidence
 from karbor.domain.errors import (
     CloudConflict,
+    CloudForbidden,
     CloudNotFound,
     CloudUnavailable,
     ObjectMissing,
+    QuotaExceeded,
     RemoteFailed,
 )
 from karbor.domain.step import Again, Done, Failed, Outcome, Progress
@@ -36,11 +38,19 @@ class Disk(Stage):
     def create(self, work: Work) -> str:
         nova, server = work.cloud.api("nova"), work.resource.within
         name = work.parameters.get("backup_name") or f"karbor {work.resource.name or server}"[:255]
-        body = {"createImage": {"name": name,
-                                "metadata": {MARK: work.mark}}}
         work.ensure_credential(None)     # nobody tells how large a server's disk is
+
+        def image_of(name: str, **metadata: str) -> str:
+            body = {"createImage": {"name": name, "metadata": metadata}}
+            return str(nova.post(f"/servers/{server}/action", body, version="2.45")["image_id"])
+
         try:
-            made = nova.post(f"/servers/{server}/action", body, version="2.45")
+            return image_of(name, **{MARK: work.mark})
+        except (CloudUnavailable, CloudForbidden, QuotaExceeded) as error:
+            # Of an image that has as many properties as it may, Nova says only "500".
+            if isinstance(error, CloudUnavailable) and error.status != 500:
+                raise
+            return find_marked(work) or image_of(work.mark)
         except CloudConflict as error:
             task = nova.get(f"/servers/{server}")["server"].get("OS-EXT-STS:task_state")
             if not task:
@@ -48,7 +58,6 @@ class Disk(Stage):
             raise CloudUnavailable(f"the server is busy ({task}): {error.message}",
                                    service="nova", request=error.request, status=error.status,
                                    request_id=error.request_id) from error
-        return str(made["image_id"])
 
     def find(self, work: Work) -> str | None:
         return find_marked(work)
@@ -74,11 +83,13 @@ class Disk(Stage):
 
 
 def find_marked(work: Work) -> str | None:
-    """The image that bears this stage's mark. Glance filters by any property; it is compared
-    again, since a cloud that ignores the filter would hand out all images."""
-    for one in work.cloud.api("glance").list("/images", "images", params={MARK: work.mark}):
-        if one.get(MARK) == work.mark:
-            return str(one["id"])
+    """The image that bears this stage's mark: as a property, or as its name where Nova could give
+    it no more properties. Glance filters by either; it is compared again, since a cloud that
+    ignores the filter would hand out all images."""
+    for place in (MARK, "name"):
+        for one in work.cloud.api("glance").list("/images", "images", params={place: work.mark}):
+            if one.get(place) == work.mark:
+                return str(one["id"])
     return None
 
 

@@ -23,6 +23,10 @@ _OF_THE_SNAPSHOT = frozenset({  # Nova writes them about where a server's image 
     "owner_project_name", "image_type", "image_location", "image_state", "base_image_ref",
     "boot_roles"})
 
+SIGNATURE = frozenset({         # with all of them Glance verifies the bytes that are uploaded
+    "img_signature", "img_signature_hash_method", "img_signature_key_type",
+    "img_signature_certificate_uuid"})
+
 _DANGEROUS = frozenset({        # a copy that says so would delete the original's key with itself
     "cinder_encryption_key_deletion_policy"})
 
@@ -30,7 +34,8 @@ _DANGEROUS = frozenset({        # a copy that says so would delete the original'
 def describe(image: Mapping[str, Any], *, disk: bool) -> dict[str, Any]:
     """Everything about an image that a new one shall have as well; `disk`: it was made by Nova
     from a server, and what is true of that making only is left out."""
-    drop = _OWN | _DANGEROUS | {MARK} | (_OF_THE_SNAPSHOT if disk else frozenset())
+    # the signature of a server's base image is not that of its disk
+    drop = _OWN | _DANGEROUS | {MARK} | (_OF_THE_SNAPSHOT | SIGNATURE if disk else frozenset())
     properties = {key: value for key, value in image.items()
                   if key not in drop and not key.startswith("os_glance_") and value is not None}
     return {**{field: image.get(field) for field in _FIELDS},
@@ -39,13 +44,28 @@ def describe(image: Mapping[str, Any], *, disk: bool) -> dict[str, Any]:
 
 
 def body(record: Mapping[str, Any], name: str, mark: str) -> dict[str, Any]:
-    """The request that makes an image like it, private, without protection, bearing the mark."""
-    made = {**record["properties"], "name": name, "tags": list(record["tags"]),
+    """The request that makes an image like it, private, without protection, bearing the mark. One
+    property waits until the mark has gone: an image may have only so many of them."""
+    properties = dict(record["properties"])
+    properties.pop(waiting(properties), None)
+    made = {**properties, "name": name, "tags": list(record["tags"]),
             "visibility": "private", MARK: mark}
     for field in ("disk_format", "container_format", "min_disk", "min_ram", "os_hidden"):
         if record.get(field) is not None:
             made[field] = record[field]
     return made
+
+
+def waiting(properties: Mapping[str, str]) -> str:
+    """The property in whose place the mark is; "" when there is none to wait. A signature must be
+    there when the bytes come."""
+    return max((name for name in properties if name not in SIGNATURE), default="")
+
+
+def signed(record: Mapping[str, Any]) -> bool:
+    """Whether Glance verifies a signature when it gets the bytes (of a record, or an image as
+    Glance shows it)."""
+    return record.keys() >= SIGNATURE
 
 
 def not_kept(image: Mapping[str, Any], cloud: Cloud) -> list[dict[str, str]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from karbor.domain.errors import CloudNotFound
+from karbor.domain.errors import CloudError, CloudNotFound
 from karbor.domain.resource import IMAGE, Resource
 from karbor.domain.step import Hook
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target
 from karbor.protections.glance_bytes import COMING, Bytes, Disk, ReadBack
+from karbor.protections.glance_record import signed
 from karbor.protections.glance_restore import Image, new_name
 from karbor.protections.option_text import text
 
@@ -68,6 +69,7 @@ class ImageProtection(Protection):
         kept = {one: target.kept("bytes", one) for one in resources}
         found = [Obstacle(f"the checkpoint has no bytes of {one.name or one.id}", resource=one.key)
                  for one, bytes in kept.items() if not bytes]
+        found += _formats(kept, target.cloud)
         size = sum(int(one["size"]) for one in kept.values() if one)
         return found + _quota(target.cloud, count=len(kept), size=size)
 
@@ -75,7 +77,8 @@ class ImageProtection(Protection):
         kept = target.kept("bytes", resource)
         name = new_name(resource, target.graph, kept["image"], target.parameters(resource))
         stays = ", which stays as long as the server needs it" if resource.within else ""
-        return [f"create image {name or 'without a name'} ({kept['size']} bytes){stays}"]
+        return [f"create image {name or 'without a name'} ({kept['size']} bytes){stays}",
+                *_signature(kept["image"], target.cloud)]
 
     def options_schema(self, verb: str) -> Mapping[str, Any]:
         properties: dict[str, Any] = {}
@@ -85,6 +88,38 @@ class ImageProtection(Protection):
         elif verb == "restore":
             properties["restore_name"] = text("of the new image; else that of the old one")
         return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _formats(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
+    """Glance's schema lists the formats that it takes here."""
+    try:
+        schema = cloud.api("glance").get("/schemas/image")["properties"]
+    except CloudNotFound:
+        return []
+    found = []
+    for field in ("disk_format", "container_format"):
+        known = schema.get(field, {}).get("enum")
+        for one, bytes in kept.items():
+            value = bytes["image"].get(field) if bytes else None
+            if known and value and value not in known:
+                found.append(Obstacle(
+                    f"image {one.name or one.id} has the {field} {value}, which Glance does not "
+                    f"take here", "ask the cloud's operator to allow it", resource=one.key))
+    return found
+
+
+def _signature(record: Mapping[str, Any], cloud: Cloud) -> list[str]:
+    """What becomes of it. Glance reads the certificate as the user does who uploads the bytes."""
+    properties = record.get("properties", {})
+    if not signed(properties):
+        return []
+    certificate = properties["img_signature_certificate_uuid"]
+    try:
+        cloud.api("barbican").get(f"/secrets/{certificate}")
+    except CloudError as error:
+        why = f"certificate {certificate} cannot be read: {error.message}"
+        return [f"its signature cannot be verified by Glance and is put back unverified: {why}"]
+    return ["its signature is verified by Glance"]
 
 
 def _quota(cloud: Cloud, *, count: int, size: int) -> list[Obstacle]:
