@@ -17,6 +17,7 @@ from karbor.cli.view import graph_of, message, stage_name, told
 from karbor.cli.wording import clock, duration, moment, thing
 from karbor.domain.operation import Operation, OperationState
 from karbor.domain.step import Step
+from karbor.operations.restore import not_restored
 
 
 @click.group(short_help="List, show, resume and cancel operations.")
@@ -86,6 +87,8 @@ def paint(found: Operation, interrupted: bool) -> None:
         ("created", moment(found.created_at)),
         ("finished", moment(found.finished_at) if found.finished_at else ""),
         *credential_facts(found.credential, over=found.state.over)))
+    for line in not_restored(found.result):
+        as_facts((("not restored", line),))
     for one in found.result.get("left", ()):
         as_facts((("left over", f"{one['resource']} {one['stage']}: {one['handle']}"),))
 

@@ -14,6 +14,7 @@ from karbor.cli.output import as_json, as_table, say
 from karbor.cli.portrait import checkpoint_json, paint_checkpoint, paint_unproved
 from karbor.cli.wording import count, duration
 from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.operations.restore import not_restored
 from karbor.operations.selection import short
 
 if TYPE_CHECKING:
@@ -72,9 +73,8 @@ def paint_restored(result: Mapping[str, Any]) -> None:
     restored = result.get("restored", ())
     as_table(("TYPE", "NAME", "OLD ID", "NEW ID"), [*made_beside(restored), *final(restored)],
              "nothing was restored", spare=("OLD ID",))
-    for one in restored:
-        for told in one.get("not_restored", ()):
-            say(f"not restored: {short(one['type'])} {one['name']}: {_field(told)}")
+    for line in not_restored(result):
+        say(f"not restored: {line}")
 
 
 def final(restored: Any) -> list[tuple[str, str, str, str]]:
@@ -97,11 +97,6 @@ def made_beside(restored: Any) -> list[tuple[str, str, str, str]]:
         rows += [(each["kind"].removesuffix("s").replace("-", " "), str(each.get("name", "")),
                   old.get(each["id"], ""), str(each["id"])) for each in one.get("created") or ()]
     return rows
-
-
-def _field(told: Mapping[str, Any]) -> str:
-    what = told.get("field") or told.get("what") or ""
-    return f"{what}: {told['why']}" if told.get("why") else str(what)
 
 
 def paint_verified(result: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
@@ -13,6 +13,7 @@ from karbor.engine.runner import Planned
 from karbor.operations.choreography import unfold
 from karbor.operations.protect import by_type, refuse
 from karbor.operations.run import Run
+from karbor.operations.selection import short
 from karbor.operations.setting import Provider
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Stages, Target
@@ -91,6 +92,15 @@ def preview(checkpoint: Checkpoint, provider: Provider, to: Target) -> list[tupl
     assert checkpoint.graph is not None  # noqa: S101
     return [(one, line) for one in checkpoint.graph.parents_first()
             for line in provider.protections[one.type].restore_preview(one, to)]
+
+
+def not_restored(result: Mapping[str, Any]) -> Iterator[str]:
+    """What a restore could not give back, a line each."""
+    for one in result.get("restored", ()):
+        for told in one.get("not_restored", ()):
+            what = told.get("field") or told.get("what") or ""
+            yield (f"{short(one['type'])} {one['name'] or one['old_id']}: {what}"
+                   + (f": {told['why']}" if told.get("why") else ""))
 
 
 def made(run: Run, steps: Sequence[Step]) -> list[dict[str, Any]]:

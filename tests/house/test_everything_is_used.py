@@ -32,7 +32,8 @@ def readers(group: str, name: str) -> Iterator[str]:
         wanted.append(name.partition("_")[0] + "_{")        # named by the kind of work
     read = re.compile("|".join(
         rf'[.]{re.escape(one)}\b|["\']{re.escape(one)}["\'\w{{}}]*["\']?\]' for one in wanted))
-    for module, text in TEXTS.items():
+    for module, source in TEXTS.items():
+        text = source
         if module == "karbor.config":       # there they are defined; what reads them is below
             text = text[text.index("def options()"):]
         if group in config.SERVICES:        # the section is named by the service

@@ -20,6 +20,7 @@ from karbor.domain.errors import BadInput
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import ResourceGraph
 from karbor.domain.step import Step, StepState
+from karbor.operations.restore import not_restored
 from karbor.store.operation_pages import Which
 
 _S = OperationState
@@ -48,7 +49,8 @@ class ResourceProgress(msgspec.Struct):
 
 class OperationLogView(msgspec.Struct):
     """An operation. `error_info` says what failed and why; `extra_info` says on which credential it
-    runs, until when that lasts, and for how long it waits in the queue."""
+    runs, until when that lasts, and for how long it waits in the queue; of a restore, what it could
+    not give back (`not_restored`)."""
 
     id: str
     operation_type: str
@@ -247,6 +249,8 @@ def _view(one: Operation) -> OperationLogView:
                              "credential": one.credential.get("rung", ""),
                              "credential_until": moment(one.credential.get("until")),
                              "user_id": one.caller.get("user_id", "")}
+    if lacking := list(not_restored(one.result)):
+        extra["not_restored"] = lacking
     return OperationLogView(
         one.id, one.verb.value, one.checkpoint_id, one.request.get("plan_id"),
         one.request.get("provider_id"), one.id if one.verb is Verb.RESTORE else None,

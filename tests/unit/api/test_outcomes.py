@@ -76,6 +76,15 @@ def test_an_operation_log_speaks_of_the_checkpoint_or_the_run(
     assert (verb, state) in (operation_logs.standing(status) or [])
 
 
+def test_the_log_of_a_restore_says_what_it_could_not_give_back() -> None:
+    restored = [{"type": VOLUME, "old_id": "v", "name": "data", "id": "w", "not_restored": [
+        {"field": "description", "why": "refused"}]}]
+    done = replace(RESTORE, state=OperationState.DONE, result={"restored": restored})
+    assert operation_logs._view(done).extra_info["not_restored"] == [
+        "volume data: description: refused"]
+    assert "not_restored" not in operation_logs._view(RESTORE).extra_info
+
+
 def test_progress_is_told_for_each_resource() -> None:
     steps = [step(1, StepState.DONE, progress=Progress(5, 5, "GiB", "done")),
              step(2, StepState.RUNNING, progress=Progress(1, 4, "MiB", "copying"))]

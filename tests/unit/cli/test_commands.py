@@ -391,6 +391,14 @@ def test_an_operation_with_its_steps() -> None:
     assert "sealed" not in text + json.dumps(told)
 
 
+def test_an_operation_says_what_a_restore_could_not_give_back() -> None:
+    done = replace(DONE, verb=Verb.RESTORE, result={"restored": [
+        {"type": VOLUME, "old_id": "v1", "name": "data", "within": "", "id": "v2",
+         "not_restored": [{"field": "description", "why": "refused"}]}]})
+    text = " ".join(run(FakeLocal([(done, [])]), "operation", "show", "0d3c").stdout.split())
+    assert "not restored volume data: description: refused" in text
+
+
 @pytest.mark.parametrize(("state", "code"), [
     (OperationState.CANCELLED, exits.DONE), (OperationState.DONE, exits.CONFLICT),
     (OperationState.FAILED, exits.FAILED)])
