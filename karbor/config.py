@@ -146,6 +146,38 @@ _LIMITS = [
                     "At most provider_operations."),
 ]
 
+WAITS = ("at_rest", "snapshot", "volume", "backup", "server_image", "image_data", "server",
+         "removal", "unavailable")
+"""Kinds of waiting, each with an option of its own in [waits]."""
+
+
+def _wait(kind: str, minutes: float, words: str) -> cfg.Opt:
+    return cfg.FloatOpt(kind, mutable=True, default=minutes, min=0.01,
+                        help=f"Minutes that a stage waits at most {words}. What has not come by "
+                             "then fails, with the state that it was last seen in.")
+
+
+_WAITS = [
+    _wait("at_rest", 60, "until nobody works on a volume or share that is to be protected: until "
+          "it has been attached, extended, or backed up by somebody else"),
+    _wait("snapshot", 60, "until Cinder or Manila has made a snapshot"),
+    _wait("volume", 720, "until Cinder or Manila has made the new volume or share of a restore"),
+    _wait("backup", 2880, "until Cinder has made, or restored, a backup; one that is being "
+          "restored into another volume is waited for as well"),
+    _wait("server_image", 720, "until Nova has made an image of a server's disk"),
+    _wait("image_data", 60, "until an image has the bytes that somebody is uploading"),
+    _wait("server", 60, "until Nova has built the server of a restore, attached a volume to it, or "
+          "stopped it"),
+    _wait("removal", 60, "until something that it removes is gone, before it is told as left over"),
+    _wait("unavailable", 240, "for a service, or the bank, that does not answer"),
+    cfg.IntOpt("made_anew", mutable=True, default=2, min=0,
+               help="How often a stage that a service broke off (a backup that ended in an error "
+                    "because cinder-backup or Swift was restarted) is made anew, once what is left "
+                    "of the failed try has been removed. 0: such a failure ends the operation."),
+    cfg.FloatOpt("made_anew_pause", mutable=True, default=15.0, min=0.0,
+                 help="Seconds before that, for the service to come back."),
+]
+
 _CREDENTIALS = [
     cfg.StrOpt("key_file",
                help="File with the keys that seal what an operation keeps of a user's token; "
@@ -275,6 +307,7 @@ _KUBERNETES = [
 
 
 _GROUPS = {"healthcheck": _HEALTHCHECK, "http": _HTTP, "limits": _LIMITS,
+           "waits": _WAITS,
            "credentials": _CREDENTIALS, "database": _DATABASE, "fs_bank": _FS_BANK,
            "schedule": _SCHEDULE, "kubernetes": _KUBERNETES, "metrics": _METRICS,
            "notifications": _NOTIFICATIONS, "audit": _AUDIT}

@@ -58,6 +58,9 @@ class Lines:
             self._say(now, f"{operation.verb}: goes on with {rung}")
         self._rung = rung
 
+    def event(self, at: float, text: str) -> None:
+        self._say(at, text)
+
     def note(self, text: str) -> None:
         click.echo(text, err=True)
 

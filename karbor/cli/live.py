@@ -13,7 +13,7 @@ from rich.text import Text
 from karbor.cli.countdown import countdown
 from karbor.cli.output import console
 from karbor.cli.view import Row, graph_of, rows
-from karbor.cli.wording import duration
+from karbor.cli.wording import clock, duration
 from karbor.domain.operation import Operation
 from karbor.domain.resource import ResourceGraph
 from karbor.domain.step import Step
@@ -49,6 +49,9 @@ class Screen:
         if self._graph is not None:
             body.append(self._table(rows(self._graph, steps)))
         self._live.update(Group(*body), refresh=True)
+
+    def event(self, at: float, text: str) -> None:
+        self.note(f"{clock(at)}  {text}")
 
     def note(self, text: str) -> None:
         self._console.print(Text(text))

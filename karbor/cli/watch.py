@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 QUICKEST = 0.3      # seconds between two looks at the journal, more where a look takes long
 
 
+MOVED = " → "       # in the event of an operation that went from one state to another
+
+
 class Interrupted(Exception):
     """Somebody pressed Ctrl-C; the operation stands in the journal as it was left."""
 
@@ -37,6 +40,8 @@ class Show(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
     def show(self, operation: Operation, steps: Sequence[Step], now: float) -> None: ...
+
+    def event(self, at: float, text: str) -> None: ...
 
     def note(self, text: str) -> None: ...
 
@@ -53,11 +58,17 @@ def introduce(operation: Operation) -> None:
 def follow(local: Local, operation: Operation) -> Operation:
     """Show how it goes until it is over; the operation as it is then. Raises Interrupted."""
     steps = local.steps(operation.id)
+    told = len(local.events(operation.id))
     show: Show = _screen() if sys.stderr.isatty() else Lines(since=steps)
     with _Interruption() as interruption, show:
         while True:
             begun = time.monotonic()
             operation, steps = local.operation(operation.id), local.steps(operation.id)
+            events = local.events(operation.id)
+            for at, text in events[told:]:
+                if MOVED not in text:       # the state is shown anyway
+                    show.event(at, text)
+            told = len(events)
             show.show(operation, steps, time.time())
             if operation.state.over:
                 return operation

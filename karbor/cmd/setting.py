@@ -21,4 +21,6 @@ def setting(conf: config.ConfigOpts, provider: Provider,
                                             conf.limits[f"project_{name}"])
               for name in config.LIMITED}
     return Setting(provider, protectables, clouds.of, time.time, limits, clouds.ended,
-                   conf.credentials.slowest_rate, provider_of)
+                   conf.credentials.slowest_rate, provider_of,
+                   waits={kind: 60 * conf.waits[kind] for kind in config.WAITS},
+                   made_anew=conf.waits.made_anew, made_anew_pause=conf.waits.made_anew_pause)

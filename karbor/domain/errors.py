@@ -28,6 +28,7 @@
     │   ├── CloudConflict          400 or 409: the state of a thing forbids it
     │   ├── QuotaExceeded          413, or 403 with a quota named
     │   └── RemoteFailed           a thing went to an error state by itself
+    │       └── WorkInterrupted    its service broke the work off: it may succeed when asked anew
     ├── BankError                  the bank cannot do what was asked
     │   ├── BankUnavailable        it does not answer (transient)
     │   ├── BankFull               no space left
@@ -281,6 +282,11 @@ class QuotaExceeded(CloudError):
 
 class RemoteFailed(CloudError):
     """A thing in the cloud went to an error state by itself."""
+
+
+class WorkInterrupted(RemoteFailed):
+    """A service broke off, or lost, the work that it had taken on, as it does when it is restarted:
+    the same request may succeed once what is left of the first one has been removed."""
 
 
 class BankError(KarborError):

@@ -86,6 +86,22 @@ class Step:
     error: Mapping[str, Any] | None = None
     entered_at: float | None = None
     finished_at: float | None = None
+    wait: Mapping[str, Any] = field(default_factory=dict)       # see `engine.patience`
+    remade: Mapping[str, Any] = field(default_factory=dict)     # see `engine.remaking`
+
+    @property
+    def removing(self) -> bool:
+        """Whether what a failed try left behind is being removed, so that it can be tried anew."""
+        return bool(self.remade.get("removing"))
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What a step waits for, in words that go on after "waits for". `kind` names the option of
+    [waits] that says for how long; "" stands for the deadline of the stage."""
+
+    what: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,11 +114,13 @@ class Done:
 
 @dataclass(frozen=True)
 class Again:
-    """Call me again in `after` seconds. `handle` (if given) replaces the step's handle."""
+    """Call me again in `after` seconds. `handle` (if given) replaces the step's handle; `wait` says
+    what for."""
 
     after: float = 0.0
     handle: Mapping[str, Any] | None = None
     progress: Progress | None = None
+    wait: Wait | None = None
 
 
 @dataclass(frozen=True)

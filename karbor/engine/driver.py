@@ -15,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from karbor.domain.errors import BankError, Cancelled, DeadlinePassed, Fenced, KarborError
+from karbor.domain.errors import BankError, Cancelled, Fenced, KarborError
 from karbor.domain.operation import Operation, OperationState, Wanted
-from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Step, StepState
+from karbor.domain.step import Outcome, Progress, Step, StepState
 from karbor.engine import schedule
 from karbor.engine.journal import NO_LIMITS, Journal, Settlement
+from karbor.engine.judging import Judge
 from karbor.engine.places import Places
 from karbor.engine.retry import backoff
 from karbor.engine.runner import Runner, Sight
@@ -28,7 +29,6 @@ LOG = logging.getLogger(__name__)
 
 TICK = 1.0                  # seconds between looks at whether the user wants it cancelled
 PROGRESS_EVERY = 2.0        # seconds between writes of the progress of one long entry
-UNDO_DEADLINE = 3600.0      # seconds after which what cannot be removed is left and listed
 
 
 class Driver:
@@ -46,12 +46,11 @@ class Driver:
         self._results: queue.Queue[tuple[Step, Outcome | KarborError]] = queue.Queue()
         self._progress: dict[int, Progress] = {}
         self._progress_written: dict[int, float] = {}
-        self._undo_since: dict[int, float] = {}
+        self._judge = Judge(runner, clock)
         self._busy: set[int] = set()
         self._steps: dict[int, Step] = {}
         self._fence = 0
         self._stopping = threading.Event()
-        self._halted_by: KarborError | None = None
 
     def drive(self, operation_id: str, stopping: threading.Event | None = None
               ) -> OperationState | None:
@@ -166,7 +165,7 @@ class Driver:
         def undoable(step: Step) -> bool:
             return self._runner.undoable(operation, step)
 
-        self._halted_by = None      # what stopped a step forward need not stop its undoing
+        self._judge.halted_by = None      # what stopped a step forward need not stop its undoing
         while not self._stopping.is_set():
             if schedule.undo_over(self._steps, undoable):
                 self._end(operation, operation.error or {})
@@ -239,6 +238,8 @@ class Driver:
             made = self._steps[step.releases]
             made = replace(made, handle={**made.handle, **step.handle})
             return self._runner.undo(operation, made, self._sight(step))
+        if step.removing:
+            return self._runner.undo(operation, step, self._sight(step))
         return self._runner.run(operation, step, self._sight(step))
 
     def _call_undo(self, operation: Operation, step: Step) -> Outcome:
@@ -261,7 +262,8 @@ class Driver:
                 finished.append(self._results.get_nowait())
         except queue.Empty:
             pass
-        settlements = [self._judge(operation, step, outcome) for step, outcome in finished]
+        settlements = [settlement for step, outcome in finished
+                       for settlement in self._judge.judge(operation, step, outcome, self._steps)]
         for step, _ in finished:
             self._busy.discard(step.number)
             self._progress.pop(step.number, None)
@@ -270,9 +272,9 @@ class Driver:
 
     def _halt(self, operation: Operation) -> None:
         """Raise what awaits repair, when the entries under way have ended."""
-        if self._halted_by is not None:
+        if self._judge.halted_by is not None:
             self._drain(operation)
-            raise self._halted_by
+            raise self._judge.halted_by
 
     def _drain(self, operation: Operation) -> None:
         """Wait for the entries under way and write down how they ended."""
@@ -297,61 +299,6 @@ class Driver:
                                       progress=progress))
         return out
 
-    # ------------------------------------------------------------------ judging
-    def _judge(self, operation: Operation, step: Step, outcome: Outcome | KarborError
-               ) -> Settlement:
-        if isinstance(outcome, Fenced):
-            raise outcome
-        now = self._clock()
-        undoing = step.state is StepState.UNDOING
-        match outcome:
-            case Done(saved=saved, handle=handle):
-                state = StepState.UNDONE if undoing else StepState.DONE
-                return Settlement(step.number, state, handle=handle,
-                                  saved=None if undoing else saved, finished_at=now)
-            case Again(after=after, handle=handle, progress=progress):
-                late = self._late(operation, step, now)
-                if late is None:
-                    return Settlement(step.number,
-                                      StepState.UNDOING if undoing else StepState.RUNNING,
-                                      wake_at=now + after, handle=handle, progress=progress)
-                error: KarborError = late
-            case Failed(error=error):
-                pass
-            case error if error.awaits_repair:
-                late = self._late(operation, step, now, error)
-                if late is None:
-                    self._halted_by = error
-                    return Settlement(
-                        step.number, StepState.UNDOING if undoing else StepState.ENTERED,
-                        wake_at=now, failures=step.failures, progress=Progress(text=error.message))
-                error = late
-            case error if error.transient:
-                late = self._late(operation, step, now, error)
-                if late is None:
-                    LOG.info("step %s of %s: %s; again later", step.number, operation.id, error)
-                    return Settlement(
-                        step.number, StepState.UNDOING if undoing else StepState.ENTERED,
-                        wake_at=now + backoff(step.failures + 1), failures=step.failures + 1)
-                error = late
-            case error:
-                pass
-        told = self._runner.explain(operation, step, error)
-        return Settlement(step.number, StepState.LEFT if undoing else StepState.FAILED,
-                          error=told.facts(), finished_at=now)
-
-    def _late(self, operation: Operation, step: Step, now: float,
-              cause: KarborError | None = None) -> KarborError | None:
-        if step.state is StepState.UNDOING:     # counted from this process's first try at it
-            allowed, since = UNDO_DEADLINE, self._undo_since.setdefault(step.number, now)
-        else:
-            allowed, since = self._runner.deadline(operation, step), step.entered_at or now
-        if now - since < allowed:
-            return None
-        why = f": {cause.message}" if cause else ""
-        return DeadlinePassed(f"not finished within {allowed:.0f} s{why}",
-                              remedy="see how it stands in the service that does it")
-
     def _move(self, operation: Operation, state: OperationState, *,
               error: Mapping[str, Any] | None = None,
               result: Mapping[str, Any] | None = None) -> None:
@@ -367,7 +314,9 @@ def apply(step: Step, settlement: Settlement) -> Step:
         saved=step.saved if settlement.saved is None else settlement.saved,
         progress=settlement.progress or step.progress,
         error=settlement.error or step.error,
-        finished_at=settlement.finished_at or step.finished_at)
+        finished_at=settlement.finished_at or step.finished_at,
+        wait=step.wait if settlement.wait is None else settlement.wait,
+        remade=step.remade if settlement.remade is None else settlement.remade)
 
 
 def _unexpected(error: BaseException) -> KarborError:

@@ -26,6 +26,9 @@ class Settlement:
     progress: Progress | None = None
     error: Mapping[str, Any] | None = None
     finished_at: float | None = None
+    wait: Mapping[str, Any] | None = None
+    remade: Mapping[str, Any] | None = None
+    events: Sequence[tuple[float, str]] = ()        # (when, what), in the same transaction
 
 
 class Journal(Protocol):
@@ -61,7 +64,7 @@ class Journal(Protocol):
         """
 
     def settle(self, operation_id: str, fence: int, settlements: Sequence[Settlement]) -> None:
-        """Write how runs ended: all in one transaction."""
+        """Write how runs ended, and their events: all in one transaction."""
 
     def move(self, operation_id: str, fence: int, state: OperationState, *, now: float,
              error: Mapping[str, Any] | None = None,

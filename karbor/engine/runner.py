@@ -29,6 +29,23 @@ class Sight:
     stopping: Callable[[], bool]
 
 
+UNAVAILABLE = "unavailable"     # a kind of Wait: for a service that does not answer
+REMOVAL = "removal"             # and for a thing to be gone
+
+
+@dataclass(frozen=True)
+class Anew:
+    """That a failed step may be tried again from its beginning, for this `cause`, for the `time`-th
+    of `most` times. `pause`: seconds until what the failed try left is removed. `rests_on`: the
+    number of a step which has to be made anew before it."""
+
+    cause: str
+    time: int
+    most: int
+    pause: float = 0.0
+    rests_on: int | None = None
+
+
 class Runner(Protocol):
     """The work of one operation. Methods but `plan`, `finish` and `abandon` are called from pool
     threads; all may be called again after a crash and must then go on instead of doing it twice.
@@ -47,8 +64,15 @@ class Runner(Protocol):
     def undoable(self, operation: Operation, step: Step) -> bool:
         """Whether there is anything to remove when the operation does not succeed."""
 
-    def deadline(self, operation: Operation, step: Step) -> float:
-        """Seconds from a step's first entry after which it has failed."""
+    def allowed(self, operation: Operation, step: Step, kind: str) -> float:
+        """Seconds that a wait of this kind may last; "": the step as a whole, from the first entry
+        of this try on."""
+
+    def anew(self, operation: Operation, step: Step, error: KarborError) -> Anew | None:
+        """How the step may be made anew after this failure, if it may."""
+
+    def label(self, operation: Operation, step: Step) -> str:
+        """What people know the step by."""
 
     def fail_fast(self, operation: Operation) -> bool:
         """Whether the first failed step ends the operation (else the others still run)."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from karbor.domain.errors import KarborError
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.step import Done, Outcome, Step
-from karbor.engine.runner import Planned, Sight
-from karbor.operations import staging
+from karbor.engine.runner import Anew, Planned, Sight
+from karbor.operations import remaking, staging
 from karbor.operations.choreography import BARRIER, RELEASE
 from karbor.operations.copy import Copy
 from karbor.operations.delete import Delete
@@ -80,11 +81,31 @@ class OperationRunner:
             return True
         return not _VERBS[operation.verb].keeps(self._of(operation))
 
-    def deadline(self, operation: Operation, step: Step) -> float:
+    def allowed(self, operation: Operation, step: Step, kind: str) -> float:
+        if kind:
+            return self._setting.waits.get(kind, DAY)
         if step.stage == BARRIER or step.stage.startswith(RELEASE):
             return DAY
         stage = self._stage(operation, step)
-        return stage.deadline if isinstance(stage, Stage) else DAY
+        if not isinstance(stage, Stage):
+            return DAY
+        return self._setting.waits.get(stage.waits, stage.deadline)
+
+    def anew(self, operation: Operation, step: Step, error: KarborError) -> Anew | None:
+        if step.stage == BARRIER or step.releases is not None:
+            return None
+        found = remaking.judge(step, error, self._setting)
+        rests_on = self._stage(operation, step).rests_on
+        if found is None or not rests_on:
+            return found
+        return replace(found, rests_on=self._index[step.resource, rests_on])
+
+    def label(self, operation: Operation, step: Step) -> str:
+        name = step.stage.replace("_", " ")
+        if step.stage.startswith(RELEASE):
+            name = "removal of " + name.removeprefix(RELEASE)
+        graph = self._of(operation).graph
+        return f"{graph[step.resource]}: {name}" if step.resource in graph else name
 
     def explain(self, operation: Operation, step: Step, error: KarborError) -> KarborError:
         if step.resource and not error.resource:

@@ -34,7 +34,9 @@ class Setting:
     the one that accepted the operation. `ended` tells why an operation must not go on, when its
     credential has come to its end. `slowest_rate` is in MiB/s (see estimate). `providers` gives
     another provider by its id, whether it is enabled or not: a copy is made by the one that gets
-    it, and reads from another. It raises NotFound, BadInput, BankError."""
+    it, and reads from another. It raises NotFound, BadInput, BankError. `waits` are the seconds
+    that waits of a kind may last (see `plugin.protection.Stage.waits`); `made_anew` is how often a
+    stage that a service broke off is made anew, `made_anew_pause` seconds after it."""
 
     provider: Provider
     protectables: Mapping[str, Protectable]
@@ -44,3 +46,6 @@ class Setting:
     ended: Callable[[Operation], KarborError | None] = lambda _operation: None
     slowest_rate: float = 20.0
     providers: Callable[[str], Provider] = _no_other
+    waits: Mapping[str, float] = field(default_factory=dict)
+    made_anew: int = 2
+    made_anew_pause: float = 15.0

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from karbor.domain.errors import CloudConflict, CloudNotFound, RemoteFailed
-from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.domain.errors import CloudConflict, CloudNotFound, RemoteFailed, WorkInterrupted
+from karbor.domain.step import Again, Done, Failed, Outcome, Wait
+from karbor.engine.runner import REMOVAL
 from karbor.plugin.protection import Stage, Work
 
-ANEW = 3                    # times that a thing which its service gave up is made anew
 DELETION_FAILED = frozenset({"error_deleting", "error-deleting"})
+LOOKS = 10                  # at a thing that is worked on, before its deletion is asked for again
+DELETIONS = 3               # requests that may fail before we believe that it cannot be deleted
 
 
 def perform(stage: Stage, work: Work) -> Outcome:
@@ -22,11 +24,10 @@ def perform(stage: Stage, work: Work) -> Outcome:
         return Again(work.cloud.soon(stage.kind),
                      handle={**work.handle, "id": made, **({"asked": asked} if asked else {})})
     seen = work.cloud.look(stage.kind, made)
-    if seen is None and work.handle.get("given_up"):
-        return Again(0.0, handle={"anew": int(work.handle.get("anew", 0)) + 1})
     if seen is None:
         if stage.absent_is_error:
-            return Failed(RemoteFailed(
+            # Nova removes an image by itself when it could not make it.
+            return Failed(WorkInterrupted(
                 f"{_what(stage)} {made} has vanished while it was waited for",
                 remedy="somebody may have deleted it; start again", **_asked(work)))
         return Done({"id": made}, handle=dict(work.handle))
@@ -35,25 +36,19 @@ def perform(stage: Stage, work: Work) -> Outcome:
         return Done(stage.finished(work, made, seen), handle=dict(work.handle))
     if state in stage.failed:
         why = stage.failure(seen)
-        return Failed(RemoteFailed(
+        kind = WorkInterrupted if stage.may_succeed_anew(seen) else RemoteFailed
+        return Failed(kind(
             f"{_what(stage)} {made} went to state {state}" + (f": {why}" if why else ""),
             remedy="the log of the service says more", **_asked(work)))
     if why := stage.given_up(work, made, seen):
-        return _give_up(stage, work, made, why)
+        # The first time it is only noted: the service may have begun, or ended, in this moment.
+        if not work.handle.get("given_up"):
+            return Again(work.cloud.interval(stage.kind), handle={**work.handle, "given_up": why})
+        return Failed(WorkInterrupted(f"{_what(stage)} {made} was given up: {why}",
+                                      remedy="the log of the service says more", **_asked(work)))
     return Again(work.cloud.interval(stage.kind), handle=_without_doubt(work.handle),
-                 progress=stage.progress(seen))
-
-
-def _give_up(stage: Stage, work: Work, made: str, why: str) -> Outcome:
-    """The first time it is only noted: the service may have begun, or ended, in this moment. The
-    second time it is deleted, and once it is seen to be gone, made anew."""
-    if not work.handle.get("given_up"):
-        return Again(work.cloud.interval(stage.kind), handle={**work.handle, "given_up": why})
-    if int(work.handle.get("anew", 0)) >= ANEW:
-        return Failed(RemoteFailed(f"{_what(stage)} {made} was given up {ANEW + 1} times: {why}",
-                                   remedy="the log of the service says more", **_asked(work)))
-    stage.delete(work, made)
-    return Again(work.cloud.soon(stage.kind), handle=dict(work.handle))
+                 progress=stage.progress(seen),
+                 wait=Wait(f"{_what(stage)} {made}, which is {state}", stage.waits))
 
 
 def _without_doubt(handle: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,11 +61,21 @@ def undo(stage: Stage, work: Work) -> Outcome:
     if made is None:
         return Done()
     handle = {**work.handle, "id": made}
+    refused = str(handle.get("refused") or "")
+    if refused and int(handle.get("looks", 0)) < LOOKS:
+        # It was refused because somebody works on it: asked again when that is over.
+        seen = work.cloud.look(stage.kind, made)
+        if seen is not None and stage.status(seen) == refused:
+            return _still_there(stage, work, made, seen, handle)
     if not work.handle.get("deleting"):
         try:
             stage.delete(work, made)
         except CloudConflict:
-            pass        # e.g. a backup still being made: cannot be deleted yet, or never
+            seen = work.cloud.look(stage.kind, made)
+            state = stage.status(seen) if seen is not None else ""
+            if state and state not in stage.ready | stage.failed | DELETION_FAILED:
+                return _still_there(stage, work, made, seen or {}, {
+                    **handle, "refused": state, "looks": 0})
         except CloudNotFound:
             return Done()
         else:
@@ -78,12 +83,32 @@ def undo(stage: Stage, work: Work) -> Outcome:
     seen = work.cloud.look(stage.kind, made)
     if seen is None or stage.status(seen) == "deleted":
         return Done()
-    if stage.status(seen) in DELETION_FAILED:
+    state = stage.status(seen)
+    if state in DELETION_FAILED or (state in stage.failed and handle.get("deleting")):
+        asked = int(handle.get("deletions", 1))
+        if asked < DELETIONS:       # its service may have been restarted meanwhile
+            return Again(work.cloud.interval(stage.kind), handle={
+                "id": made, "deletions": asked + 1})
         return Failed(RemoteFailed(f"{_what(stage)} {made} cannot be deleted: "
                                    f"{stage.failure(seen) or stage.status(seen)}",
                                    remedy="an administrator can reset its state and delete it",
                                    **work.cloud.asked(made)))
-    return Again(work.cloud.interval(stage.kind), handle=handle)
+    return Again(work.cloud.interval(stage.kind), handle=handle,
+                 wait=Wait(f"{_what(stage)} {made} to be gone; it is {state}", REMOVAL))
+
+
+def _still_there(stage: Stage, work: Work, made: str, seen: Mapping[str, Any],
+                 handle: Mapping[str, Any]) -> Outcome:
+    """Somebody else works on it, so that its service does not delete it yet."""
+    state = stage.status(seen)
+    why = stage.never_deleted(work, made, seen)
+    if why and handle.get("never"):     # the second time: it is no passing moment
+        return Failed(RemoteFailed(
+            f"{_what(stage)} {made} cannot be deleted while it is {state}: {why}",
+            remedy="an administrator can reset its state and delete it", **work.cloud.asked(made)))
+    return Again(work.cloud.interval(stage.kind),
+                 handle={**handle, "looks": int(handle["looks"]) + 1, "never": bool(why)},
+                 wait=Wait(f"{_what(stage)} {made} to be deletable; it is {state}", REMOVAL))
 
 
 def _asked(work: Work) -> Mapping[str, Any]:

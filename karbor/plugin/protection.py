@@ -100,6 +100,8 @@ class Stage(ABC):
     temporary: ClassVar[bool] = False           # removed when the resource's main hook is over
     limit: ClassVar[str] = ""                   # only so many at once: an option of this name
     deadline: ClassVar[float] = DAY             # seconds from the first entry
+    waits: ClassVar[str] = ""                   # the option of [waits] that bounds its waiting
+    rests_on: ClassVar[str] = ""                # a stage that is made anew together with this one
     absent_is_error: ClassVar[bool] = True
     lends_token: ClassVar[bool] = False         # see Work.ensure_credential
 
@@ -124,9 +126,19 @@ class Stage(ABC):
         """Why it failed, in the service's words if it has any."""
         return str(seen.get("fail_reason") or "")
 
+    def may_succeed_anew(self, seen: Mapping[str, Any]) -> bool:
+        """Whether a thing that failed so may be ready at the next try, as it may when its service
+        was only restarted. It is then removed and made anew, a few times."""
+        return True
+
     def given_up(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
         """Why a thing that is neither ready nor failed will be neither any more; empty while it
         may. Asked at every look; when it says so twice, the thing is deleted and made anew."""
+        return ""
+
+    def never_deleted(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
+        """Why a thing whose deletion was refused will stay in this state for ever, so that no
+        waiting helps; empty while it may change. Believed when it is said twice."""
         return ""
 
     def progress(self, seen: Mapping[str, Any]) -> Progress:
@@ -140,6 +152,9 @@ class Stage(ABC):
 class Task(ABC):
     """What does not fit a Stage: a stream of bytes, several requests that belong together.
 
+    When it raises WorkInterrupted, or fails with it, `undo` is called until all is gone, and `run`
+    begins anew, with an empty handle, a few times.
+
     `run` is **re-entered, never blocked**: it returns Again(after, handle) instead of waiting, and
     is called again with that handle, also after a crash (then with `work.entered_before`). What it
     makes must be found again by mark. `carries` tasks move bytes and run in a pool of their own;
@@ -150,6 +165,7 @@ class Task(ABC):
     carries: ClassVar[bool] = False
     limit: ClassVar[str] = ""
     lends_token: ClassVar[bool] = False         # see Work.ensure_credential
+    rests_on: ClassVar[str] = ""    # a stage of the same resource that is made anew with this one
 
     @abstractmethod
     def run(self, work: Work) -> Outcome: ...

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable, RemoteFailed
-from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_deletion import delete_backup
@@ -15,6 +15,10 @@ from karbor.protections.listed import Listed
 MARK = "karbor_mark"
 GIB = 1 << 30
 AT_REST = frozenset({"available", "in-use"})
+HOPELESS = ("service not found", "quota", "no space", "limit exceeded", "entity too large",
+            "insufficient", "unauthorized", "forbidden")
+"""Words by which Cinder says that the next backup would fail as this one did. What the ended
+credential of the work was to blame for is made anew on the next one (see operations.remaking)."""
 BROKEN = frozenset({"error", "error_restoring", "error_extending", "error_deleting",
                     "error_managing", "maintenance"})
 
@@ -47,7 +51,8 @@ class Settled(Task):
             return Failed(RemoteFailed(
                 f"the volume is {status}", service="cinder", resource=work.resource.key,
                 remedy="repair or delete it, or leave it out"))
-        return Again(work.cloud.interval("cinder.volume"), {"waited": True})
+        return Again(work.cloud.interval("cinder.volume"), {"waited": True}, wait=Wait(
+            f"the volume to come to rest; it is {status}", "at_rest"))
 
     @staticmethod
     def _volume(work: Work) -> Mapping[str, Any]:
@@ -103,6 +108,7 @@ class Snapshot(Stage):
     ready = frozenset({"available"})
     failed = frozenset({"error", "error_deleting"})
     temporary = True
+    waits = "snapshot"
 
     def create(self, work: Work) -> str:
         body = {"snapshot": {
@@ -135,6 +141,15 @@ class Snapshot(Stage):
     def delete(self, work: Work, id: str) -> None:
         work.cloud.api("cinder").delete(f"/snapshots/{id}")
 
+    def never_deleted(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
+        """Cinder leaves the snapshot as it is when its scheduler finds no host for the backup."""
+        if self.status(seen) != "backing-up":
+            return ""
+        made = [one for one in _backups(work) if one.get("snapshot_id") == id]
+        if any(one["status"] in ("creating", "restoring") for one in made):
+            return ""
+        return "Cinder makes no backup of it any more, and did not say so"
+
     def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
         """Saves `id`, `created_at` (Cinder's time) and `size` (GiB) at that moment."""
         return {"id": id, "created_at": seen.get("created_at"), "size": int(seen["size"])}
@@ -148,6 +163,7 @@ class Backup(Stage):
     kind = "cinder.backup"
     ready = frozenset({"available"})
     limit = "cinder-backups"
+    waits = "backup"
 
     def create(self, work: Work) -> str:
         snapshot = work.saved("snapshot")
@@ -170,6 +186,10 @@ class Backup(Stage):
         if not delete_backup(work.cloud, id):
             raise CloudConflict("other backups were built upon it", service="cinder",
                                 request=f"DELETE /backups/{id}", resource=work.resource.key)
+
+    def may_succeed_anew(self, seen: Mapping[str, Any]) -> bool:
+        why = super().failure(seen).lower()
+        return not any(words in why for words in HOPELESS)
 
     def failure(self, seen: Mapping[str, Any]) -> str:
         why = super().failure(seen)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Any
 
-from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable, RemoteFailed
-from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.domain.errors import (
+    CloudConflict,
+    CloudNotFound,
+    CloudUnavailable,
+    RemoteFailed,
+    WorkInterrupted,
+)
+from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Task, Work
 
@@ -80,14 +86,17 @@ class Removal(Task):
             seen = _seen(work.cloud, id)
             if seen is not None and seen["status"] in ("error_deleting", "error"):
                 return Failed(error)
-            return Again(pause)     # it is being made or restored: that passes
+            return Again(pause, wait=Wait(      # it is being made or restored: that passes
+                f"backup {id} to be deletable; it is {seen['status'] if seen else 'gone'}",
+                "removal"))
         if answer is _Answer.DEPENDENTS:
             return Done({"deferred": {
                 "id": id, "why": "later incremental backups were built upon it"}})
         if answer is _Answer.IGNORED:
             tries = int(work.handle.get("tries", 0)) + 1
             if tries < TRIES:
-                return Again(pause, {"tries": tries})
+                return Again(pause, {"tries": tries}, wait=Wait(
+                    f"Cinder to begin to delete backup {id}", "removal"))
             return Failed(RemoteFailed(IGNORED, service="cinder",
                                        request=f"DELETE /backups/{id}",
                                        resource=work.resource.key,
@@ -101,8 +110,10 @@ class Removal(Task):
             return Done({"deleted": id})
         if str(seen["status"]).lower() in ("error", "error_deleting"):
             why = seen.get("fail_reason") or "no reason told"
-            return Failed(RemoteFailed(
+            # Asked for anew a few times: Swift or cinder-backup may have been restarted.
+            return Failed(WorkInterrupted(
                 f"Cinder could not delete backup {id}: {why}",
                 resource=work.resource.key, **{"service": "cinder", **work.cloud.asked(id)},
                 remedy="delete the backup in Cinder, then delete the checkpoint again"))
-        return Again(work.cloud.interval("cinder.backup"))
+        return Again(work.cloud.interval("cinder.backup"), wait=Wait(
+            f"backup {id} to be gone; it is {seen['status']}", "removal"))

@@ -13,7 +13,7 @@ from typing import Any
 
 from karbor.domain.checkpoint import Evidence
 from karbor.domain.errors import ObjectDamaged, ObjectMissing
-from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Task, Work
 from karbor.protections.swift_backup import NotVisible, SwiftBackup, opened
@@ -38,7 +38,8 @@ class ReadBack(Task):
                                         resource=work.resource.key))
         status = str(backup["status"]).lower()
         if status in ("creating", "restoring"):
-            return Again(work.cloud.interval("cinder.backup"))
+            return Again(work.cloud.interval("cinder.backup"), wait=Wait(
+                f"backup {kept['id']}, which is {status}", "backup"))
         if status != "available":
             return Failed(ObjectDamaged(
                 f"Cinder's backup {kept['id']} is {status}: {backup.get('fail_reason') or ''}",

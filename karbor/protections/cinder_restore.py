@@ -11,8 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable, RemoteFailed
-from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.domain.errors import (
+    CloudConflict,
+    CloudNotFound,
+    CloudUnavailable,
+    RemoteFailed,
+    WorkInterrupted,
+)
+from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Api
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_backup import GIB, MARK, facts, volume_of
@@ -43,6 +49,7 @@ class Volume(Stage):
     kind = "cinder.volume"
     ready = frozenset({"available"})
     failed = frozenset({"error", "error_restoring", "error_deleting"})
+    waits = "volume"
 
     def create(self, work: Work) -> str:
         backup = work.kept("backup")
@@ -74,12 +81,14 @@ class Restored(Task):
 
     A restore that was cut off before its answer came is seen by the volume's state: while it is
     `restoring-backup` it is under way and is not asked for again. When it is `available` it either
-    never began or is already over; doing it (again) writes the same bytes.
+    never began or is already over; doing it (again) writes the same bytes. Into a volume that is
+    broken Cinder restores nothing: that is made anew as well.
     """
 
     name = "restored"
     lends_token = True
     limit = "cinder-backups"
+    rests_on = "volume"
 
     def run(self, work: Work) -> Outcome:
         id = work.saved("volume")["id"]
@@ -87,7 +96,7 @@ class Restored(Task):
         if work.handle.get("asked"):
             seen = work.cloud.look("cinder.volume", id)
             if seen is not None and str(seen["status"]).lower() == "restoring-backup":
-                return Again(pause)
+                return Again(pause, wait=_restoring(id))
         # The shared list may be older than the request: only the volume itself decides.
         try:
             volume = volume_of(work.cloud, id)
@@ -95,9 +104,9 @@ class Restored(Task):
             return Failed(error)
         status = str(volume["status"]).lower()
         if status == "restoring-backup":
-            return Again(pause, {"asked": True})
+            return Again(pause, {"asked": True}, wait=_restoring(id))
         if status != "available":
-            return Failed(RemoteFailed(
+            return Failed(WorkInterrupted(
                 f"the restored volume {id} is {status}{_reason(work, id)}",
                 resource=work.resource.key, **{"service": "cinder", **work.cloud.asked(id)}))
         if work.handle.get("asked"):
@@ -113,7 +122,8 @@ class Restored(Task):
             cinder.post(f"/backups/{backup}/restore", {"restore": {"volume_id": id}})
         except CloudConflict:
             if cinder.get(f"/backups/{backup}")["backup"]["status"] == "restoring":
-                return Again(pause)     # into another volume: one at a time
+                return Again(pause, wait=Wait(
+                    f"backup {backup}, which is being restored into another volume", "backup"))
             raise
         except (CloudNotFound, CloudUnavailable) as error:
             if "cinder-backup" not in error.message:
@@ -159,6 +169,10 @@ def _differs(wanted: Mapping[str, Any], now: Mapping[str, Any], type: str
         pairs.append(("volume type", type, now["volume_type"]))
     return [{"field": what, "why": f"it was to be {old} and is {new}"}
             for what, old, new in pairs if old != new and not _is_id(str(old))]
+
+
+def _restoring(id: str) -> Wait:
+    return Wait(f"Cinder to restore the backup into volume {id}", "backup")
 
 
 def _is_id(text: str) -> bool:

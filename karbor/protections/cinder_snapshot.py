@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from karbor.domain.checkpoint import Evidence
 from karbor.domain.errors import ObjectDamaged, ObjectMissing
-from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.protection import Task, Work
 from karbor.protections.cinder_backup import GIB, MARK, Snapshot, volume_of
 from karbor.protections.cinder_restore import Restored, Volume, description_of, name_of
@@ -50,7 +50,8 @@ class LookedAt(Task):
                                         resource=work.resource.key))
         status = str(snapshot["status"]).lower()
         if status in PASSING:
-            return Again(work.cloud.interval("cinder.snapshot"))
+            return Again(work.cloud.interval("cinder.snapshot"), wait=Wait(
+                f"snapshot {kept['id']}, which is {status}", "snapshot"))
         if status != "available":
             return Failed(ObjectDamaged(f"Cinder's snapshot {kept['id']} is {status}",
                                         resource=work.resource.key))

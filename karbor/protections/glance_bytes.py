@@ -15,7 +15,7 @@ from karbor.domain.errors import (
     QuotaExceeded,
     RemoteFailed,
 )
-from karbor.domain.step import Again, Done, Failed, Outcome, Progress
+from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Wait
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.glance_record import MARK, checksums, describe, not_kept
 from karbor.vault import Paused, Vault
@@ -34,6 +34,7 @@ class Disk(Stage):
     failed = LOST
     temporary = True
     limit = "server-images"
+    waits = "server_image"
 
     def create(self, work: Work) -> str:
         nova, server = work.cloud.api("nova"), work.resource.within
@@ -115,7 +116,8 @@ class Bytes(Task):
                                         resource=work.resource.key))
         status = str(image["status"])
         if status in COMING:
-            return Again(work.cloud.interval("glance.image"))
+            return Again(work.cloud.interval("glance.image"), wait=Wait(
+                f"the image {id} to have its bytes; it is {status}", "image_data"))
         if status != "active":
             return Failed(RemoteFailed(f"the image is {status}", service="glance",
                                        resource=work.resource.key,

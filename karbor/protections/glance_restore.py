@@ -14,9 +14,10 @@ from karbor.domain.errors import (
     CloudNotFound,
     QuotaExceeded,
     RemoteFailed,
+    WorkInterrupted,
 )
 from karbor.domain.resource import SERVER, Resource, ResourceGraph
-from karbor.domain.step import Again, Done, Failed, Outcome, Progress
+from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Wait
 from karbor.plugin.cloud import Api
 from karbor.plugin.cosmetics import Cosmetics
 from karbor.plugin.protection import Task, Work
@@ -81,8 +82,10 @@ class Image(Task):
             return self._upload(work, id, image)
         looks = int(work.handle.get("looks", 0)) + 1
         if image["status"] in COMING and looks <= STALE:
-            return Again(work.cloud.interval("glance.image"), {**work.handle, "looks": looks})
-        return Failed(RemoteFailed(f"the new image {id} stays {image['status']}",
+            return Again(work.cloud.interval("glance.image"), {
+                **work.handle, "looks": looks}, wait=Wait(
+                f"an upload of before to end; the image {id} is {image['status']}", "image_data"))
+        return Failed(WorkInterrupted(f"the new image {id} stays {image['status']}",
                                    resource=work.resource.key, **_asked(work, id)))
 
     @staticmethod

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from karbor.domain.errors import CloudConflict, CloudForbidden, CloudNotFound, RemoteFailed
-from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_backup import MARK
@@ -28,6 +28,7 @@ class Share(Stage):
     ready: ClassVar[frozenset[str]] = frozenset({"available"})
     failed: ClassVar[frozenset[str]] = frozenset({"error", "error_deleting", "manage_error",
                                                   "error_deferred_deleting"})
+    waits: ClassVar[str] = "volume"
 
     def create(self, work: Work) -> str:
         snapshot = work.kept("snapshot")
@@ -90,7 +91,8 @@ class Restored(Task):
                     refused[_rule(one)] = error.message
             if missing or any(one["state"] in UNDER_WAY for one in rules.values()):
                 return Again(work.cloud.interval("manila.share") if not missing else 0.0,
-                             {"refused": refused})
+                             {"refused": refused},
+                             wait=Wait("Manila to apply the access rules of the share", "volume"))
             share = share_of(work.cloud, id)
         except CloudNotFound as error:
             return Failed(error)

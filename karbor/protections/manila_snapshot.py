@@ -15,7 +15,7 @@ from karbor.domain.errors import (
     ObjectMissing,
     RemoteFailed,
 )
-from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_backup import MARK
@@ -64,7 +64,8 @@ class Settled(Task):
                 f"the share is {status}", service="manila", resource=work.resource.key,
                 remedy="repair or delete it, or leave it out"))
         if status != AT_REST:
-            return Again(work.cloud.interval("manila.share"))
+            return Again(work.cloud.interval("manila.share"), wait=Wait(
+                f"the share to come to rest; it is {status}", "at_rest"))
         rules = rules_of(work.cloud, work.resource.id)
         told = not_kept(share, rules)
         return Done({"share": facts(share, rules), **({"not_kept": told} if told else {})})
@@ -124,6 +125,7 @@ class KeptSnapshot(Stage):
     ready: ClassVar[frozenset[str]] = frozenset({"available"})
     failed: ClassVar[frozenset[str]] = frozenset({"error", "error_deleting", "manage_error",
                                                   "unmanage_error"})
+    waits: ClassVar[str] = "snapshot"
 
     def create(self, work: Work) -> str:
         name = work.parameters.get("snapshot_name") or (
@@ -193,7 +195,8 @@ class LookedAt(Task):
                                         resource=work.resource.key))
         status = str(snapshot["status"]).lower()
         if status in PASSING:
-            return Again(work.cloud.interval("manila.snapshot"))
+            return Again(work.cloud.interval("manila.snapshot"), wait=Wait(
+                f"snapshot {kept['id']}, which is {status}", "snapshot"))
         if status != "available":
             return Failed(ObjectDamaged(f"Manila's snapshot {kept['id']} is {status}",
                                         resource=work.resource.key))

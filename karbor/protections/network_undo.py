@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from karbor.domain.errors import CloudConflict, CloudNotFound
-from karbor.domain.step import Again, Done, Outcome, Progress
+from karbor.domain.step import Again, Done, Outcome, Progress, Wait
 from karbor.plugin.cloud import Api
 from karbor.plugin.protection import Work
 from karbor.protections.neutron_marks import list_kind, marked
@@ -36,7 +36,8 @@ def undo(work: Work) -> Outcome:
             for id in sorted(made[kind]):
                 api.delete(f"/{kind}/{id}")
     except CloudConflict as error:
-        return Again(PAUSE, progress=Progress(text=f"still in use: {error.message}"))
+        return Again(PAUSE, progress=Progress(text=f"still in use: {error.message}"), wait=Wait(
+            f"networks to be deletable: {error.message}", "removal"))
     return Done()
 
 

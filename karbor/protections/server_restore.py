@@ -12,9 +12,10 @@ from karbor.domain.errors import (
     CloudForbidden,
     QuotaExceeded,
     RemoteFailed,
+    WorkInterrupted,
 )
 from karbor.domain.resource import IMAGE, NETWORK, VOLUME
-from karbor.domain.step import Again, Done, Outcome, Progress
+from karbor.domain.step import Again, Done, Outcome, Progress, Wait
 from karbor.plugin.cosmetics import Cosmetics
 from karbor.plugin.protection import Task, Work
 from karbor.protections import kept_json, neutron_marks, server_body
@@ -23,9 +24,13 @@ from karbor.protections.nova_input import split_metadata
 from karbor.protections.server_addresses import give_addresses, place
 from karbor.protections.server_groups import find_or_make
 from karbor.protections.server_ports import make_ports
-from karbor.protections.server_undo import find_server, undo
+from karbor.protections.server_undo import find_server, spares_volumes, undo
 
 Record = dict[str, Any]
+
+HOPELESS = ("no valid host", "exceeded maximum number of retries", "quota",
+            "maximum number of ports")
+"""Words by which Nova says that the next server would fail as this one did."""
 
 
 class RebuildServer(Task):
@@ -198,9 +203,14 @@ class _Build:
         if status == "ERROR":
             told = self.nova.get(f"/servers/{self.state['server']}", version=self.version)
             why = told["server"].get("fault", {}).get("message") or "no reason told"
-            raise RemoteFailed(f"Nova could not build the server: {why}",
-                               resource=self.work.resource.key,
-                               **self._asked("nova", self.state["server"]))
+            # Also where nova-compute was restarted while it built the server. Nova has looked
+            # for another host by itself, so what no host can do is not asked for anew.
+            hopeless = any(words in why.lower() for words in HOPELESS) or (
+                not spares_volumes(self.version)
+                and any(one["delete_on_termination"] for one in self.document["volumes"]))
+            raise (RemoteFailed if hopeless else WorkInterrupted)(
+                f"Nova could not build the server: {why}", resource=self.work.resource.key,
+                **self._asked("nova", self.state["server"]))
         return self._wait(f"the server is {status.lower()}")
 
     def _look(self) -> Mapping[str, Any]:
@@ -215,7 +225,8 @@ class _Build:
         return {"service": service, **self.work.cloud.asked(id)}
 
     def _wait(self, text: str) -> Again:
-        return Again(self.work.cloud.interval("nova.server"), self.state, Progress(text=text))
+        return Again(self.work.cloud.interval("nova.server"), self.state, Progress(text=text),
+                     Wait(f"Nova; {text}", "server"))
 
     def attached(self) -> Outcome | None:
         """Nova attached the volumes while building; what is not there is attached now, in order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from karbor.domain.errors import CloudConflict, RemoteFailed
-from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.protection import Task, Work
 
 PASSING = frozenset({"creating", "backing-up", "restoring", "migrating", "migrating_to",
@@ -34,7 +34,7 @@ class SnapshotRemoval(Task):
                 return Done({"deleted": id})
             status = str(seen["status"]).lower()
             if status in GOING:
-                return Again(pause, {"asked": asked})
+                return Again(pause, {"asked": asked}, wait=self._going(id, status))
             if asked >= TRIES:
                 return self._failed(work, id, f"it is {status} again and again")
         try:
@@ -43,10 +43,14 @@ class SnapshotRemoval(Task):
             seen = work.cloud.look(self._kind, id)
             if seen is None:
                 return Done({"deleted": id})
-            if str(seen["status"]).lower() in GOING:
-                return Again(pause, {"asked": asked})
+            if (status := str(seen["status"]).lower()) in GOING:
+                return Again(pause, {"asked": asked}, wait=self._going(id, status))
             return self._failed(work, id, error.message)
         return Again(work.cloud.soon(self._kind) if not asked else pause, {"asked": asked + 1})
+
+    @staticmethod
+    def _going(id: str, status: str) -> Wait:
+        return Wait(f"snapshot {id} to be gone; it is {status}", "removal")
 
     def _failed(self, work: Work, id: str, why: str) -> Failed:
         return Failed(RemoteFailed(

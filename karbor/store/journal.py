@@ -97,11 +97,17 @@ class SqlJournal:
                  "b_saved": None if one.saved is None else dict(one.saved),
                  "b_progress": one.progress.to_dict() if one.progress else None,
                  "b_error": dict(one.error) if one.error else None,
-                 "b_finished_at": one.finished_at}
+                 "b_finished_at": one.finished_at,
+                 "b_wait": None if one.wait is None else dict(one.wait),
+                 "b_remade": None if one.remade is None else dict(one.remade)}
                 for one in settlements])
             if changed.rowcount != len(settlements):
                 raise NotFound(f"operation {operation_id} has not all of the steps "
                                + ", ".join(str(one.number) for one in settlements))
+            events = [{"operation_id": operation_id, "at": at, "text": text}
+                      for one in settlements for at, text in one.events]
+            if events:
+                connection.execute(sa.insert(EVENTS), events)
 
     def move(self, operation_id: str, fence: int, state: OperationState, *, now: float,
              error: Mapping[str, Any] | None = None,
@@ -152,6 +158,7 @@ _SETTLE = sa.update(STEPS).where(
     progress=_kept_or(STEPS.c.progress, "b_progress"),
     error=_kept_or(STEPS.c.error, "b_error"),
     finished_at=_kept_or(STEPS.c.finished_at, "b_finished_at"),
+    wait=_kept_or(STEPS.c.wait, "b_wait"), remade=_kept_or(STEPS.c.remade, "b_remade"),
 )
 
 

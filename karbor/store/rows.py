@@ -28,7 +28,7 @@ def operation_from_row(row: RowMapping) -> Operation:
 def step_to_row(operation_id: str, step: Step) -> dict[str, Any]:
     row = _plain(step)
     row.update(operation_id=operation_id, needs=list(step.needs), handle=dict(step.handle),
-               saved=dict(step.saved),
+               saved=dict(step.saved), wait=dict(step.wait), remade=dict(step.remade),
                progress=step.progress.to_dict() if step.progress else None)
     return row
 

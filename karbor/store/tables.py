@@ -79,6 +79,9 @@ STEPS = Table(
     Column("error", SMALL_JSON),
     Column("entered_at", Double),
     Column("finished_at", Double),
+    # What it waits for, and how often it was begun anew: {} as long as there is nothing to say.
+    Column("wait", SMALL_JSON, nullable=False, server_default="{}"),
+    Column("remade", SMALL_JSON, nullable=False, server_default="{}"),
 )
 
 EVENTS = Table(

@@ -35,6 +35,7 @@ class MemoryJournal:
         self._operations: dict[str, Operation] = {}
         self._steps: dict[str, dict[int, Step]] = {}
         self._fences: dict[str, int] = {}
+        self._events: dict[str, builtins.list[tuple[float, str]]] = {}
 
     # ------------------------------------------------------------------ as store.operations
     def add(self, operation: Operation) -> None:
@@ -50,6 +51,7 @@ class MemoryJournal:
                 result=_json(operation.result))
             self._steps[operation.id] = {}
             self._fences[operation.id] = 0
+            self._events[operation.id] = []
 
     def list(self, project_id: str, *, limit: int | None = None, verb: Verb | None = None,
              state: OperationState | None = None) -> list[Operation]:
@@ -81,6 +83,12 @@ class MemoryJournal:
             if operation.state.over:
                 raise Conflict(f"operation {operation_id} is over: {operation.state}")
             self._operations[operation_id] = replace(operation, wanted=wanted)
+
+    def events(self, project_id: str, operation_id: str) -> builtins.list[tuple[float, str]]:
+        """(when, what) of those that drivers have written."""
+        with self._lock:
+            self.show(project_id, operation_id)
+            return list(self._events[operation_id])
 
     # ------------------------------------------------------------------ as engine.journal
     def operation(self, operation_id: str) -> Operation:
@@ -156,9 +164,11 @@ class MemoryJournal:
                 self._step(operation_id, one.number)
                 kept = apply(steps[one.number], one)
                 steps[one.number] = replace(kept, handle=_json(kept.handle),
-                                            saved=_json(kept.saved),
+                                            saved=_json(kept.saved), wait=_json(kept.wait),
+                                            remade=_json(kept.remade),
                                             error=kept.error and _json(kept.error))
             self._steps[operation_id] = steps
+            self._events[operation_id] += [event for one in settlements for event in one.events]
 
     def move(self, operation_id: str, fence: int, state: OperationState, *, now: float,
              error: Mapping[str, Any] | None = None,

@@ -57,6 +57,22 @@ def nothing_left(scene: Scene, before: dict[str, int], *, good: int = 0) -> None
     assert [one["state"] for one in listed].count("available") == good
 
 
+def broken_off(kind: str, times: int, *, nth: int = 1, reason: str = "reset on restart"
+               ) -> list[dict[str, object]]:
+    """So many tries of a kind, from the nth on, end in an error."""
+    status = "killed" if kind == "nova.image" else "error"
+    return [{"kind": kind, "nth": nth, "status": status, "reason": reason}] * times
+
+
+def events(scene: Scene) -> list[str]:
+    """Of the newest operation, without its changes of state and credential."""
+    newest = scene.home.newest()
+    assert newest
+    shown = scene.home.json("operation", "show", newest[0], "--no-steps")
+    return [one["text"] for one in shown["events"] if " is made anew" in one["text"]
+            or " waits for " in one["text"] or " is tried again" in one["text"]]
+
+
 class TestSurvived:
     @pytest.mark.parametrize("act", ["answer", "close-before", "close-after", "truncate"])
     def test_looking_fails_for_a_while(self, built: Scene, act: str) -> None:
@@ -80,6 +96,39 @@ class TestSurvived:
         mark = len(built.double.ledger())
         built.double.set(looks={"*": 2})
         protected(built, built.home.karbor(*PROTECT), mark)
+
+    @pytest.mark.parametrize("kind", ["cinder.snapshot", "cinder.backup", "nova.image"])
+    def test_a_service_that_is_restarted_breaks_its_work_off(self, built: Scene, kind: str
+                                                             ) -> None:
+        before = remaining(built.double)
+        built.double.set(outcomes=broken_off(kind, 2))
+        ended = built.home.karbor(*PROTECT)
+        assert ended.code == 0, ended
+        assert [one["state"] for one in built.home.json("checkpoint", "list")] == ["available"]
+        state = built.double.dump()
+        assert len(state["cinder.backup"]) == 2     # those of the failed tries are gone
+        assert "cinder.snapshot" not in state
+        assert len(state["glance.image"]) == before["glance.image"]
+        told = events(built)
+        assert len(told) == 2, told
+        stage = {"nova.image": "disk"}.get(kind, kind.removeprefix("cinder."))
+        times = (1, 2) if kind == "nova.image" else (1, 1)      # there are two volumes
+        assert [one.split(": ")[1] for one in told] == [
+            f"{stage} is made anew ({time} of 2)" for time in times]
+        assert all(one in ended.err for one in told), ended
+
+    @pytest.mark.parametrize("kind", ["cinder.volume", "cinder.restore", "nova.server"])
+    def test_a_service_that_is_restarted_breaks_the_work_of_a_restore_off(
+            self, destroyed: Scene, kind: str) -> None:
+        before = remaining(destroyed.double)
+        destroyed.double.set(outcomes=broken_off(kind, 2))
+        ended = destroyed.home.karbor("restore", "safe")
+        assert ended.code == 0, ended
+        made = difference(before, remaining(destroyed.double))
+        assert (made["cinder.volume"], made["nova.server"]) == (2, 2)
+        assert len(events(destroyed)) == 2
+        volumes = destroyed.double.dump()["cinder.volume"]
+        assert {one["status"] for one in volumes.values()} == {"in-use"}
 
     @pytest.mark.parametrize("nth", [1, 4, 7])
     def test_all_tokens_expire_in_the_middle(self, built: Scene, nth: int) -> None:
@@ -153,7 +202,7 @@ class TestFailed:
     def test_a_thing_goes_to_error(self, built: Scene, kind: str) -> None:
         before = remaining(built.double)
         status = "killed" if kind == "nova.image" else "error"
-        built.double.set(outcomes=[{"kind": kind, "status": status, "reason": "the disks burn"}])
+        built.double.set(outcomes=broken_off(kind, 6, reason="the disks burn"))
         self.failed(built, built.home.karbor(*PROTECT), status, "app-" if "cinder" in kind else
                     "web", "POST /", "req-")
         nothing_left(built, before)
@@ -180,8 +229,7 @@ class TestFailed:
                                                ("nova.server", 1), ("nova.server", 2)])
     def test_a_restore_that_fails_is_undone(self, destroyed: Scene, kind: str, nth: int) -> None:
         before = remaining(destroyed.double)
-        destroyed.double.set(outcomes=[{"kind": kind, "nth": nth, "status": "error",
-                                        "reason": "the disks burn"}])
+        destroyed.double.set(outcomes=broken_off(kind, 6, nth=nth, reason="the disks burn"))
         self.failed(destroyed, destroyed.home.karbor("restore", "safe"),
                     "the disks burn" if kind == "nova.server" else "error")
         nothing_left(destroyed, before, good=1)

@@ -56,6 +56,17 @@ class Attachments(Part):
             "id": volume["id"], "device": device, "tag": wanted.get("tag"),
             "delete_on_termination": bool(wanted.get("delete_on_termination"))})})
 
+    @route("PUT", "/v2.1/servers/{id}/os-volume_attachments/{volume}")
+    def change(self, request: Request, id: str, volume: str) -> Answer:
+        """Whether it goes with the server, as from 2.85 on."""
+        server = self.cloud.part(Servers).server(request, id)
+        found = [one for one in server["volumes"] if one["id"] == volume]
+        need(found, 404, f"volume_id not found: {volume}")
+        wanted = request.member("volumeAttachment")
+        need(wanted.get("volumeId") == volume, 400, "a volume is not swapped here")
+        found[0]["delete_on_termination"] = bool(wanted.get("delete_on_termination"))
+        return Answer(202)
+
     @route("DELETE", "/v2.1/servers/{id}/os-volume_attachments/{volume}")
     def detach(self, request: Request, id: str, volume: str) -> Answer:
         server = self.cloud.part(Servers).server(request, id)

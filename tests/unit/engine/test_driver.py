@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +19,13 @@ from karbor.domain.errors import (
     KarborError,
     RemoteFailed,
     TokenRejected,
+    WorkInterrupted,
 )
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
-from karbor.domain.step import Again, Done, Failed, Hook, Outcome, Step, StepState
+from karbor.domain.step import Again, Done, Failed, Hook, Outcome, Step, StepState, Wait
 from karbor.engine.driver import Driver
 from karbor.engine.places import Limit, Places
-from karbor.engine.runner import Planned, Sight
+from karbor.engine.runner import Anew, Planned, Sight
 from karbor.testing.journal import MemoryJournal
 
 
@@ -57,6 +59,8 @@ class Toy:
         self.under_way = 0
         self.most_under_way = 0
         self.patience = 60.0
+        self.bounds: dict[str, float] = {}
+        self.rests_on: dict[int, int] = {}
         self.fast = True
         self.over: Callable[[], KarborError | None] = lambda: None
 
@@ -83,8 +87,17 @@ class Toy:
     def undoable(self, operation: Operation, step: Step) -> bool:
         return step.releases is None
 
-    def deadline(self, operation: Operation, step: Step) -> float:
-        return self.patience
+    def allowed(self, operation: Operation, step: Step, kind: str) -> float:
+        return self.bounds.get(kind, self.patience)
+
+    def anew(self, operation: Operation, step: Step, error: KarborError) -> Anew | None:
+        time = int(step.remade.get("counts", {}).get("restart", 0)) + 1
+        if not isinstance(error, WorkInterrupted) or time > 2:
+            return None
+        return Anew("restart", time, 2, rests_on=self.rests_on.get(step.number))
+
+    def label(self, operation: Operation, step: Step) -> str:
+        return f"{step.resource}: {step.stage}"
 
     def ended(self, operation: Operation) -> KarborError | None:
         return self.over()
@@ -416,3 +429,156 @@ def test_an_operation_whose_credential_ends_is_undone_and_says_so() -> None:
     assert Driver(journal, runner).drive("op") is OperationState.FAILED
     assert journal.operation("op").error == TokenRejected("its time is over").facts()
     assert (len(world.made), world.things) == (2, {})
+
+
+class Restarted:
+    """A service that loses the first things of a step: their ids end in errors, as the service says
+    when it is back. Nothing may be made while an earlier thing of the step is still there."""
+
+    def __init__(self, number: int, times: int) -> None:
+        self.number, self.left = number, times
+
+    def into(self, runner: Toy) -> Toy:
+        going, self.world = runner.run, runner.world
+
+        def run(operation: Operation, one: Step, sight: Sight) -> Outcome:
+            mark = f"{operation.id}/{one.number}"
+            if not one.handle:
+                assert mark not in self.world.things or one.state is StepState.ENTERED
+            elif one.number == self.number and self.left > self.world.made.count(mark) - 1:
+                return Failed(WorkInterrupted("backup b went to state error: reset on restart"))
+            return going(operation, one, sight)
+
+        runner.run = run        # type: ignore[method-assign]
+        return runner
+
+
+def test_a_step_whose_service_was_restarted_is_made_anew_and_it_is_told(
+        caplog: pytest.LogCaptureFixture) -> None:
+    world, journal = World(), MemoryJournal()
+    accepted(journal)
+    runner = Restarted(1, times=2).into(Toy(world, CHAIN))
+    assert Driver(journal, runner).drive("op") is OperationState.DONE
+    assert world.made.count("op/1") == 3
+    assert sorted(world.things) == ["op/1", "op/2", "op/3"]     # one of each
+    told = [text for _, text in journal.events("project", "op")]
+    assert told == [f"r1: thing is made anew ({time} of 2): backup b went to state error: reset on "
+                    "restart" for time in (1, 2)]
+    assert all(text in caplog.text for text in told)
+    assert journal.steps("op")[1].remade["counts"] == {"restart": 2}
+
+
+def test_a_step_is_made_anew_so_many_times_only_and_says_so() -> None:
+    world, journal = World(), MemoryJournal()
+    accepted(journal)
+    runner = Restarted(1, times=9).into(Toy(world, CHAIN))
+    assert Driver(journal, runner).drive("op") is OperationState.FAILED
+    assert world.made.count("op/1") == 3
+    assert world.things == {}
+    assert (journal.operation("op").error or {})["message"] == (
+        "backup b went to state error: reset on restart (also after it was made anew, 2 of 2 "
+        "times)")
+
+
+def test_what_a_failed_step_rests_on_is_made_anew_before_it() -> None:
+    world, journal = World(), MemoryJournal()
+    accepted(journal)
+    runner = Restarted(3, times=1).into(Toy(world, CHAIN))
+    runner.rests_on = {3: 1}
+    assert Driver(journal, runner).drive("op") is OperationState.DONE
+    assert [world.made.count(f"op/{number}") for number in range(4)] == [1, 2, 1, 2]
+    assert world.made[-2:] == ["op/1", "op/3"]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("rests_on", [{}, {3: 1}], ids=["alone", "with what it rests on"])
+def test_killed_while_a_step_is_made_anew_nothing_is_left_over_or_counted_twice(
+        after: bool, rests_on: dict[int, int]) -> None:
+    def runner(world: World) -> Toy:
+        made = Restarted(3, times=1).into(Toy(world, CHAIN))
+        made.rests_on = rests_on
+        return made
+
+    for die_at in range(1, 200):
+        world, journal = World(), MemoryJournal()
+        accepted(journal)
+        try:
+            Driver(Mortal(journal, die_at, after), runner(world)).drive("op")
+        except Killed:
+            pass
+        else:
+            assert die_at > 14      # there were that many writes to die at
+            return
+        assert Driver(journal, runner(world)).drive("op") is OperationState.DONE
+        assert sorted(world.things) == ["op/1", "op/2", "op/3"]
+        assert world.made.count("op/3") == 2, die_at
+        assert world.made.count("op/1") == (2 if rests_on else 1), die_at
+        assert journal.steps("op")[3].remade["counts"] == {"restart": 1}
+        assert len(journal.events("project", "op")) == 1
+    pytest.fail("it never came to its end")
+
+
+def test_a_step_that_sees_no_news_says_what_it_waits_for_since_and_until_when(
+        caplog: pytest.LogCaptureFixture) -> None:
+    now = [1000.0]
+    looks: list[float] = []
+
+    def wait() -> Outcome:
+        now[0] += 10.0
+        looks.append(now[0])
+        return Again(0.0, wait=Wait("the volume to come to rest; it is attaching", "at_rest"))
+
+    journal = MemoryJournal()
+    accepted(journal)
+    runner = Toy(World(), [step(0)], trouble={0: wait})
+    runner.patience, runner.bounds = 1e6, {"at_rest": 3600.0}
+    driver = Driver(journal, runner, clock=lambda: now[0])
+    sleeping = driver._wait
+
+    def wait_quickly(operation: Operation) -> list[Step]:
+        now[0] = max(now[0], journal.steps("op")[0].wake_at)
+        return sleeping(operation)
+
+    driver._wait = wait_quickly     # type: ignore[method-assign]
+    assert driver.drive("op") is OperationState.FAILED
+    error = journal.operation("op").error or {}
+    assert error["error"] == "DeadlinePassed"
+    assert error["message"].startswith(
+        "it waited for the volume to come to rest; it is attaching in vain, from "
+        "1970-01-01 00:16:50 UTC until 1970-01-01 01:1")
+    assert "[waits] at_rest allows longer" in error["remedy"]
+    told = [text for _, text in journal.events("project", "op")]
+    assert told[0] == ("r0: thing waits for the volume to come to rest; it is attaching, since "
+                       "1970-01-01 00:16:50 UTC, until 1970-01-01 01:16:50 UTC at the latest")
+    assert len(told) == (len(looks) - 1) // 20      # never more than 20 looks without a line
+    assert all(text in caplog.text for text in told)
+    gaps = [after - before for before, after in itertools.pairwise(looks)]
+    assert gaps[-1] > 3 * gaps[0]       # it looks less and less often
+
+
+def test_a_service_that_does_not_answer_is_tried_for_so_long_and_it_is_told() -> None:
+    now, tries = [1000.0], []
+
+    def fail() -> Outcome:
+        tries.append(now[0])
+        raise CloudUnavailable("cinder answered 503")
+
+    journal = MemoryJournal()
+    accepted(journal)
+    runner = Toy(World(), [step(0)], trouble={0: fail})
+    runner.patience, runner.bounds = 1e6, {"unavailable": 900.0}
+    driver = Driver(journal, runner, clock=lambda: now[0])
+    sleeping = driver._wait
+
+    def wait_quickly(operation: Operation) -> list[Step]:
+        now[0] = max(now[0], journal.steps("op")[0].wake_at)
+        return sleeping(operation)
+
+    driver._wait = wait_quickly     # type: ignore[method-assign]
+    assert driver.drive("op") is OperationState.FAILED
+    assert (journal.operation("op").error or {})["message"] == (
+        "not finished within 900 s: cinder answered 503")
+    told = [text for _, text in journal.events("project", "op")]
+    assert told[0] == ("r0: thing is tried again and again since 1970-01-01 00:16:40 UTC: cinder "
+                       "answered 503")
+    assert len(told) == (len(tries) - 1) // 5

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from karbor.domain.errors import RemoteFailed
+from karbor.domain.errors import CloudConflict, WorkInterrupted
 from karbor.domain.resource import VOLUME, Resource
-from karbor.domain.step import Again, Done, Failed, Outcome
+from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.operations import staging
 from karbor.plugin.protection import Stage, Work
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
@@ -73,36 +73,99 @@ def drive(stage: Making, handle: Mapping[str, Any] | None = None, *, twice: bool
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "each entry twice"])
-def test_what_its_service_gave_up_is_removed_and_made_anew(twice: bool) -> None:
+def test_what_its_service_gave_up_may_be_made_anew(twice: bool) -> None:
     stage = Making({"1": set()})
-    outcome, handles = drive(stage, twice=twice)
-    assert isinstance(outcome, Done)
-    assert outcome.saved == {"id": "2"}
-    assert stage.there == ["2"]
-    assert handles[-1] == {"id": "2", "anew": 1}
+    outcome, _ = drive(stage, twice=twice)
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, WorkInterrupted)
+    assert outcome.error.message == "thing 1 was given up: nobody works on it"
+    assert stage.there == ["1"]     # removing it is the next thing that is done
 
 
 def test_it_is_believed_only_when_it_is_seen_twice() -> None:
     stage = Making({"1": {1}})
     outcome, handles = drive(stage)
     assert isinstance(outcome, Again)       # still in the making after 30 entries, and the only one
+    assert outcome.wait == Wait("thing 1, which is creating")
     assert handles[1]["given_up"] == "nobody works on it"
     assert handles[-1] == {"id": "1"}
     assert stage.there == ["1"]
 
 
-def test_what_is_given_up_again_and_again_fails() -> None:
-    stage = Making({str(number): set() for number in range(1, 9)})
-    outcome, _ = drive(stage)
-    assert isinstance(outcome, Failed)
-    assert isinstance(outcome.error, RemoteFailed)
-    assert "was given up 4 times: nobody works on it" in outcome.error.message
-    assert stage.made == 4
-
-
-def test_what_vanishes_by_itself_is_still_an_error() -> None:
+def test_what_vanishes_by_itself_may_be_made_anew() -> None:
     stage = Making({})
     stage.there = []
     outcome, _ = drive(stage, {"id": "7"})
     assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, WorkInterrupted)
     assert "vanished" in outcome.error.message
+
+
+class Refusing(Making):
+    """Its service refuses to delete things that are worked on, and says why that never ends."""
+
+    def __init__(self, *, never: bool) -> None:
+        super().__init__({"1": set()})
+        self.there, self.never, self.refusals = ["1"], never, 0
+
+    def delete(self, work: Work, id: str) -> None:
+        self.refusals += 1
+        raise CloudConflict("400: it must be available", status=400)
+
+    def never_deleted(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
+        return "nobody makes a backup of it" if self.never else ""
+
+
+def removal(stage: Making, entries: int) -> Outcome:
+    handle: Mapping[str, Any] = {"id": "1"}
+    outcome: Outcome = Again()
+    for _ in range(entries):
+        looks = {"some.thing#1": stage.record("1")}
+        outcome = staging.undo(stage, StepOf(RESOURCE, ScriptedCloud(looks), handle=handle))
+        if not isinstance(outcome, Again):
+            break
+        handle = dict(handle if outcome.handle is None else outcome.handle)
+    return outcome
+
+
+def test_what_is_worked_on_is_looked_at_and_seldom_asked_to_go() -> None:
+    stage = Refusing(never=False)
+    outcome = removal(stage, 100)
+    assert isinstance(outcome, Again)
+    assert outcome.wait == Wait("thing 1 to be deletable; it is creating", "removal")
+    assert stage.refusals == 10     # of a hundred entries
+
+
+def test_what_will_be_worked_on_for_ever_is_left_at_once_with_the_cause() -> None:
+    stage = Refusing(never=True)
+    outcome = removal(stage, 100)
+    assert isinstance(outcome, Failed)
+    assert outcome.error.message == ("thing 1 cannot be deleted while it is creating: nobody makes "
+                                     "a backup of it")
+    assert stage.refusals == 1
+
+
+class Failing(Making):
+    """Its service accepts deletions, and fails at the first ones."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__({})
+        self.there, self.times, self.asked = ["1"], times, 0
+
+    def delete(self, work: Work, id: str) -> None:
+        self.asked += 1
+        if self.asked > self.times:
+            super().delete(work, id)
+
+    def record(self, id: str) -> Any:
+        return {"status": "error"} if id in self.there else None
+
+
+def test_a_deletion_that_failed_is_asked_for_again_a_few_times() -> None:
+    stage = Failing(2)
+    assert isinstance(removal(stage, 30), Done)
+    stage = Failing(9)
+    outcome = removal(stage, 30)
+    assert isinstance(outcome, Failed)
+    assert outcome.error.message == "thing 1 cannot be deleted: error"
+    assert stage.asked == 3
