@@ -12,7 +12,7 @@ from karbor.cli.countdown import credential_facts
 from karbor.cli.invocation import common, this
 from karbor.cli.outcome import journalled, operation_json
 from karbor.cli.output import as_facts, as_json, as_table, say
-from karbor.cli.running import run, run_to_exit, say_unfinished
+from karbor.cli.running import run, run_removal, run_to_exit, say_unfinished
 from karbor.cli.view import graph_of, message, stage_name, told
 from karbor.cli.wording import clock, duration, moment, thing
 from karbor.domain.operation import Operation, OperationState
@@ -124,10 +124,17 @@ def _step_json(one: Step) -> dict[str, object]:
 @common
 @answering
 def resume(operation: str) -> None:
-    """Go on with OPERATION (id, or its beginning), whose process has ended."""
+    """Go on with OPERATION (id, or its beginning), whose process has ended.
+
+    Of one that is over, what it could not remove is removed with the login at hand.
+    """
     invocation = this()
     with invocation.local() as local:
-        run_to_exit(invocation, local, local.resume(operation))
+        was_over = local.operation(operation).state.over
+        resumed = local.resume(operation)
+        if was_over:
+            sys.exit(run_removal(invocation, local, resumed))
+        run_to_exit(invocation, local, resumed)
 
 
 @operation.command("cancel", short_help="End one, and undo what it began.")
@@ -138,10 +145,14 @@ def cancel(operation: str) -> None:
     """End OPERATION (id, or its beginning) and undo what it began.
 
     Where another process drives it, that one does it; where its process has ended, this one does.
+    Of one that is over, what it could not remove is removed with the login at hand.
     """
     invocation = this()
     with invocation.local() as local:
+        was_over = local.operation(operation).state.over
         asked = local.cancel(operation)
+        if was_over:
+            sys.exit(run_removal(invocation, local, asked))
         code = run(invocation, local, asked)
         end = local.operation(asked).state
     if end is OperationState.CANCELLED:

@@ -46,6 +46,26 @@ def tell(invocation: Invocation, local: Local, operation: Operation) -> int:
     return exits.DONE if done else exits.of_failed((operation.error or {}).get("error", ""))
 
 
+def tell_removal(invocation: Invocation, operation: Operation) -> int:
+    """Say what is still left of an operation that was over; the exit code."""
+    left = operation.result.get("left", ())
+    if invocation.json:
+        as_json(operation_json(operation))
+    say("")
+    for one in left:
+        say(_left_over(one))
+    if left:
+        say(f"karbor: {count(len(left), 'thing')} of operation {operation.id} could not be removed "
+            f"(see why above, and repeat: karbor operation cancel {operation.id})")
+        return exits.FAILED
+    say(f"what was left of operation {operation.id} is removed")
+    return exits.DONE
+
+
+def _left_over(one: Mapping[str, Any]) -> str:
+    return f"left over: {one['resource']} {one['stage']}: {_ids(one['handle'])}: {one['why']}"
+
+
 def _tell_success(local: Local, operation: Operation) -> None:
     took = duration((operation.finished_at or operation.created_at) - operation.created_at)
     name = operation.request.get("name") or operation.checkpoint_id
@@ -135,9 +155,12 @@ def _tell_failure(operation: Operation) -> None:
     for one in error.get("obstacles", ()):
         say(f"  - {one['what']}" + (f" ({one['remedy']})" if one.get("remedy") else ""))
     for one in operation.result.get("left", ()):
-        say(f"left over: {one['resource']} {one['stage']}: {_ids(one['handle'])}: {one['why']}")
+        say(_left_over(one))
     for one in operation.result.get("kept", ()):
         say(f"kept: {short(one['type'])} {one['name']} {one['stage']}: {_ids(one)}")
+    if operation.result.get("left"):
+        click.echo("        remove what is left, once nothing stands in the way, with: karbor "
+                   f"operation cancel {operation.id}", err=True)
     click.echo(f"        see: karbor operation show {operation.id}", err=True)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from karbor.cli import exits
 from karbor.cli.complaint import line
 from karbor.cli.invocation import Invocation
-from karbor.cli.outcome import tell
+from karbor.cli.outcome import tell, tell_removal
 from karbor.cli.output import say
 from karbor.cli.watch import Interrupted, follow, introduce
 from karbor.domain.errors import KarborError, NotFound
@@ -49,6 +49,17 @@ def run(invocation: Invocation, local: Local, operation: Operation) -> int:
         say(f"        or undo it with: karbor operation cancel {operation.id}")
         return exits.code_of(error)
     return tell(invocation, local, over)
+
+
+def run_removal(invocation: Invocation, local: Local, operation: Operation) -> int:
+    """Follow an operation that was over and removes what it had to leave; the exit code."""
+    introduce(operation)
+    try:
+        over = follow(local, operation)
+    except Interrupted as left:
+        say_interrupted(left.operation, resumable=local.is_interrupted(left.operation))
+        return exits.INTERRUPTED
+    return tell_removal(invocation, over)
 
 
 def run_to_exit(invocation: Invocation, local: Local, operation: Operation) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+UNDO_SECONDS = 600.0    # that removing what was left is expected to take
+
 
 class Clouds:
     """`name` is an entry of clouds.yaml; `unattended`: of a process in which no person logs in, and
@@ -110,6 +112,11 @@ class Clouds:
         except (TokenRejected, CredentialSuspended) as error:
             return self._taken_over(operation, error)
         return operation
+
+    def take_up_left(self, operation: Operation) -> Operation:
+        """One that is over goes on removing what it had to leave, with the login at hand. Raises
+        Conflict where nothing is left, CredentialError."""
+        return self.trusts.taken_up(operation, self.delegation, UNDO_SECONDS)
 
     def forget(self, operation: Operation) -> None:
         """Nothing more is done for it here."""

@@ -231,13 +231,23 @@ class Local:
         return self.start(self.draft_delete(checkpoint))
 
     def resume(self, which: Which) -> Operation:
-        """Go on with one that nobody drives. Raises Conflict where there is nothing to resume."""
+        """Go on with one that nobody drives; where it is over, with removing what it had to leave.
+        Raises Conflict where there is nothing to resume."""
         operation = self.operation(which)
         if operation.state.over:
-            raise Conflict(f"operation {operation.id} is over: {operation.state}",
-                           remedy="there is nothing to resume; begin anew")
+            return self._take_up_left(operation)
         self._take_up(operation)
         return operation
+
+    def _take_up_left(self, operation: Operation) -> Operation:
+        """With the login at hand, whatever has become of the one that the operation had."""
+        if not operation.result.get("left"):
+            raise Conflict(f"operation {operation.id} is over: {operation.state}",
+                           remedy="there is nothing to resume or to remove; begin anew")
+        taken = self._clouds.take_up_left(operation)
+        with suppress(Conflict):        # a worker of a service was quicker
+            self._drive.begin(taken, self._setting_of(taken), lambda: True)
+        return taken
 
     def _take_up(self, operation: Operation) -> None:
         """Log in first: when that fails for now, the operation stays as it is, to be resumed. A
@@ -256,9 +266,11 @@ class Local:
         self._drive.begin(operation, setting, logged_in)
 
     def cancel(self, which: Which) -> Operation:
-        """Ask for its end; whoever drives it undoes what it began, this process if nobody does.
-        `wait` for it."""
+        """Ask for its end; whoever drives it undoes what it began, this process if nobody does. Of
+        one that is over, what it had to leave is removed. `wait` for it."""
         operation = self.operation(which)
+        if operation.state.over:
+            return self._take_up_left(operation)
         if operation.verb is Verb.DELETE and operation.state is not OperationState.QUEUED:
             raise Conflict(f"operation {operation.id} deletes: that cannot be undone",
                            remedy=f"finish it with: karbor operation resume {operation.id}")

@@ -56,6 +56,18 @@ class OperationTrusts:
             time.time(), f"taken over with a new login of its user ({why})"))
         return replace(operation, credential=credential)
 
+    def taken_up(self, operation: Operation, delegation: Delegation, needed: float) -> Operation:
+        """One that is over, with what it had to leave, on a credential of whoever asks for it.
+        Raises Conflict where nothing is left of it, and CredentialError."""
+        credential = delegation.choose(needed)
+        self._give_up(operation)        # its record is the only one that knows of that trust
+        self._records.take_up_left(
+            operation.project_id, operation.id, credential, delegation.wants(credential),
+            Event(time.time(), "what was left is removed with a new login"))
+        credential = delegation.grant(credential)
+        self._records.represent(operation.id, credential, delegation.wants(credential))
+        return self._records.show(operation.project_id, operation.id)
+
     def changed(self, operation_id: str, credential: Mapping[str, Any], why: str) -> None:
         """It runs on another rung now. Called in the middle of a request, from any thread."""
         LOG.info("operation %s: %s", operation_id, why)

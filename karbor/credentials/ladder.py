@@ -252,7 +252,7 @@ class Ladder(Delegating):
         if deadline is not None and self._clock() >= deadline and self._may_climb:
             with self._lock:
                 if self.credential.deadline == deadline and self._may_climb:
-                    self._climb("its deadline came")
+                    self._climb("its deadline came", due=True)
         assert self._standing is not None   # noqa: S101 - else it would be held back
         return self._standing
 
@@ -261,14 +261,15 @@ class Ladder(Delegating):
         return (bool(self.credential.following) and self._refused is None
                 and self._clock() - self._tried_at >= CLIMB_AGAIN_SECONDS)
 
-    def _climb(self, why: str) -> CredentialError | None:
-        """To the next rung, if Keystone lets it be had; else why it could not be had."""
+    def _climb(self, why: str, *, due: bool = False) -> CredentialError | None:
+        """To the next rung, if Keystone lets it be had; else why it could not be had. `due`: the
+        time of the present one is over, though it still works."""
         try:
             self._go_on(why)
         except CredentialError as error:
             if error.transient:
                 LOG.warning("no change of the credential for now: %s", error)
-            elif self._clock() >= self._change_refused(error):
+            elif not passes(error) or (due and self._clock() >= self._change_refused(error)):
                 self._refused = error
             return error
         return None
@@ -277,7 +278,7 @@ class Ladder(Delegating):
         """Until when a change that was refused is tried again: what is left of the present token
         has to serve for cleaning up."""
         credential, now = self.credential, self._clock()
-        if not passes(error) or not self._patience:
+        if not self._patience:
             return now
         first = self._refused_since is None
         since = self._refused_since = now if self._refused_since is None else self._refused_since

@@ -40,7 +40,8 @@ _MOVES: dict[OperationState, set[OperationState]] = {
     _S.PLANNING: {_S.PLANNING, _S.RUNNING, _S.UNDOING, _S.FAILED, _S.CANCELLED},
     _S.RUNNING: {_S.RUNNING, _S.UNDOING, _S.DONE},
     _S.UNDOING: {_S.UNDOING, _S.FAILED, _S.CANCELLED},
-    _S.DONE: set(), _S.FAILED: set(), _S.CANCELLED: set(),
+    # What could not be removed is taken up again, with a credential that works.
+    _S.DONE: set(), _S.FAILED: {_S.UNDOING}, _S.CANCELLED: {_S.UNDOING},
 }
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from karbor.domain.errors import AmbiguousName, Conflict, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.peace import require_peace
-from karbor.domain.step import Step
+from karbor.domain.step import Step, StepState
 from karbor.store.connect import reading, writing
 from karbor.store.lent_rights import require_lent
 from karbor.store.rows import operation_from_row, operation_to_row, step_from_row
@@ -168,6 +168,42 @@ class Operations:
                 connection.execute(sa.insert(EVENTS).values(
                     operation_id=operation_id, at=now,
                     text=f"{OperationState.QUEUED} → {OperationState.FAILED}"))
+
+    def take_up_left(self, project_id: str, operation_id: str, credential: Mapping[str, Any],
+                     trust: str, told: Event) -> None:
+        """One that is over, and could not remove all that it had made, goes back to undoing on
+        another credential; `trust` as in `add`. Only the steps that were left are undone. Raises
+        NotFound, and Conflict where nothing is left, it is not over, or another operation works on
+        the checkpoint."""
+        with writing(self._engine) as connection:
+            before = self._require(connection, project_id, operation_id)
+            row = connection.execute(sa.select(OPERATIONS).where(
+                OPERATIONS.c.id == operation_id)).mappings().one()
+            operation = operation_from_row(row)
+            left = connection.execute(sa.select(STEPS.c.number, STEPS.c.handle).where(
+                STEPS.c.operation_id == operation_id, STEPS.c.state == StepState.LEFT)).all()
+            if not left or not before.may_become(OperationState.UNDOING):
+                raise Conflict(f"operation {operation_id} is {'over: ' if before.over else ''}"
+                               f"{before}" + ("" if left else ", and nothing is left of it"))
+            for one in sorted(operation.changes):
+                self._alone_with_checkpoint(connection, project_id, one)
+                require_peace(_live(connection, project_id, one), reads=frozenset(),
+                              changes=operation.changes)
+            for step in left:
+                # The deletion that was asked for has failed: it is asked for again.
+                handle = {key: value for key, value in step.handle.items() if key != "deleting"}
+                connection.execute(
+                    sa.update(STEPS).where(STEPS.c.operation_id == operation_id,
+                                           STEPS.c.number == step.number)
+                    .values(state=StepState.UNDOING, handle=handle, wake_at=0.0, failures=0,
+                            finished_at=None))
+            connection.execute(
+                sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id)
+                .values(state=OperationState.UNDOING, credential=dict(credential), trust=trust,
+                        finished_at=None, fence=OPERATIONS.c.fence + 1))
+            connection.execute(sa.insert(EVENTS).values(
+                operation_id=operation_id, at=told.at,
+                text=f"{before} → {OperationState.UNDOING}: {told.text}"))
 
     def represent(self, operation_id: str, credential: Mapping[str, Any], trust: str,
                   told: Event | None = None) -> None:

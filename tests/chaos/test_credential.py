@@ -126,3 +126,78 @@ def test_what_is_taken_back_for_a_while_costs_no_operation(built: Scene, what: s
     assert [SUSPENDED in one for one in told].count(True) == 1, told
     assert any(one.startswith("Keystone accepts what the operation runs on again") for one in told)
     assert created(built.double, mark)["cinder.backup"] == 2
+
+
+def ended_with_something_left(scene: Scene) -> str:
+    """The id of a protect whose project was disabled for good, at its first backup."""
+    scene.home.configure("strategy = trust\nrefusal_wait = 0")
+    disabled = harms(scene)["project disabled"][0]
+    ended = Refused(scene, disabled, lambda: None).run()
+    assert ended.code == 1, ended
+    assert "karbor operation cancel " in ended.err
+    scene.double.heal()
+    newest = scene.home.newest()
+    assert newest
+    assert newest[1] == "failed"
+    assert len(shown(scene)["result"]["left"]) >= 3       # snapshots and an image at least
+    return newest[0]
+
+
+@pytest.mark.parametrize("command", ["cancel", "resume"])
+def test_what_a_dead_credential_left_behind_is_removed_when_somebody_can_log_in_again(
+        built: Scene, command: str) -> None:
+    before = remaining(built.double)
+    id = ended_with_something_left(built)
+    left = shown(built)["result"]["left"]
+    refused = built.home.karbor("operation", command, id)
+    assert refused.code == 3, refused
+    assert shown(built)["result"]["left"] == left
+
+    harms(built)["project disabled"][1]()
+    ended = built.home.karbor("operation", command, id)
+    assert ended.code == 0, ended
+    assert f"what was left of operation {id} is removed" in ended.err
+    now = shown(built)
+    assert (now["state"], "left" in now["result"]) == ("failed", False)
+    assert any("what was left is removed with a new login" in one for one in events(built))
+    after = remaining(built.double)
+    after.pop("swift.container", None)          # Cinder makes it and leaves it
+    assert after == before
+    assert trusts(built.double) == set()
+
+    again = built.home.karbor("operation", command, id)
+    assert "there is nothing to resume or to remove" in again.err
+    assert again.code not in (0, 1)
+
+
+def test_a_removal_of_what_was_left_that_is_killed_goes_on(built: Scene) -> None:
+    before = remaining(built.double)
+    id = ended_with_something_left(built)
+    harms(built)["project disabled"][1]()
+
+    def arm(pid: int) -> None:
+        built.double.fault("kill-after", pid=pid, method="DELETE", path="/snapshots/")
+
+    assert built.home.karbor("operation", "cancel", id, before=arm).killed
+    built.double.heal()
+    assert built.home.newest() == (id, "undoing")
+    built.home.karbor("operation", "resume", id)
+    now = shown(built)
+    assert (now["state"], "left" in now["result"]) == ("failed", False)
+    after = remaining(built.double)
+    after.pop("swift.container", None)
+    assert after == before
+    assert trusts(built.double) == set()
+
+
+def test_what_cannot_be_removed_even_then_stays_listed(built: Scene) -> None:
+    id = ended_with_something_left(built)
+    harms(built)["project disabled"][1]()
+    built.double.fault("answer", method="DELETE", path="/snapshots/", status=403, times=99)
+    ended = built.home.karbor("operation", "cancel", id)
+    assert ended.code == 1, ended
+    assert f"could not be removed (see why above, and repeat: karbor operation cancel {id})" in (
+        ended.err)
+    assert {one["stage"] for one in shown(built)["result"]["left"]} >= {"snapshot"}
+    built.double.heal()
+    assert built.home.karbor("operation", "cancel", id).code == 0
