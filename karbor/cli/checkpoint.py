@@ -16,7 +16,7 @@ from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.portrait import checkpoint_json, paint_checkpoint, verified
 from karbor.cli.running import run, run_to_exit, say_unfinished, start
-from karbor.cli.wording import count, duration, moment, thing
+from karbor.cli.wording import count, cut, duration, moment, titles
 from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.errors import KarborError
 from karbor.domain.operation import Verb
@@ -24,6 +24,8 @@ from karbor.domain.operation import Verb
 if TYPE_CHECKING:
     from karbor.cmd.local import Local
     from karbor.operations.acceptance import Draft
+
+LONGEST_REASON = 60     # characters of it in a list; `show` has all
 
 
 @click.group(short_help="List, show, copy and delete checkpoints.")
@@ -55,10 +57,12 @@ def list_(hidden: bool) -> None:
     if invocation.json:
         as_json([checkpoint_json(one, brief=True) for one in shelf.found])
     else:
-        as_table(("ID", "NAME", "CREATED", "STATE", "RESOURCES", "EVIDENCE", "SKEW", "VERIFIED"), [
-            (one.id, one.name, moment(one.created_at), _state(one, interrupted),
-             str(len(one.graph or ())), str(one.evidence or "none"),
-             "" if one.skew is None else duration(one.skew), verified(one)) for one in shelf.found],
+        as_table(
+            ("ID", "NAME", "CREATED", "STATE", "RESOURCES", "EVIDENCE", "SKEW", "VERIFIED", "WHY"),
+            [(one.id, one.name, moment(one.created_at), _state(one, interrupted),
+              str(len(one.graph or ())), str(one.evidence or "none"),
+              "" if one.skew is None else duration(one.skew), verified(one),
+              cut(one.reason, LONGEST_REASON)) for one in shelf.found],
             "this project has no checkpoints", spare=("SKEW", "RESOURCES", "EVIDENCE"))
         for one in shelf.found:
             if one.id in interrupted:
@@ -72,7 +76,7 @@ def _state(one: Checkpoint, interrupted: Mapping[str, str]) -> str:
         return "interrupted"
     if one.damage:
         return f"{one.state}, DAMAGED"      # what is damaged: `karbor checkpoint show`
-    return one.state + (f": {one.reason}" if one.reason else "")
+    return str(one.state)
 
 
 @checkpoint.command("show", short_help="What one holds, and how far that is proved.")
@@ -127,8 +131,9 @@ def _show_copy(draft: Draft, *, as_data: bool) -> None:
                               "within": one.within, "what": line} for one, line in draft.preview],
                  "credential": credential_json(operation.credential)})
         return
+    names = titles(draft.graph)
     as_table(("RESOURCE", "WHAT WOULD BE DONE"),
-             [(thing(one), line) for one, line in draft.preview], "nothing would be copied")
+             [(names[one.key], line) for one, line in draft.preview], "nothing would be copied")
     say("nothing stands in the way of this copy")
     as_facts(credential_facts(operation.credential))
 

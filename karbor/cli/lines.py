@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import click
 
 from karbor.cli.view import graph_of, message, stage_name
-from karbor.cli.wording import clock, duration, thing
+from karbor.cli.wording import clock, lapse, titles
 from karbor.domain.operation import Operation
-from karbor.domain.resource import ResourceGraph
 from karbor.domain.step import Step, StepState
 
 _TOLD = {StepState.ENTERED, StepState.RUNNING, StepState.DONE, StepState.FAILED,
@@ -23,7 +22,7 @@ class Lines:
         self._state = ""
         self._rung = ""
         self._seen: dict[int, str] = {one.number: _word(one) for one in since}
-        self._graph: ResourceGraph | None = None
+        self._titles: dict[str, str] = {}
 
     def __enter__(self) -> Lines:
         return self
@@ -65,10 +64,9 @@ class Lines:
         click.echo(text, err=True)
 
     def _name(self, operation: Operation, step: Step) -> str:
-        if self._graph is None:
-            self._graph = graph_of(operation)
-        known = self._graph is not None and step.resource in self._graph
-        return thing(self._graph[step.resource]) if known and self._graph else step.resource
+        if not self._titles and (graph := graph_of(operation)) is not None:
+            self._titles = titles(graph)
+        return self._titles.get(step.resource, step.resource)
 
     @staticmethod
     def _say(when: float, text: str) -> None:
@@ -83,7 +81,7 @@ def _word(step: Step) -> str:
         case StepState.DONE:
             took = ""
             if step.finished_at is not None and step.entered_at is not None:
-                took = f" ({duration(max(0.0, step.finished_at - step.entered_at))})"
+                took = f" ({lapse(step.entered_at, step.finished_at)})"
             return f"{name}: done{took}"
         case StepState.FAILED | StepState.LEFT:
             return f"{name}: {step.state}: {message(step)}"

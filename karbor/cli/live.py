@@ -13,7 +13,7 @@ from rich.text import Text
 from karbor.cli.countdown import countdown
 from karbor.cli.output import console
 from karbor.cli.view import Row, graph_of, rows
-from karbor.cli.wording import clock, duration
+from karbor.cli.wording import clock, lapse
 from karbor.domain.operation import Operation
 from karbor.domain.resource import ResourceGraph
 from karbor.domain.step import Step
@@ -42,7 +42,7 @@ class Screen:
     def show(self, operation: Operation, steps: Sequence[Step], now: float) -> None:
         if self._graph is None:
             self._graph = graph_of(operation)
-        since = duration(max(0.0, (operation.finished_at or now) - operation.created_at))
+        since = lapse(operation.created_at, operation.finished_at or now)
         head = Text(f"{operation.verb} {operation.request.get('name', '')}: {operation.state}, "
                     f"{since}" + countdown(operation, now), style="bold")
         body: list[RenderableType] = [head]

@@ -10,11 +10,11 @@ from karbor.cli import exits
 from karbor.cli.complaint import answering
 from karbor.cli.countdown import credential_facts
 from karbor.cli.invocation import common, this
-from karbor.cli.outcome import journalled, operation_json
+from karbor.cli.outcome import journalled, left_over, operation_json
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.running import run, run_removal, run_to_exit, say_unfinished
 from karbor.cli.view import graph_of, message, stage_name, told
-from karbor.cli.wording import clock, duration, moment, thing
+from karbor.cli.wording import clock, lapse, moment, titles
 from karbor.domain.operation import Operation, OperationState
 from karbor.domain.step import Step
 from karbor.operations.restore import not_restored
@@ -41,7 +41,7 @@ def list_(limit: int) -> None:
         return
     as_table(("ID", "VERB", "WHAT", "CREATED", "TOOK", "STATE"), [
         (one.id, one.verb, one.request.get("name", ""), moment(one.created_at),
-         duration(one.finished_at - one.created_at) if one.finished_at else "",
+         lapse(one.created_at, one.finished_at) if one.finished_at else "",
          "interrupted" if one.id in interrupted else one.state)
         for one in found], "nothing has been done in this project yet",
         spare=("TOOK", "CREATED"))
@@ -89,25 +89,23 @@ def paint(found: Operation, interrupted: bool) -> None:
         *credential_facts(found.credential, over=found.state.over)))
     for line in not_restored(found.result):
         as_facts((("not restored", line),))
-    for one in found.result.get("left", ()):
-        as_facts((("left over", f"{one['resource']} {one['stage']}: {one['handle']}"),))
+    for text in left_over(found):
+        as_facts((("left over", text),))
 
 
 def paint_steps(found: Operation, steps: list[Step]) -> None:
     graph = graph_of(found)
-
-    def name(one: Step) -> str:
-        return thing(graph[one.resource]) if graph and one.resource in graph else one.resource
+    names = titles(graph) if graph else {}
 
     def took(one: Step) -> str:
         if not one.finished_at or not one.entered_at:
             return ""
-        return duration(max(0.0, one.finished_at - one.entered_at))
+        return lapse(one.entered_at, one.finished_at)
 
     as_table(("STEP", "RESOURCE", "STAGE", "STATE", "TOOK", "SAID"), [
-        (str(one.number), name(one), stage_name(one), one.state, took(one),
-         message(one) or ("" if one.finished_at else told(one.progress))) for one in steps],
-        "it has no steps yet")
+        (str(one.number), names.get(one.resource, one.resource), stage_name(one), one.state,
+         took(one), message(one) or ("" if one.finished_at else told(one.progress)))
+        for one in steps], "it has no steps yet")
 
 
 def _step_json(one: Step) -> dict[str, object]:

@@ -12,13 +12,18 @@ from karbor.cli.countdown import credential_json
 from karbor.cli.invocation import Invocation
 from karbor.cli.output import as_json, as_table, say
 from karbor.cli.portrait import checkpoint_json, paint_checkpoint, paint_unproved
-from karbor.cli.wording import count, duration
+from karbor.cli.view import graph_of
+from karbor.cli.wording import count, ids, lapse, titles
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.operations.restore import not_restored
 from karbor.operations.selection import short
 
 if TYPE_CHECKING:
     from karbor.cmd.local import Local
+
+
+_OF_THE_STEP = {"type", "old_id", "name", "within", "stage", "state"}
+"""Of what a result says of a thing that was made: all but what the step held on to."""
 
 
 def operation_json(operation: Operation) -> dict[str, Any]:
@@ -52,8 +57,8 @@ def tell_removal(invocation: Invocation, operation: Operation) -> int:
     if invocation.json:
         as_json(operation_json(operation))
     say("")
-    for one in left:
-        say(_left_over(one))
+    for text in left_over(operation):
+        say(f"left over: {text}")
     if left:
         say(f"karbor: {count(len(left), 'thing')} of operation {operation.id} could not be removed "
             f"(see why above, and repeat: karbor operation cancel {operation.id})")
@@ -62,12 +67,8 @@ def tell_removal(invocation: Invocation, operation: Operation) -> int:
     return exits.DONE
 
 
-def _left_over(one: Mapping[str, Any]) -> str:
-    return f"left over: {one['resource']} {one['stage']}: {_ids(one['handle'])}: {one['why']}"
-
-
 def _tell_success(local: Local, operation: Operation) -> None:
-    took = duration((operation.finished_at or operation.created_at) - operation.created_at)
+    took = lapse(operation.created_at, operation.finished_at or operation.created_at)
     name = operation.request.get("name") or operation.checkpoint_id
     say("")
     match operation.verb:
@@ -121,11 +122,14 @@ def made_beside(restored: Any) -> list[tuple[str, str, str, str]]:
 
 def paint_verified(result: Mapping[str, Any]) -> None:
     verified = result.get("verified", ())
-    as_table(("TYPE", "NAME", "EVIDENCE"),
-             [(short(one["type"]), one["name"], one.get("error") or str(one.get("evidence", "")))
-              for one in verified], "there was nothing to verify")
-    paint_unproved((f"{short(one['type'])} {one['name']}", one.get("unproved", ""))
-                   for one in verified)
+    as_table(("TYPE", "NAME", "ID", "EVIDENCE"),
+             [(short(one["type"]), one["name"], str(one.get("id", "")),
+               one.get("error") or str(one.get("evidence", "")))
+              for one in verified], "there was nothing to verify", spare=("ID",))
+    names = [(one["type"], one["name"]) for one in verified]
+    paint_unproved((f"{short(one['type'])} {one['name']}"
+                    + (f" ({one['id']})" if names.count((one["type"], one["name"])) > 1 else ""),
+                    one.get("unproved", "")) for one in verified)
 
 
 def paint_deleted(result: Mapping[str, Any]) -> None:
@@ -154,14 +158,25 @@ def _tell_failure(operation: Operation) -> None:
         say(f"karbor: {operation.verb} of {name} failed: {journalled(error)}")
     for one in error.get("obstacles", ()):
         say(f"  - {one['what']}" + (f" ({one['remedy']})" if one.get("remedy") else ""))
-    for one in operation.result.get("left", ()):
-        say(_left_over(one))
+    for text in left_over(operation):
+        say(f"left over: {text}")
     for one in operation.result.get("kept", ()):
-        say(f"kept: {short(one['type'])} {one['name']} {one['stage']}: {_ids(one)}")
+        say(f"kept: {short(one['type'])} {one['name']} {one['stage']}: "
+            f"{ids({name: value for name, value in one.items() if name not in _OF_THE_STEP})}")
     if operation.result.get("left"):
         click.echo("        remove what is left, once nothing stands in the way, with: karbor "
                    f"operation cancel {operation.id}", err=True)
     click.echo(f"        see: karbor operation show {operation.id}", err=True)
+
+
+def left_over(operation: Operation) -> list[str]:
+    """Return a line for each thing that could not be removed: of what, its id, and why."""
+    graph = graph_of(operation)
+    names = titles(graph) if graph else {}
+    return [f"{names.get(one['resource'], one['resource'])}: "
+            f"{str(one['stage']).replace('_', ' ')}: {ids(one['handle'])}"
+            + (f": {one['why']}" if one.get("why") else "")
+            for one in operation.result.get("left", ())]
 
 
 def journalled(error: Mapping[str, Any]) -> str:
@@ -175,8 +190,3 @@ def journalled(error: Mapping[str, Any]) -> str:
     if where or error.get("request_id"):
         text += f" [{', '.join(filter(None, (where, error.get('request_id'))))}]"
     return text
-
-
-def _ids(handle: Mapping[str, Any]) -> str:
-    return str(handle.get("id") or {key: value for key, value in handle.items()
-                                    if key in ("created", "maps")} or "unknown id")

@@ -7,7 +7,7 @@ from typing import Any
 
 from karbor.cli.output import as_facts, as_table
 from karbor.cli.view import tree
-from karbor.cli.wording import count, duration, moment, size, thing
+from karbor.cli.wording import count, duration, moment, size, thing, titles
 from karbor.domain.checkpoint import Checkpoint, Kept
 from karbor.operations.selection import short
 
@@ -56,9 +56,10 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
                      resource.id, held(kept) if first else "",
                      str(kept.evidence or "none") if kept and kept.saved and first else ""))
     as_table(("RESOURCE", "ID", "KEPT", "EVIDENCE"), rows, "it holds nothing", spare=("ID",))
-    paint_unproved((thing(one), kept.unproved) for one, _, first in tree(checkpoint.graph)
+    names = titles(checkpoint.graph)
+    paint_unproved((names[one.key], kept.unproved) for one, _, first in tree(checkpoint.graph)
                    if first and (kept := checkpoint.kept.get(one.key)))
-    missing = [(thing(resource), told) for resource, _, first in tree(checkpoint.graph) if first
+    missing = [(names[resource.key], told) for resource, _, first in tree(checkpoint.graph) if first
                for told in getattr(checkpoint.kept.get(resource.key), "not_kept", ())]
     for name, told in missing:
         as_facts((("not kept", f"{name}: {told.get('field', '')}: {told.get('why', '')}"),))

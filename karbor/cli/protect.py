@@ -14,7 +14,7 @@ from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.running import run_to_exit, start
 from karbor.cli.view import tree
-from karbor.cli.wording import count, thing
+from karbor.cli.wording import count, thing, titles
 from karbor.domain.errors import BadInput
 from karbor.domain.resource import (
     DATABASE,
@@ -104,8 +104,9 @@ def protect(*, resource: tuple[str, ...], name: str, dry_run: bool, mode: str | 
 def tell_beforehand(draft: Draft) -> None:
     """What the protections have to say: once, for all that it is true of."""
     told: dict[str, list[str]] = {}
+    names = titles(draft.graph)
     for resource, text in draft.preview:
-        told.setdefault(text, []).append(thing(resource))
+        told.setdefault(text, []).append(names[resource.key])
     for text, things in told.items():
         say(f"note: {', '.join(things)}: {text}")
 

@@ -12,7 +12,7 @@ from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.protect import read_parameters
 from karbor.cli.running import run_to_exit, start
-from karbor.cli.wording import thing
+from karbor.cli.wording import titles
 from karbor.domain.errors import BadInput
 from karbor.operations.acceptance import Draft, RestoreWishes
 
@@ -77,8 +77,9 @@ def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_net
 
 
 def paint(draft: Draft) -> None:
+    names = titles(draft.graph)
     as_table(("RESOURCE", "WHAT WOULD BE DONE"),
-             [(thing(one), line) for one, line in draft.preview], "nothing would be made")
+             [(names[one.key], line) for one, line in draft.preview], "nothing would be made")
     for text in draft.warnings:
         say(f"karbor: {text}")
     say("nothing stands in the way of this restore" + (

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from karbor.cli.wording import size, thing
+from karbor.cli.wording import size, titles
 from karbor.domain.operation import Operation
 from karbor.domain.resource import PROJECT, Resource, ResourceGraph
 from karbor.domain.step import Progress, Step, StepState
@@ -60,14 +60,15 @@ def rows(graph: ResourceGraph, steps: Sequence[Step]) -> list[Row]:
     of: dict[str, list[Step]] = defaultdict(list)
     for step in steps:
         of[step.resource].append(step)
-    return [_row(resource, depth, of[resource.key])
+    names = titles(graph)
+    return [_row(resource, names[resource.key], depth, of[resource.key])
             for resource, depth, first in tree(graph) if first]
 
 
-def _row(resource: Resource, depth: int, steps: Sequence[Step]) -> Row:
+def _row(resource: Resource, name: str, depth: int, steps: Sequence[Step]) -> Row:
     def row(stage: str, state: str, detail: str = "") -> Row:
         over = sum(step.state in FINISHED for step in steps)
-        return Row(resource.key, thing(resource), depth, stage, state, detail,
+        return Row(resource.key, name, depth, stage, state, detail,
                    over / len(steps) if steps else 1.0)
 
     for state in (StepState.LEFT, StepState.FAILED, StepState.UNDOING):

@@ -38,6 +38,7 @@ from karbor.operations.acceptance import Asking, Desk, Draft, RestoreWishes
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.discovery import discover
 from karbor.operations.parameters import Parameters
+from karbor.operations.restore import RESTORES_LOOKED_AT, origins
 from karbor.operations.selection import select
 from karbor.operations.setting import Provider, Setting
 from karbor.operations.telling import NOBODY
@@ -212,7 +213,8 @@ class Local:
     def select(self, words: Sequence[str]) -> list[Resource]:
         """What is meant by words that people type. Raises UnknownName, AmbiguousName, and what the
         cloud answers."""
-        return select(words, self._protectables, Listings(self.cloud))
+        return select(words, self._protectables, Listings(self.cloud), lambda: origins(
+            self._records.list(self.project_id, limit=RESTORES_LOOKED_AT)))
 
     def protect(self, words: Sequence[str], *, name: str = "",
                 parameters: Parameters | None = None) -> Operation:

@@ -211,7 +211,8 @@ class Desk:
                            remedy="see what there is with: karbor resources")
         provider, cloud = self._setting.provider, asking.cloud
         listings = Listings(cloud)
-        chosen = select(words, self._setting.protectables, listings)
+        chosen = select(words, self._setting.protectables, listings, lambda: restore.origins(
+            self._records.list(asking.caller.project_id, limit=restore.RESTORES_LOOKED_AT)))
         title = _title(name or ", ".join(one.name or one.id for one in chosen))
         graph = discover(cloud, self._setting.protectables, chosen, listings)
         check(parameters or {}, Verb.PROTECT, graph, provider.protections)
@@ -261,7 +262,7 @@ class Desk:
     def delete(self, asking: Asking, name_or_id: str) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, BankError. A checkpoint that is being deleted
         may be deleted again: then an earlier deletion was not finished."""
-        checkpoint = self._found(asking, name_or_id)
+        checkpoint = self._found(asking, name_or_id, whatever_state=True)
         self._require_peace(asking.caller.project_id, changes={checkpoint.id})
         if checkpoint.state is CheckpointState.PROTECTING and not self._known(
                 asking.caller.project_id, checkpoint.operation_id):
@@ -290,11 +291,13 @@ class Desk:
             _graph(original), preview, _warnings(original))
 
     # ------------------------------------------------------------------ what they share
-    def _found(self, asking: Asking, name_or_id: str) -> Checkpoint:
+    def _found(self, asking: Asking, name_or_id: str, *, whatever_state: bool = False
+               ) -> Checkpoint:
         """One of this provider: what another one keeps only its own protections understand, also
         where both have the same bank."""
         provider = self._setting.provider
-        found = Checkpoints(provider.bank, asking.caller.project_id).find(name_or_id)
+        found = Checkpoints(provider.bank, asking.caller.project_id).find(
+            name_or_id, whatever_state=whatever_state)
         if found.provider_id not in ("", provider.id):
             raise Conflict(
                 f"checkpoint {found.name or found.id} was made by another provider than "

@@ -88,20 +88,26 @@ class Checkpoints:
             found[name] = objects + 1, size + one.size
         return found
 
-    def find(self, name_or_id: str) -> Checkpoint:
-        """By id, by the beginning of an id, or by name. Raises NotFound, AmbiguousName."""
+    def find(self, name_or_id: str, *, whatever_state: bool = False) -> Checkpoint:
+        """By id, by the beginning of an id, or by name. Of several of one name the only available
+        one is meant, unless that is asked for which may be in `whatever_state`. Raises NotFound,
+        AmbiguousName."""
         ids = [one for one in self.ids() if one.startswith(name_or_id)]
         if len(ids) == 1:
             return self.show(ids[0])
         if name_or_id in ids:
             return self.show(name_or_id)
         named, unreadable = self._named(name_or_id)
+        available = [one for one in named if one.state is CheckpointState.AVAILABLE]
+        if len(named) > 1 and len(available) == 1 and not ids and not whatever_state:
+            named = available
         if len(named) == 1:
             return named[0]
         if named or ids:
+            told = [*ids, *(f"{one.id} ({one.state})" for one in named)]
             raise AmbiguousName(
                 f"{name_or_id} is the name or the beginning of several checkpoints",
-                remedy="give one id: " + ", ".join([*ids, *(one.id for one in named)][:8]))
+                remedy="give one id: " + ", ".join(told[:8]))
         but = f", as far as can be read ({', '.join(unreadable)} cannot)" if unreadable else ""
         raise NotFound(f"this project has no checkpoint {name_or_id}{but}",
                        remedy="see them with: karbor checkpoint list")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
 from karbor.domain.errors import Conflict
+from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource
 from karbor.domain.step import Step, StepState
 from karbor.engine.runner import Planned
@@ -17,6 +18,8 @@ from karbor.operations.selection import short
 from karbor.operations.setting import Provider
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Stages, Target
+
+RESTORES_LOOKED_AT = 200    # operations of the project, the newest first
 
 
 class Restore:
@@ -47,6 +50,20 @@ class Restore:
             return {}
         return {"checkpoint_id": run.operation.checkpoint_id,
                 "kept" if self.keeps(run) else "removed": made(run, steps)}
+
+
+def origins(earlier: Iterable[Operation]) -> dict[str, str]:
+    """Return where things come from that restores have made, by their ids."""
+    found: dict[str, str] = {}
+    for one in earlier:
+        if one.verb is not Verb.RESTORE:
+            continue
+        name = str(one.request.get("name") or one.checkpoint_id)
+        for restored in one.result.get("restored", ()):
+            found.update({str(each["id"]): f"by the restore of {name}"
+                          for each in (restored, *(restored.get("created") or ()))
+                          if each.get("id")})
+    return found
 
 
 def restorable(checkpoint: Checkpoint) -> Checkpoint:

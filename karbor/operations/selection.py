@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from karbor.domain.errors import AmbiguousName, ServiceAbsent, UnknownName
@@ -17,13 +17,15 @@ def short(type: str) -> str:
     return type.rsplit("::", 1)[-1].lower()
 
 
-def select(words: Sequence[str], protectables: Mapping[str, Protectable], listings: Listings
-           ) -> list[Resource]:
+def select(words: Sequence[str], protectables: Mapping[str, Protectable], listings: Listings,
+           origins: Callable[[], Mapping[str, str]] = dict) -> list[Resource]:
     """The resources meant by words of the form `NAME`, `ID`, `TYPE:NAME` or `TYPE:ID` (TYPE as
     `server` or `OS::Nova::Server`), in their order, each once.
 
     Lists each type that may be meant once. Raises UnknownName and AmbiguousName, the latter with
-    the ids to choose from, and ServiceAbsent for a TYPE whose service this cloud does not have.
+    the ids to choose from, the newest first, when each was made, and where it comes from: `origins`
+    tells that by the id, and is asked only then. Raises ServiceAbsent for a TYPE whose service this
+    cloud does not have.
     """
     chosen: dict[str, Resource] = {}
     for word in words:
@@ -39,9 +41,10 @@ def select(words: Sequence[str], protectables: Mapping[str, Protectable], listin
             raise UnknownName(f"nothing in project {listings.cloud.project_name} is called {word}",
                               remedy="see what there is with: karbor resources")
         if len(found) > 1:
+            known = origins()
             raise AmbiguousName(
-                f"{word} means several resources",
-                remedy="give one of: " + ", ".join(f"{short(o.type)}:{o.id}" for o in found[:8]))
+                f"{word} means several resources", remedy="give one of: "
+                + ", ".join(_described(one, known.get(one.id, "")) for one in _newest(found)[:8]))
         chosen.setdefault(found[0].key, found[0])
     return list(chosen.values())
 
@@ -52,6 +55,16 @@ def _holding(protectable: Protectable, name_or_id: str, listings: Listings, *, b
     if not isinstance(protectable, Composite):
         return None
     return protectable.holding(name_or_id, listings, by_name=by_name)
+
+
+def _newest(found: Sequence[Resource]) -> list[Resource]:
+    return sorted(found, key=lambda one: str(one.facts.get("created_at", "")), reverse=True)
+
+
+def _described(one: Resource, origin: str) -> str:
+    made = str(one.facts.get("created_at") or "")[:19].replace("T", " ")
+    told = ", ".join(filter(None, (f"made {made} UTC" if made else "", origin)))
+    return f"{short(one.type)}:{one.id}" + (f" ({told})" if told else "")
 
 
 def _all(protectable: Protectable, listings: Listings, *, expressly: bool) -> Sequence[Resource]:

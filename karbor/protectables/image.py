@@ -21,9 +21,9 @@ class Images:
     disk, `within` the server, under the id of the image it once was a copy of; that image may be
     gone meanwhile, the disk is there all the same.
 
-    Facts of an image: `status`, `size` (bytes), `disk_format`, `visibility`, `protected`,
-    `labels`. Facts of a disk: `server_status`, `task_state`, `base` (the base image's status, or
-    gone).
+    Facts of an image: `status`, `created_at`, `size` (bytes), `disk_format`, `visibility`,
+    `protected`, `labels`. Facts of a disk: `server_status`, `task_state`, `base` (the base image's
+    status, or gone).
     """
 
     type: ClassVar[str] = IMAGE
@@ -77,6 +77,7 @@ def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def _image(one: Mapping[str, Any]) -> Resource:
     return Resource(IMAGE, str(one["id"]), str(one.get("name") or ""), facts={
         "status": one.get("status", ""), "size": one.get("size"),
+        "created_at": one.get("created_at") or "",
         "disk_format": one.get("disk_format"), "visibility": one.get("visibility"),
         "protected": bool(one.get("protected")),
         "labels": labels_of(one.get("tags") or (), {})})

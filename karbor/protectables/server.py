@@ -57,9 +57,10 @@ def volume_ids(server: Mapping[str, Any]) -> list[str]:
 
 
 class Servers:
-    """The project's servers. Facts: `status` (Nova's word), `task_state` (None when idle),
-    `image_id` ("" when booted from a volume), `boot` (image or volume), `flavor` (name or id),
-    `availability_zone`, `volumes` (ids in order of attachment), `labels`."""
+    """The project's servers. Facts: `status` (Nova's word), `created_at` (as the service
+    writes it), `task_state` (None when idle), `image_id` ("" when booted from
+    a volume), `boot` (image or volume), `flavor` (name or id), `availability_zone`,
+    `volumes` (ids in order of attachment), `labels`."""
 
     type: ClassVar[str] = SERVER
     parents: ClassVar[frozenset[str]] = frozenset({PROJECT})
@@ -76,6 +77,7 @@ class Servers:
         flavor = one.get("flavor") or {}
         return Resource(SERVER, str(one["id"]), str(one.get("name") or ""), facts={
             "status": one.get("status", ""),
+            "created_at": one.get("created") or "",
             "task_state": one.get("OS-EXT-STS:task_state"),
             "image_id": image_id(one),
             "boot": "image" if image_id(one) else "volume",

@@ -12,8 +12,9 @@ from karbor.plugin.protectable import Listings
 class Shares:
     """The project's own shares, not those that others made public.
 
-    Facts: `status` (Manila's word), `size` (GiB), `share_proto`, `share_type` (its name, or its id
-    where Manila tells no name), `availability_zone`, `snapshot_support` and
+    Facts: `status` (Manila's word), `created_at` (as the service writes it), `size` (GiB),
+    `share_proto`, `share_type` (its name, or its id where Manila tells no name),
+    `availability_zone`, `snapshot_support` and
     `create_share_from_snapshot_support` (as Manila wrote them down when the share was made; they
     do not follow its type).
     """
@@ -36,6 +37,7 @@ class Shares:
 def _resource(one: Mapping[str, Any]) -> Resource:
     return Resource(SHARE, str(one["id"]), str(one.get("name") or ""), facts={
         "status": one.get("status", ""),
+        "created_at": one.get("created_at") or "",
         "size": int(one["size"]),
         "share_proto": one.get("share_proto") or "",
         "share_type": one.get("share_type_name") or one.get("share_type") or "",

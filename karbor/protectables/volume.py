@@ -15,8 +15,9 @@ from karbor.protectables import server as servers
 class Volumes:
     """The project's volumes, and those attached to servers or mounted by pods.
 
-    Facts: `status` (Cinder's word), `size` (GiB), `availability_zone`, `volume_type`, `bootable`,
-    `encrypted`, `multiattach`, `attachments` (each with `server_id`, `device`, `attachment_id`),
+    Facts: `status` (Cinder's word), `created_at` (as the service writes it), `size` (GiB),
+    `availability_zone`, `volume_type`, `bootable`, `encrypted`, `multiattach`,
+    `attachments` (each with `server_id`, `device`, `attachment_id`),
     `labels`.
 
     Nova may show a volume on a server (and Kubernetes one of a pod) that Cinder does not have for
@@ -65,6 +66,7 @@ class Volumes:
 def _resource(one: Mapping[str, Any]) -> Resource:
     return Resource(VOLUME, str(one["id"]), str(one.get("name") or ""), facts={
         "status": one.get("status", ""),
+        "created_at": one.get("created_at") or "",
         "size": int(one["size"]),
         "availability_zone": one.get("availability_zone") or "",
         "volume_type": one.get("volume_type") or "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,11 +76,16 @@ def test_the_life_of_a_checkpoint(karbor: Karbor, application: SmallApplication,
     assert "checksums" in karbor("verify", listed["id"][:13]).out
 
     again = karbor("restore", "first", "--name", f"{application.server_name}={PREFIX}web2",
-                   "--name", f"{PREFIX}data={PREFIX}data2", "-f", "json").json
+                   "-f", "json").json
     new = {one["type"]: one for one in again["result"]["restored"] if one.get("id")}
     server = demo.compute.get_server(new["OS::Nova::Server"]["id"])
     assert server.name == f"{PREFIX}web2"
     assert [one.id for one in server.attached_volumes] == [new["OS::Cinder::Volume"]["id"]]
+
+    told = karbor("protect", f"volume:{PREFIX}data", expect=2).complaint
+    assert re.search(rf"volume:{new['OS::Cinder::Volume']['id']} \(made 20[-0-9]+ [:0-9]+ UTC, by "
+                     rf"the restore of first\), volume:{application.volume} \(made [^,]+ UTC\)",
+                     told), told
 
     karbor("checkpoint", "delete", "first", "--yes")
     assert karbor("checkpoint", "list", "-f", "json").json == []

@@ -17,6 +17,8 @@ import pytest
 from rich.console import Console
 
 from karbor.cli import exits, live
+from karbor.cli.view import rows
+from karbor.cli.wording import titles
 from karbor.cmd.shelf import Shelf
 from karbor.domain import errors
 from karbor.domain.checkpoint import CheckpointState
@@ -130,7 +132,90 @@ def test_what_could_not_be_removed_is_listed() -> None:
     left = replace(FAILED, result={"left": [{
         "resource": DATA.key, "stage": "snapshot", "handle": {"id": "snap-1"}, "why": "busy"}]})
     result = run(protecting((left, [])), "protect", "web-1")
-    assert f"left over: {DATA.key} snapshot: snap-1: busy" in result.stderr
+    assert "left over: volume data: snapshot: snap-1: busy" in result.stderr
+
+
+TOPOLOGY = {"created": [{"kind": "networks", "id": "n2", "name": "web-net"},
+                        {"kind": "security-groups", "id": "g2", "name": ""}],
+            "maps": {"networks": {"n1": "n2"}, "subnets": {"s1": "kept-before"}}}
+
+
+@pytest.mark.parametrize(("handle", "words"), [
+    ({"id": "snap-1", "asked": {"request": "POST"}}, "snap-1"),
+    (TOPOLOGY, "network n2 web-net, security group g2"),
+    ({"created": [], "maps": {"networks": {"n1": "n1"}}}, "nothing"),
+    ({"volume_id": "v9", "deleting": True, "asked": {"request": "POST"}}, "volume id v9"),
+    ({}, "its id is not known")])
+def test_what_a_step_holds_on_to_is_told_in_words(handle: dict[str, Any], words: str) -> None:
+    left = {"resource": DATA.key, "stage": "image_bytes", "handle": handle, "why": "busy"}
+    over = replace(FAILED, verb=Verb.RESTORE, result={
+        "left": [left], "kept": [{"type": VOLUME, "name": "data", "stage": "volume", **handle}]})
+    told = run(protecting((over, [])), "restore", "web-1").stderr
+    assert f"left over: volume data: image bytes: {words}: busy" in told
+    assert f"kept: volume data volume: {words}\n" in told
+    shown = run(FakeLocal([(over, [])]), "operation", "show", "0d3c").stdout
+    assert f"left over  volume data: image bytes: {words}: busy" in shown
+    assert "{" not in told + shown
+
+
+# ---------------------------------------------------------------- alike
+TWINS = [Resource(VOLUME, f"{one}a2b3c4d-0000-4000-8000-000000000000", "data") for one in "12"]
+
+
+def twins() -> ResourceGraph:
+    return ResourceGraph.build([*TWINS, WEB], lambda level: {})
+
+
+def test_two_resources_of_one_name_are_told_apart() -> None:
+    running = planned(plan={"graph": twins().to_dict()})
+    of_both = [Step(number, one.key, Hook.MAIN, "backup", state=StepState.DONE, entered_at=1000.0,
+                    finished_at=1001.0) for number, one in enumerate(TWINS)]
+    result = run(FakeLocal([(operation(), []), (replace(running, state=OperationState.FAILED),
+                                                of_both)]), "protect", "data")
+    for one in TWINS:
+        assert f"volume data ({one.id[:8]}): backup: done (1.0 s)" in result.stderr
+    shown = run(FakeLocal([(running, of_both)]), "operation", "show", "0d3c").stdout
+    for one in TWINS:
+        assert f"volume data ({one.id[:8]})  backup" in shown
+    assert [row.name for row in rows(twins(), of_both)] == [
+        "volume data (1a2b3c4d)", "volume data (2a2b3c4d)", "server web-1"]
+
+
+@pytest.mark.parametrize(("first", "second", "apart"), [
+    (Resource(VOLUME, "12345678-a", "x"), Resource(VOLUME, "12345678-b", "x"),
+     ["volume x (12345678-a)", "volume x (12345678-b)"]),
+    (Resource(VOLUME, "12345678-a", "x", within="one"),
+     Resource(VOLUME, "12345678-a", "x", within="two"),
+     ["volume x (12345678 in one)", "volume x (12345678 in two)"]),
+    (Resource(VOLUME, "1", "x"), Resource(VOLUME, "2", "y"), ["volume x", "volume y"])])
+def test_as_much_of_an_id_as_tells_it_apart(first: Resource, second: Resource, apart: list[str]
+                                            ) -> None:
+    assert list(titles([first, second]).values()) == apart
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+def test_a_clock_that_was_set_back_tells_no_time(verb: Verb) -> None:
+    result = {"objects": 1, "bytes": 2} if verb is Verb.COPY else {}
+    over = replace(DONE, verb=verb, finished_at=operation().created_at - 3526.0, result=result)
+    local = FakeLocal([(operation(), []), (over, steps(finished_at=900.0))])
+    told = run(local, "protect", "web-1").stderr
+    assert "in an unknown time (the clock was set back)" in told
+    listed = run(local, "operation", "list").stdout + run(local, "operation", "show", "0d").stdout
+    assert listed.count("an unknown time (the clock was set back)") == 2
+    assert not re.search(r"-\d+(\.\d)? s", told + listed)
+
+
+def test_a_long_reason_does_not_widen_the_list() -> None:
+    long = "volume data went to an error state because " + "of everything " * 60
+    shelf = Shelf(found=[checkpoint(state=CheckpointState.ERROR, reason=long),
+                         checkpoint(id="01a3-checkpoint")])
+    local = FakeLocal([(DONE, [])], shelf=shelf)
+    head, *lines = run(local, "checkpoint", "list").stdout.splitlines()
+    assert max(map(len, lines)) < 180
+    assert lines[0].index("volume data went to") == head.index("WHY")
+    assert lines[0].endswith("…")
+    assert json.loads(run(local, "checkpoint", "list", "-f", "json").stdout)[0]["reason"] == long
+    assert long.strip() in run(local, "checkpoint", "show", "01a2-checkpoint").stdout
 
 
 def test_obstacles_found_late_are_all_told() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from karbor.domain.errors import CloudUnavailable, ServiceAbsent, UnknownName
+from karbor.domain.errors import AmbiguousName, CloudUnavailable, ServiceAbsent, UnknownName
 from karbor.domain.resource import DATABASE, POD, SERVER, SHARE, Resource
 from karbor.operations.selection import select, short
 from karbor.plugin.protectable import Listings
@@ -59,3 +59,25 @@ def test_a_service_that_does_not_answer_is_not_taken_for_one_that_is_absent() ->
 def test_types_are_called_what_people_call_them() -> None:
     assert [short(one) for one in (SERVER, SHARE, POD, DATABASE)] == [
         "server", "share", "pod", "database"]
+
+
+def test_of_several_of_one_name_it_is_told_which_one_a_restore_has_made() -> None:
+    """The newest first; without a word of what nothing is known of."""
+    kinds = {SERVER: Kind(SERVER, [
+        Resource(SERVER, "unknown", "web"),
+        Resource(SERVER, "old", "web", facts={"created_at": "2026-01-02T03:04:05Z"}),
+        Resource(SERVER, "new", "web", facts={"created_at": "2026-11-30T22:15:00.000000"})])}
+    with pytest.raises(AmbiguousName, match="web means several resources") as caught:
+        select(["web"], kinds, Listings(ScriptedCloud()),     # type: ignore[arg-type]
+               lambda: {"new": "by the restore of shop"})
+    assert caught.value.remedy == (
+        "give one of: server:new (made 2026-11-30 22:15:00 UTC, by the restore of shop), "
+        "server:old (made 2026-01-02 03:04:05 UTC), server:unknown")
+
+
+def test_where_things_come_from_is_not_asked_without_need() -> None:
+    def origins() -> dict[str, str]:
+        raise AssertionError
+
+    assert select(["web"], {SERVER: Kind(SERVER, [WEB])},
+                  Listings(ScriptedCloud()), origins) == [WEB]     # type: ignore[arg-type]

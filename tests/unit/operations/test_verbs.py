@@ -14,6 +14,7 @@ import pytest
 
 from karbor.domain.checkpoint import CheckpointState, Evidence
 from karbor.domain.errors import (
+    AmbiguousName,
     BadInput,
     BankReadOnly,
     CloudError,
@@ -430,6 +431,23 @@ def test_a_head_that_is_no_json_is_damage(toys: Toys) -> None:
     toys.bank.put(f"projects/p/checkpoints/{checkpoint}/head.json", [b"\x00"])
     with pytest.raises(ObjectDamaged):
         toys.checkpoints.show(checkpoint)
+
+
+def test_a_name_that_failed_checkpoints_bear_too_means_the_available_one(toys: Toys) -> None:
+    failed = []
+    for _ in range(2):
+        toys.cloud.failing.add("backups")
+        failed.append(toys.protect().checkpoint_id)
+        toys.cloud.failing.clear()
+    with pytest.raises(AmbiguousName, match=f"{failed[1]} .error."):
+        toys.checkpoints.find("nightly")
+    good = toys.protect().checkpoint_id
+    assert toys.checkpoints.find("nightly").id == good
+    with pytest.raises(AmbiguousName, match=rf"{failed[0]} \(error\), .*{good} \(available\)"):
+        toys.checkpoints.find("nightly", whatever_state=True)
+    toys.protect()
+    with pytest.raises(AmbiguousName):
+        toys.checkpoints.find("nightly")
 
 
 def test_checkpoints_are_listed_in_the_order_of_their_making(toys: Toys) -> None:

@@ -152,12 +152,13 @@ def test_facts_tell_what_plugins_need_without_another_request() -> None:
     listings = Listings(cloud([server(1, volumes=("v1",), flavor={"original_name": "m1"})],
                               [volume("v1")], []))
     one, = Servers().list(listings)
-    assert one.facts == {"status": "ACTIVE", "task_state": None, "image_id": "base",
-                         "boot": "image", "flavor": "m1", "availability_zone": "",
-                         "volumes": ["v1"], "labels": []}
+    assert one.facts == {"status": "ACTIVE", "created_at": "", "task_state": None,
+                         "image_id": "base", "boot": "image", "flavor": "m1",
+                         "availability_zone": "", "volumes": ["v1"], "labels": []}
     assert Volumes().list(listings)[0].facts == {
-        "status": "in-use", "size": 3, "availability_zone": "nova", "volume_type": "file",
-        "bootable": True, "encrypted": False, "multiattach": False, "attachments": [
+        "status": "in-use", "created_at": "", "size": 3, "availability_zone": "nova",
+        "volume_type": "file", "bootable": True, "encrypted": False, "multiattach": False,
+        "attachments": [
             {"server_id": "server-1", "device": "/dev/vdb", "attachment_id": "a"}],
         "labels": []}
 
@@ -241,8 +242,8 @@ def test_shares_are_the_projects_own() -> None:
         share("public", project_id="other", is_public=True)]}))
     one, = Shares().list(listings)
     assert (one.key, one.facts) == (f"{SHARE}#own", {
-        "status": "available", "size": 2, "share_proto": "NFS", "share_type": "gold",
-        "availability_zone": "nova", "snapshot_support": True,
+        "status": "available", "created_at": "", "size": 2, "share_proto": "NFS",
+        "share_type": "gold", "availability_zone": "nova", "snapshot_support": True,
         "create_share_from_snapshot_support": True})
 
 
