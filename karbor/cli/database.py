@@ -1,25 +1,29 @@
-"""karbor database: which tables the database of operations has, and bringing them up to date."""
+"""karbor database: which tables the database has, bringing them up to date, and rebuilding it."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from karbor.cli import exits
 from karbor.cli.complaint import answering
 from karbor.cli.invocation import common, this
-from karbor.cli.output import as_facts, as_json, as_table
+from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.wording import count
 
 if TYPE_CHECKING:
+    from karbor.cmd.rebuild import Rebuilt
     from karbor.store.upgrade import Version
 
 
-@click.group(short_help="The database of operations: its version, and upgrading it.")
+@click.group(short_help="The database: its version, upgrading and rebuilding it.")
 def database() -> None:
-    """The database of operations is brought up to date by whatever opens it first.
+    """The database is brought up to date by whatever opens it first.
 
-    These commands are for doing it beforehand, while nothing of the new version runs.
+    `version` and `upgrade` are for doing it beforehand, while nothing of the new version runs;
+    `rebuild` is for when it was lost.
     """
 
 
@@ -55,6 +59,55 @@ def upgrade(dry_run: bool) -> None:
     as_facts((("database", after.database), ("revision", after.revision),
               ("done", count(len(before.pending), "revision") if before.pending
                else "nothing was to be done")))
+
+
+@database.command(short_help="Put back plans, schedules and more after the database was lost.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be put back.")
+@click.option("--from", "from_", metavar="ID", default="",
+              help="The lost database, where the banks have copies of several.")
+@common
+@answering
+def rebuild(dry_run: bool, from_: str) -> None:
+    """Put back into this database what the banks of all providers keep of a lost one.
+
+    Plans, triggers, schedules with the rights that they run on, registered application credentials
+    and quotas, of all projects. What the database has stays as it is. It needs the sealing keys
+    that the lost database was used with, and should be done before the service is started again.
+    """
+    from karbor import config  # noqa: PLC0415 - slow imports, only when there is work
+    from karbor.cmd.database import open_database  # noqa: PLC0415
+    from karbor.cmd.rebuild import Rebuilding  # noqa: PLC0415
+    from karbor.cmd.service import Service  # noqa: PLC0415
+
+    conf = config.load(this().config_files or None)
+    service = Service(conf, open_database(conf))
+    try:
+        rebuilding = Rebuilding(conf, service.providers, service.database)
+        told = rebuilding.look(from_)[0] if dry_run else rebuilding.rebuild(from_)
+    finally:
+        service.close()
+    if this().json:
+        as_json({"dry_run": dry_run, "projects": told.rows, "databases": told.databases,
+                 "problems": told.unreadable, "projects_with_checkpoints": told.checkpoints})
+    else:
+        _paint_rebuilt(told, dry_run=dry_run)
+    if told.unreadable:
+        sys.exit(exits.BANK)
+
+
+def _paint_rebuilt(told: Rebuilt, *, dry_run: bool) -> None:
+    as_table(("PROJECT", "PLANS", "TRIGGERS", "SCHEDULES", "CREDENTIALS", "QUOTAS"), [
+        (project_id or "(all)", *(str(counted.get(kind, 0)) for kind in (
+            "plans", "triggers", "scheduled_operations", "registrations")),
+         str(counted.get("quotas", 0) + counted.get("quota_classes", 0)))
+        for project_id, counted in sorted(told.rows.items()) if counted],
+        "the database has everything that the banks know")
+    for text in told.unreadable:
+        say(f"karbor: {text}")
+    if dry_run:
+        say("nothing was changed")
+    else:
+        say(f"checkpoints were looked for in {count(told.checkpoints, 'project')}")
 
 
 def _version() -> Version:

@@ -25,11 +25,13 @@ def database_parts(figures: Figures, *, plans: bool, fresh: float,
     operations = Remembering(figures.operations, fresh)
     checkpoints = Remembering(figures.checkpoints, fresh)
     verified = Remembering(figures.verified, fresh)
+    copies = Remembering(figures.record_copies, fresh)
     credentials = Remembering(figures.credentials, fresh)
     parts: dict[str, Part] = {
         "operations": lambda: _operations(operations(), clock()),
         "checkpoints": lambda: _checkpoints(checkpoints()),
         "verifies": lambda: _verified(verified()),
+        "records": lambda: _record_copies(*copies(), clock()),
         "credentials": lambda: _credentials(credentials(), clock())}
     if plans:
         each = Remembering(figures.plans, fresh)
@@ -81,6 +83,14 @@ def _verified(counted: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
         for found in ("good", "damaged", "never"):
             family.add_metric([provider, found], counted.get((provider, found), 0))
     yield family
+
+
+def _record_copies(waiting: int, since: float | None, now: float) -> Iterator[Metric]:
+    yield GaugeMetricFamily("karbor_record_copies_waiting", "Projects whose plans, schedules and "
+                            "the like have changed and are not in their banks yet.", value=waiting)
+    yield GaugeMetricFamily("karbor_record_copies_oldest_seconds", "How long the first of them has "
+                            "been waiting; 0 when none is.",
+                            value=0.0 if since is None else max(0.0, now - since))
 
 
 def _each_plan(found: Sequence[PlanFigure], now: float) -> Iterator[Metric]:

@@ -25,6 +25,7 @@ from karbor.cmd.clockwork import Clockwork
 from karbor.cmd.database import open_database
 from karbor.cmd.http import HttpServer
 from karbor.cmd.monitoring import Monitoring
+from karbor.cmd.record_copies import RecordCopier
 from karbor.cmd.requests import Requests
 from karbor.cmd.service import Service
 from karbor.cmd.worker import Worker
@@ -76,6 +77,7 @@ class Server:
             notifier=monitoring.notifier))
         self._clockwork = stack.enter_context(Clockwork(
             service, Requests(service, self._worker_here.hurry)))
+        stack.enter_context(RecordCopier(self._conf, service.providers, service.database))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:

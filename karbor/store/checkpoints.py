@@ -201,6 +201,21 @@ class CheckpointRecords:
                 "that accepted it died", updated_at=before))
         return int(changed.rowcount)
 
+    def abandon(self, project_id: str, now: float) -> int:
+        """After the database was lost: say of those that were being made for a plan, and of whose
+        operation nothing is known, that they came to nothing; how many there were. (Without a plan
+        it is a command that makes them, with a database of its own.)"""
+        table = CHECKPOINTS
+        known = sa.select(OPERATIONS.c.id).where(OPERATIONS.c.id == table.c.operation_id)
+        with writing(self._engine) as connection:
+            changed = connection.execute(sa.update(table).where(
+                table.c.project_id == project_id, table.c.plan_id != "",
+                table.c.status.in_([one for one in RecordStatus if one.coming]),
+                ~known.exists()).values(
+                status=RecordStatus.ERROR, updated_at=now,
+                reason="it was being made when the database was lost"))
+        return int(changed.rowcount)
+
     def _change(self, project_id: str | None, checkpoint_id: str, now: float, **values: Any
                 ) -> None:
         with writing(self._engine) as connection:

@@ -16,6 +16,7 @@ from karbor.domain.operation import OperationState, Verb
 from karbor.store.checkpoint_tables import CHECKPOINTS
 from karbor.store.connect import reading
 from karbor.store.plan_tables import PLANS
+from karbor.store.record_changes import RecordChanges
 from karbor.store.tables import OPERATIONS
 
 _LIVE = tuple(one for one in RecordStatus if one.live)
@@ -118,6 +119,10 @@ class Figures:
             table.c.status == RecordStatus.AVAILABLE).group_by(table.c.provider_id, found)
         with reading(self._engine) as connection:
             return {(row.provider_id, row.found): int(row[2]) for row in connection.execute(query)}
+
+    def record_copies(self) -> tuple[int, float | None]:
+        """See `RecordChanges.waiting`."""
+        return RecordChanges(self._engine).waiting()
 
     def plans(self) -> Sequence[PlanFigure]:
         """Each of them."""

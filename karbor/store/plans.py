@@ -18,6 +18,7 @@ from karbor.store.connect import reading, writing
 from karbor.store.listing import page
 from karbor.store.plan_tables import PLANS
 from karbor.store.quotas import Quotas, lock
+from karbor.store.record_changes import note_change
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 
 _NAMED = 10     # scheduled operations that are named where a plan is in use
@@ -38,6 +39,7 @@ class Plans:
             limit = self._quotas.within(connection, plan.project_id)[KIND]
             must_fit(KIND, _count(connection, plan.project_id), limit)
             connection.execute(sa.insert(PLANS).values(_to_row(plan)))
+            note_change(connection, plan.project_id)
 
     def show(self, project_id: str | None, plan_id: str) -> Plan:
         """Raises NotFound."""
@@ -60,6 +62,7 @@ class Plans:
             changed = change(plan)
             connection.execute(sa.update(PLANS).where(PLANS.c.id == plan.id)
                                .values(_to_row(changed)))
+            note_change(connection, plan.project_id)
         return changed
 
     def drop(self, project_id: str | None, plan_id: str) -> None:
@@ -68,7 +71,7 @@ class Plans:
         users = SCHEDULED_OPERATIONS
         with writing(self._engine) as connection:
             lock(connection, f"plan {plan_id}")
-            _require(connection, project_id, plan_id, for_update=True)
+            plan = _require(connection, project_id, plan_id, for_update=True)
             using = connection.execute(
                 sa.select(users.c.id, users.c.name).where(users.c.plan_id == plan_id)
                 .order_by(users.c.created_at, users.c.id).limit(_NAMED)).all()
@@ -78,6 +81,7 @@ class Plans:
                     + ", ".join(f"{one.name} ({one.id})" for one in using),
                     remedy="delete these first, or give them another plan")
             connection.execute(sa.delete(PLANS).where(PLANS.c.id == plan_id))
+            note_change(connection, plan.project_id)
 
     def count(self, project_id: str) -> int:
         with reading(self._engine) as connection:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from karbor.domain.quota import DEFAULT_CLASS, Limits
 from karbor.store.connect import reading, writing
 from karbor.store.plan_tables import QUOTA_CLASSES, QUOTAS
+from karbor.store.record_changes import OF_NO_PROJECT, note_change
 
 
 class Quotas:
@@ -44,16 +45,19 @@ class Quotas:
         """Of the kinds given; the others stay as they are."""
         with writing(self._engine) as connection:
             _put(connection, QUOTAS, {"project_id": project_id}, limits)
+            note_change(connection, project_id)
 
     def set_class(self, name: str, limits: Limits) -> None:
         """Of the kinds given; the others stay as they are."""
         with writing(self._engine) as connection:
             _put(connection, QUOTA_CLASSES, {"name": name}, limits)
+            note_change(connection, OF_NO_PROJECT)
 
     def reset(self, project_id: str) -> None:
         """From now on the project has the limits of all others. Nothing else changes."""
         with writing(self._engine) as connection:
             connection.execute(sa.delete(QUOTAS).where(QUOTAS.c.project_id == project_id))
+            note_change(connection, project_id)
 
     def _class(self, connection: sa.Connection, name: str) -> dict[str, int]:
         return {**self._configured, **_limits(connection, QUOTA_CLASSES, QUOTA_CLASSES.c.name, name,

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from karbor.domain.registration import Registration
 from karbor.store.connect import reading, writing
+from karbor.store.record_changes import note_change
+from karbor.store.record_tables import INSTALLATION
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 from karbor.store.tables import OPERATIONS, REGISTRATIONS
 
@@ -30,6 +32,7 @@ class Registrations:
             connection.execute(sa.delete(REGISTRATIONS).where(
                 REGISTRATIONS.c.id == registration.id))
             connection.execute(sa.insert(REGISTRATIONS).values(values))
+            note_change(connection, registration.project_id)
 
     def of(self, project_id: str, user_id: str) -> Registration | None:
         """The newest that can be used; one whose making was cut off cannot."""
@@ -51,6 +54,7 @@ class Registrations:
             connection.execute(sa.delete(REGISTRATIONS).where(
                 REGISTRATIONS.c.id == registration.id,
                 REGISTRATIONS.c.project_id == registration.project_id))
+            note_change(connection, registration.project_id)
 
     def reseal(self, again: Callable[[str], str]) -> int:
         """Seal everything of the database that is sealed anew, with `again`, in one transaction;
@@ -78,6 +82,7 @@ class Registrations:
                     connection.execute(sa.update(SCHEDULED_OPERATIONS).where(
                         SCHEDULED_OPERATIONS.c.id == row.id).values(credential=sealed))
                     count += found
+            connection.execute(sa.update(INSTALLATION).values(copied_at=None))      # all anew
         return count
 
 

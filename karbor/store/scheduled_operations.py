@@ -16,6 +16,7 @@ from karbor.store.connect import reading, writing
 from karbor.store.lent_rights import running_on
 from karbor.store.listing import has_text, page
 from karbor.store.plans import require_plan
+from karbor.store.record_changes import note_change
 from karbor.store.schedule_rows import scheduled_from_row, scheduled_to_row
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 
@@ -38,6 +39,7 @@ class ScheduledOperations:
             with writing(self._engine) as connection:
                 require_plan(connection, one.project_id, one.plan_id)
                 connection.execute(sa.insert(_TABLE).values(scheduled_to_row(one)))
+                note_change(connection, one.project_id)
         except IntegrityError as error:
             raise Conflict(f"scheduled operation {one.id} exists, or trigger {one.trigger_id} is "
                            "gone") from error
@@ -113,6 +115,7 @@ class ScheduledOperations:
                     raise _unknown(one.id) if found is None else Conflict(
                         f"scheduled operation {one.id} has been changed by somebody else meanwhile",
                         remedy="look at it and try again")
+                note_change(connection, one.project_id)
         except IntegrityError as error:
             raise Conflict(f"trigger {one.trigger_id} is gone") from error
         return new
@@ -133,6 +136,7 @@ class ScheduledOperations:
                           revision=one.revision + 1)
             connection.execute(sa.update(_TABLE).where(_TABLE.c.id == id).values(
                 scheduled_to_row(new)))
+            note_change(connection, project_id)
         return new
 
     def drop(self, project_id: str, id: str) -> None:
@@ -142,6 +146,7 @@ class ScheduledOperations:
                 _TABLE.c.id == id, _TABLE.c.project_id == project_id))
             if not changed.rowcount:
                 raise _unknown(id)
+            note_change(connection, project_id)
 
 
 def _unknown(id: str) -> NotFound:

@@ -12,6 +12,7 @@ from karbor.domain.listing import Listing
 from karbor.domain.trigger import Trigger
 from karbor.store.connect import reading, writing
 from karbor.store.listing import has_text, page
+from karbor.store.record_changes import note_change
 from karbor.store.schedule_rows import trigger_from_row, trigger_to_row
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS, TRIGGERS
 
@@ -29,6 +30,7 @@ class Triggers:
         try:
             with writing(self._engine) as connection:
                 connection.execute(sa.insert(TRIGGERS).values(trigger_to_row(trigger)))
+                note_change(connection, trigger.project_id)
         except IntegrityError as error:
             raise Conflict(f"there is a trigger {trigger.id} already") from error
 
@@ -68,6 +70,7 @@ class Triggers:
                 .values(name=name, updated_at=now))
             if not changed.rowcount:
                 raise _unknown(trigger_id)
+            note_change(connection, project_id)
 
     def retime(self, trigger: Trigger, next_due_at: float | None) -> None:
         """As it is given now; those that it triggers are due at `next_due_at` next, and whoever
@@ -82,6 +85,7 @@ class Triggers:
             connection.execute(sa.update(users).where(users.c.trigger_id == trigger.id).values(
                 revision=users.c.revision + 1,
                 next_due_at=sa.case((users.c.enabled, next_due_at), else_=None)))
+            note_change(connection, trigger.project_id)
 
     def drop(self, project_id: str, trigger_id: str) -> None:
         """Raises NotFound; InUse naming those that use it."""
@@ -102,6 +106,7 @@ class Triggers:
                         + ", ".join(f"{one.name} ({one.id})" for one in users),
                         remedy="delete these first, or give them another trigger")
                 connection.execute(sa.delete(TRIGGERS).where(TRIGGERS.c.id == trigger_id))
+                note_change(connection, project_id)
         except IntegrityError as error:     # one more has come just now
             raise InUse(f"trigger {trigger_id} is used by a scheduled operation",
                            remedy="delete that first, or give it another trigger") from error

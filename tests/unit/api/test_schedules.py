@@ -25,6 +25,7 @@ from karbor.cmd.service import Requester
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.errors import KeystoneUnreachable, NoLastingCredential
 from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.resource import IMAGE, Resource
 from karbor.plugin.delegation import Delegation
 from karbor.store.connect import writing
 from karbor.store.journal import SqlJournal
@@ -39,6 +40,7 @@ from tests.unit.api.test_checkpoints import in_bank
 
 ALL = "/scheduled_operations"
 OWNER, COLLEAGUE = "user-member", "user-admin"
+IMAGES = Resource(IMAGE, "i", "debian")
 VOLUME_ID = "55555555-5555-4555-8555-555555555555"
 
 

@@ -58,6 +58,7 @@ def test_the_figures_of_a_service(database: Any) -> None:
     text = scrape(metrics(conf(), Sources(database, lambda: 1e9, rights=lambda: [None, 9e9])))
     for line in ('karbor_operations{state="queued",verb="protect"} 1.0',
                  'karbor_operations_ended_total{state="failed",verb="restore"} 0.0',
+                 "karbor_record_copies_waiting 1.0",
                  "karbor_queue_operations 1.0", "karbor_plans_without_good_checkpoint 1.0",
                  ('karbor_plan_good_checkpoints{plan_id="plan-1",plan_name="web \\"1\\"\\n",'
                   'project_id="p"} 0.0'),
