@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from functools import cache
+from threading import Lock
 from typing import Any
 
 from karbor import config
 
 
-@cache
-def _application() -> Any:
+def _made() -> Any:
     from karbor.cmd import logs  # noqa: PLC0415 - once, when first asked
     from karbor.cmd.database import open_database  # noqa: PLC0415
     from karbor.cmd.monitoring import Monitoring  # noqa: PLC0415
@@ -51,12 +50,20 @@ class _Application:
     it is `karbor api`.
     """
 
+    def __init__(self) -> None:
+        self._lock = Lock()     # of several first requests one makes it, and the others wait
+        self._application: Any = None
+
     def __call__(self, environ: dict[str, Any] | None = None,
                  start_response: Callable[..., Any] | None = None) -> Iterable[bytes]:
         if environ is None:
             _serve()
             sys.exit()
-        answer: Iterable[bytes] = _application()(environ, start_response)
+        if self._application is None:
+            with self._lock:
+                if self._application is None:
+                    self._application = _made()
+        answer: Iterable[bytes] = self._application(environ, start_response)
         return answer
 
 
