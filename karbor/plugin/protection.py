@@ -242,7 +242,8 @@ class Protection(ABC):
 
     def bury(self, facts: Mapping[str, Any], cloud: Cloud) -> bool:
         """Try to remove what a `remove` stage had to leave: the `deferred` facts that it saved
-        (`id` and whatever else it needs). True when it is gone, False when it is still needed."""
+        (`id` and whatever else it needs). True when it is gone, False when it is still needed or
+        still going: Karbor forgets what is gone, and asks again for the rest."""
         return False
 
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:

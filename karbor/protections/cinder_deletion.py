@@ -35,6 +35,28 @@ def delete_backup(cloud: Cloud, id: str) -> bool:
     return answer is _Answer.GOING
 
 
+def bury_backup(cloud: Cloud, id: str) -> bool:
+    """Ask Cinder to delete a backup that an earlier deletion had to leave: True when it is gone.
+    While Cinder is at it, or while incremental backups that were built upon it exist, it has to be
+    asked again: until it is gone, somebody must know of it.
+
+    Raises RemoteFailed when Cinder has tried and could not, and as `delete_backup`.
+    """
+    try:
+        going = delete_backup(cloud, id)
+    except CloudConflict as error:
+        seen = _seen(cloud, id)
+        if seen is None or seen["status"] != "error_deleting":
+            raise
+        why = seen.get("fail_reason") or "no reason told"
+        raise RemoteFailed(
+            f"Cinder could not delete backup {id}: {why}", service="cinder",
+            request=f"DELETE /backups/{id}",
+            remedy="have the cloud's operator see to it: openstack volume backup set --state "
+                   f"available {id}") from error
+    return going and _seen(cloud, id) is None
+
+
 class _Answer(Enum):
     GOING = auto()
     DEPENDENTS = auto()

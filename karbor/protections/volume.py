@@ -12,7 +12,7 @@ from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target
 from karbor.protections import cinder_quota
 from karbor.protections.cinder_backup import BROKEN, Backup, Settled, Snapshot
-from karbor.protections.cinder_deletion import Removal, delete_backup
+from karbor.protections.cinder_deletion import Removal, bury_backup
 from karbor.protections.cinder_evidence import ReadBack
 from karbor.protections.cinder_restore import Restored, Volume
 from karbor.protections.option_text import NO_FORCE, text
@@ -50,7 +50,7 @@ class VolumeBackup(Protection):
         return "Cinder"
 
     def bury(self, facts: Mapping[str, Any], cloud: Cloud) -> bool:
-        return delete_backup(cloud, facts["id"])
+        return bury_backup(cloud, facts["id"])
 
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
         found = [Obstacle(f"volume {one.name or one.id} {why}", remedy, resource=one.key)

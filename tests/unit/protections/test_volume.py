@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable
+from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable, RemoteFailed
 from karbor.domain.resource import VOLUME, Resource
 from karbor.domain.step import Again, Done, Failed, Hook
 from karbor.plugin.protection import Target
@@ -229,9 +229,15 @@ def test_removal_defers_a_backup_that_others_are_built_upon() -> None:
     deferred = done.saved["deferred"]
     assert deferred["id"] == "bak"
     assert VolumeBackup().bury(deferred, cloud) is False
-    free = ScriptedCloud(cinder={"DELETE /backups/bak": None,
-                                 "GET /backups/bak": after("deleting")})
-    assert VolumeBackup().bury(deferred, free) is True
+    going = ScriptedCloud(cinder={"DELETE /backups/bak": None,
+                                  "GET /backups/bak": after("deleting")})
+    assert VolumeBackup().bury(deferred, going) is False        # it may fail yet
+    gone = ScriptedCloud(cinder={"DELETE /backups/bak": None, "GET /backups/bak": after(None)})
+    assert VolumeBackup().bury(deferred, gone) is True
+    stuck = ScriptedCloud(cinder={"DELETE /backups/bak": CONFLICT,
+                                  "GET /backups/bak": after("error_deleting")})
+    with pytest.raises(RemoteFailed, match="could not delete backup bak"):
+        VolumeBackup().bury(deferred, stuck)
 
 
 def test_removal_gives_up_on_a_cinder_that_ignores_it() -> None:
