@@ -4,9 +4,9 @@ Reads lines of JSON: {"start": CONFIG, "api": BOOL, "worker": BOOL, "log", "envi
 {"pid", "url"} when the process is up (or has failed: its log says why); {"wait": PID} answers
 {"status"} (as waitpid tells it) when it has ended.
 
-`die` is the number of the write to the database in which the process kills itself with SIGKILL,
-and its side: {"write": 3, "side": "before"} or "after" its COMMIT. Writes are counted from the
-moment the process is up; heartbeats are not counted, for they come with the clock.
+`die` is the number of the write to the journal in which the process kills itself with SIGKILL, and
+its side: {"write": 3, "side": "before"} or "after" its COMMIT. What is written as time goes by
+(heartbeats, records of checkpoints that are settled) is not counted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -28,8 +29,8 @@ from karbor import config
 from karbor.cmd.serve import Server
 from tests.chaos.zygote import warm
 
-WRITES = ("INSERT", "UPDATE", "DELETE")
-CLOCKWORK = ("services", "schedule", "trigger")     # tables that are written as time goes by
+JOURNAL = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) (operations|steps|operation_events)\b|"
+                     r"INSERT INTO checkpoints\b")
 
 
 class Death:
@@ -58,8 +59,7 @@ class Death:
 
         @sa.event.listens_for(sa.Engine, "before_cursor_execute")
         def looked_at(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            if statement.lstrip().startswith(WRITES) and not any(
-                    one in statement for one in CLOCKWORK):
+            if JOURNAL.match(statement.lstrip()):
                 self._of_thread.writes = True
 
     def _is_mine(self) -> bool:
@@ -92,6 +92,7 @@ def child(wanted: dict[str, Any], up: int) -> None:
         os.environ.update(wanted["environ"])
         logging.basicConfig(level=logging.INFO, stream=sys.stderr,
                             format=f"{os.getpid()} %(levelname)s %(name)s: %(message)s")
+        logging.getLogger("keystonemiddleware").setLevel(logging.ERROR)     # its deprecations
         serve(wanted, up)
         code = 0
     except BaseException:  # noqa: BLE001 - nothing may leave a forked child

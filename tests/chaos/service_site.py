@@ -20,7 +20,7 @@ import requests
 import sqlalchemy as sa
 
 from karbor.cmd import provider as builtin
-from karbor.domain.operation import Operation, OperationState
+from karbor.domain.operation import Operation
 from karbor.durable.locks import operation_locks
 from karbor.store.connect import connect, reading
 from karbor.store.rows import operation_from_row
@@ -85,6 +85,7 @@ class Site:
                         "OS_CLIENT_CONFIG_FILE": str(double.clouds_yaml(place / "clouds.yaml"))}
         with closing(socket.create_server(("127.0.0.1", 0))) as free:
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.roles = (API, *WORKERS) if database else (SERVE,)
         self.running: dict[str, int] = {}
         self.engine = connect(self.database)
         self._locks = operation_locks(place, database or None)
@@ -232,7 +233,3 @@ class Customer:
     def close(self) -> None:
         self._session.close()
         self._person.close()
-
-
-def ended_well(operations: Iterable[Operation]) -> bool:
-    return all(one.state is OperationState.DONE for one in operations)
