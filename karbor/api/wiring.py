@@ -6,7 +6,7 @@ Each resource says in a Protocol `Needs` which of these it uses; mypy holds both
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,6 +23,7 @@ from karbor.api.v1.scheduled_operations import SchedulesShelf
 from karbor.api.v1.services import ServiceStore
 from karbor.api.v1.triggers import TriggerShelf
 from karbor.api.v1.verifications import VerificationDesk
+from karbor.domain.service import ServiceProcess
 
 
 class ScheduleShelf(TriggerShelf, SchedulesShelf, Protocol):
@@ -49,5 +50,6 @@ class Wiring:
     counters: Mapping[str, Counter]
     services: ServiceStore
     service_down_time: Callable[[], float]
+    service_processes: Callable[[], Sequence[ServiceProcess]]
     streams: Places = field(default_factory=lambda: Places(4))
     clock: Callable[[], float] = time.time

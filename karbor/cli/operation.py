@@ -14,7 +14,7 @@ from karbor.cli.outcome import journalled, left_over, operation_json
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.running import run, run_removal, run_to_exit, say_unfinished
 from karbor.cli.view import graph_of, message, stage_name, told
-from karbor.cli.wording import clock, lapse, moment, titles
+from karbor.cli.wording import clock, driven_by, lapse, moment, titles
 from karbor.domain.operation import Operation, OperationState
 from karbor.domain.step import Step
 from karbor.operations.restore import not_restored
@@ -62,13 +62,17 @@ def show(operation: str, steps: bool) -> None:
         found = local.operation(operation)
         listed = local.steps(found.id)
         events = local.events(found.id)
+        driver = None if found.state.over else local.driver(found)
         interrupted = local.is_interrupted(found)
     if invocation.json:
         as_json({**operation_json(found), "interrupted": interrupted,
+                 "driven_by": driver._asdict() if driver else None,
                  "steps": [_step_json(one) for one in listed],
                  "events": [{"at": at, "text": text} for at, text in events]})
         return
     paint(found, interrupted)
+    if driver:
+        as_facts((("driven by", driven_by(driver)),))
     for at, text in events:
         as_facts((("event", f"{clock(at)}  {text}"),))
     if steps:

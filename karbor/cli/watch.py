@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from karbor.cli.countdown import credential_facts
 from karbor.cli.lines import Lines
 from karbor.cli.output import say
+from karbor.cli.wording import driven_by
 from karbor.domain.operation import Operation
 from karbor.domain.step import Step
 
 if TYPE_CHECKING:
     from karbor.cmd.local import Local
 
+SILENCE_LOOK_SECONDS = 10.0     # between two looks whether the worker gives signs of life
 QUICKEST = 0.3      # seconds between two looks at the journal, more where a look takes long
 
 
@@ -46,6 +48,26 @@ class Show(Protocol):
     def note(self, text: str) -> None: ...
 
 
+class Silence:
+    """Tells, once, of a worker that has an operation and gives no sign of life: nothing else would
+    ever be seen of that."""
+
+    def __init__(self, local: Local) -> None:
+        self._local = local
+        self._look_at = time.monotonic() + SILENCE_LOOK_SECONDS
+        self._told = False
+
+    def of(self, operation: Operation) -> str:
+        if self._told or time.monotonic() < self._look_at:
+            return ""
+        self._look_at = time.monotonic() + SILENCE_LOOK_SECONDS
+        driver = self._local.driver(operation)
+        if driver is None or driver.silent_since is None:
+            return ""
+        self._told = True
+        return f"the operation is driven by {driven_by(driver)}"
+
+
 def introduce(operation: Operation) -> None:
     """What a person may want to write down: which operation, as whom, until when, and why."""
     say(f"operation   {operation.id} ({operation.verb})")
@@ -58,6 +80,7 @@ def introduce(operation: Operation) -> None:
 def follow(local: Local, operation: Operation) -> Operation:
     """Show how it goes until it is over; the operation as it is then. Raises Interrupted."""
     steps = local.steps(operation.id)
+    silence = Silence(local)
     told = len(local.events(operation.id))
     show: Show = _screen() if sys.stderr.isatty() else Lines(since=steps)
     with _Interruption() as interruption, show:
@@ -76,6 +99,8 @@ def follow(local: Local, operation: Operation) -> Operation:
                 show.note("stopping … (once more to stop at once)")
                 local.stop()
                 raise Interrupted(local.operation(operation.id))
+            if warning := silence.of(operation):
+                show.note(warning)
             looked = time.monotonic() - begun
             local.wait(operation.id, timeout=max(QUICKEST, 10 * looked))
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from karbor.domain.resource import Resource
 from karbor.operations.selection import short
+
+if TYPE_CHECKING:
+    from karbor.cmd.local import Driver
 
 SHORT_ID = 8        # characters of an id that people tell apart
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -45,6 +48,15 @@ def lapse(begun: float, over: float) -> str:
 def moment(when: float | None) -> str:
     """Local time, to the second; `-` for none."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if when is not None else "-"
+
+
+def driven_by(driver: Driver) -> str:
+    """`process 4711 on worker-1`, and what to do with it when it gives no sign of life."""
+    who = f"process {driver.pid or '(not known)'} on {driver.machine or 'an unknown machine'}"
+    if driver.silent_since is None:
+        return who
+    return (f"{who}, silent since {moment(driver.silent_since)}; if it is stopped or hangs, end it "
+            f"there with: kill -9 {driver.pid}")
 
 
 def clock(when: float) -> str:

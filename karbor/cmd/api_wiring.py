@@ -12,6 +12,7 @@ from karbor.cmd.copies import Copies
 from karbor.cmd.requests import Hurry, Requests
 from karbor.cmd.schedule_desk import Schedules
 from karbor.cmd.service import Service
+from karbor.cmd.service_processes import ServiceProcesses
 from karbor.domain.errors import NotFound
 from karbor.domain.listing import Listing
 from karbor.domain.operation import Operation, Verb
@@ -40,6 +41,7 @@ def wire(service: Service, hurry: Hurry, streams: Places | None = None) -> Wirin
         operation_shelf=OperationShelf(service), quotas=service.quotas,
         counters={PLANS: service.plans.count, CHECKPOINTS: service.checkpoints.count},
         services=Services(service.database),
+        service_processes=ServiceProcesses(service.conf, service.database).all,
         service_down_time=lambda: float(service.conf.service_down_time),
         streams=streams or Places(STREAMS))
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from karbor import config
 from karbor.cmd.bank_records import note_verify
@@ -26,6 +26,7 @@ from karbor.cmd.notifications import Bus, notifications
 from karbor.cmd.providers import Providers
 from karbor.cmd.registering import ApplicationCredentials
 from karbor.cmd.remembered import RememberedLogins
+from karbor.cmd.service_processes import ServiceProcesses
 from karbor.cmd.setting import setting
 from karbor.cmd.shelf import Shelf, read_shelf
 from karbor.domain.checkpoint import Checkpoint
@@ -55,6 +56,15 @@ if TYPE_CHECKING:
 LOOK = 0.25     # seconds between looks at an operation that another process drives
 
 Which = Operation | str
+
+
+class Driver(NamedTuple):
+    """The process that drives an operation. `silent_since`: a worker that has given no sign of
+    life since then (seconds since the epoch)."""
+
+    pid: int
+    machine: str
+    silent_since: float | None = None
 
 
 class Local:
@@ -173,6 +183,16 @@ class Local:
 
     def is_interrupted(self, operation: Operation) -> bool:
         return not operation.state.over and self._locks.holder(operation.id) is None
+
+    def driver(self, operation: Operation) -> Driver | None:
+        """Which process drives it right now; None: nobody does."""
+        found = self._locks.processes([operation.id]).get(operation.id)
+        if found is None:
+            return None
+        known = ServiceProcesses(self._conf, self._database).of(found)
+        silent = known is not None and not known.up(time.time(), self._conf.service_down_time)
+        return Driver(found.pid, found.machine,
+                      known.updated_at if known is not None and silent else None)
 
     # ------------------------------------------------------------------ what would be done
     # `expected`: how many seconds somebody says that it will take; None: it is estimated.

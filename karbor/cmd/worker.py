@@ -10,6 +10,7 @@ within `pickup_interval` some worker that has room for it takes it up.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -25,9 +26,9 @@ from karbor.cmd.rounds import GRACE, Rounds
 from karbor.cmd.serving import Serving
 from karbor.domain.errors import KarborError
 from karbor.domain.operation import OperationState
-from karbor.domain.service import WORKER, Service, ServiceStatus
+from karbor.domain.service import WORKER, Service, ServiceProcess, ServiceStatus
 from karbor.durable.engine import Engine, Limits
-from karbor.durable.locks import operation_locks
+from karbor.durable.locks import machine, operation_locks
 from karbor.operations.telling import NOBODY, Notifier
 from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.journal import SqlJournal
@@ -60,6 +61,7 @@ class Worker:
         self._journal = SqlJournal(database)
         self._trusts: threading.Thread | None = None
         self._trusts_at = 0.0
+        self._process: ServiceProcess | None = None
         self._services = Services(database)
         self._checkpoints = CheckpointRecords(database)
         self._clock = clock
@@ -102,6 +104,9 @@ class Worker:
             self._trusts.join()
         self._engine.stop()
         self._locks.close()
+        if self._process is not None:
+            self._tried("saying that the worker has ended",
+                        partial(self._services.end_process, self._process))
 
     def reload(self) -> None:
         """Read the configuration again, as far as it may change (limits, intervals), and the files
@@ -116,7 +121,10 @@ class Worker:
 
     def beat(self) -> Service:
         """A sign of life; how the service stands. What operators want of it is done."""
-        service = self._services.beat(WORKER, config.host(self._conf), self._clock())
+        host, now = config.host(self._conf), self._clock()
+        service = self._services.beat(WORKER, host, now)
+        self._process = ServiceProcess(WORKER, host, machine(), os.getpid(), now)
+        self._services.beat_process(self._process)
         enabled = service.status is ServiceStatus.ENABLED
         if enabled != self._enabled:
             LOG.warning("the service was %s%s", service.status,

@@ -15,6 +15,26 @@ class ServiceStatus(StrEnum):
 
 
 @dataclass(frozen=True)
+class ServiceProcess:
+    """One process of a service, with the operations that it has right now.
+
+    One that gives no sign of life and has operations is stopped or hangs (a dead one has none):
+    nobody else can go on with them before somebody ends it.
+    """
+
+    binary: str
+    host: str       # the service's
+    machine: str    # its host name, which may be another word for the same
+    pid: int
+    updated_at: float = 0.0
+    operations: tuple[str, ...] = ()
+
+    def up(self, now: float, down_time: float) -> bool:
+        """Whether it was heard of within `down_time` seconds."""
+        return now - self.updated_at <= down_time
+
+
+@dataclass(frozen=True)
 class Service:
     """One row of `os-services`: all processes of one kind on one host, which share it.
 

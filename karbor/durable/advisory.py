@@ -11,7 +11,6 @@ import hashlib
 import logging
 import os
 import re
-import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from typing import Any
 import psycopg
 
 from karbor.domain.errors import BadInput, Conflict, StoreUnavailable
-from karbor.durable.locks import proper
+from karbor.durable.locks import Process, machine, proper
 
 LOG = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ class AdvisoryLocks:
                 return self._held[name]
             who = dict(self._ask(_WHO)).get(key, "")
         pid, host = _process(who)
-        told = f"process {pid}" + (f" on {host}" if host != socket.gethostname() else "")
+        told = f"process {pid}" + (f" on {host}" if host != machine() else "")
         raise Conflict(f"{name} is being driven by {told if pid else 'another process'}",
                        remedy="wait for it, or end that process and resume")
 
@@ -93,10 +92,13 @@ class AdvisoryLocks:
         return self.holders([name]).get(name)
 
     def holders(self, names: Iterable[str]) -> dict[str, int]:
+        return {name: one.pid for name, one in self.processes(names).items()}
+
+    def processes(self, names: Iterable[str]) -> dict[str, Process]:
         keys = {_key(name): name for name in names}
         with self._guard:
             found = self._ask(_WHO)
-        return {keys[key]: _process(who)[0] for key, who in found if key in keys}
+        return {keys[key]: _process(who) for key, who in found if key in keys}
 
     def let_go(self, name: str, held: HeldAdvisory) -> None:
         with self._guard:
@@ -128,7 +130,7 @@ class AdvisoryLocks:
         try:
             connection = psycopg.connect(
                 self._conninfo, autocommit=True,
-                application_name=f"karbor {os.getpid()} {socket.gethostname()}", **_OURS)
+                application_name=f"karbor {os.getpid()} {machine()}", **_OURS)
         except psycopg.ProgrammingError:    # its text may have parts of the URL in it
             raise BadInput("[database] connection cannot be read",
                            remedy="write postgresql://USER:PASSWORD@HOST/NAME") from None
@@ -171,10 +173,10 @@ def _key(name: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def _process(application: str) -> tuple[int, str]:
-    """Process id and host of a session of ours; (0, "") of what is none, or may not be seen."""
+def _process(application: str) -> Process:
+    """That of a session of ours; (0, "") of what is none, or may not be seen."""
     match application.split():
         case ["karbor", pid, host] if pid.isdigit():
-            return int(pid), host
+            return Process(int(pid), host)
         case _:
-            return 0, ""
+            return Process(0, "")

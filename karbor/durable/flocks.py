@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from karbor.domain.errors import Conflict, StoreUnavailable
-from karbor.durable.locks import proper
+from karbor.durable.locks import Process, machine, proper
 
 _TRIES, _PAUSE = 20, 0.01   # `holder` has a lock for microseconds: long enough to be in the way
 
@@ -80,6 +80,9 @@ class FileLocks:
 
     def holders(self, names: Iterable[str]) -> dict[str, int]:
         return {name: pid for name in names if (pid := self.holder(name)) is not None}
+
+    def processes(self, names: Iterable[str]) -> dict[str, Process]:
+        return {name: Process(pid, machine()) for name, pid in self.holders(names).items()}
 
     def close(self) -> None:
         pass        # each is closed by itself

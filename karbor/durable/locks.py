@@ -7,13 +7,26 @@ of tests for both.
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Process(NamedTuple):
+    """A process that has a lock. `pid` is 0 while it is not known yet."""
+
+    pid: int
+    machine: str
+
+
+def machine() -> str:
+    """The name of this one, as locks tell it: PostgreSQL keeps 63 bytes of what a session says."""
+    return socket.gethostname()[:40]
 
 
 class Held(Protocol):
@@ -38,6 +51,9 @@ class Locks(Protocol):
 
     def holders(self, names: Iterable[str]) -> dict[str, int]:
         """Of those that somebody has: by whom, as `holder`."""
+
+    def processes(self, names: Iterable[str]) -> dict[str, Process]:
+        """Of those that somebody has: by which process of which machine."""
 
     def close(self) -> None:
         """What is still held is let go. It may be used again."""

@@ -259,6 +259,13 @@ class Operations:
                               row.trust != _WANTED or row.created_at < since)
                     for row in connection.execute(query)]
 
+    def all_live(self) -> builtins.list[str]:
+        """The ids of those that are not over, of all projects, whoever is to drive them."""
+        query = sa.select(OPERATIONS.c.id).where(OPERATIONS.c.state.in_(_LIVE)).order_by(
+            OPERATIONS.c.created_at, OPERATIONS.c.id)
+        with reading(self._engine) as connection:
+            return builtins.list(connection.execute(query).scalars())
+
     def projects_with_standing_trusts(self) -> builtins.list[str]:
         """Those of which an operation is over while its trust still stands, as far as is known."""
         query = sa.select(OPERATIONS.c.project_id).distinct().where(

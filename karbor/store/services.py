@@ -11,9 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from karbor.domain.errors import NotFound
-from karbor.domain.service import Service, ServiceStatus
+from karbor.domain.service import Service, ServiceProcess, ServiceStatus
 from karbor.store.connect import reading, writing
-from karbor.store.tables import SERVICES
+from karbor.store.tables import SERVICE_PROCESSES, SERVICES
+
+FORGOTTEN_SECONDS = 30 * 86400.0    # since the last sign of life of a process
 
 
 class Services:
@@ -40,6 +42,37 @@ class Services:
                 found = connection.execute(
                     sa.select(SERVICES).where(mine)).mappings().one()
         return _service(found)
+
+    def beat_process(self, process: ServiceProcess) -> None:
+        """A sign of life of one process, at its `updated_at`. Rows of those that have not been
+        heard of for FORGOTTEN_SECONDS go."""
+        table = SERVICE_PROCESSES
+        row = _insert(self._engine)(table).values(
+            binary=process.binary, host=process.host, machine=process.machine, pid=process.pid,
+            updated_at=process.updated_at)
+        with writing(self._engine) as connection:
+            connection.execute(row.on_conflict_do_update(
+                index_elements=[one.name for one in table.primary_key],
+                set_={"updated_at": process.updated_at}))
+            connection.execute(sa.delete(table).where(
+                table.c.updated_at < process.updated_at - FORGOTTEN_SECONDS))
+
+    def end_process(self, process: ServiceProcess) -> None:
+        """It has ended as it should."""
+        table = SERVICE_PROCESSES
+        with writing(self._engine) as connection:
+            connection.execute(sa.delete(table).where(
+                table.c.binary == process.binary, table.c.host == process.host,
+                table.c.machine == process.machine, table.c.pid == process.pid))
+
+    def processes(self) -> builtins.list[ServiceProcess]:
+        """Of all services, the dead ones as well; without what they drive."""
+        table = SERVICE_PROCESSES
+        query = sa.select(table).order_by(table.c.host, table.c.machine, table.c.pid)
+        with reading(self._engine) as connection:
+            return [ServiceProcess(row["binary"], row["host"], row["machine"], row["pid"],
+                                   row["updated_at"])
+                    for row in connection.execute(query).mappings()]
 
     def list(self, *, host: str | None = None, binary: str | None = None
              ) -> builtins.list[Service]:

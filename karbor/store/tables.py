@@ -130,3 +130,12 @@ SERVICES = Table(
     Column("updated_at", Double, nullable=False),
     UniqueConstraint("binary", "host"),
 )
+
+SERVICE_PROCESSES = Table(
+    "service_processes", METADATA,
+    Column("binary", String(255), primary_key=True),
+    Column("host", String(255), primary_key=True),
+    Column("machine", String(255), primary_key=True),
+    Column("pid", Integer, primary_key=True, autoincrement=False),
+    Column("updated_at", Double, nullable=False),
+)

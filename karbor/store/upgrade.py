@@ -15,7 +15,7 @@ from karbor.store.connect import reading, writing
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0013", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0013", "0010", "0008")
 """Every revision in `migrations/versions`, oldest first. Written here too, so that a database
 that is up to date costs one SELECT and not the import of Alembic (a quarter of a second)."""
 

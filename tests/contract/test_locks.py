@@ -17,7 +17,7 @@ import pytest
 
 from karbor.domain.errors import BadInput, Conflict, StoreUnavailable
 from karbor.durable import advisory
-from karbor.durable.locks import Held, Locks, operation_locks
+from karbor.durable.locks import Held, Locks, machine, operation_locks
 
 if TYPE_CHECKING:
     from tests.postgresql import Server
@@ -65,6 +65,7 @@ def test_a_lock_is_had_by_one_and_names_it(locks: Locks, make: Callable[[], Lock
     for seen in (locks, make()):
         assert seen.holder("op-1") == os.getpid()
         assert seen.holders(["op-1", "op-2"]) == {"op-1": os.getpid()}
+        assert seen.processes(["op-1", "op-2"]) == {"op-1": (os.getpid(), machine())}
         with pytest.raises(Conflict, match=f"op-1 is being driven by process {os.getpid()}"):
             seen.take("op-1")
     locks.take("op-2").release()

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from karbor.domain.errors import Conflict, NewerDatabase, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb
-from karbor.domain.service import WORKER, Service, ServiceStatus
+from karbor.domain.service import WORKER, Service, ServiceProcess, ServiceStatus
 from karbor.store.connect import connect, writing
 from karbor.store.operations import Entrusted, Operations
-from karbor.store.services import Services
+from karbor.store.services import FORGOTTEN_SECONDS, Services
 from karbor.store.tables import METADATA, OPERATIONS
 from karbor.store.upgrade import REVISIONS, alembic_config, upgrade, version
 from karbor.testing.journal import MemoryJournal
@@ -168,6 +168,20 @@ def test_projects_in_which_a_trust_outlived_its_operation_are_known(engine: sa.E
 
 
 # ---------------------------------------------------------------- services
+def test_each_process_of_a_service_has_its_own_heartbeat(engine: sa.Engine) -> None:
+    services = Services(engine)
+    first = ServiceProcess(WORKER, "one", "machine-1", 7, 100.0)
+    second = replace(first, pid=8, updated_at=101.0)
+    for one in (first, second, replace(first, updated_at=105.0)):
+        services.beat_process(one)
+    assert services.processes() == [replace(first, updated_at=105.0), second]
+    services.end_process(second)
+    assert [one.pid for one in services.processes()] == [7]
+    later = replace(first, machine="machine-2", updated_at=106.0 + FORGOTTEN_SECONDS)
+    services.beat_process(later)        # the other one died long ago, without a word
+    assert services.processes() == [later]
+
+
 def test_a_service_is_there_from_its_first_heartbeat(engine: sa.Engine) -> None:
     services = Services(engine)
     first = services.beat(WORKER, "host-1", 100.0)

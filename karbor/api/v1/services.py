@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Protocol
 
 import msgspec
@@ -14,7 +14,9 @@ from karbor.api.call import Call
 from karbor.api.routes import QueryParameter, Resource, route
 from karbor.api.v1.moments import moment
 from karbor.domain.errors import BadInput, NotFound
-from karbor.domain.service import WORKER, Service, ServiceStatus
+from karbor.domain.service import WORKER, Service, ServiceProcess, ServiceStatus
+
+UP, DOWN = "up", "down"     # as Karbor 1.x has them
 
 
 class ServiceChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -24,9 +26,21 @@ class ServiceChange(msgspec.Struct, forbid_unknown_fields=True):
     disabled_reason: Description | None = None
 
 
+class ProcessView(msgspec.Struct):
+    """One process, with the ids of the operations that it has. One that is `down` and has some is
+    stopped or hangs: they go on elsewhere when it has been ended."""
+
+    pid: int
+    machine: str
+    state: str
+    updated_at: str
+    operations: list[str]
+
+
 class ServiceView(msgspec.Struct):
     """All processes of one kind on one host. `state` is `up` while one of them gives signs of
-    life; one that is disabled takes nothing new, and finishes what it has."""
+    life; one that is disabled takes nothing new, and finishes what it has. `processes` are those
+    that give signs of life or have operations."""
 
     id: int
     binary: str
@@ -35,6 +49,7 @@ class ServiceView(msgspec.Struct):
     state: str
     updated_at: str
     disabled_reason: str | None
+    processes: list[ProcessView]
 
 
 class ServiceBody(msgspec.Struct):
@@ -57,6 +72,8 @@ class Needs(Protocol):
     @property
     def services(self) -> ServiceStore: ...
     @property
+    def service_processes(self) -> Callable[[], Sequence[ServiceProcess]]: ...
+    @property
     def service_down_time(self) -> Callable[[], float]: ...
     @property
     def clock(self) -> Callable[[], float]: ...
@@ -78,7 +95,8 @@ class Services(Resource):
         """List the services that drive operations."""
         found = self._needs.services.list(host=call.query.get("host"),
                                           binary=call.query.get("binary"))
-        return ServicesBody([self._view(one) for one in found])
+        processes = self._needs.service_processes()
+        return ServicesBody([self._view(one, processes) for one in found])
 
     @route("PUT", "/os-services/{service_id}", rule="service:update", body=ServiceChange,
            answer=ServiceBody, refuses=(404,), text=("service_id",))
@@ -92,13 +110,22 @@ class Services(Resource):
         status = ServiceStatus(change.status)
         if change.disabled_reason is not None and status is ServiceStatus.ENABLED:
             raise BadInput("disabled_reason is for a service that is disabled")
-        return ServiceBody(self._view(services.set_status(found.id, status,
-                                                          change.disabled_reason)))
+        changed = services.set_status(found.id, status, change.disabled_reason)
+        return ServiceBody(self._view(changed, self._needs.service_processes()))
 
-    def _view(self, one: Service) -> ServiceView:
-        up = one.up(self._needs.clock(), self._needs.service_down_time())
-        return ServiceView(one.id, one.binary, one.host, one.status.value, "up" if up else "down",
-                           moment(one.updated_at), one.disabled_reason)
+    def _view(self, one: Service, processes: Sequence[ServiceProcess]) -> ServiceView:
+        its = [self._process(other) for other in processes
+               if (other.binary, other.host) == (one.binary, one.host)]
+        return ServiceView(one.id, one.binary, one.host, one.status.value, self._state(one),
+                           moment(one.updated_at), one.disabled_reason,
+                           [one for one in its if one.state == UP or one.operations])
+
+    def _process(self, one: ServiceProcess) -> ProcessView:
+        return ProcessView(one.pid, one.machine, self._state(one), moment(one.updated_at),
+                           builtins.list(one.operations))
+
+    def _state(self, one: Service | ServiceProcess) -> str:
+        return UP if one.up(self._needs.clock(), self._needs.service_down_time()) else DOWN
 
 
 def _id(text: str) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from karbor.cli.group import karbor
+from karbor.cmd.local import Driver
 from karbor.cmd.shelf import Shelf
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
 from karbor.domain.errors import KarborError, NotFound
@@ -72,6 +73,7 @@ class FakeLocal:
     dead: bool = False
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     stopped: bool = False
+    driven_by: Driver | None = None
     beforehand: list[tuple[Resource, str]] = field(default_factory=list)
 
     def __enter__(self) -> FakeLocal:
@@ -108,6 +110,9 @@ class FakeLocal:
 
     def interrupted(self) -> list[Operation]:
         return [self.life[0][0]] if self.dead else []
+
+    def driver(self, operation: Operation) -> Driver | None:
+        return self.driven_by
 
     def is_interrupted(self, operation: Operation) -> bool:
         return not operation.state.over and (self.dead or self.stopped)
