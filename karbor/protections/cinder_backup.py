@@ -10,6 +10,7 @@ from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_deletion import delete_backup
+from karbor.protections.cinder_input import FLAGS, own_metadata, refused
 from karbor.protections.listed import Listed
 
 MARK = "karbor_mark"
@@ -45,8 +46,9 @@ class Settled(Task):
             return Failed(error)
         status = str(volume["status"]).lower()
         if status in AT_REST:
-            told = not_kept(volume)
-            return Done({"volume": facts(volume), **({"not_kept": told} if told else {})})
+            own = own_metadata(work.cloud, volume)
+            told = not_kept(volume, own)
+            return Done({"volume": facts(volume, own), **({"not_kept": told} if told else {})})
         if status in BROKEN or status == "deleting":
             return Failed(RemoteFailed(
                 f"the volume is {status}", service="cinder", resource=work.resource.key,
@@ -66,10 +68,13 @@ class Settled(Task):
         return seen or volume_of(work.cloud, id)
 
 
-def facts(volume: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of a volume, to make one like it. Sizes are in GiB."""
-    metadata = {key: value for key, value in (volume.get("metadata") or {}).items()
-                if key not in (MARK, "readonly", "attached_mode")}
+def facts(volume: Mapping[str, Any], own: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What is kept of a volume, to make one like it. Sizes are in GiB. `own` is the user's metadata
+    where that is known: Cinder shows flags of its own among it."""
+    shown = volume.get("metadata") or {}
+    if own is None:
+        own = {key: value for key, value in shown.items() if key not in FLAGS}
+    metadata = {key: value for key, value in own.items() if key != MARK}
     return {
         "size": int(volume["size"]),
         "name": volume.get("name"),
@@ -79,15 +84,23 @@ def facts(volume: Mapping[str, Any]) -> dict[str, Any]:
         "bootable": str(volume.get("bootable", "")).lower() == "true",
         "encrypted": bool(volume.get("encrypted")),
         "multiattach": bool(volume.get("multiattach")),
-        "readonly": str((volume.get("metadata") or {}).get("readonly", "")).lower() == "true",
+        # Cinder's flag is shown over a user's item of this name
+        "readonly": (str(shown.get("readonly", "")).lower() == "true"
+                     and shown["readonly"] != own.get("readonly")),
         "metadata": metadata,
         "image_metadata": dict(volume.get("volume_image_metadata") or {}),
     }
 
 
-def not_kept(volume: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What a volume is part of, and its copy will not be."""
+def not_kept(volume: Mapping[str, Any], own: Mapping[str, str]) -> list[dict[str, str]]:
+    """What a volume is part of, and its copy will not be; and what cannot be seen of it."""
     told = []
+    if own.get("readonly") == "True" == (volume.get("metadata") or {}).get("readonly"):
+        told.append({"field": "read-only flag", "why": "Cinder shows it under the same name as the "
+                     "metadata item readonly; a restored volume is writable"})
+    told += [{"field": what, "why": "Cinder does not take it any more"}
+             for what in refused({"metadata": own,
+                                  "image_metadata": volume.get("volume_image_metadata")})]
     if volume.get("group_id") or volume.get("consistencygroup_id"):
         told.append({"field": "volume group", "why": "a restored volume belongs to none"})
     if volume.get("replication_status") in ("enabled", "active"):

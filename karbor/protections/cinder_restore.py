@@ -20,8 +20,10 @@ from karbor.domain.errors import (
 )
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Api
+from karbor.plugin.cosmetics import Cosmetics
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_backup import GIB, MARK, facts, volume_of
+from karbor.protections.cinder_input import refused, split_metadata
 
 
 def mapped(work: Work, old: str) -> str:
@@ -58,7 +60,7 @@ class Volume(Stage):
             "size": max(int(backup["size"]), int(volume["size"])),
             "name": name_of(work, volume) or f"restored {work.resource.id}",
             "description": description_of(work, volume),
-            "metadata": {**volume["metadata"], MARK: work.mark}}
+            "metadata": {**split_metadata(volume["metadata"])[0], MARK: work.mark}}
         if volume["volume_type"]:
             body["volume_type"] = mapped(work, volume["volume_type"])
         if volume["availability_zone"]:
@@ -144,31 +146,44 @@ class Restored(Task):
         wanted = self._wanted(work)
         id, cinder = str(volume["id"]), work.cloud.api("cinder")
         name, description = name_of(work, wanted), description_of(work, wanted)
-        now = facts(volume)
+        now = facts(volume, wanted["metadata"])
+        cosmetics = Cosmetics(work)
+        for what in refused(wanted):
+            cosmetics.report(what, "Cinder does not take it any more")
+        for what, old, new in _differs(wanted, now, mapped(work, wanted["volume_type"])):
+            cosmetics.report(what, f"it was to be {old} and is {new}")
         if (now["name"], now["description"]) != (name, description):
-            cinder.put(f"/volumes/{id}", {"volume": {"name": name, "description": description}})
-        if wanted["image_metadata"] and now["image_metadata"] != wanted["image_metadata"]:
-            _action(cinder, id, "os-set_image_metadata", {"metadata": wanted["image_metadata"]})
+            cosmetics.request("name and description", lambda: cinder.put(
+                f"/volumes/{id}", {"volume": {"name": name, "description": description}}))
+        properties, _ = split_metadata(wanted["image_metadata"], longest=None)
+        if properties and now["image_metadata"] != properties:
+            cosmetics.request("image properties", lambda: _action(
+                cinder, id, "os-set_image_metadata", {"metadata": properties}))
         # After the image metadata: Cinder's own restore of these makes every volume bootable.
         if now["bootable"] != wanted["bootable"]:
-            _action(cinder, id, "os-set_bootable", {"bootable": wanted["bootable"]})
+            cosmetics.request("bootable flag", lambda: _action(
+                cinder, id, "os-set_bootable", {"bootable": wanted["bootable"]}))
         if wanted["readonly"] and not now["readonly"]:
-            _action(cinder, id, "os-update_readonly_flag", {"readonly": True})
+            cosmetics.request("read-only flag", lambda: _action(
+                cinder, id, "os-update_readonly_flag", {"readonly": True}))
         # Last, since it removes the mark: the volume is the user's from now on.
-        cinder.put(f"/volumes/{id}/metadata", {"metadata": wanted["metadata"]})
-        told = _differs(wanted, now, mapped(work, wanted["volume_type"]))
+        cosmetics.request("metadata", lambda: cinder.put(
+            f"/volumes/{id}/metadata", {"metadata": split_metadata(wanted["metadata"])[0]}),
+            "it still bears Karbor's mark")
+        if cosmetics.postponed:
+            return cosmetics.again(work.handle)
+        told = cosmetics.not_restored
         return Done({"id": id, "name": name, **({"not_restored": told} if told else {})})
 
 
 def _differs(wanted: Mapping[str, Any], now: Mapping[str, Any], type: str
-             ) -> list[dict[str, str]]:
+             ) -> list[tuple[str, Any, Any]]:
     """What Cinder decides by itself or by the volume's type, and has decided otherwise."""
     pairs = [(field.replace("_", " "), wanted[field], now[field])
              for field in ("size", "encrypted", "multiattach")]
     if type:        # by name; one that was mapped by its id cannot be compared
         pairs.append(("volume type", type, now["volume_type"]))
-    return [{"field": what, "why": f"it was to be {old} and is {new}"}
-            for what, old, new in pairs if old != new and not _is_id(str(old))]
+    return [(what, old, new) for what, old, new in pairs if old != new and not _is_id(str(old))]
 
 
 def _restoring(id: str) -> Wait:

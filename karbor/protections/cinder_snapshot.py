@@ -10,6 +10,7 @@ from karbor.domain.errors import ObjectDamaged, ObjectMissing
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.protection import Task, Work
 from karbor.protections.cinder_backup import GIB, MARK, Snapshot, volume_of
+from karbor.protections.cinder_input import split_metadata
 from karbor.protections.cinder_restore import Restored, Volume, description_of, name_of
 from karbor.protections.snapshot_removal import PASSING
 
@@ -77,7 +78,7 @@ class VolumeOfSnapshot(Volume):
             "snapshot_id": snapshot["id"],
             "name": name_of(work, volume) or f"restored {work.resource.id}",
             "description": description_of(work, volume),
-            "metadata": {**volume["metadata"], MARK: work.mark}}
+            "metadata": {**split_metadata(volume["metadata"])[0], MARK: work.mark}}
         # Of an encrypted volume Cinder asks for the keys after it has copied the bytes.
         work.ensure_credential(int(snapshot["size"]) * GIB)
         made = work.cloud.api("cinder").post("/volumes", {"volume": body})

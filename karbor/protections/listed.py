@@ -91,6 +91,18 @@ class Listed:
         version: str = self.asked.ask("nova version", ask)
         return version
 
+    def volume_metadata_keys(self) -> frozenset[str] | None:
+        """The keys of the users' metadata of all volumes of the project; None where Cinder does
+        not tell (before microversion 3.36)."""
+        def ask() -> frozenset[str] | None:
+            try:
+                told = self._api("cinder").get("/volumes/summary")["volume-summary"]
+            except (CloudForbidden, CloudNotFound):
+                return None
+            return frozenset(told["metadata"]) if "metadata" in told else None
+        found: frozenset[str] | None = self.asked.ask("cinder metadata", ask)
+        return found
+
     def limits(self) -> Record:
         """Nova's absolute limits and what is used of them."""
         found: Record = self.asked.ask("nova limits", lambda: self._api("nova").get("/limits"))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from karbor.domain.errors import CloudConflict, CloudForbidden, CloudNotFound, RemoteFailed
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
-from karbor.plugin.cloud import Cloud
+from karbor.plugin.cosmetics import Cosmetics
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder_backup import MARK
 from karbor.protections.manila_snapshot import AT_REST, broken, facts, rules_of, share_of
@@ -100,15 +100,26 @@ class Restored(Task):
             return Failed(RemoteFailed(
                 f"the restored share {id} is {share['status']}", resource=work.resource.key,
                 **{"service": "manila", **work.cloud.asked(id)}))
+        handled = dict(refused)
         refused |= {name: f"Manila has put it into the state {one['state']}"
                     for name, one in rules.items() if one["state"] != "active"}
         refused |= {name: "Manila has made a new key for it"
                     for name, one in rules.items() if one.get("access_key")}
-        told = [{"field": f"access rule {name}", "why": why} for name, why in refused.items()]
-        told += _differs(wanted, facts(share, ()))
-        told += _published(work.cloud, id, wanted, share)
+        manila = work.cloud.api("manila")
+        cosmetics = Cosmetics(work, [
+            *({"field": f"access rule {name}", "why": why} for name, why in refused.items()),
+            *_differs(wanted, facts(share, ()))])
+        if wanted["is_public"] and not share.get("is_public"):
+            # many clouds let administrators alone make a share public
+            cosmetics.request("public visibility", lambda: manila.put(
+                f"/shares/{id}", {"share": {"is_public": True}}))
         # Last, since it removes the mark: the share is the user's from now on.
-        work.cloud.api("manila").put(f"/shares/{id}/metadata", {"metadata": wanted["metadata"]})
+        cosmetics.request("metadata", lambda: manila.put(
+            f"/shares/{id}/metadata", {"metadata": wanted["metadata"]}),
+            "it still bears Karbor's mark")
+        if cosmetics.postponed:
+            return cosmetics.again({**work.handle, "refused": handled})
+        told = cosmetics.not_restored
         return Done({"id": id, "name": str(share.get("name") or ""),
                      **({"not_restored": told} if told else {})})
 
@@ -123,15 +134,3 @@ def _differs(wanted: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str
              "why": f"it was to be {wanted[field] or 'none'} and is {now[field] or 'none'}"}
             for field in ("size", "share_proto", "share_type", "share_network_id",
                           "availability_zone") if wanted[field] != now[field]]
-
-
-def _published(cloud: Cloud, id: str, wanted: Mapping[str, Any], share: Mapping[str, Any]
-               ) -> list[dict[str, str]]:
-    """Many clouds let administrators alone make a share public."""
-    if not wanted["is_public"] or share.get("is_public"):
-        return []
-    try:
-        cloud.api("manila").put(f"/shares/{id}", {"share": {"is_public": True}})
-    except CloudForbidden as error:
-        return [{"field": "public visibility", "why": error.message}]
-    return []

@@ -14,6 +14,7 @@ from karbor.protections import cinder_quota
 from karbor.protections.cinder_backup import BROKEN, Backup, Settled, Snapshot
 from karbor.protections.cinder_deletion import Removal, bury_backup
 from karbor.protections.cinder_evidence import ReadBack
+from karbor.protections.cinder_input import refused
 from karbor.protections.cinder_restore import Restored, Volume
 from karbor.protections.option_text import NO_FORCE, text
 
@@ -79,7 +80,9 @@ class VolumeBackup(Protection):
         name = target.parameters(resource).get("restore_name") or volume["name"] or "without a name"
         kind = target.mapping.get(volume["volume_type"], volume["volume_type"])
         return [f"create volume {name} ({backup['size']} GiB, type {kind})",
-                f"restore backup {backup['id']} into it"]
+                f"restore backup {backup['id']} into it",
+                *(f"without the {what}, which Cinder does not take any more"
+                  for what in refused(volume))]
 
     def options_schema(self, verb: str) -> Mapping[str, Any]:
         properties: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target
 from karbor.protections import cinder_quota
 from karbor.protections.cinder_backup import Settled
+from karbor.protections.cinder_input import refused
 from karbor.protections.cinder_snapshot import (
     SAME_STORAGE,
     Finished,
@@ -70,7 +71,9 @@ class VolumeSnapshot(Protection):
         volume = snapshot["volume"]
         name = target.parameters(resource).get("restore_name") or volume["name"] or "without a name"
         return [f"create volume {name} ({snapshot['size']} GiB) of snapshot {snapshot['id']}",
-                "it is made in the same storage as the volume was"]
+                "it is made in the same storage as the volume was",
+                *(f"without the {what}, which Cinder does not take any more"
+                  for what in refused(volume))]
 
     def options_schema(self, verb: str) -> Mapping[str, Any]:
         properties: dict[str, Any] = {}

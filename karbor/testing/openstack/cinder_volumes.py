@@ -111,6 +111,17 @@ class Volumes(Part):
             body["volumes"] = [shown(one, ("id", "name", "links")) for one in body["volumes"]]
         return Answer(200, body)
 
+    @route("GET", "/v3/volumes/summary")
+    def summary(self, request: Request) -> Answer:
+        found = self.visible("cinder.volume", request)
+        metadata: dict[str, list[str]] = {}
+        for one in found:
+            for key, value in one["metadata"].items():
+                metadata[key] = sorted({*metadata.get(key, ()), value})
+        return Answer(200, {"volume-summary": {
+            "total_count": len(found), "total_size": sum(one["size"] for one in found),
+            "metadata": metadata}})
+
     @route("GET", "/v3/volumes/{id}")
     def show(self, request: Request, id: str) -> Answer:
         volume = self.own("cinder.volume", id, request, "Volume")
@@ -172,7 +183,7 @@ class Volumes(Part):
             volume["status"] = wanted["status"]
             return Answer(202)
         if name == "os-update_readonly_flag":
-            volume["metadata"]["readonly"] = str(wanted["readonly"])
+            volume["_flags"] = {"readonly": str(wanted["readonly"])}
             return Answer(202)
         raise Refusal(400, f"There is no such action: {name}")
 
@@ -214,6 +225,8 @@ class Volumes(Part):
         body = shown(volume, FIELDS)
         body["links"] = [{"rel": "self", "href": f"{request.root}/v3/{request.project_id}/volumes/"
                                                  f"{volume['id']}"}]
+        # Cinder shows flags of its own over the user's metadata, here and not in /metadata
+        body["metadata"] = {**volume["metadata"], **volume.get("_flags", {})}
         body["os-vol-tenant-attr:tenant_id"] = volume["_project"]
         if volume["volume_image_metadata"]:
             body["volume_image_metadata"] = volume["volume_image_metadata"]
