@@ -391,8 +391,13 @@ class Nova(Double):
 
     def put(self, path: str, body: Any = None, **_: Any) -> Any:
         self.world.requests.append(f"PUT {path}")
-        server = self.need("servers", path.strip("/").split("/")[1])
-        return self.world.write(lambda: server.update(copy.deepcopy(body["server"])) or {})
+        where = path.strip("/").split("/")
+        server = self.need("servers", where[1])
+        [changes] = body.values()
+        if where[2:3] == ["os-volume_attachments"]:
+            [server] = [one for one in server["os-extended-volumes:volumes_attached"]
+                        if one["id"] == where[3]]
+        return self.world.write(lambda: server.update(copy.deepcopy(changes)) or {})
 
     def delete(self, path: str, **_: Any) -> None:
         self.world.requests.append(f"DELETE {path}")
