@@ -27,7 +27,7 @@ from karbor.operations.discovery import discover
 from karbor.operations.orders import PlanOrder
 from karbor.operations.parameters import Parameters
 from karbor.operations.setting import Provider
-from karbor.plugin.protectable import Composite, Listings
+from karbor.plugin.protectable import Listings, composite_of
 from karbor.store.checkpoints import Span
 
 Hurry = Callable[[], None]
@@ -63,10 +63,8 @@ class Requests:
         """The id of the resource of this type by which the thing of this id is protected, as a
         network is by its topology; "" when there is none. Raises what the cloud answers."""
         with self._service.admitted(who) as cloud:
-            protectable = self._service.protectables.get(type)
-            if not isinstance(protectable, Composite):
-                return ""
-            found = protectable.holding(id, Listings(cloud), by_name=False)
+            composite = composite_of(self._service.protectables.get(type))
+            found = composite and composite.holding(id, Listings(cloud), by_name=False)
             return found.id if found else ""
 
     # ------------------------------------------------------------------ checkpoints

@@ -40,6 +40,7 @@
     ├── StoreError                 the database cannot do what is asked
     │   ├── StoreUnavailable       it does not answer, is locked, or is full (transient)
     │   └── NewerDatabase          made by a later Karbor
+    ├── PluginFault                a plugin did not keep its contract
     ├── DeadlinePassed             something did not become ready in its time
     ├── StepFailed                 an error met again in the journal
     ├── Fenced                     another process drives this operation now
@@ -337,6 +338,15 @@ class StoreUnavailable(StoreError):
 
 class NewerDatabase(StoreError):
     """The database was made or upgraded by a later Karbor than this one."""
+
+
+class PluginFault(KarborError):
+    """A plugin did not keep its contract: it returned what it may not return, or raised what is no
+    error of Karbor's. Names the plugin and what it was asked for."""
+
+    def __init__(self, message: str, *, remedy: str = "", resource: str = "") -> None:
+        super().__init__(message, resource=resource, remedy=remedy or (
+            "this is a fault of the plugin: tell whoever maintains it; the log may say more"))
 
 
 class DeadlinePassed(KarborError):

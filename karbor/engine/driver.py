@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from karbor.domain.errors import BankError, Cancelled, Fenced, KarborError
+from karbor.domain.errors import BankError, Cancelled, Fenced, KarborError, PluginFault
 from karbor.domain.operation import Operation, OperationState, Wanted
-from karbor.domain.step import Outcome, Progress, Step, StepState
+from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Step, StepState
 from karbor.engine import schedule
 from karbor.engine.journal import NO_LIMITS, Journal, Settlement
 from karbor.engine.judging import Judge
@@ -231,6 +231,9 @@ class Driver:
         except Exception as error:      # a bug in a plugin must end its step, not the driver
             LOG.exception("step %s of %s failed", step.number, operation.id)
             outcome = _unexpected(error)
+        if not isinstance(outcome, Done | Again | Failed | KarborError):
+            outcome = PluginFault(f"the stage {step.stage} returned a {type(outcome).__name__} "
+                                  "instead of Done, Again or Failed")
         self._results.put((step, outcome))
 
     def _call_run(self, operation: Operation, step: Step) -> Outcome:

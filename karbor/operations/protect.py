@@ -20,6 +20,7 @@ from karbor.operations.parameters import applicable, asked_parameters, check
 from karbor.operations.run import Run
 from karbor.operations.selection import resolve
 from karbor.operations.setting import Provider
+from karbor.plugin import registry
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protectable import Listings
 from karbor.plugin.protection import Obstacle, Protection, Stage, Stages
@@ -176,8 +177,12 @@ def obstacles(graph: ResourceGraph, provider: Provider, cloud: Cloud) -> list[Ob
 
 def preview(graph: ResourceGraph, provider: Provider) -> list[tuple[Resource, str]]:
     """What ought to be known beforehand, a line each."""
-    return [(one, line) for one in graph.parents_first()
-            for line in provider.protections[one.type].protect_preview(one)]
+    lines = [(one, line) for one in graph.parents_first()
+             for line in provider.protections[one.type].protect_preview(one)]
+    root = next(iter(graph.parents_first()))
+    missing = [f"what the protectable {one.name} would find is left out: it cannot be loaded "
+               f"({one.why})" for one in registry.broken(registry.PROTECTABLES)]
+    return [*((root, line) for line in missing), *lines]
 
 
 def _unproved(protection: Protection, resource: Resource) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from karbor.operations.setting import Setting
 from karbor.operations.verb import VerbRules
 from karbor.operations.verify import Verify
 from karbor.operations.work import StepWork
+from karbor.plugin.checked import name_of, outcome_of
 from karbor.plugin.protection import DAY, Stage, Task
 
 _VERBS: Mapping[Verb, VerbRules] = {
@@ -62,16 +63,14 @@ class OperationRunner:
             return Done()
         work = self._work(operation, step, sight)
         stage = self._stage(operation, step)
-        if isinstance(stage, Stage):
-            return work.noted(staging.perform(stage, work))
-        return work.noted(stage.run(work))
+        return work.noted(self._checked(operation, step, lambda: (
+            staging.perform(stage, work) if isinstance(stage, Stage) else stage.run(work))))
 
     def undo(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
         work = self._work(operation, step, sight)
         stage = self._stage(operation, step)
-        if isinstance(stage, Stage):
-            return staging.undo(stage, work)
-        return stage.undo(work)
+        return self._checked(operation, step, lambda: (
+            staging.undo(stage, work) if isinstance(stage, Stage) else stage.undo(work)))
 
     def undoable(self, operation: Operation, step: Step) -> bool:
         if step.stage == BARRIER or step.releases is not None:
@@ -118,6 +117,12 @@ class OperationRunner:
             if self._run is None or self._run.operation.plan != operation.plan:
                 self._run = Run(operation, self._setting)
             return self._run
+
+    def _checked(self, operation: Operation, step: Step, run: Callable[[], Outcome]) -> Outcome:
+        resource = self._of(operation).graph[step.resource]
+        protection = self._setting.provider.protections.get(resource.type)
+        plugin = name_of(protection) if protection else "plugin that is not installed any more"
+        return outcome_of(run, plugin, step.stage.removeprefix(RELEASE))
 
     def _work(self, operation: Operation, step: Step, sight: Sight) -> StepWork:
         if not self._index:

@@ -7,7 +7,8 @@ from typing import Any
 
 from karbor.domain.errors import AmbiguousName, ServiceAbsent, UnknownName
 from karbor.domain.resource import DATABASE, Resource, labels_of
-from karbor.plugin.protectable import Composite, Listings, Protectable
+from karbor.plugin import registry
+from karbor.plugin.protectable import Listings, Protectable, composite_of
 
 
 def short(type: str) -> str:
@@ -52,9 +53,8 @@ def select(words: Sequence[str], protectables: Mapping[str, Protectable], listin
 def _holding(protectable: Protectable, name_or_id: str, listings: Listings, *, by_name: bool
              ) -> Resource | None:
     """The resource that stands for a thing which is none of its own: see Composite."""
-    if not isinstance(protectable, Composite):
-        return None
-    return protectable.holding(name_or_id, listings, by_name=by_name)
+    composite = composite_of(protectable)
+    return composite.holding(name_or_id, listings, by_name=by_name) if composite else None
 
 
 def _newest(found: Sequence[Resource]) -> list[Resource]:
@@ -124,6 +124,7 @@ def labels_wanted(selector: Selector) -> set[str]:
 def _of_type(type: str, protectables: Mapping[str, Protectable], listings: Listings
              ) -> Sequence[Resource]:
     if type not in protectables:
-        raise UnknownName(f"nothing here finds resources of the type {type}",
+        broken = "".join(f"; {one}" for one in registry.broken(registry.PROTECTABLES))
+        raise UnknownName(f"nothing here finds resources of the type {type}{broken}",
                           remedy="types: " + ", ".join(sorted(protectables)))
     return protectables[type].list(listings)

@@ -48,4 +48,4 @@ class Setting:
     providers: Callable[[str], Provider] = _no_other
     waits: Mapping[str, float] = field(default_factory=dict)
     made_anew: int = 2
-    made_anew_pause: float = 15.0
+    made_anew_pause: float = 0.0

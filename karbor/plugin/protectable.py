@@ -63,3 +63,8 @@ class Composite(Protocol):
     def holding(self, name_or_id: str, listings: Listings, *, by_name: bool) -> Resource | None:
         """The resource by which the named thing is protected; None when the caller's project sees
         no such thing. Names count `by_name` only: an id cannot mean anything else."""
+
+
+def composite_of(protectable: Protectable | None) -> Composite | None:
+    """The same, where it is one."""
+    return protectable if hasattr(protectable, "holding") else None     # type: ignore[return-value]

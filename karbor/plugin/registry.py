@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
-
-from stevedore import ExtensionManager
 
 from karbor.domain.errors import BadInput
 from karbor.plugin.bank import BankPlugin
+from karbor.plugin.checked import checked_protectable, checked_protection
 from karbor.plugin.protectable import Protectable
 from karbor.plugin.protection import Protection
 
@@ -46,43 +47,109 @@ MISSING = {
 """Plugins of Karbor 1.x that are not here: what they protected."""
 
 
-@cache
-def _load(namespace: str) -> dict[str, Any]:
-    def broken(_manager: object, entry: object, error: BaseException) -> None:
-        raise BadInput(f"the plugin {entry} of {namespace} cannot be loaded: {error}") from error
+PROTECTABLES, PROTECTIONS, BANKS = "karbor.protectables", "karbor.protections", "karbor.banks"
 
-    found: dict[str, Any] = {}
-    for extension in ExtensionManager(namespace, invoke_on_load=False,
-                                      on_load_failure_callback=broken):
-        if extension.name in found:
-            raise BadInput(f"two plugins of {namespace} bear the name {extension.name}",
-                           remedy="uninstall one of the packages that bring it")
-        found[extension.name] = extension.plugin
+
+@dataclass(frozen=True)
+class Broken:
+    """An installed entry point that cannot be used, and why."""
+
+    namespace: str
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"the installed plugin {self.name} of {self.namespace} cannot be loaded: {self.why}"
+
+
+def names(namespace: str) -> list[str]:
+    """Of everything that is installed, whether it can be loaded or not: nothing is imported."""
+    return sorted(_entries(namespace))
+
+
+def broken(*namespaces: str) -> list[Broken]:
+    """What is installed and cannot be loaded. Each takes nothing away but itself: it is an error
+    where it is asked for by name, and what is found by protectables lacks what it would find."""
+    found = []
+    for namespace in namespaces or (BANKS, PROTECTABLES, PROTECTIONS):
+        for name in names(namespace):
+            try:
+                if namespace == BANKS:
+                    _load(namespace, name)
+                else:
+                    _made(namespace, name)
+            except BadInput as error:
+                found.append(Broken(namespace, name, error.message.split("cannot be loaded: ")[-1]))
     return found
 
 
+@cache
+def _entries(namespace: str) -> dict[str, tuple[EntryPoint, ...]]:
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for entry in entry_points(group=namespace):
+        if entry not in found.get(entry.name, ()):
+            found[entry.name] = (*found.get(entry.name, ()), entry)
+    return found
+
+
+@cache
+def _load(namespace: str, name: str) -> Any:
+    """The named class. Raises BadInput when it cannot be loaded; whatever else is installed is not
+    touched."""
+    first, *others = _entries(namespace)[name]
+    if others:
+        raise BadInput(f"two plugins of {namespace} bear the name {name}",
+                       remedy="uninstall one of the packages that bring it")
+    try:
+        return first.load()
+    except Exception as error:      # whatever somebody else's module does while it is imported
+        LOG.warning("plugin %s of %s", name, namespace, exc_info=error)
+        raise BadInput(
+            str(Broken(namespace, name, f"{type(error).__name__}: {error} ({first.value})")),
+            remedy="repair or uninstall the package that brings it") from error
+
+
+def _made(namespace: str, name: str) -> Any:
+    """An instance that says of which types it is. Raises BadInput."""
+    member, kind = ("type", str) if namespace == PROTECTABLES else ("types", frozenset)
+    plugin = _load(namespace, name)
+    try:
+        made = plugin()
+        if not isinstance(getattr(made, member, None), kind):
+            raise TypeError(f"it has no {member} that is a {kind.__name__}")
+    except Exception as error:
+        raise BadInput(str(Broken(namespace, name, f"{type(error).__name__}: {error}")),
+                       remedy="repair or uninstall the package that brings it") from error
+    return made
+
+
 def protectables() -> dict[str, Protectable]:
-    """By resource type. Raises BadInput when two plugins claim one type."""
+    """By resource type. One that cannot be loaded is left out, with a warning in the log; see
+    `broken`. Raises BadInput when two plugins claim one type."""
     found: dict[str, Protectable] = {}
-    for name, plugin in sorted(_load("karbor.protectables").items()):
+    for name in names(PROTECTABLES):
+        try:
+            plugin = checked_protectable(_made(PROTECTABLES, name), name)
+        except BadInput as error:
+            LOG.warning("%s", error)
+            continue
         if plugin.type in found:
             raise BadInput(f"the protectable {name} claims {plugin.type}, as another one does")
-        found[plugin.type] = plugin()
+        found[plugin.type] = plugin
     return found
 
 
 def protection(name: str) -> Protection | None:
     """The named one, under its name or the class that it was in Karbor 1.x; None for one of Karbor
-    1.x that this version does not have. Raises BadInput for a name that nobody knows."""
-    installed = _load("karbor.protections")
+    1.x that this version does not have. Raises BadInput for a name that nobody knows, and for one
+    that cannot be loaded."""
     name = CLASSES_OF_KARBOR_1.get(name, name)
-    if name in installed:
-        made: Protection = installed[name]()
-        return made
+    if name in _entries(PROTECTIONS):
+        return checked_protection(_made(PROTECTIONS, name), name)
     if name in MISSING:
         return None
     raise BadInput(f"no protection plugin is called {name}",
-                   remedy="installed: " + ", ".join(sorted(installed)))
+                   remedy="installed: " + ", ".join(names(PROTECTIONS)))
 
 
 def protections(names: Iterable[str]) -> dict[str, Protection]:
@@ -104,10 +171,9 @@ def protections(names: Iterable[str]) -> dict[str, Protection]:
 
 def bank(name: str) -> BankPlugin:
     """Raises BadInput."""
-    installed = _load("karbor.banks")
     name = CLASSES_OF_KARBOR_1.get(name, name)
-    if name not in installed:
+    if name not in _entries(BANKS):
         raise BadInput(f"no bank plugin is called {name}",
-                       remedy="installed: " + ", ".join(sorted(installed)))
-    plugin: BankPlugin = installed[name]
+                       remedy="installed: " + ", ".join(names(BANKS)))
+    plugin: BankPlugin = _load(BANKS, name)
     return plugin

@@ -13,6 +13,7 @@ from karbor.cmd.configuration.spelling import spelling
 from karbor.doctor.finding import Finding, Verdict
 from karbor.domain.errors import BadInput
 from karbor.known_options import known
+from karbor.plugin import registry
 
 
 def check(files: Sequence[Path] | None = None, *, online: bool = False) -> Iterator[Finding]:
@@ -25,6 +26,7 @@ def check(files: Sequence[Path] | None = None, *, online: bool = False) -> Itera
     options = known(auth_types(read))
     trouble = [*spelling(read, options), *accounts(read)]
     yield from trouble
+    yield from _plugins()
     unread = [one for one in read if one.error]
     if not unread:
         yield from places(_lenient(chosen), read, options)
@@ -43,6 +45,17 @@ def check(files: Sequence[Path] | None = None, *, online: bool = False) -> Itera
         )
 
         yield from asked(conf)
+
+
+def _plugins() -> Iterator[Finding]:
+    """What is installed and cannot be loaded. A provider that names one says so by itself."""
+    for one in registry.broken():
+        left_out = one.namespace == registry.PROTECTABLES
+        yield Finding(
+            "plugin", one.name, Verdict.BROKEN if left_out else Verdict.WARNING, str(one),
+            means=("what it would find is left out of every checkpoint" if left_out else
+                   "providers that name it cannot be used; nothing else is kept from working"),
+            fix="repair or uninstall the package that brings it")
 
 
 def _lenient(files: Sequence[Path]) -> config.ConfigOpts:

@@ -30,12 +30,13 @@ from karbor.domain.errors import (
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.resource import Resource
-from karbor.domain.step import Done, Failed, Hook, Outcome
+from karbor.domain.step import Again, Done, Failed, Hook, Outcome
 from karbor.engine.driver import Driver
 from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.runner import OperationRunner
 from karbor.operations.setting import Provider, Setting
 from karbor.operations.tombstones import Tombstones
+from karbor.plugin.checked import checked_protection
 from karbor.plugin.protectable import Listings
 from karbor.plugin.protection import Obstacle, Protection, Stage, Stages, Task, Work
 from karbor.testing.bank import Fault, FaultyBank, MemoryBank
@@ -522,3 +523,22 @@ def test_a_deletion_succeeds_although_an_older_one_cannot_be_tidied_up(
     assert "DELETE /things/b0" in operation.result["not_swept"]
     assert list(toys.checkpoints.list(hidden=True)) == []
     assert len(Tombstones(toys.bank, "p").all()) == 1
+
+
+@pytest.mark.parametrize(("answer", "words"), [
+    ({"id": "1"}, "returned a dict instead of Done, Again or Failed"),
+    (Again(handle={"when": {1}}), "gave its handle as something that is not JSON")])
+def test_a_stage_that_returns_the_wrong_thing_ends_its_step_and_is_named(
+        toys: Toys, monkeypatch: pytest.MonkeyPatch, answer: Any, words: str) -> None:
+    """It ended the driver, and the operation stayed interrupted at every resume."""
+    toys.setting = replace(toys.setting, provider=replace(toys.setting.provider, protections={
+        **toys.setting.provider.protections,
+        THING: checked_protection(toys.protection, "toy-plugin")}))
+    monkeypatch.setattr(ReadBack, "run", lambda _self, _work: answer)
+    operation = toys.protect()
+    assert operation.state is OperationState.FAILED
+    error = operation.error or {}
+    assert error["message"].startswith(
+        f"the protection plugin toy-plugin, in its stage proof, {words}")
+    assert error["resource"].startswith("Toy::Thing")
+    assert toys.cloud.left() == {}
