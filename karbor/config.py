@@ -200,6 +200,10 @@ _CREDENTIALS = [
                 help="Roles that a trust, or an application credential made by Karbor, passes on: "
                      "those of them that the user has. A trust ends when the user loses any of "
                      "them, so as few as the operations need."),
+    cfg.ListOpt("reader_roles", default=["reader"],
+                help="Roles that only read. Who has no other one in a project is told so before a "
+                     "protect or restore, instead of by the cloud in the middle of it. Empty where "
+                     "the policies of the services let every role write."),
     cfg.FloatOpt("slowest_rate", default=20.0, min=0.001,
                  help="MiB per second that an operation moves at least. How long it will take is "
                       "estimated from this until earlier operations of the project have shown it; "

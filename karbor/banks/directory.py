@@ -173,6 +173,11 @@ class DirectoryBank:
         except ObjectMissing:
             return None
 
+    def room(self) -> int | None:
+        with translated(f"ask for the room of {self._root}"):
+            told = os.statvfs(self._root)
+        return told.f_bavail * told.f_frsize
+
     def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[Stored]:
         found: list[Stored] = []
         if limit <= 0:

@@ -169,6 +169,10 @@ class SwiftBank:
                                limit=limit)
         return [_stored(one) for one in found]
 
+    def room(self) -> int | None:
+        with self._using("ask for the quota of") as store:
+            return store.room()
+
     # ------------------------------------------------------------------ the store
     def _reading(self, key: str) -> AbstractContextManager[ObjectStore]:
         return self._using(f"read {key} of")

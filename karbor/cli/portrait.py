@@ -33,8 +33,9 @@ def checkpoint_json(checkpoint: Checkpoint, *, brief: bool = False) -> dict[str,
 
 def paint_checkpoint(checkpoint: Checkpoint) -> None:
     """Everything a person may want to know before relying on it."""
-    skew = "" if checkpoint.skew is None else \
-        f"{duration(checkpoint.skew)} between the first and the last snapshot"
+    skew = "" if checkpoint.skew is None else (
+        f"{duration(checkpoint.skew)} between the first and the last snapshot, as the storage "
+        "dates them")
     as_facts((
         ("checkpoint", checkpoint.id), ("name", checkpoint.name),
         ("state", checkpoint.state + (f": {checkpoint.reason}" if checkpoint.reason else "")),

@@ -25,7 +25,6 @@ from karbor.domain.resource import (
     SERVER,
     SHARE,
     VOLUME,
-    ResourceGraph,
 )
 from karbor.operations.acceptance import Draft
 from karbor.operations.selection import short
@@ -88,12 +87,13 @@ def protect(*, resource: tuple[str, ...], name: str, dry_run: bool, mode: str | 
         if dry_run:
             if invocation.json:
                 as_json({"dry_run": True, "name": draft.operation.request["name"],
+                         "warnings": list(draft.warnings),
                          "parameters": parameters, "graph": draft.graph.to_dict(),
                          "preview": [{"resource": one.key, "told": text}
                                      for one, text in draft.preview],
                          "credential": credential_json(draft.operation.credential)})
             else:
-                paint(draft.graph)
+                paint(draft)
                 tell_beforehand(draft)
                 as_facts(credential_facts(draft.operation.credential))
             return
@@ -109,10 +109,13 @@ def tell_beforehand(draft: Draft) -> None:
         told.setdefault(text, []).append(names[resource.key])
     for text, things in told.items():
         say(f"note: {', '.join(things)}: {text}")
+    for text in draft.warnings:
+        say(f"warning: {text}")
 
 
-def paint(graph: ResourceGraph) -> None:
+def paint(draft: Draft) -> None:
     as_table(("RESOURCE", "ID"),
              [("  " * depth + thing(one) + ("" if first else " (see above)"), one.id)
-              for one, depth, first in tree(graph)], "nothing would be protected")
-    say(f"{count(len(graph), 'resource')} would be protected; nothing stands in the way")
+              for one, depth, first in tree(draft.graph)], "nothing would be protected")
+    say(f"{count(len(draft.graph), 'resource')} would be protected; " + (
+        "nothing stands in the way" if not draft.warnings else "what may is told below"))

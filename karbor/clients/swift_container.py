@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -209,6 +210,19 @@ class SwiftContainer:
         except CloudNotFound:
             return None
         return _blob(name, answer)
+
+    def room(self) -> int | None:
+        left = []
+        for path, kind in ((self.path(), "Container"), ("", "Account")):
+            try:
+                answer = self.api.patiently(partial(self.api.send, "HEAD", path))
+            except (CloudForbidden, CloudNotFound):
+                continue    # what may not be looked at leaves what was seen
+            quota = answer.headers.get(f"X-{kind}-Meta-Quota-Bytes", "")
+            used = answer.headers.get(f"X-{kind}-Bytes-Used", "")
+            if quota.isdigit() and used.isdigit():
+                left.append(max(0, int(quota) - int(used)))
+        return min(left, default=None)
 
     def list(self, prefix: str, *, after: str = "", limit: int) -> list[Blob]:
         found: list[Blob] = []

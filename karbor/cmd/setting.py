@@ -23,4 +23,5 @@ def setting(conf: config.ConfigOpts, provider: Provider,
     return Setting(provider, protectables, clouds.of, time.time, limits, clouds.ended,
                    conf.credentials.slowest_rate, provider_of,
                    waits={kind: 60 * conf.waits[kind] for kind in config.WAITS},
-                   made_anew=conf.waits.made_anew, made_anew_pause=conf.waits.made_anew_pause)
+                   made_anew=conf.waits.made_anew, made_anew_pause=conf.waits.made_anew_pause,
+                   reader_roles=frozenset(conf.credentials.reader_roles))

@@ -74,7 +74,10 @@ class Kept:
 class Checkpoint:
     """One checkpoint as its bank tells it. Times are seconds since the epoch.
 
-    `skew` is the time between the first and the last snapshot of the operation, in seconds.
+    `skew` is the time between the first and the last snapshot of the operation, in seconds, by the
+    creation times that the storage services tell of them (most tell whole seconds); None where one
+    of them tells none. Between its creation time and its being ready a snapshot may be of any
+    instant.
     `origin` says what asked for it, where that was not a person at the command line: `plan` (its
     id, name and resources then), `created_by`, `scheduled_operation_id`, `extra_info`. A copy says
     there, beside what the original said, what it was `copied_from`: `checkpoint_id`, `provider_id`,

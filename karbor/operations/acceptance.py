@@ -34,6 +34,7 @@ from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.discovery import discover
 from karbor.operations.lengths import outlasting
 from karbor.operations.parameters import Parameters, check, parameters_of, with_names
+from karbor.operations.precautions import rights, room
 from karbor.operations.selection import select
 from karbor.operations.setting import Provider, Setting
 from karbor.operations.sweeping import Swept, sweep
@@ -216,14 +217,15 @@ class Desk:
         title = _title(name or ", ".join(one.name or one.id for one in chosen))
         graph = discover(cloud, self._setting.protectables, chosen, listings)
         check(parameters or {}, Verb.PROTECT, graph, provider.protections)
-        protect.refuse(f"{title} cannot be protected as it stands",
-                       protect.obstacles(graph, provider, cloud))
+        protect.refuse(f"{title} cannot be protected as it stands", [
+            *rights(asking.caller, self._setting.reader_roles, "to make snapshots and backups"),
+            *protect.obstacles(graph, provider, cloud)])
         self._probe_bank(asking, provider.bank)
         now = self._setting.clock()
         return Draft(self._operation(asking, Verb.PROTECT, time_ordered_uuid(now), {
             "resources": [one.to_dict() for one in chosen], "name": title,
             "parameters": dict(parameters or {})}, graph), graph,
-            protect.preview(graph, provider)).with_lengths(
+            protect.preview(graph, provider), room(provider, graph)).with_lengths(
                 self._setting, lambda one: provider.protections[one.type].protect(one))
 
     def restore(self, asking: Asking, name_or_id: str,
@@ -246,7 +248,8 @@ class Desk:
                                      partial(parameters_of, operation), wishes.mapping)
         protect.refuse(
             f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
-            restore.obstacles(checkpoint, provider, target))
+            [*rights(asking.caller, self._setting.reader_roles, "to make anything"),
+             *restore.obstacles(checkpoint, provider, target)])
         return Draft(operation, graph, restore.preview(checkpoint, provider, target),
                      _warnings(checkpoint)).with_lengths(
             self._setting, lambda one: provider.protections[one.type].restore(one))

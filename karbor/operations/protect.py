@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
@@ -147,15 +148,27 @@ class Protect:
                     tuple(not_kept))
 
     def _skew(self, run: Run, steps: Sequence[Step]) -> float | None:
-        """Seconds between the first and the last request for a snapshot."""
+        """Return the seconds between the creation times that services tell of the first and the
+        last snapshot; None where there is no snapshot, or one whose time no service tells."""
         times = []
         for step in steps:
-            if step.resource and step.entered_at is not None and not step.releases:
+            if step.resource and step.releases is None:
                 stages = self.stages(run, run.graph[step.resource])
                 if any(isinstance(stage, Stage) and stage.name == step.stage
                        for stage in stages.get(Hook.PREPARE_FINISH, ())):
-                    times.append(step.entered_at)
-        return max(times) - min(times) if times else None
+                    times.append(created_at(step.saved))
+        known = [one for one in times if one is not None]
+        return max(known) - min(known) if known and len(known) == len(times) else None
+
+
+def created_at(saved: Mapping[str, Any]) -> float | None:
+    """Return when a service says that a thing was made, in seconds since the epoch. (Cinder and
+    Manila write UTC and leave its sign out.)"""
+    try:
+        moment = datetime.fromisoformat(str(saved.get("created_at")))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def obstacles(graph: ResourceGraph, provider: Provider, cloud: Cloud) -> list[Obstacle]:

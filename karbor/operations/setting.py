@@ -36,7 +36,8 @@ class Setting:
     another provider by its id, whether it is enabled or not: a copy is made by the one that gets
     it, and reads from another. It raises NotFound, BadInput, BankError. `waits` are the seconds
     that waits of a kind may last (see `plugin.protection.Stage.waits`); `made_anew` is how often a
-    stage that a service broke off is made anew, `made_anew_pause` seconds after it."""
+    stage that a service broke off is made anew, `made_anew_pause` seconds after it.
+    `reader_roles` are those that only read."""
 
     provider: Provider
     protectables: Mapping[str, Protectable]
@@ -49,3 +50,4 @@ class Setting:
     waits: Mapping[str, float] = field(default_factory=dict)
     made_anew: int = 2
     made_anew_pause: float = 0.0
+    reader_roles: frozenset[str] = frozenset({"reader"})

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from karbor.domain.errors import BadInput
 
@@ -69,6 +69,15 @@ class Bank(Protocol):
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; idempotent, absent ones are no error."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A bank that can tell how much more it takes."""
+
+    def room(self) -> int | None:
+        """Return how many bytes can still be written, as far as is known; None: nobody can tell.
+        Raises BankError."""
 
 
 class BankPlugin(Protocol):

@@ -57,6 +57,9 @@ class ObjectStore(Protocol):
         stream breaks off. Raises ObjectMissing at once. Whoever does not read to the end closes
         the iterator."""
 
+    def room(self) -> int | None:
+        """Return how many bytes the quotas of container and account leave; None: there is none."""
+
     def head(self, name: str) -> Blob | None:
         """None when there is none."""
 

@@ -255,6 +255,11 @@ class Protection(ABC):
         that is less than one might think."""
         return ()
 
+    def stored_bytes(self, resource: Resource) -> int | None:
+        """Return how many bytes a protect writes into the bank of this resource at most, where
+        that is known beforehand; None where it is not, or where a service keeps them."""
+        return None
+
     def optional(self, saved: Mapping[str, Mapping[str, Any]]) -> Collection[str]:
         """Old names that a restore of one resource can do without, from what the stages of its
         protect saved: `--map OLD=` leaves them out."""
@@ -266,8 +271,9 @@ class Protection(ABC):
         return ()
 
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
-        """What a restore would create or re-use, a line each, for the dry run."""
-        return ()
+        """What a restore would create or re-use, a line each, for the dry run. No line says that
+        it makes nothing of the resource: a protection that does not tell must not say that."""
+        return (f"its protection ({type(self).__name__}) does not say what would be made",)
 
     def options_schema(self, verb: str) -> Mapping[str, Any]:
         """JSON Schema of the parameters this protection takes for a verb."""

@@ -48,6 +48,11 @@ class ImageProtection(Protection):
     def verify(self, resource: Resource) -> Stages:
         return {Hook.VERIFY: [ReadBack()]}
 
+    def stored_bytes(self, resource: Resource) -> int | None:
+        """That of a server's disk is known when Nova has made an image of it."""
+        size = None if resource.within else resource.facts.get("size")
+        return int(size) if size is not None else None
+
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
         found = []
         for one in resources:

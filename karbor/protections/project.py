@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-from karbor.domain.resource import PROJECT
-from karbor.plugin.protection import Protection
+from karbor.domain.resource import PROJECT, Resource
+from karbor.plugin.protection import Protection, Target
 
 
 class ProjectProtection(Protection):
@@ -15,3 +16,6 @@ class ProjectProtection(Protection):
     the project of whoever restores."""
 
     types: ClassVar[frozenset[str]] = frozenset({PROJECT})
+
+    def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
+        return ()

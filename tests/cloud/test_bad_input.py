@@ -178,6 +178,12 @@ def test_no_cinder_backup_service(karbor: Karbor, cloud: Any, admin: Connection)
     assert nothing_was_done(karbor, "admin")
 
 
+def test_a_reader_is_told_in_the_dry_run(karbor: Karbor, volume: str) -> None:
+    told = karbor("protect", volume, "--dry-run", cloud="reader", expect=2)
+    assert "has no role in project demo but reader, which only reads" in told.err
+    assert nothing_was_done(karbor)
+
+
 # ---------------------------------------------------------------- the bank
 @pytest.fixture
 def kept(karbor: Karbor, demo: Connection) -> Checkpoint:

@@ -34,6 +34,17 @@ def small(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", root], check=True)
 
 
+def test_a_bank_tells_how_much_room_it_has(small: Path) -> None:
+    bank = DirectoryBank({"path": small})
+    before = bank.room()
+    assert before is not None
+    assert 900_000 < before <= 1 << 20
+    bank.put("kept", [b"x" * 400_000])
+    after = bank.room()
+    assert after is not None
+    assert 400_000 <= before - after < 440_000
+
+
 def test_a_full_bank_is_said_and_keeps_what_it_has(small: Path) -> None:
     bank = DirectoryBank({"path": small})
     kept = bank.put("kept", [b"x" * 100_000])

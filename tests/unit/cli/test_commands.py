@@ -73,7 +73,8 @@ def test_a_protect_is_told_from_its_beginning_to_its_end() -> None:
     assert "volume data: snapshot: done (2.0 s)" in result.stderr
     assert result.stderr.index("backup …") < result.stderr.index("backup: done")
     assert "protected in 1 min 1 s" in result.stderr
-    assert "0.2 s between the first and the last snapshot" in result.stdout
+    assert "0.2 s between the first and the last snapshot, as the storage dates them" in (
+        result.stdout)
     assert "2.0 GiB volume, full" in result.stdout
     assert "not kept  server web-1: user data: hidden by policy" in result.stdout
 
@@ -117,6 +118,21 @@ def test_a_dry_run_starts_nothing() -> None:
     assert "  volume data" in result.stdout
     assert json.loads(run(FakeLocal(), "-f", "json", "protect", "web-1", "--dry-run").stdout)[
         "graph"] == graph().to_dict()
+
+
+def test_a_dry_run_promises_nothing_beside_a_warning() -> None:
+    class Tight(FakeLocal):
+        def _draft(self, *what: Any) -> Any:
+            return replace(super()._draft(*what), warnings=["the bank is small"])
+
+    told = run(Tight(), "protect", "web-1", "--dry-run")
+    assert "warning: the bank is small" in told.stderr
+    assert "nothing stands in the way" not in told.stderr
+    assert "nothing stands in the way" in run(FakeLocal(), "protect", "web-1", "--dry-run").stderr
+    found = json.loads(run(Tight(), "protect", "web-1", "--dry-run", "-f", "json").stdout)
+    assert found["warnings"] == ["the bank is small"]
+    begun = run(Tight([(operation(), []), (DONE, steps())]), "protect", "web-1")
+    assert "warning: the bank is small" in begun.stderr
 
 
 def test_a_failure_names_resource_request_and_cause() -> None:
@@ -558,15 +574,17 @@ def test_help_imports_nothing_heavy() -> None:
                            "oslo_config", "stevedore"}
 
 
-def test_debug_tells_no_bodies_of_requests() -> None:
+def test_debug_tells_no_bodies_of_requests(capsys: pytest.CaptureFixture[str]) -> None:
     """keystoneauth's own DEBUG would: user data of servers, passwords that Nova makes up."""
     run(FakeLocal(), "--debug", "resources")
     try:
-        assert logging.getLogger("karbor").isEnabledFor(logging.DEBUG)
-        assert not logging.getLogger("keystoneauth.session").isEnabledFor(logging.DEBUG)
-        assert not logging.getLogger("keystoneauth.identity").isEnabledFor(logging.DEBUG)
+        for name in ("karbor.clients.api", "keystoneauth.session", "keystoneauth.identity"):
+            logging.getLogger(name).debug("said by %s", name)
+        told = capsys.readouterr().err
     finally:
         run(FakeLocal(), "resources")
+    assert "said by karbor.clients.api" in told
+    assert "said by keystoneauth" not in told
 
 
 def test_what_proves_nothing_says_none() -> None:

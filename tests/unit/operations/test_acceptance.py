@@ -273,6 +273,45 @@ def test_obstacles_and_a_full_bank_are_found_before(desk: Desk, asking: Asking, 
         desk.protect(asking, ["red"])
 
 
+@pytest.mark.parametrize("verb", [Verb.PROTECT, Verb.RESTORE])
+@pytest.mark.parametrize(("roles", "stands"), [
+    (("reader",), True), (("reader", "member"), False), (("gardener",), False), ((), False)])
+def test_who_may_only_read_is_told_before(*, desk: Desk, asking: Asking, bank: MemoryBank,
+                                          verb: Verb, roles: tuple[str, ...], stands: bool) -> None:
+    keep(bank)
+    asking = replace(asking, caller=replace(asking.caller, roles=roles))
+    if not stands:
+        drafted(desk, asking, verb)
+        return
+    with pytest.raises(Obstacles) as caught:
+        drafted(desk, asking, verb)
+    [found] = caught.value.found
+    assert "but reader, which only reads: the cloud would refuse" in found["what"]
+    assert "[credentials] reader_roles" in found["remedy"]
+
+
+@pytest.mark.parametrize(("left", "warned"), [(1 << 20, True), (2 << 20, False), (None, False)])
+def test_a_bank_with_less_room_than_may_be_needed_is_warned_of(
+        *, desk: Desk, asking: Asking, bank: MemoryBank, protection: BoxProtection,
+        left: int | None, warned: bool) -> None:
+    protection.stored_bytes = lambda resource: 2 << 20      # type: ignore[method-assign]
+    assert not desk.protect(asking, ["red"]).warnings       # this bank does not tell
+    bank.room = lambda: left        # type: ignore[attr-defined]
+    told = desk.protect(asking, ["red"]).warnings
+    assert list(told) == ([
+        ("the bank of provider toys has room for 1.0 MiB, and up to 2.0 MiB will be written to it, "
+         "less as far as they can be compressed: make room in it, or raise its quota")]
+        if warned else [])
+
+
+def test_a_protection_that_tells_no_preview_is_not_said_to_make_nothing(
+        desk: Desk, asking: Asking, bank: MemoryBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(bank)
+    monkeypatch.delattr(BoxProtection, "restore_preview")
+    assert {line for _, line in desk.restore(asking, "first").preview} == {
+        "its protection (BoxProtection) does not say what would be made"}
+
+
 # ---------------------------------------------------------------- sweeping
 def drafted(desk: Desk, asking: Asking, verb: Verb) -> Draft:
     return {Verb.PROTECT: lambda: desk.protect(asking, ["red"]),
