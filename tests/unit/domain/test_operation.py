@@ -11,10 +11,12 @@ from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import OperationState
 
 
-def test_an_operation_that_is_over_stays_over() -> None:
-    for state in OperationState:
-        if state.over:
-            assert not any(state.may_become(other) for other in OperationState)
+def test_an_operation_that_is_over_only_goes_back_to_removing_what_it_left() -> None:
+    becomes = {state: {other for other in OperationState if state.may_become(other)}
+               for state in OperationState if state.over}
+    assert becomes == {OperationState.DONE: set(),
+                       OperationState.FAILED: {OperationState.UNDOING},
+                       OperationState.CANCELLED: {OperationState.UNDOING}}
 
 
 def test_every_state_can_still_come_to_an_end() -> None:
