@@ -201,3 +201,31 @@ def test_what_cannot_be_removed_even_then_stays_listed(built: Scene) -> None:
     assert {one["stage"] for one in shown(built)["result"]["left"]} >= {"snapshot"}
     built.double.heal()
     assert built.home.karbor("operation", "cancel", id).code == 0
+
+
+@pytest.mark.parametrize("times", [1, 3])      # of two volumes: one, both, and then one again
+def test_a_backup_that_failed_after_its_token_had_ended_is_made_anew_once(
+        built: Scene, times: int) -> None:
+    """Nothing else is made anew here: it is the token that counts."""
+    built.home.configure("\n[waits]\nmade_anew = 0\n[limits]\nproject_cinder_backups = 1")
+    start, mark = remaining(built.double), len(built.double.ledger())
+    built.double.set(
+        token_life=1.0, seconds=2.5, looks={"*": 0, "cinder.backup": 1000},
+        outcomes=[{"kind": "cinder.backup", "nth": 1, "status": "error",
+                   "reason": "Object PUT failed: 401 Unauthorized"}] * times)
+    ended = built.home.karbor(*PROTECT)
+    made = created(built.double, mark)["cinder.backup"]
+    anew = [one for one in events(built) if "is made anew (1 of 1)" in one]
+    assert len(anew) == min(times, 2)
+    if times == 1:
+        assert made == 3
+        assert ended.code == 0, ended
+        gone = [one for one in built.double.ledger()[mark:] if one["event"] == "removed"
+                and one["kind"] == "cinder.backup"]
+        assert len(gone) == 1
+    else:
+        assert ended.code == 1, ended
+        assert "401 Unauthorized" in ended.err
+        after = remaining(built.double)
+        after.pop("swift.container", None)
+        assert after == start
