@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -78,6 +78,8 @@ class Checkpoint:
     creation times that the storage services tell of them (most tell whole seconds); None where one
     of them tells none. Between its creation time and its being ready a snapshot may be of any
     instant.
+    `left` is what one that failed could not remove (`resource`, `stage`, `handle` of each): it goes
+    with its deletion.
     `origin` says what asked for it, where that was not a person at the command line: `plan` (its
     id, name and resources then), `created_by`, `scheduled_operation_id`, `extra_info`. A copy says
     there, beside what the original said, what it was `copied_from`: `checkpoint_id`, `provider_id`,
@@ -99,6 +101,7 @@ class Checkpoint:
     skew: float | None = None
     reason: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    left: Sequence[Mapping[str, Any]] = ()
     verified: Verification | None = None
 
     @property

@@ -84,7 +84,7 @@ class Operation:
     @property
     def mark(self) -> str:
         """What every remote thing made by this operation bears (in its metadata or tags)."""
-        return f"karbor:{self.id}"
+        return mark_of(self.id)
 
     @property
     def reads(self) -> frozenset[str]:
@@ -101,3 +101,8 @@ class Operation:
     @property
     def _own(self) -> frozenset[str]:
         return frozenset({self.checkpoint_id} if self.checkpoint_id else ())
+
+
+def mark_of(operation_id: str) -> str:
+    """See `Operation.mark`."""
+    return f"karbor:{operation_id}"

@@ -148,7 +148,8 @@ class Checkpoints:
             parameters=begin["parameters"], operation_id=begin["operation_id"],
             provider_id=begin["provider_id"], finished_at=told.get("finished_at"),
             skew=told.get("skew"), reason=told.get("reason", ""),
-            origin=begin.get("origin", {}), verified=self.verified(checkpoint_id))
+            left=told.get("left", ()), origin=begin.get("origin", {}),
+            verified=self.verified(checkpoint_id))
 
     def verified(self, checkpoint_id: str) -> Verification | None:
         """What the last verify found. One that cannot be read counts as none: the next one writes
@@ -209,7 +210,8 @@ class Checkpoints:
             "format": FORMAT, "id": checkpoint.id, "state": checkpoint.state,
             "graph": checkpoint.graph.to_dict(), "skew": checkpoint.skew,
             "kept": [one.to_dict() for one in checkpoint.kept.values()],
-            "finished_at": checkpoint.finished_at, "reason": checkpoint.reason})
+            "finished_at": checkpoint.finished_at, "reason": checkpoint.reason,
+            **({"left": [dict(one) for one in checkpoint.left]} if checkpoint.left else {})})
         self._require_move(checkpoint)
 
     def _require_move(self, checkpoint: Checkpoint) -> None:

@@ -9,6 +9,7 @@ from karbor.domain.resource import Resource
 from karbor.domain.step import Step, StepState
 from karbor.engine.runner import Planned
 from karbor.operations.choreography import unfold
+from karbor.operations.left_over import removals
 from karbor.operations.run import Run
 from karbor.operations.sweeping import sweep
 from karbor.operations.tombstones import Tombstones
@@ -24,13 +25,16 @@ class Delete:
         checkpoint = run.checkpoint
         assert checkpoint.graph is not None  # noqa: S101
         run.checkpoints.hide(checkpoint.id, run.setting.clock())
-        # Nothing is kept of one that failed, nor of one whose head an earlier deletion took.
-        steps = ([] if not checkpoint.kept else
+        # Nothing is kept of one that failed, nor of one whose head an earlier deletion took; but
+        # what the former could not remove is still there.
+        steps = ([] if not (checkpoint.kept or checkpoint.left) else
                  unfold(checkpoint.graph, lambda one: self.stages(run, one)))
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 
     def stages(self, run: Run, resource: Resource) -> Stages:
         protection = run.setting.provider.protections.get(resource.type)
+        if run.checkpoint.left:
+            return removals(run.checkpoint, resource, protection)
         return protection.remove(resource) if protection else {}
 
     def keeps(self, run: Run) -> bool:

@@ -17,6 +17,7 @@ from karbor.engine.runner import Planned
 from karbor.operations import estimate
 from karbor.operations.choreography import RELEASE, unfold
 from karbor.operations.discovery import discover
+from karbor.operations.left_over import left_by
 from karbor.operations.parameters import applicable, asked_parameters, check
 from karbor.operations.run import Run
 from karbor.operations.selection import resolve
@@ -109,21 +110,23 @@ class Protect:
             return {}       # it never came to a checkpoint
         now = run.setting.clock()
         run.checkpoints.fail(self._checkpoint(
-            run, run.graph, CheckpointState.ERROR, reason=why(error), finished_at=now), now)
+            run, run.graph, CheckpointState.ERROR, reason=why(error), finished_at=now,
+            left=left_by(steps)), now)
         return {"checkpoint_id": run.operation.checkpoint_id}
 
     @staticmethod
     def _checkpoint(run: Run, graph: ResourceGraph, state: CheckpointState, *,
                     kept: Mapping[str, Kept] | None = None, skew: float | None = None,
                     reason: str = "", finished_at: float | None = None,
-                    parameters: Mapping[str, Any] | None = None) -> Checkpoint:
+                    parameters: Mapping[str, Any] | None = None,
+                    left: Sequence[Mapping[str, Any]] = ()) -> Checkpoint:
         operation = run.operation
         return Checkpoint(
             operation.checkpoint_id, operation.project_id, operation.request["name"],
             operation.created_at, state, graph, kept or {},
             asked_parameters(operation) if parameters is None else parameters,
             operation.id, run.setting.provider.id, finished_at, skew, reason,
-            operation.request.get("origin", {}))
+            operation.request.get("origin", {}), left)
 
     def _kept(self, run: Run, resource: Resource, steps: Sequence[Step]) -> Kept:
         """What the steps of one resource saved; temporary things leave nothing behind."""

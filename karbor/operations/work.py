@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from karbor.domain.operation import Verb
+from karbor.domain.operation import Verb, mark_of
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Again, Outcome, Progress, Step, StepState
 from karbor.engine.runner import Sight
@@ -24,8 +24,9 @@ class StepWork:
     """One entry of one step. `steps_by_stage` maps (resource key, stage name) → step number."""
 
     def __init__(self, run: Run, step: Step, sight: Sight,
-                 steps_by_stage: Mapping[tuple[str, str], int]) -> None:
+                 steps_by_stage: Mapping[tuple[str, str], int], operation_id: str = "") -> None:
         self._run = run
+        self._operation_id = operation_id or run.operation.id
         self._step = step
         self._sight = sight
         self._steps_by_stage = steps_by_stage
@@ -57,7 +58,7 @@ class StepWork:
         tag and a Nova tag have at most 60."""
         what = hashlib.blake2s(f"{self._step.resource} {self._step.stage}".encode(),
                                digest_size=6).hexdigest()
-        return f"{self._run.operation.mark}:{what}"
+        return f"{mark_of(self._operation_id)}:{what}"
 
     @property
     def handle(self) -> Mapping[str, Any]:
@@ -73,7 +74,12 @@ class StepWork:
 
     @property
     def operation_id(self) -> str:
-        return self._run.operation.id
+        return self._operation_id
+
+    def undoing(self, operation_id: str, stage: str, handle: Mapping[str, Any]) -> StepWork:
+        """The same entry, to undo a stage of another operation with the handle that it had."""
+        step = replace(self._step, stage=stage, handle=handle, state=StepState.UNDOING)
+        return StepWork(self._run, step, self._sight, self._steps_by_stage, operation_id)
 
     def saved(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
         key = (resource or self.resource).key

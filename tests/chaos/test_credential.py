@@ -229,3 +229,29 @@ def test_a_backup_that_failed_after_its_token_had_ended_is_made_anew_once(
         after = remaining(built.double)
         after.pop("swift.container", None)
         assert after == start
+
+
+@pytest.mark.parametrize("database", ["there", "lost"])
+def test_a_deletion_removes_what_a_failed_protect_had_left(built: Scene, database: str) -> None:
+    """Or it fails: it never says deleted while a snapshot or an image stays."""
+    before = remaining(built.double)
+    ended_with_something_left(built)
+    harms(built)["project disabled"][1]()
+    built.home.configure()
+    if database == "lost":
+        for one in built.home.state.glob("karbor.sqlite*"):
+            one.unlink()
+    built.double.fault("answer", method="DELETE", path="/snapshots/", status=403, times=99)
+    refused = built.home.karbor("checkpoint", "delete", "safe", "--yes")
+    assert refused.code != 0, refused
+    assert "deleted in" not in refused.err
+    assert "cinder.snapshot" in built.double.dump()
+
+    built.double.heal()
+    [listed] = built.home.json("checkpoint", "list", "--all")
+    ended = built.home.karbor("checkpoint", "delete", listed["id"], "--yes")
+    assert ended.code == 0, ended
+    after = remaining(built.double)
+    after.pop("swift.container", None)
+    assert after == before
+    assert built.home.json("checkpoint", "list", "--all") == []
