@@ -12,9 +12,12 @@ from karbor.cli.complaint import answering
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.wording import count
+from karbor.domain.errors import BadInput, KarborError
 
 if TYPE_CHECKING:
-    from karbor.cmd.rebuild import Rebuilt
+    from collections.abc import Sequence
+
+    from karbor.cmd.rebuild import Rebuilt, UnknownTrust
     from karbor.store.upgrade import Version
 
 
@@ -65,9 +68,12 @@ def upgrade(dry_run: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be put back.")
 @click.option("--from", "from_", metavar="ID", default="",
               help="The lost database, where the banks have copies of several.")
+@click.option("--end-trusts", is_flag=True,
+              help="Remove the trusts in Keystone of which the database knows nothing. Not where "
+                   "another installation of Karbor uses the same account.")
 @common
 @answering
-def rebuild(dry_run: bool, from_: str) -> None:
+def rebuild(dry_run: bool, from_: str, end_trusts: bool) -> None:
     """Put back into this database what the banks of all providers keep of a lost one.
 
     Plans, triggers, schedules with the rights that they run on, registered application credentials
@@ -76,21 +82,31 @@ def rebuild(dry_run: bool, from_: str) -> None:
     """
     from karbor import config  # noqa: PLC0415 - slow imports, only when there is work
     from karbor.cmd.database import open_database  # noqa: PLC0415
-    from karbor.cmd.rebuild import Rebuilding  # noqa: PLC0415
+    from karbor.cmd.rebuild import Rebuilding, unknown_trusts  # noqa: PLC0415
     from karbor.cmd.service import Service  # noqa: PLC0415
 
+    if dry_run and end_trusts:
+        raise BadInput("--dry-run changes nothing, and --end-trusts does")
     conf = config.load(this().config_files or None)
     service = Service(conf, open_database(conf))
+    trusts: Sequence[UnknownTrust] = ()
     try:
         rebuilding = Rebuilding(conf, service.providers, service.database)
         told = rebuilding.look(from_)[0] if dry_run else rebuilding.rebuild(from_)
+        if config.service_user_configured(conf) and not dry_run:
+            try:
+                trusts = unknown_trusts(service.authority, service.database, end=end_trusts)
+            except KarborError as error:
+                told.unreadable.append(f"trusts in Keystone: {error}")
     finally:
         service.close()
     if this().json:
         as_json({"dry_run": dry_run, "projects": told.rows, "databases": told.databases,
-                 "problems": told.unreadable, "projects_with_checkpoints": told.checkpoints})
+                 "problems": told.unreadable, "projects_with_checkpoints": told.checkpoints,
+                 "unknown_trusts": [{**vars(one), "ended": end_trusts} for one in trusts]})
     else:
         _paint_rebuilt(told, dry_run=dry_run)
+        _paint_trusts(trusts, ended=end_trusts)
     if told.unreadable:
         sys.exit(exits.BANK)
 
@@ -108,6 +124,17 @@ def _paint_rebuilt(told: Rebuilt, *, dry_run: bool) -> None:
         say("nothing was changed")
     else:
         say(f"checkpoints were looked for in {count(told.checkpoints, 'project')}")
+
+
+def _paint_trusts(trusts: Sequence[UnknownTrust], *, ended: bool) -> None:
+    if not trusts:
+        return
+    as_table(("TRUST", "USER", "PROJECT", "ENDS"), [
+        (one.id, one.user_id, one.project_id, "removed" if ended else one.expires_at)
+        for one in trusts], "")
+    if not ended:
+        say("these trusts stand in Keystone, and nothing in this database runs on them: they end "
+            "by themselves, or are removed with --end-trusts")
 
 
 def _version() -> Version:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from karbor import config
 from karbor.cmd.bank_records import BankRecords
@@ -19,15 +19,20 @@ from karbor.cmd.record_copies import (
     projects_in,
     read,
 )
+from karbor.credentials.credential import Grant
 from karbor.credentials.seal import Seal
 from karbor.domain.errors import AmbiguousName, BadInput, KarborError
 from karbor.operations.setting import Provider
 from karbor.plugin.bank import Bank
 from karbor.schedule.times import next_after
 from karbor.store.checkpoints import CheckpointRecords
+from karbor.store.lent_rights import known_trusts
 from karbor.store.record_changes import OF_NO_PROJECT, RecordChanges
 from karbor.store.records import Records, Rows
 from karbor.store.schedule_rows import trigger_from_row
+
+if TYPE_CHECKING:
+    from karbor.credentials.authority import Authority
 
 LOG = logging.getLogger(__name__)
 
@@ -168,6 +173,29 @@ class Rebuilding:
                 except UNREADABLE as error:
                     told.unreadable.append(f"{key} in the bank of provider {provider.name}: "
                                            f"{error}")
+
+
+@dataclass(frozen=True)
+class UnknownTrust:
+    """A trust that Karbor's account holds in Keystone, and of which the database knows nothing."""
+
+    id: str
+    user_id: str
+    project_id: str
+    expires_at: str
+
+
+def unknown_trusts(authority: Authority, database: Any, *, end: bool) -> Sequence[UnknownTrust]:
+    """What a lost database may have left in Keystone: trusts of operations that were running. With
+    `end` they are removed. Raises CredentialError."""
+    known = known_trusts(database)
+    found = [UnknownTrust(str(one["id"]), str(one["trustor_user_id"]), str(one["project_id"]),
+                          str(one["expires_at"]))
+             for one in authority.trustee.held() if str(one["id"]) not in known]
+    if end:
+        for each in found:
+            authority.trustee.end(Grant(each.id, each.expires_at, ()))
+    return found
 
 
 def _first(seen: set[tuple[str, str]], kind: str, row: Mapping[str, Any]) -> bool:

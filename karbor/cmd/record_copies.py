@@ -31,6 +31,7 @@ from karbor.domain.errors import (
     ObjectMissing,
 )
 from karbor.plugin.bank import Bank
+from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.record_changes import Change, RecordChanges
 from karbor.store.records import Records, Rows
 
@@ -42,6 +43,8 @@ POLL_SECONDS = 5.0          # between two looks for what has changed
 HOLD_SECONDS = 300.0        # after which a worker that copies a project's records is taken for dead
 RETRY_SECONDS = 60.0        # after a bank that could not be written
 EVERYTHING_SECONDS = 86400.0    # after which everything is copied again: banks change too
+
+VERIFIES_SECONDS = 3600.0   # between two looks for verifies whose process died as they ended
 
 _OWNERS = "projects/"
 
@@ -120,6 +123,8 @@ class RecordCopier:
         self._seal = Seal(config.key_file(conf))
         self._changes = RecordChanges(database)
         self._records = Records(database)
+        self._checkpoints = CheckpointRecords(database)
+        self._verifies_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go, name="records")
         self._failing = ""
@@ -140,6 +145,9 @@ class RecordCopier:
                 now = time.time()
                 self._changes.note_all(now - EVERYTHING_SECONDS, now)
                 more = self.round(now)
+                if now - self._verifies_at >= VERIFIES_SECONDS:
+                    self._checkpoints.settle_verifies(now - 2 * VERIFIES_SECONDS)
+                    self._verifies_at = now
             except KarborError as error:
                 LOG.warning("records are not copied into banks for now: %s", error)
             except Exception:       # a fault of ours must be seen, and not end every copy
@@ -188,6 +196,8 @@ class RecordCopier:
                 else:
                     bank.delete([made.key])
             except (KarborError, OSError) as error:
+                if one.id not in wanted and not one.enabled:
+                    continue        # nothing belongs there, and nobody looks after it
                 failed = error if isinstance(error, KarborError) else BadInput(
                     f"the bank of provider {one.name} cannot be used: {error}")
         if failed is not None:

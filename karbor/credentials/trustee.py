@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -85,12 +85,18 @@ class Trustee:
         """A trust that may have been made by a request whose answer nobody heard; see Grant.
 
         Raises CredentialError."""
-        answer = self._ask(TRUSTS, params={"trustee_user_id": self.user_id})
-        for one in answer.json()["trusts"]:
+        for one in self.held():
             if (one["expires_at"] == wanted.expires_at and one["trustor_user_id"] == trustor
                     and one["project_id"] == project_id):
                 return replace(wanted, id=str(one["id"]))
         return None
+
+    def held(self) -> Sequence[Mapping[str, Any]]:
+        """Every trust that this account holds, as Keystone tells it: of whatever installation of
+        Karbor that uses the account. Raises CredentialError."""
+        answer = self._ask(TRUSTS, params={"trustee_user_id": self.user_id})
+        found: Sequence[Mapping[str, Any]] = answer.json()["trusts"]
+        return found
 
     def exists(self, grant: Grant) -> bool:
         """Whether Keystone still has the trust, whatever has become of its user. Raises

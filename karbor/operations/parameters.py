@@ -72,12 +72,15 @@ def with_names(parameters: Parameters, names: Mapping[str, str], graph: Resource
 
 def fitted(given: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
     """The same with texts as the kinds that the schema wants, where they can be read so: clients
-    of Karbor 1.x send every value as text. What cannot be read is left, for `check` to say."""
+    of Karbor 1.x send every value as text. A number is the text that it is written as, where a
+    text is wanted. What cannot be read is left, for `check` to say."""
     known = schema.get("properties", {})
     return {name: _read(value, known.get(name, {}).get("type")) for name, value in given.items()}
 
 
 def _read(value: Any, kind: Any) -> Any:
+    if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
     if not isinstance(value, str) or kind not in ("boolean", "integer", "number"):
         return value
     if kind == "boolean":

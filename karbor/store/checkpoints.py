@@ -155,14 +155,30 @@ class CheckpointRecords:
     def note_verified(self, project_id: str, checkpoint_id: str, found: Verification,
                       checksum: str = "") -> None:
         """What a verify found, unless a later one is known; nothing where there is no record.
-        `checksum`: of the object of its bank that says so, where that was read."""
+        `checksum`: of the object of its bank that says so, where that was read; of the same verify
+        it counts more than a report without it."""
         mine = sa.and_(CHECKPOINTS.c.id == checkpoint_id, CHECKPOINTS.c.project_id == project_id)
         values = of_verification(found)
         values["verified"]["checksum"] = checksum
         with writing(self._engine) as connection:
             connection.execute(sa.update(CHECKPOINTS).where(mine, sa.or_(
-                CHECKPOINTS.c.verified_at.is_(None), CHECKPOINTS.c.verified_at <= found.at)
+                CHECKPOINTS.c.verified_at.is_(None),
+                CHECKPOINTS.c.verified_at <= found.at if checksum
+                else CHECKPOINTS.c.verified_at < found.at)
                 ).values(values))
+
+    def settle_verifies(self, since: float) -> int:
+        """Write down what verifies that ended since then have found, of which the process died just
+        before it did; how many there were."""
+        query = sa.select(OPERATIONS.c.project_id, OPERATIONS.c.checkpoint_id,
+                          OPERATIONS.c.result).where(
+            OPERATIONS.c.verb == Verb.VERIFY, OPERATIONS.c.finished_at >= since)
+        with reading(self._engine) as connection:
+            found = [(row.project_id, row.checkpoint_id, row.result["verification"])
+                     for row in connection.execute(query) if "verification" in (row.result or {})]
+        for project_id, checkpoint_id, told in found:
+            self.note_verified(project_id, checkpoint_id, Verification.from_dict(told))
+        return len(found)
 
     def keep(self, records: Iterable[CheckpointRecord]) -> None:
         """As their bank tells them, in place of what was known."""

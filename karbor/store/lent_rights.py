@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from karbor.domain.errors import RightsPending
 from karbor.domain.operation import Operation, OperationState
 from karbor.domain.scheduled_operation import ENDING
+from karbor.store.connect import reading
+from karbor.store.schedule_rows import scheduled_from_row
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 from karbor.store.tables import OPERATIONS
 
@@ -44,3 +46,13 @@ def running_on(connection: sa.Connection, project_id: str, trusts: Collection[st
         OPERATIONS.c.project_id == project_id, OPERATIONS.c.state.in_(_LIVE),
         OPERATIONS.c.credential["grant"]["id"].as_string().in_(sorted(trusts))).limit(1)).scalar()
     return str(found or "")
+
+
+def known_trusts(engine: sa.Engine) -> set[str]:
+    """The ids of all trusts of which the database knows: of schedules and of operations of all
+    projects. For an operator."""
+    with reading(engine) as connection:
+        schedules = connection.execute(sa.select(SCHEDULED_OPERATIONS)).mappings().all()
+        operations = connection.execute(sa.select(OPERATIONS.c.trust).where(
+            OPERATIONS.c.trust != "")).scalars().all()
+    return set(operations).union(*(scheduled_from_row(row).trusts for row in schedules))

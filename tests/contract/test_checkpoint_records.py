@@ -171,3 +171,22 @@ def test_what_the_last_verify_found_is_remembered(records: CheckpointRecords) ->
     records.note_verified("p", "c", good, "new")
     assert (records.show("p", "c").verification, records.show("p", "c").damaged) == (good, False)
     records.note_verified("p", "nowhere", good)
+
+
+def test_what_a_verify_found_whose_process_died_as_it_ended(
+        records: CheckpointRecords, engine: sa.Engine) -> None:
+    records.add(record("c", graph=GRAPH))
+    bad = Verification("v", 20.0, "objects", (Damage("k", "T", "1", "one", "gone"),))
+    Operations(engine).add(Operation(
+        "v", Verb.VERIFY, "p", {}, {}, {}, "c", OperationState.FAILED, created_at=10.0,
+        finished_at=21.0, result={"verification": bad.to_dict()}))
+    Operations(engine).add(Operation(
+        "w", Verb.VERIFY, "p", {}, {}, {}, "c", OperationState.FAILED, created_at=10.0,
+        finished_at=30.0))
+    assert records.settle_verifies(25.0) == 0
+    assert records.settle_verifies(15.0) == 1
+    assert records.show("p", "c").verification == bad
+    # What the bank says of the same verify stays.
+    records.note_verified("p", "c", bad, "sum")
+    records.settle_verifies(15.0)
+    assert records.verified("p", "prov") == {"c": "sum"}

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -492,3 +493,42 @@ def test_who_may_not_see_another_project_sees_nothing_of_it_afterwards(
     after.api("GET", f"/scheduled_operations/{uuid.uuid4()}", status=404)
     assert after.api.of(ADMIN)("GET", f"/scheduled_operations/{one}").json
     assert isinstance(after.service, Service)
+
+
+# ---------------------------------------------------------------- what stands in Keystone
+class Trustee:
+    """The account that holds trusts: those of schedules, and two of nobody any more."""
+
+    def __init__(self, standing: dict[str, str]) -> None:
+        self._standing = standing
+
+    def held(self) -> list[dict[str, Any]]:
+        return [{"id": id, "trustor_user_id": user, "project_id": MINE, "expires_at": "then"}
+                for id, user in self._standing.items()]
+
+    def end(self, grant: Any) -> None:
+        del self._standing[grant.id]
+
+
+def test_trusts_of_which_nothing_is_known_are_told_and_can_be_removed(
+        installation: Installation, start: Callable[[], Running],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    before = start()
+    furnish(before)
+    before.copied()
+    before.close()
+    installation.lose()
+    standing = installation.keystone.standing
+    of_schedules = set(standing)
+    standing["of-an-operation"] = "user-member"
+    monkeypatch.setattr(Service, "authority", SimpleNamespace(trustee=Trustee(standing)))
+    monkeypatch.setattr(config, "service_user_configured", lambda _conf: True)
+    told = installation.rebuild()
+    assert told["unknown_trusts"] == [{
+        "id": "of-an-operation", "user_id": "user-member", "project_id": MINE,
+        "expires_at": "then", "ended": False}]
+    assert "of-an-operation" in standing
+    installation.rebuild("--dry-run", "--end-trusts", code=2)
+    assert "of-an-operation" in standing
+    installation.rebuild("--end-trusts")
+    assert set(standing) == of_schedules

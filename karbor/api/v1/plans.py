@@ -18,6 +18,7 @@ from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.listing import Listing
 from karbor.domain.plan import Parameters, Plan, Selector
 from karbor.domain.resource import TYPES
+from karbor.operations.parameters import fitted, misfit
 
 Status = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Type = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -203,7 +204,8 @@ class Plans(Resource):
 
 
 def _check_parameters(parameters: Parameters, schemas: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raises BadInput for a type or an option that nobody knows. A type that the provider does not
+    """Raises BadInput for a type or an option that nobody knows, or a value that does not fit: a
+    schedule would fail on it every night. A type that the provider does not
     protect may have any."""
     for key, given in parameters.items():
         type, cut, id = key.partition("#")
@@ -212,11 +214,15 @@ def _check_parameters(parameters: Parameters, schemas: Mapping[str, Mapping[str,
                            remedy="types: " + ", ".join(TYPES))
         if cut:
             must_be_uuid(f"parameters for {key}", id)
-        known = schemas.get(type, {}).get("properties")
+        schema = schemas.get(type, {})
+        known = schema.get("properties")
         unknown = sorted(set(given or ()) - set(known)) if known is not None else []
         if unknown:
             raise BadInput(f"parameters for {key}: there is no option {unknown[0]}",
                            remedy="options: " + (", ".join(sorted(known or ())) or "none"))
+        for name, value in fitted(given or {}, schema).items():
+            if problem := misfit(value, (known or {}).get(name, {}), name):
+                raise BadInput(f"parameters for {key}: {problem}")
 
 
 def _resources(given: Sequence[PlanResource]) -> tuple[dict[str, Any], ...]:

@@ -175,3 +175,15 @@ def test_the_quota_is_kept(serve: Callable[..., Api]) -> None:
     api.of(THEIRS).make_plan()
     api("DELETE", f"/plans/{id}")
     api.make_plan()
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ({"force": "maybe"}, "force must be a boolean"), ({"force": -1}, "force must be a boolean"),
+    ({"backup_mode": True}, "backup_mode must be a string")])
+def test_a_value_that_no_run_could_take_is_refused(api: Api, given: dict[str, Any], said: str
+                                                   ) -> None:
+    refused = api("POST", "/plans", {"plan": new_plan(parameters={
+        "OS::Cinder::Volume": given})}, status=400).json["badRequest"]["message"]
+    assert said in refused
+    # Clients of Karbor 1.x send every value as text.
+    api.make_plan(parameters={"OS::Cinder::Volume": {"force": "True", "backup_mode": "full"}})

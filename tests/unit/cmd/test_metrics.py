@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,3 +167,13 @@ def test_the_application_answers_wherever_it_is_mounted() -> None:
         lambda status, _headers: said.append(status))
     assert said == ["200 OK"]
     assert b"karbor_info" in b"".join(body)
+
+
+def test_the_alerts_of_the_documentation_ask_for_figures_that_there_are(database: Any) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "operators" / "monitoring.md").read_text()
+    asked = {name for line in text.splitlines() if line.strip().startswith("expr:")
+             for name in re.findall(r"karbor_[a-z_]+", line)}
+    told = scrape(metrics(conf(), Sources(database, lambda: 1e9, rights=lambda: [9e9])))
+    assert len(asked) > 6
+    assert {one for one in asked if f"# TYPE {one} " not in told} == set()
+    assert "absent(karbor_plan_unprotected_seconds)" in text
