@@ -14,6 +14,7 @@ from karbor.cli.output import as_json, as_table, say
 from karbor.cli.portrait import checkpoint_json, paint_checkpoint, paint_unproved
 from karbor.cli.view import graph_of
 from karbor.cli.wording import count, ids, lapse, titles
+from karbor.domain.checkpoint_record import UNHIDDEN
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.operations.restore import not_restored
 from karbor.operations.selection import short
@@ -160,6 +161,11 @@ def _tell_failure(operation: Operation) -> None:
         say(f"  - {one['what']}" + (f" ({one['remedy']})" if one.get("remedy") else ""))
     for text in left_over(operation):
         say(f"left over: {text}")
+    if operation.verb is Verb.DELETE:
+        unhidden = operation.result.get(UNHIDDEN)
+        say(f"nothing was removed: the checkpoint is {unhidden} as before" if unhidden else
+            "the checkpoint stays hidden, since something of it may be gone: when the cause is "
+            f"removed, delete it again: karbor checkpoint delete {operation.checkpoint_id}")
     for one in operation.result.get("kept", ()):
         say(f"kept: {short(one['type'])} {one['name']} {one['stage']}: "
             f"{ids({name: value for name, value in one.items() if name not in _OF_THE_STEP})}")

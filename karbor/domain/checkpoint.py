@@ -32,6 +32,7 @@ _MOVES: dict[CheckpointState, set[CheckpointState]] = {
                                  CheckpointState.DELETING},
     CheckpointState.AVAILABLE: {CheckpointState.DELETING},
     CheckpointState.ERROR: {CheckpointState.DELETING},
+    # Nothing makes it available again; but a deletion that has removed nothing takes its mark away.
     CheckpointState.DELETING: set(),
 }
 

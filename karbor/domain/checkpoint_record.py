@@ -103,12 +103,18 @@ def of_verification(found: Verification | None) -> dict[str, Any]:
     return {"verified": found.to_dict(), "verified_at": found.at, "damaged": found.damaged}
 
 
-def after(verb: Verb, state: OperationState) -> RecordStatus:
+UNHIDDEN = "unhidden"
+"""In the result of a deletion that failed and had removed nothing: the state that the checkpoint
+has again."""
+
+
+def after(verb: Verb, state: OperationState, unhidden: str = "") -> RecordStatus:
     """What an operation that is over leaves of the checkpoint it worked on (of a copy: the new
-    one; the original stays what it was)."""
+    one; the original stays what it was). `unhidden` is what its result says of that."""
+    if verb is Verb.DELETE and state is not OperationState.DONE:
+        return RecordStatus(unhidden) if unhidden else RecordStatus.ERROR_DELETING
     if verb is Verb.DELETE:
-        return (RecordStatus.DELETED if state is OperationState.DONE
-                else RecordStatus.ERROR_DELETING)
+        return RecordStatus.DELETED
     return RecordStatus.AVAILABLE if state is OperationState.DONE else RecordStatus.ERROR
 
 

@@ -4,7 +4,7 @@
     projects/PROJECT/resources/ID/SECTION/…          what each resource keeps
     projects/PROJECT/checkpoints/ID/head.json        how it ended; written last
     projects/PROJECT/checkpoints/ID/verified.json    what the last verify found
-    projects/PROJECT/checkpoints/ID/deleting.json    hidden: its contents are being removed
+    projects/PROJECT/checkpoints/ID/deleting.json    hidden: what it holds is being removed
 
 Records and bytes lie apart, so that listing the records does not walk over millions of pieces.
 """
@@ -34,6 +34,7 @@ from karbor.plugin.bank import Bank, Section
 LOG = logging.getLogger(__name__)
 PAGE = 1000
 VERIFIED = "verified.json"
+DELETING = "deleting.json"
 
 
 class Checkpoints:
@@ -137,7 +138,7 @@ class Checkpoints:
         except ObjectMissing:
             head = None
         state = CheckpointState(head["state"]) if head else CheckpointState.PROTECTING
-        if section.stat("deleting.json"):
+        if section.stat(DELETING):
             state = CheckpointState.DELETING
         told = head or begin
         return Checkpoint(
@@ -235,9 +236,45 @@ class Checkpoints:
             self.hide(checkpoint.id, now)
         self.clear(checkpoint.id)
 
-    def hide(self, checkpoint_id: str, now: float) -> None:
-        """From now on it is being deleted. Idempotent."""
-        self._write(checkpoint_id, "deleting.json", {"format": FORMAT, "since": now})
+    def hide(self, checkpoint_id: str, now: float, operation_id: str = "") -> None:
+        """From now on it is being deleted, by that operation. Idempotent. Where another one has
+        hidden it, neither may say alone that nothing was removed."""
+        if self._write(checkpoint_id, DELETING, {"format": FORMAT, "since": now,
+                                                 "operation_id": operation_id}):
+            return
+        marker = self._read(self._section.section(checkpoint_id), DELETING)
+        if marker.get("operation_id", "") not in ("", operation_id):
+            self._mark(checkpoint_id, {**marker, "operation_id": ""})
+
+    def removing(self, checkpoint_id: str) -> None:
+        """From now on objects of it are being removed: it cannot be shown again. Idempotent."""
+        try:
+            marker = self._read(self._section.section(checkpoint_id), DELETING)
+        except ObjectMissing:
+            return      # an earlier try has removed everything
+        self._mark(checkpoint_id, {"format": FORMAT, "since": marker["since"], "removing": True})
+
+    def unhide(self, checkpoint_id: str, *, hidden_by: str = "") -> CheckpointState | None:
+        """Show it again after a deletion that has removed nothing, which the caller knows; with
+        `hidden_by`, only if that operation alone has hidden it. Returns what it is then; None when
+        it stays hidden, or is gone. Idempotent."""
+        section = self._section.section(checkpoint_id)
+        try:
+            marker = self._read(section, DELETING)
+        except ObjectMissing:
+            marker = {"operation_id": hidden_by}    # an earlier try has removed it
+        owner = marker.get("operation_id")
+        if owner is None or marker.get("removing") or (hidden_by and owner != hidden_by):
+            return None
+        section.delete([DELETING])
+        try:
+            return self.show(checkpoint_id).state
+        except ObjectMissing:
+            return None
+
+    def _mark(self, checkpoint_id: str, marker: Mapping[str, Any]) -> None:
+        self._section.put(f"{checkpoint_id}/{DELETING}",
+                          [json.dumps(marker, sort_keys=True).encode()])
 
     def note_verified(self, checkpoint_id: str, found: Verification) -> Verification:
         """Keep what a verify found in place of what an earlier one did, complete or not at all;
@@ -265,16 +302,18 @@ class Checkpoints:
         if not keep_record:
             section.delete(["head.json", VERIFIED])
             section.delete(["begin.json"])
-            section.delete(["deleting.json"])
+            section.delete([DELETING])
 
     @staticmethod
     def _clear(section: Section, prefix: str) -> None:
         while page := section.list(prefix, limit=PAGE):
             section.delete([one.key for one in page])
 
-    def _write(self, checkpoint_id: str, key: str, body: Mapping[str, Any]) -> None:
+    def _write(self, checkpoint_id: str, key: str, body: Mapping[str, Any]) -> bool:
+        """Whether it was not there yet."""
         raw = json.dumps(body, sort_keys=True).encode()
         try:
             self._section.put(f"{checkpoint_id}/{key}", [raw], absent=True)
         except ObjectExists:
-            return
+            return False
+        return True

@@ -155,6 +155,9 @@ class Task(ABC):
     When it raises WorkInterrupted, or fails with it, `undo` is called until all is gone, and `run`
     begins anew, with an empty handle, a few times.
 
+    What it saves as `note` (a sentence) is told as what was done in another way than asked for:
+    at the end, in events and with the checkpoint.
+
     `run` is **re-entered, never blocked**: it returns Again(after, handle) instead of waiting, and
     is called again with that handle, also after a crash (then with `work.entered_before`). What it
     makes must be found again by mark. `carries` tasks move bytes and run in a pool of their own;
@@ -230,8 +233,16 @@ class Protection(ABC):
 
     def remove(self, resource: Resource) -> Stages:
         """Stages that delete what a checkpoint holds of the resource (its bank section is removed
-        by Karbor itself)."""
+        by Karbor itself). An entry sends one request that removes something, and leaves a handle
+        as soon as that was accepted: so a stage that fails at its first entry without a handle has
+        removed nothing, and a deletion of which that is true of all stages is taken back."""
         return {}
+
+    def intact(self, resources: Sequence[Resource], target: Target) -> bool:
+        """Whether everything that a checkpoint holds of these outside of the bank is still there as
+        it was kept. Asked after a deletion that failed: where nothing was removed, the checkpoint
+        is shown again. Read-only, in bulk; False in doubt."""
+        return not any(stages for one in resources for stages in self.remove(one).values())
 
     def held_by(self, resource: Resource) -> str:
         """Who holds what is kept of the resource, as the object of "it is held by …": the name of

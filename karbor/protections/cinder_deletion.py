@@ -7,6 +7,7 @@ from typing import Any
 
 from karbor.domain.errors import (
     CloudConflict,
+    CloudError,
     CloudNotFound,
     CloudUnavailable,
     RemoteFailed,
@@ -75,7 +76,12 @@ def _ask(cloud: Cloud, id: str) -> _Answer:
         if seen.get("has_dependent_backups") or "ncremental backups exist" in error.message:
             return _Answer.DEPENDENTS
         raise
-    seen = _seen(cloud, id)
+    try:
+        seen = _seen(cloud, id)
+    except CloudError as error:
+        if error.transient:
+            raise
+        return _Answer.GOING        # it has agreed: whoever watches it will learn why not
     still_there = seen is not None and seen["status"] in ("available", "error")
     return _Answer.IGNORED if still_there else _Answer.GOING
 

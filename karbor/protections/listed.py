@@ -19,9 +19,10 @@ def standing(cloud: Cloud, service: str, kind: str, ids: Iterable[str]) -> dict[
     """The states of backups or snapshots by their ids, in lower case; `gone` for those that the
     service does not have. One list; what it lacks is asked for by itself, since only that tells
     that it is gone."""
-    wanted, api = set(ids), cloud.api(service)
+    wanted = set(ids)
     if not wanted:
-        return {}
+        return {}       # the cloud may not even have such a service
+    api = cloud.api(service)
     found = {str(one["id"]): str(one["status"]).lower()
              for one in api.list(f"/{kind}s/detail", f"{kind}s")}
     for id in sorted(wanted - set(found)):

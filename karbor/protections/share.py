@@ -43,6 +43,11 @@ class ShareSnapshot(Protection):
     def remove(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [SnapshotRemoval("manila", "share")]}
 
+    def intact(self, resources: Sequence[Resource], target: Target) -> bool:
+        ids = [one["id"] for each in resources if (one := target.kept("snapshot", each))]
+        found = standing(target.cloud, "manila", "snapshot", ids)
+        return all(state == "available" for state in found.values())
+
     def protect_preview(self, resource: Resource) -> Sequence[str]:
         return (f"kept as a snapshot only: {SAME_STORAGE}",)
 

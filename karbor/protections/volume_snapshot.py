@@ -46,6 +46,11 @@ class VolumeSnapshot(Protection):
     def remove(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [SnapshotRemoval("cinder", "volume")]}
 
+    def intact(self, resources: Sequence[Resource], target: Target) -> bool:
+        ids = [one["id"] for each in resources if (one := target.kept("snapshot", each))]
+        found = standing(target.cloud, "cinder", "snapshot", ids)
+        return all(state == "available" for state in found.values())
+
     def held_by(self, resource: Resource) -> str:
         return "Cinder"
 

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from karbor.domain.checkpoint_record import (
+    UNHIDDEN,
     CheckpointRecord,
     RecordStatus,
     after,
@@ -241,7 +242,8 @@ class CheckpointRecords:
 
 
 def _settled(row: sa.RowMapping) -> Mapping[str, Any]:
-    status = after(Verb(row[OPERATIONS.c.verb]), OperationState(row[OPERATIONS.c.state]))
+    status = after(Verb(row[OPERATIONS.c.verb]), OperationState(row[OPERATIONS.c.state]),
+                   str((row[OPERATIONS.c.result] or {}).get(UNHIDDEN, "")))
     good = status in (RecordStatus.AVAILABLE, RecordStatus.DELETED)
     reason = "" if good else why(row[OPERATIONS.c.error] or {})
     graph = row[CHECKPOINTS.c.graph] or (row[OPERATIONS.c.plan] or {}).get("graph")

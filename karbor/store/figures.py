@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from karbor.domain.checkpoint_record import RecordStatus, after
+from karbor.domain.checkpoint_record import UNHIDDEN, RecordStatus, after
 from karbor.domain.operation import OperationState, Verb
 from karbor.store.checkpoint_tables import CHECKPOINTS
 from karbor.store.connect import reading
@@ -95,18 +95,21 @@ class Figures:
         """By provider id and status, without those that are deleted; of those whose operation is
         over the status that it has left, written down or not."""
         table = CHECKPOINTS
+        unhidden = _unhidden()
         query = sa.select(table.c.provider_id, table.c.status, OPERATIONS.c.verb,
-                          OPERATIONS.c.state, sa.func.count().label("count")).select_from(
+                          OPERATIONS.c.state, unhidden.label("unhidden"),
+                          sa.func.count().label("count")).select_from(
             table.outerjoin(OPERATIONS, _settling())).where(
             table.c.status != RecordStatus.DELETED).group_by(
-            table.c.provider_id, table.c.status, OPERATIONS.c.verb, OPERATIONS.c.state)
+            table.c.provider_id, table.c.status, OPERATIONS.c.verb, OPERATIONS.c.state,
+            sa.text("unhidden"))
         counted: Counter[tuple[str, RecordStatus]] = Counter()
         with reading(self._engine) as connection:
             for row in connection.execute(query):
                 status = RecordStatus(row.status) if row.verb is None else after(
-                    Verb(row.verb), OperationState(row.state))
+                    Verb(row.verb), OperationState(row.state), row.unhidden or "")
                 if status is not RecordStatus.DELETED:
-                    counted[row.provider_id, status] += int(row[4])
+                    counted[row.provider_id, status] += int(row[5])
         return counted
 
     def verified(self) -> Mapping[tuple[str, str], int]:
@@ -165,13 +168,21 @@ def _settling() -> sa.ColumnElement[bool]:
                    OPERATIONS.c.state.in_(_OVER))
 
 
+def _unhidden() -> sa.ColumnElement[str]:
+    """What a checkpoint is again, whose deletion has removed nothing."""
+    told: sa.ColumnElement[str] = OPERATIONS.c.result[UNHIDDEN].as_string()
+    return told
+
+
 def _plans() -> sa.Select[tuple[str, str, str, float, int, float, float]]:
     mine = sa.and_(CHECKPOINTS.c.plan_id == PLANS.c.id,
                    CHECKPOINTS.c.project_id == PLANS.c.project_id,
                    CHECKPOINTS.c.status != RecordStatus.DELETED)
     available = sa.or_(CHECKPOINTS.c.status == RecordStatus.AVAILABLE,
                        sa.and_(OPERATIONS.c.state == OperationState.DONE,
-                               OPERATIONS.c.verb != Verb.DELETE))
+                               OPERATIONS.c.verb != Verb.DELETE),
+                       sa.and_(OPERATIONS.c.verb == Verb.DELETE,
+                               _unhidden() == RecordStatus.AVAILABLE))
     good = sa.and_(available, CHECKPOINTS.c.damaged.is_(sa.false()))
     return sa.select(
         PLANS.c.id, PLANS.c.name, PLANS.c.project_id, PLANS.c.created_at,

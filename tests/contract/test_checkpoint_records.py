@@ -93,10 +93,13 @@ def test_lists_have_pages_spans_and_an_order(records: CheckpointRecords) -> None
     (Verb.PROTECT, OperationState.FAILED, S.PROTECTING, S.ERROR),
     (Verb.PROTECT, OperationState.CANCELLED, S.PROTECTING, S.ERROR),
     (Verb.DELETE, OperationState.DONE, S.DELETING, S.DELETED),
-    (Verb.DELETE, OperationState.FAILED, S.DELETING, S.ERROR_DELETING)])
+    (Verb.DELETE, OperationState.FAILED, S.DELETING, S.ERROR_DELETING),
+    (Verb.DELETE, OperationState.FAILED, S.DELETING, S.AVAILABLE)])
 def test_operations_that_are_over_settle_their_checkpoints(
         *, engine: sa.Engine, records: CheckpointRecords, verb: Verb, state: OperationState,
         before: RecordStatus, left: RecordStatus) -> None:
+    """A deletion that has removed nothing says in its result what the checkpoint is again."""
+    refused = verb is Verb.DELETE and left is S.AVAILABLE
     records.add(record("c", status=before, operation_id="op"))
     Operations(engine).add(Operation("op", verb, "p", {}, {}, {}, "c", created_at=1.0))
     assert records.settle() == 0        # it is under way
@@ -107,11 +110,13 @@ def test_operations_that_are_over_settle_their_checkpoints(
     if state is OperationState.DONE:
         for between in (OperationState.PLANNING, OperationState.RUNNING):
             journal.move("op", fence, between, now=2.0)
-    journal.move("op", fence, state, now=3.0, error=error)
+    journal.move("op", fence, state, now=3.0, error=error,
+                 result={"unhidden": "available"} if refused else None)
     assert records.settle() == 1
     found = records.show("p", "c")
     assert (found.status, found.updated_at) == (left, 3.0)
-    assert found.reason == ("" if state is OperationState.DONE else "volume data: no space")
+    assert found.reason == ("" if state is OperationState.DONE or refused
+                            else "volume data: no space")
     assert records.settle() == 0
 
 

@@ -62,16 +62,20 @@ def test_what_an_operation_has_left_counts_before_it_is_written_down(engine: sa.
     for id, verb, state in (("done", Verb.PROTECT, OperationState.DONE),
                             ("failed", Verb.PROTECT, OperationState.FAILED),
                             ("running", Verb.PROTECT, OperationState.RUNNING),
-                            ("gone", Verb.DELETE, OperationState.DONE)):
-        operations.add(operation(id, verb, state, 10.0))
+                            ("gone", Verb.DELETE, OperationState.DONE),
+                            ("refused", Verb.DELETE, OperationState.FAILED),
+                            ("partly", Verb.DELETE, OperationState.FAILED)):
+        operations.add(operation(id, verb, state, 10.0, result=(
+            {"unhidden": "available"} if id == "refused" else {})))
         status = RecordStatus.DELETING if verb is Verb.DELETE else RecordStatus.PROTECTING
         records.add(record(id, status, 10.0, plan_id="plan", operation_id=id))
     figures = Figures(engine)
     before, plans = figures.checkpoints(), figures.plans()
-    assert before == {("prov", RecordStatus.AVAILABLE): 1, ("prov", RecordStatus.ERROR): 1,
-                      ("prov", RecordStatus.PROTECTING): 1}
-    assert [(one.good, one.last_good) for one in plans] == [(1, 10.0)]
-    assert records.settle() == 3
+    assert before == {("prov", RecordStatus.AVAILABLE): 2, ("prov", RecordStatus.ERROR): 1,
+                      ("prov", RecordStatus.PROTECTING): 1,
+                      ("prov", RecordStatus.ERROR_DELETING): 1}
+    assert [(one.good, one.last_good) for one in plans] == [(2, 10.0)]
+    assert records.settle() == 5
     assert (figures.checkpoints(), figures.plans()) == (before, plans)
 
 
