@@ -60,6 +60,11 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
     names = titles(checkpoint.graph)
     paint_unproved((names[one.key], kept.unproved) for one, _, first in tree(checkpoint.graph)
                    if first and (kept := checkpoint.kept.get(one.key)))
+    for resource, _, first in tree(checkpoint.graph):
+        kept = checkpoint.kept.get(resource.key)
+        for saved in kept.saved.values() if kept and first else ():
+            if saved.get("note"):
+                as_facts((("note", f"{names[resource.key]}: {saved['note']}"),))
     missing = [(names[resource.key], told) for resource, _, first in tree(checkpoint.graph) if first
                for told in getattr(checkpoint.kept.get(resource.key), "not_kept", ())]
     for name, told in missing:

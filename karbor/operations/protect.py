@@ -20,7 +20,7 @@ from karbor.operations.discovery import discover
 from karbor.operations.left_over import left_by
 from karbor.operations.parameters import applicable, asked_parameters, check
 from karbor.operations.run import Run
-from karbor.operations.selection import resolve
+from karbor.operations.selection import resolve, short
 from karbor.operations.setting import Provider
 from karbor.plugin import registry
 from karbor.plugin.cloud import Cloud
@@ -99,8 +99,10 @@ class Protect:
             skew=self._skew(run, steps), finished_at=run.setting.clock())
         run.checkpoints.conclude(checkpoint)
         evidence = run.checkpoints.show(checkpoint.id).evidence
+        notes = notes_of(run, steps)
         return {"checkpoint_id": checkpoint.id, "resources": len(graph),
-                "skew": checkpoint.skew, "evidence": evidence}
+                "skew": checkpoint.skew, "evidence": evidence,
+                **({"notes": notes} if notes else {})}
 
     def abandon(self, run: Run, steps: Sequence[Step], error: Mapping[str, Any]
                 ) -> Mapping[str, Any]:
@@ -141,14 +143,19 @@ class Protect:
                 continue
             if step.hook is Hook.VERIFY:
                 proofs.append(step.saved)
+                found = {name: value for name, value in step.saved.items()
+                         if name not in ("evidence", "unproved")}
+                if found:       # for a later verify to compare with
+                    saved[step.stage] = found
             elif step.stage not in temporary:
                 saved[step.stage] = step.saved
                 not_kept.extend(step.saved.get("not_kept", ()))
         weakest = min((Evidence(one["evidence"]) for one in proofs if one.get("evidence")),
                       key=lambda one: one.rank, default=None)
-        return Kept(resource.key, saved, weakest,
-                    "; ".join(one["unproved"] for one in proofs if one.get("unproved")),
-                    tuple(not_kept))
+        unproved = "; ".join(one["unproved"] for one in proofs if one.get("unproved"))
+        if not any(saved.values()) and weakest is None and not unproved:
+            saved = {}      # it was found to have nothing of its own: nothing is to prove
+        return Kept(resource.key, saved, weakest, unproved, tuple(not_kept))
 
     def _skew(self, run: Run, steps: Sequence[Step]) -> float | None:
         """Return the seconds between the creation times that services tell of the first and the
@@ -172,6 +179,13 @@ def created_at(saved: Mapping[str, Any]) -> float | None:
     except ValueError:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def notes_of(run: Run, steps: Sequence[Step]) -> list[str]:
+    """What was done in another way than it was asked for, a sentence each."""
+    return [f"{short(resource.type)} {resource.name or resource.id}: {step.saved['note']}"
+            for step in steps if step.resource and step.saved.get("note")
+            for resource in (run.graph[step.resource],)]
 
 
 def obstacles(graph: ResourceGraph, provider: Provider, cloud: Cloud) -> list[Obstacle]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from karbor.domain.checkpoint import Evidence
-from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus, after
+from karbor.domain.checkpoint_record import UNHIDDEN, CheckpointRecord, RecordStatus, after
 from karbor.domain.errors import KarborError, why
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.engine.journal import Journal
@@ -88,7 +88,7 @@ def endings(operation: Operation, remembered: Remembered) -> Iterator[Event]:
     done = operation.state is OperationState.DONE
     yield OPERATION_END if done else OPERATION_ERROR, operation_payload(operation)
     if operation.checkpoint_id and operation.verb in (Verb.PROTECT, Verb.DELETE):
-        status = after(operation.verb, operation.state)
+        status = after(operation.verb, operation.state, str(operation.result.get(UNHIDDEN, "")))
         event = {RecordStatus.AVAILABLE: CHECKPOINT_AVAILABLE,
                  RecordStatus.DELETED: CHECKPOINT_DELETED}.get(status, CHECKPOINT_ERROR)
         yield event, _checkpoint_payload(operation, status, _recalled(operation, remembered))
@@ -108,6 +108,7 @@ def operation_payload(operation: Operation) -> dict[str, Any]:
         "scheduled_operation_id": _schedule(operation.request.get("origin")),
         "resource_bytes": estimate.moved(operation),
         "evidence": evidence(operation),
+        "notes": list(operation.result.get("notes", ())),
         "created_at": _time(operation.created_at), "finished_at": _time(operation.finished_at),
         "error": str(error.get("error", "")), "reason": why({**error, "resource": ""}),
         "resource": str(error.get("resource", "")),
@@ -144,6 +145,7 @@ def _checkpoint_payload(operation: Operation, status: RecordStatus,
         "plan_id": plan_id, "plan_name": plan_name,
         "scheduled_operation_id": _schedule(origin),
         "evidence": evidence(operation),
+        "notes": list(operation.result.get("notes", ())),
         "created_at": _time(created_at), "finished_at": _time(operation.finished_at),
         "reason": str(error.get("message", "")), "resource": str(error.get("resource", "")),
     }

@@ -229,26 +229,7 @@ class Backup(Stage):
     @staticmethod
     def _incremental(work: Work) -> bool:
         mode = work.parameters.get("backup_mode", "full")
-        if mode != "auto":
-            return bool(mode == "incremental")
-        own = [one for one in Listed(work.cloud).cinder("/backups/detail", "backups")
-               if one["volume_id"] == work.resource.id]
-        return may_be_parent(own, work.saved("snapshot"))
-
-
-def may_be_parent(backups: list[dict[str, Any]], snapshot: Mapping[str, Any]) -> bool:
-    """Whether Cinder will find a parent for an incremental backup of the snapshot.
-
-    It takes the available backup with the newest data older than the snapshot (cinder's
-    backup/api.py, create), and its chunked drivers refuse one that is smaller than the volume.
-    """
-    older = [one for one in backups
-             if one.get("status") == "available"
-             and str(one.get("data_timestamp") or "") < str(snapshot["created_at"])]
-    if not older:
-        return False
-    newest = max(older, key=lambda one: str(one["data_timestamp"]))
-    return int(newest["size"]) >= int(snapshot["size"])
+        return bool(work.saved("base").get("incremental", mode == "incremental"))
 
 
 def _backups(work: Work) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ objects are read, as far as the user can see them, for the backup and all that i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor.domain.checkpoint import Evidence
@@ -22,6 +22,7 @@ GIB = 1024 ** 3
 KNOWN_VERSION = "1."            # of the chunked driver's description
 QCOW2 = b"QFI\xfb"              # begins a qcow2 image; bytes 8-15 say whether it is an overlay
 LONGEST_CHAIN = 1000
+WHOLE = frozenset({"available", "restoring", "backing-up"})    # states of a backup to build upon
 
 
 class ReadBack(Task):
@@ -53,6 +54,10 @@ class ReadBack(Task):
                 return Failed(ObjectMissing(
                     f"the objects of backup {kept['id']} could be seen before, and now: {error}",
                     resource=work.resource.key))
+            why = self._broken(work, backup)
+            if why:
+                return Failed(ObjectMissing(f"backup {kept['id']} cannot be restored: {why}",
+                                            resource=work.resource.key))
             return Done({"evidence": Evidence.STATUS.value, "unproved": str(error)})
         for one in chain:
             if before.get(one["backup"], one)["digest"] != one["digest"]:
@@ -62,6 +67,14 @@ class ReadBack(Task):
         return Done({"evidence": Evidence.OBJECTS.value, "chain": chain,
                      "unproved": "the bytes were not read back: Swift's sizes and checksums were "
                                  "compared with the description of the backup"})
+
+
+    @staticmethod
+    def _broken(work: Work, backup: Mapping[str, Any]) -> str:
+        if not backup.get("is_incremental"):
+            return ""
+        return inferred_break(backup, work.cloud.api("cinder").list(
+            "/backups/detail", "backups", params={"volume_id": str(backup["volume_id"])}))
 
 
 def examine(cloud: Cloud, backup: Mapping[str, Any], minimum: int) -> list[dict[str, Any]]:
@@ -85,11 +98,32 @@ def examine(cloud: Cloud, backup: Mapping[str, Any], minimum: int) -> list[dict[
             raise ObjectDamaged(f"backup {backup['id']} is built upon itself")
         under = cloud.look("cinder.backup", parent)
         if under is None:
-            raise ObjectMissing(f"backup {parent}, on which {backup['id']} is built, is gone")
+            raise ObjectMissing(f"backup {parent}, on which {backup['id']} is built, is gone or "
+                                "not this project's")
         backup = under
-        if backup["status"] not in ("available", "restoring"):
+        if str(backup["status"]).lower() not in WHOLE:
             raise ObjectDamaged(f"backup {parent}, on which others are built, is "
                                 f"{backup['status']}")
+
+
+def inferred_break(backup: Mapping[str, Any], backups: Sequence[Mapping[str, Any]]) -> str:
+    """What is wrong below an incremental backup, by Cinder's list of its volume's `backups` alone;
+    empty when nothing is known to be. The list can only tell that there is nothing whole below:
+    each was built upon the newest one of its time."""
+    below, current = sorted(backups, key=_time), backup
+    while current.get("is_incremental"):
+        older = [one for one in below if _time(one) < _time(current)]
+        if not older:
+            return f"the full backup that {current['id']} was built upon is gone"
+        current = older[-1]
+        if str(current["status"]).lower() not in WHOLE:
+            return (f"backup {current['id']}, on which {backup['id']} seems to be built, is "
+                    f"{current['status']}")
+    return ""
+
+
+def _time(backup: Mapping[str, Any]) -> str:
+    return str(backup.get("data_timestamp") or backup.get("created_at") or "")
 
 
 def _check(backup: Mapping[str, Any], metadata: Mapping[str, Any], objects: SwiftBackup,
@@ -148,7 +182,9 @@ def _check_object(name: str, facts: Mapping[str, Any], objects: SwiftBackup) -> 
 def _check_names(metadata: Mapping[str, Any], objects: SwiftBackup) -> None:
     """Cinder refuses to restore a backup with an object that its description does not name."""
     known = {name for one in metadata["objects"] for name in one}
-    known |= {f"{objects.prefix}_metadata", f"{objects.prefix}_sha256file"}
+    for end in ("_metadata", "_sha256file"):
+        known.add(objects.prefix + end)
+        objects.entry(objects.prefix + end)     # what is compared later has it, listed or not
     strange = sorted(set(objects.entries) - known)
     if strange:
         raise ObjectDamaged("Swift has objects that the backup's description does not name: "

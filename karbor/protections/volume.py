@@ -12,10 +12,12 @@ from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target
 from karbor.protections import cinder_quota
 from karbor.protections.cinder_backup import BROKEN, Backup, Settled, Snapshot
+from karbor.protections.cinder_chain import Base
 from karbor.protections.cinder_deletion import Removal, bury_backup
-from karbor.protections.cinder_evidence import ReadBack
+from karbor.protections.cinder_evidence import WHOLE, ReadBack, inferred_break
 from karbor.protections.cinder_input import refused
 from karbor.protections.cinder_restore import Restored, Volume
+from karbor.protections.listed import Listed, standing
 from karbor.protections.option_text import NO_FORCE, text
 
 OPERATOR = "tell the cloud's operator"
@@ -36,7 +38,7 @@ class VolumeBackup(Protection):
     def protect(self, resource: Resource) -> Stages:
         return {Hook.PREPARE_BEGIN: [Settled()],
                 Hook.PREPARE_FINISH: [Snapshot()],
-                Hook.MAIN: [Backup()]}
+                Hook.MAIN: [Base(), Backup()]}
 
     def restore(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [Volume(), Restored()]}
@@ -46,6 +48,11 @@ class VolumeBackup(Protection):
 
     def remove(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [Removal()]}
+
+    def intact(self, resources: Sequence[Resource], target: Target) -> bool:
+        ids = [one["id"] for each in resources if (one := target.kept("backup", each))]
+        found = standing(target.cloud, "cinder", "backup", ids)
+        return all(state == "available" for state in found.values())
 
     def held_by(self, resource: Resource) -> str:
         return "Cinder"
@@ -68,7 +75,7 @@ class VolumeBackup(Protection):
         kept = {one: target.kept("backup", one) for one in resources}
         if not kept:
             return ()
-        found = _backup_service(target.cloud) + _lost(kept, target.cloud)
+        found = _backup_service(target.cloud) + _lost(kept, target)
         found += _types(kept, target) + _zones(kept, target)
         wanted = [(target.mapping.get(one["volume"]["volume_type"], one["volume"]["volume_type"]),
                    int(one["size"])) for one in kept.values() if one]
@@ -90,7 +97,9 @@ class VolumeBackup(Protection):
             properties = {
                 "backup_mode": {
                     "type": "string", "enum": ["full", "incremental", "auto"], "default": "full",
-                    "description": "auto: incremental where Cinder has a backup to build upon"},
+                    "description": "incremental and auto: only what has changed, where Cinder has "
+                                   "a backup to build upon that can be restored; else all of it, "
+                                   "and the checkpoint says why"},
                 "container": {
                     "type": "string", "minLength": 1, "maxLength": 255,
                     "description": "where Cinder's backup driver shall put it (Swift: container)"},
@@ -129,20 +138,45 @@ def _backup_service(cloud: Cloud) -> list[Obstacle]:
     return [Obstacle("no cinder-backup service is running in this cloud", OPERATOR)]
 
 
-def _lost(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
-    listed = cloud.api("cinder").list("/backups/detail", "backups")
-    status = {str(one["id"]): str(one["status"]) for one in listed}
+def _lost(kept: Mapping[Resource, Mapping[str, Any]], target: Target) -> list[Obstacle]:
+    """Backups that are not there as they are needed: those of the checkpoint, and all that they
+    are built upon."""
+    chains = {one: [str(link["backup"]) for link in target.kept("read_back", one).get("chain", ())]
+              for one in kept}
+    wanted = {str(backup["id"]) for backup in kept.values() if backup}
+    status = standing(target.cloud, "cinder", "backup",
+                      wanted.union(*chains.values()) if chains else wanted)
     found = []
     for one, backup in kept.items():
+        name = one.name or one.id
         if not backup:
-            found.append(Obstacle(f"the checkpoint has no backup of volume {one.name or one.id}",
+            found.append(Obstacle(f"the checkpoint has no backup of volume {name}",
                                   resource=one.key))
             continue
-        seen = status.get(backup["id"], "gone")
-        if seen not in ("available", "restoring"):
-            found.append(Obstacle(f"backup {backup['id']} of volume {one.name or one.id} is {seen}",
-                                  resource=one.key))
+        if status[backup["id"]] not in WHOLE:
+            found.append(Obstacle(f"backup {backup['id']} of volume {name} is "
+                                  f"{status[backup['id']]}", resource=one.key))
+            continue
+        below = [id for id in chains[one] if status[id] not in WHOLE]
+        found += [Obstacle(f"backup {id}, on which backup {backup['id']} of volume {name} is "
+                           f"built, is {status[id]}", _BROKEN, resource=one.key) for id in below]
+        if backup.get("is_incremental") and not chains[one]:
+            found += _by_list(one, backup, target)
     return found
+
+
+_BROKEN = ("Cinder cannot restore a backup without all that it is built upon: take a checkpoint of "
+           "before, or bring that backup back")
+
+
+def _by_list(one: Resource, backup: Mapping[str, Any], target: Target) -> list[Obstacle]:
+    """Of a backup of which nobody could see what it is built upon."""
+    own = [each for each in Listed(target.cloud).cinder("/backups/detail", "backups")
+           if each["volume_id"] == backup.get("volume_id", one.id)]
+    itself = next((each for each in own if each["id"] == backup["id"]), None)
+    why = inferred_break(itself, own) if itself else ""
+    return [Obstacle(f"backup {backup['id']} of volume {one.name or one.id} cannot be restored: "
+                     f"{why}", _BROKEN, resource=one.key)] if why else []
 
 
 def _types(kept: Mapping[Resource, Mapping[str, Any]], target: Target) -> list[Obstacle]:

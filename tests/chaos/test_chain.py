@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
+from tests.chaos.commands import Ended
 from tests.chaos.scene import Scene, remaining
 
 
@@ -53,3 +58,72 @@ def test_a_backup_that_cinder_fails_to_delete_stays_known(scene: Scene) -> None:
     assert scene.home.karbor("checkpoint", "delete", "next", "--yes").code == 0
     assert not scene.double.dump().get("cinder.backup")
     assert not list(scene.home.place.rglob("tombstones/*.json"))
+
+
+def incremental(scene: Scene, name: str) -> Ended:
+    ended = scene.home.karbor("protect", "web", "--name", name, "--param",
+                              "volume:backup_mode=incremental")
+    assert ended.code == 0, ended
+    return ended
+
+
+def newest(scene: Scene) -> dict[str, Any]:
+    return max(scene.double.dump()["cinder.backup"].values(),
+               key=lambda one: str(one["data_timestamp"]))
+
+
+@pytest.mark.parametrize(("lost", "why"), [
+    ("base", "is gone or not this project's"), ("middle", "is gone or not this project's"),
+    ("error", "is error"), ("another", "is gone or not this project's"),
+    ("objects", "Swift has no object"), ("all", "no available backup of this volume")])
+def test_a_broken_chain_heals_with_a_full_backup(scene: Scene, lost: str, why: str) -> None:
+    """Nobody can restore what is built upon it; the next night begins anew, and says why."""
+    scene.home.bring_back("built")
+    double = scene.double
+    incremental(scene, "night-1")
+    base = newest(scene)["id"]
+    incremental(scene, "night-2")
+    middle = newest(scene)["id"]
+    incremental(scene, "night-3")
+    last = newest(scene)
+    assert (last["parent_id"], last["is_incremental"]) == (middle, True)
+    double.settle()
+    match lost:
+        case "base":
+            double.drop("cinder.backup", base)
+        case "middle":
+            double.drop("cinder.backup", middle)
+        case "error":
+            double.edit("cinder.backup", middle, status="error")
+        case "another":
+            double.edit("cinder.backup", base, _project="0" * 32)
+        case "objects":
+            double.drop("swift.object", next(
+                id for id in double.dump()["swift.object"] if id.endswith(f"{base}-00001")))
+        case "all":
+            for id in (base, middle, last["id"]):
+                double.drop("cinder.backup", id)
+
+    if lost != "objects":       # what is read back tells of those
+        dry = scene.home.karbor("restore", "night-3", "--dry-run")
+        assert dry.code != 0, dry
+        assert last["id"] in dry.err, dry
+        assert ("is gone" if lost != "error" else "is error") in dry.err, dry
+    verified = scene.home.karbor("verify", "night-3")
+    assert verified.code != 0, verified
+
+    healed = incremental(scene, "night-4")
+    new = newest(scene)
+    assert (new["is_incremental"], new["parent_id"]) == (False, None)
+    assert "backed up in full: " in healed.out, healed
+    assert why in healed.out, healed
+    shown = scene.home.karbor("checkpoint", "show", "night-4")
+    assert why in shown.out, shown
+    shown_last = scene.home.json("operation", "show", scene.home.newest()[0])    # type: ignore[index]
+    assert any(why in one for one in shown_last["result"]["notes"])
+    assert scene.home.karbor("verify", "night-4").code == 0
+    assert scene.home.karbor("restore", "night-4", "--dry-run").code == 0
+
+    quiet = incremental(scene, "night-5")
+    assert newest(scene)["parent_id"] == new["id"]
+    assert "backed up in full" not in quiet.out

@@ -218,7 +218,18 @@ class Backups(Part):
 
         volume["status"], backup["status"] = "restoring-backup", "restoring"
         finish: Callable[[], None] = done
-        self.cloud.change("cinder.restore", [volume, backup], finish, failed)
+        change = self.cloud.change("cinder.restore", [volume, backup], finish, failed)
+        if lost := self._lost(backup):
+            change.outcome = {"status": "error", "reason": f"Backup {lost} could not be found."}
+
+    def _lost(self, backup: Record) -> str:
+        """The first of those that it is built upon that is not there any more."""
+        while parent := backup["parent_id"]:
+            below = self.cloud.kinds["cinder.backup"].get(parent)
+            if below is None or below["_project"] != backup["_project"]:
+                return str(parent)
+            backup = below
+        return ""
 
     def _children(self, backup: Record) -> list[Record]:
         return [one for one in self.cloud.kinds["cinder.backup"].values()

@@ -159,7 +159,7 @@ def test_an_incremental_backup_is_proved_with_all_it_is_built_upon() -> None:
 
 
 @pytest.mark.parametrize(("parent", "message"), [
-    (None, "ObjectMissing: backup full, on which bak is built, is gone"),
+    (None, "ObjectMissing: backup full, on which bak is built, is gone or not this project's"),
     ("error", "ObjectDamaged: backup full, on which others are built, is error")])
 def test_an_incremental_backup_without_its_parent_is_worth_nothing(
         parent: str | None, message: str) -> None:

@@ -10,7 +10,8 @@ from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable,
 from karbor.domain.resource import VOLUME, Resource
 from karbor.domain.step import Again, Done, Failed, Hook
 from karbor.plugin.protection import Target
-from karbor.protections.cinder_backup import Backup, Settled, Snapshot, facts, may_be_parent
+from karbor.protections.cinder_backup import Backup, Settled, Snapshot, facts
+from karbor.protections.cinder_chain import Base
 from karbor.protections.cinder_deletion import TRIES, Removal, delete_backup
 from karbor.protections.cinder_restore import Restored, Volume
 from karbor.protections.cinder_snapshot import KeptSnapshot
@@ -107,26 +108,50 @@ def backup(**more: Any) -> dict[str, Any]:
             "data_timestamp": "2026-01-01T00:00:00.000000", **more}
 
 
-@pytest.mark.parametrize(("backups", "expected"), [
-    ([], False),
-    ([backup()], True),
-    ([backup(status="error")], False),
-    ([backup(data_timestamp="2026-01-03T00:00:00.000000")], False),     # newer than the snapshot
-    ([backup(size=1)], False),                                          # the volume has grown
-    ([backup(), backup(size=1, data_timestamp="2026-01-01T12:00:00.000000")], False),
+GROWN = "the volume has grown since its last backup old"
+NOTHING = "Cinder has no available backup of this volume to build upon"
+
+
+@pytest.mark.parametrize(("backups", "why"), [
+    ([], NOTHING),
+    ([backup()], ""),
+    ([backup(status="error")], NOTHING),
+    ([backup(data_timestamp="2026-01-03T00:00:00.000000")], NOTHING),   # newer than the snapshot
+    ([backup(size=1)], GROWN),
+    ([backup(id="base"), backup(size=1, data_timestamp="2026-01-01T12:00:00.000000")], GROWN),
+    # Without Swift only what the list itself tells:
+    ([backup(is_incremental=True)], "the full backup that old was built upon is gone"),
+    ([backup(id="base"), backup(is_incremental=True,
+                                data_timestamp="2026-01-01T12:00:00.000000")], ""),
+    ([backup(id="base", status="error"),
+      backup(is_incremental=True, data_timestamp="2026-01-01T12:00:00.000000")],
+     "backup base, on which old seems to be built, is error"),
 ])
-def test_auto_takes_a_parent_only_where_cinder_would(backups: list[Any], expected: bool) -> None:
-    assert may_be_parent(backups, SNAPSHOT) is expected
+def test_an_incremental_backup_is_made_only_where_it_could_be_restored(
+        backups: list[Any], why: str) -> None:
+    def base(mode: str) -> Any:
+        cloud = ScriptedCloud(cinder={"LIST /backups/detail": [
+            *backups, backup(id="another", volume_id="other")]})
+        done = Base().run(StepOf(RESOURCE, cloud, saved={"snapshot": SNAPSHOT},
+                                 parameters={"backup_mode": mode}))
+        assert isinstance(done, Done)
+        return done.saved
+
+    note = {"note": f"backed up in full: {why}"} if why else {}
+    assert base("incremental") == {"incremental": not why, **note}
+    assert base("auto") == {"incremental": not why, **(note if backups else {})}
+    assert base("full") == {"incremental": False}
 
 
-@pytest.mark.parametrize(("mode", "incremental"), [
-    ({}, False), ({"backup_mode": "full"}, False), ({"backup_mode": "incremental"}, True),
-    ({"backup_mode": "auto"}, True)])
-def test_a_backup_is_of_the_snapshot_and_in_the_mode_asked_for(
-        mode: dict[str, str], incremental: bool) -> None:
-    cloud = ScriptedCloud(cinder={"POST /backups": {"backup": {"id": "bak"}},
-                                  "LIST /backups/detail": [backup()]})
-    work = StepOf(RESOURCE, cloud, saved={"snapshot": SNAPSHOT},
+@pytest.mark.parametrize(("mode", "base", "incremental"), [
+    ({}, {"incremental": False}, False), ({"backup_mode": "full"}, {}, False),
+    ({"backup_mode": "incremental"}, {}, True),     # begun by a Karbor that had no such step
+    ({"backup_mode": "incremental"}, {"incremental": False}, False),
+    ({"backup_mode": "auto"}, {"incremental": True}, True)])
+def test_a_backup_is_of_the_snapshot_and_as_it_was_decided(
+        mode: dict[str, str], base: dict[str, bool], incremental: bool) -> None:
+    cloud = ScriptedCloud(cinder={"POST /backups": {"backup": {"id": "bak"}}})
+    work = StepOf(RESOURCE, cloud, saved={"snapshot": SNAPSHOT, "base": base},
                   parameters={**mode, "container": "mine"})
     assert Backup().create(work) == "bak"
     _, body = cloud.api("cinder").sent[-1]
@@ -511,6 +536,6 @@ def test_stages_stand_in_their_hooks() -> None:
     plugin = VolumeBackup()
     protect = {hook: [one.name for one in some] for hook, some in plugin.protect(RESOURCE).items()}
     assert protect == {Hook.PREPARE_BEGIN: ["settled"], Hook.PREPARE_FINISH: ["snapshot"],
-                       Hook.MAIN: ["backup"]}
+                       Hook.MAIN: ["base", "backup"]}
     restore = {hook: [one.name for one in some] for hook, some in plugin.restore(RESOURCE).items()}
     assert restore == {Hook.MAIN: ["volume", "restored"]}
