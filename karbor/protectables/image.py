@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
+from karbor.domain.errors import CloudForbidden, CloudNotFound
 from karbor.domain.resource import IMAGE, PROJECT, SERVER, Resource, labels_of
 from karbor.plugin.protectable import Listings
+from karbor.plugin.volume_backed import data_elsewhere
 from karbor.protectables import server as servers
 
 MARK = "karbor_mark"
@@ -21,9 +24,13 @@ class Images:
     disk, `within` the server, under the id of the image it once was a copy of; that image may be
     gone meanwhile, the disk is there all the same.
 
+    A server whose base image has no data boots from a volume, whatever Nova says of its image, and
+    has no disk of its own. Where the base image is gone, only an image made of the disk will tell.
+
     Facts of an image: `status`, `created_at`, `size` (bytes), `disk_format`, `visibility`,
-    `protected`, `labels`. Facts of a disk: `server_status`, `task_state`, `base` (the base image's
-    status, or gone).
+    `protected`, `labels`, and `elsewhere`: (kind, id) of what in Cinder has its data, if it has
+    none itself.
+    Facts of a disk: `server_status`, `task_state`, `base` (the base image's status, or gone).
     """
 
     type: ClassVar[str] = IMAGE
@@ -50,7 +57,8 @@ class Images:
                     on_images[parent.key] = server
         bases = _bases(sorted({servers.image_id(one) for one in on_images.values()}), listings)
         for key, server in on_images.items():
-            found[key] = [_disk(server, bases.get(servers.image_id(server)))]
+            base = bases.get(servers.image_id(server))
+            found[key] = [] if base and data_elsewhere(base) else [_disk(server, base)]
         return found
 
 
@@ -66,6 +74,10 @@ def _bases(ids: Sequence[str], listings: Listings) -> dict[str, Mapping[str, Any
         for one in listings.list("glance", "/images", "images",
                                  visibility="all", id="in:" + ",".join(some)):
             found[str(one["id"])] = one
+    for id in ids:
+        if id not in found:     # only Glance itself can say that it is gone
+            with suppress(CloudNotFound, CloudForbidden):
+                found[id] = listings.cloud.api("glance").get(f"/images/{id}")
     return found
 
 
@@ -80,6 +92,7 @@ def _image(one: Mapping[str, Any]) -> Resource:
         "created_at": one.get("created_at") or "",
         "disk_format": one.get("disk_format"), "visibility": one.get("visibility"),
         "protected": bool(one.get("protected")),
+        **({"elsewhere": elsewhere} if (elsewhere := data_elsewhere(one)) else {}),
         "labels": labels_of(one.get("tags") or (), {})})
 
 

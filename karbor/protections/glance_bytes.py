@@ -15,9 +15,12 @@ from karbor.domain.errors import (
     QuotaExceeded,
     RemoteFailed,
 )
+from karbor.domain.resource import SERVER
 from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Wait
 from karbor.plugin.protection import Stage, Task, Work
+from karbor.plugin.volume_backed import data_elsewhere, named
 from karbor.protections.glance_record import MARK, checksums, describe, not_kept
+from karbor.protections.listed import standing
 from karbor.vault import Paused, Vault
 
 STREAM = "bytes"
@@ -64,7 +67,36 @@ class Disk(Stage):
         return find_marked(work)
 
     def delete(self, work: Work, id: str) -> None:
-        work.cloud.api("glance").delete(f"/images/{id}")
+        """With the snapshots that Nova has made for it, if it was made of volumes: they first,
+        since only the image names them."""
+        glance, saved = work.cloud.api("glance"), work.saved(self.name)
+        if not saved or saved.get("no_disk"):
+            try:
+                image = glance.get(f"/images/{id}")
+            except CloudNotFound:
+                return
+            if work.mark in (image.get(MARK), image.get("name")):
+                self._delete_snapshots(work, image)
+        glance.delete(f"/images/{id}")
+
+    @staticmethod
+    def _delete_snapshots(work: Work, image: Mapping[str, Any]) -> None:
+        """Raises CloudConflict until they are gone."""
+        left = []
+        for kind, snapshot in data_elsewhere(image):
+            if kind != "snapshot":
+                continue
+            cinder = work.cloud.api("cinder")
+            try:
+                status = cinder.get(f"/snapshots/{snapshot}")["snapshot"]["status"]
+            except CloudNotFound:
+                continue
+            left.append(snapshot)
+            if status in ("available", "error"):
+                cinder.delete(f"/snapshots/{snapshot}")
+        if left:
+            raise CloudConflict(f"snapshots that Nova made are still there: {', '.join(left)}",
+                                service="cinder", resource=work.resource.key)
 
     def given_up(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
         """Nova removes the image of a snapshot that fails, but not when the token is over with
@@ -79,8 +111,10 @@ class Disk(Stage):
         return "Nova works on it no more" if image["status"] in COMING else ""
 
     def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Saves `id`, `size` (bytes) and `created_at` (Glance's time)."""
-        return {"id": id, "size": seen.get("size"), "created_at": seen.get("created_at")}
+        """Saves `id`, `size` (bytes) and `created_at` (Glance's time); `no_disk`: the server has no
+        disk of its own, since Nova has made snapshots of its volumes instead."""
+        return {"id": id, "size": seen.get("size"), "created_at": seen.get("created_at"),
+                **({"no_disk": True} if data_elsewhere(seen) else {})}
 
 
 def find_marked(work: Work) -> str | None:
@@ -92,6 +126,14 @@ def find_marked(work: Work) -> str | None:
             if one.get(place) == work.mark:
                 return str(one["id"])
     return None
+
+
+def boots_from_volume(work: Work) -> bool:
+    """Whether the server whose disk the resource was to be has none: its volumes are resources."""
+    key = f"{SERVER}#{work.resource.within}"
+    if not work.resource.within or key not in work.graph:
+        return False
+    return bool(work.kept("server", work.graph[key]).get("boot") == "volume")
 
 
 class Bytes(Task):
@@ -107,6 +149,8 @@ class Bytes(Task):
     limit = "glance-transfers"
 
     def run(self, work: Work) -> Outcome:
+        if boots_from_volume(work):
+            return Done()
         disk = bool(work.resource.within)
         id = str(work.saved("disk")["id"]) if disk else work.resource.id
         glance = work.cloud.api("glance")
@@ -122,6 +166,11 @@ class Bytes(Task):
             return Failed(RemoteFailed(f"the image is {status}", service="glance",
                                        resource=work.resource.key,
                                        remedy="only an active image has bytes to keep"))
+        if elsewhere := data_elsewhere(image):
+            return Failed(RemoteFailed(
+                f"image {id} has no data: it boots from {named(elsewhere)} in Cinder, which would "
+                "not be kept", service="glance", resource=work.resource.key,
+                remedy="protect the server or the volume that it was made of, or leave it out"))
         size = int(image.get("size") or 0)
 
         def report(done: int) -> None:
@@ -129,7 +178,7 @@ class Bytes(Task):
 
         kept = Vault(work.bank).store(
             STREAM,
-            # Glance answers 204 for an image without data (of a server booted from a volume)
+            # Glance answers 204 for an image without data
             lambda offset: glance.download(f"/images/{id}/file", offset=offset) if size else (),
             size=size, expected=checksums(image) if size else {}, hashes=("sha512", "md5"),
             progress=report, stop=lambda: work.stopping)
@@ -147,10 +196,14 @@ class ReadBack(Task):
     carries = True
 
     def run(self, work: Work) -> Outcome:
+        if boots_from_volume(work):
+            return Done()
         kept = work.kept("bytes") or work.saved("bytes")
         if not kept:
             return Failed(ObjectMissing("the checkpoint has no bytes of this image",
                                         resource=work.resource.key))
+        if elsewhere := data_elsewhere(kept["image"].get("properties", {})):
+            return _elsewhere(work, elsewhere)
         vault = Vault(work.bank)
         manifest = vault.open(STREAM, kept["stream"])
         reached = vault.check(
@@ -160,3 +213,16 @@ class ReadBack(Task):
             return Again(handle={"offset": reached},
                          progress=Progress(reached, manifest.size, "bytes"))
         return Done({"evidence": Evidence.CHECKSUMS.value, "unproved": ""})
+
+
+def _elsewhere(work: Work, elsewhere: list[tuple[str, str]]) -> Outcome:
+    """Of an image that an earlier Karbor kept without its data."""
+    snapshots = [id for kind, id in elsewhere if kind == "snapshot"]
+    states = standing(work.cloud, "cinder", "snapshot", snapshots)
+    lost = sorted(id for id, state in states.items() if state != "available")
+    if lost or len(snapshots) < len(elsewhere):
+        return Failed(ObjectMissing(
+            f"the checkpoint has no data of this image, and what it boots from is not there: "
+            f"{', '.join(lost) or named(elsewhere)}", resource=work.resource.key))
+    return Done({"evidence": Evidence.STATUS.value, "unproved": (
+        f"the image has no data in the checkpoint: it boots from {named(elsewhere)} in Cinder")})

@@ -21,7 +21,7 @@ from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Wait
 from karbor.plugin.cloud import Api
 from karbor.plugin.cosmetics import Cosmetics
 from karbor.plugin.protection import Task, Work
-from karbor.protections.glance_bytes import COMING, STREAM, find_marked
+from karbor.protections.glance_bytes import COMING, STREAM, boots_from_volume, find_marked
 from karbor.protections.glance_record import MARK, SIGNATURE, body, checksums, signed
 from karbor.vault import Vault
 
@@ -60,6 +60,8 @@ class Image(Task):
     limit = "glance-transfers"
 
     def run(self, work: Work) -> Outcome:
+        if boots_from_volume(work):
+            return Done()
         kept = work.kept("bytes")
         glance = work.cloud.api("glance")
         id = work.handle.get("id")

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from karbor.domain.errors import CloudError, CloudNotFound
-from karbor.domain.resource import IMAGE, Resource
+from karbor.domain.resource import IMAGE, SERVER, Resource
 from karbor.domain.step import Hook
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target
+from karbor.plugin.volume_backed import data_elsewhere, named
 from karbor.protections.glance_bytes import COMING, Bytes, Disk, ReadBack
 from karbor.protections.glance_record import signed
 from karbor.protections.glance_restore import Image, new_name
+from karbor.protections.listed import standing
 from karbor.protections.option_text import text
 
 MIB = 1024 ** 2
@@ -60,6 +62,12 @@ class ImageProtection(Protection):
             if one.within and state in _CANNOT:
                 found.append(Obstacle(f"no image of {one.name} can be made while its server is "
                                       f"{state}", _CANNOT[state], resource=one.key))
+            elif not one.within and (elsewhere := one.facts.get("elsewhere")):
+                found.append(Obstacle(
+                    f"image {one.name or one.id} has no data: it boots from "
+                    f"{named(elsewhere)} in Cinder, which would not be kept",
+                    "protect the server or the volume that it was made of, or leave it out",
+                    resource=one.key))
             elif not one.within and state not in ("active", *COMING):
                 found.append(Obstacle(f"image {one.name or one.id} is {state}",
                                       "activate it, or leave it out", resource=one.key))
@@ -71,14 +79,18 @@ class ImageProtection(Protection):
 
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
-        kept = {one: target.kept("bytes", one) for one in resources}
-        found = [Obstacle(f"the checkpoint has no bytes of {one.name or one.id}", resource=one.key)
+        kept = {one: target.kept("bytes", one) for one in resources
+                if not _no_disk(one, target)}
+        found = _without_data(kept, target.cloud)
+        found += [Obstacle(f"the checkpoint has no bytes of {one.name or one.id}", resource=one.key)
                  for one, bytes in kept.items() if not bytes]
         found += _formats(kept, target.cloud)
         size = sum(int(one["size"]) for one in kept.values() if one)
         return found + _quota(target.cloud, count=len(kept), size=size)
 
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
+        if _no_disk(resource, target):
+            return []       # what it boots from is a volume of its own
         kept = target.kept("bytes", resource)
         name = new_name(resource, target.graph, kept["image"], target.parameters(resource))
         stays = ", which stays as long as the server needs it" if resource.within else ""
@@ -125,6 +137,27 @@ def _signature(record: Mapping[str, Any], cloud: Cloud) -> list[str]:
         why = f"certificate {certificate} cannot be read: {error.message}"
         return [f"its signature cannot be verified by Glance and is put back unverified: {why}"]
     return ["its signature is verified by Glance"]
+
+
+def _no_disk(one: Resource, target: Target) -> bool:
+    """Whether the server whose disk it was to be boots from a volume."""
+    key = f"{SERVER}#{one.within}"
+    return bool(one.within and key in target.graph
+                and target.kept("server", target.graph[key]).get("boot") == "volume")
+
+
+def _without_data(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
+    """Images that an earlier Karbor kept although they had no data, and whose snapshots in Cinder
+    are not there any more: what is made of them boots nowhere."""
+    without = {one: elsewhere for one, bytes in kept.items()
+               if bytes and (elsewhere := data_elsewhere(bytes["image"].get("properties", {})))}
+    states = standing(cloud, "cinder", "snapshot", (
+        id for elsewhere in without.values() for kind, id in elsewhere if kind == "snapshot"))
+    return [Obstacle(f"the checkpoint has no data of image {one.name or one.id}, and {kind} {id}, "
+                     "which it boots from, is not there", "restore the volumes of the server that "
+                     "it was made of", resource=one.key)
+            for one, elsewhere in without.items() for kind, id in elsewhere
+            if kind != "snapshot" or states[id] != "available"]
 
 
 def _quota(cloud: Cloud, *, count: int, size: int) -> list[Obstacle]:

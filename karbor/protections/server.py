@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from karbor.domain.errors import CloudNotFound
-from karbor.domain.resource import SERVER, Resource
+from karbor.domain.resource import IMAGE, SERVER, Resource
 from karbor.domain.step import Done, Hook, Outcome
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target, Task, Work
@@ -24,11 +25,19 @@ class KeepServer(Task):
     name = "server"
 
     def run(self, work: Work) -> Outcome:
-        facts = gather(work.cloud, work.resource)
+        facts = replace(gather(work.cloud, work.resource), own_disk=self._own_disk(work))
         document = server_facts.describe(facts)
         told = server_facts.not_kept(facts)
         stored = kept_json.write(work.bank, OBJECT, document)
         return Done({"object": stored, **server_facts.summary(document, told)})
+
+    @staticmethod
+    def _own_disk(work: Work) -> bool:
+        """Nova names an image also of a server that boots from a volume, if that volume was made of
+        the snapshots which the image named."""
+        disks = [one for one in work.graph.children(work.resource.key)
+                 if one.type == IMAGE and one.within == work.resource.id]
+        return any(not work.saved("disk", one).get("no_disk") for one in disks)
 
 
 def gather(cloud: Cloud, resource: Resource) -> server_facts.Facts:

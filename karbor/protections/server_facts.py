@@ -34,13 +34,14 @@ class Facts:
     floating: Sequence[Record] = ()         # of Neutron, of these ports
     key_pair: Record | None = None
     group: Record | None = None
+    own_disk: bool = True                   # what Nova calls its image is the copy of one
     notes: Sequence[tuple[str, str]] = field(default=())
 
 
 def describe(facts: Facts) -> Record:
     """The document that the bank keeps."""
     record = facts.server
-    image = record.get("image")
+    image = record.get("image") if facts.own_disk else None
     return {
         "id": record["id"],
         "server": {
@@ -106,7 +107,8 @@ def not_kept(facts: Facts) -> list[dict[str, str]]:
     told = list(facts.notes)
     if _ATTR + "user_data" not in record:
         told.append(("user data", HIDDEN))
-    if _ATTR + "root_device_name" not in record and not record.get("image") and facts.attachments:
+    boots = not (record.get("image") and facts.own_disk)
+    if _ATTR + "root_device_name" not in record and boots and facts.attachments:
         told.append(("root device name",
                      f"{HIDDEN}; the first device is taken to be the one it boots from"))
     if record.get("key_name") and facts.key_pair is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -86,18 +87,28 @@ class Building(Part):
         """The block devices, each with its source looked up. Raises Refusal(400)."""
         given = [dict(one) for one in wanted.get("block_device_mapping_v2") or ()]
         image = wanted.get("imageRef")
-        if image and not any(one.get("source_type") == "image" for one in given):
-            given.insert(0, {"source_type": "image", "destination_type": "local", "uuid": image,
-                             "boot_index": 0, "delete_on_termination": True})
+        mapped = self._mapped(request, str(image)) if image else []
+        given = [*mapped, *given]
+        if image and not mapped and not any(
+                one.get("source_type") == "image" for one in given):
+            given.insert(0, {"source_type": "image", "destination_type": "local",
+                             "uuid": image, "boot_index": 0, "delete_on_termination": True})
         boot = [one for one in given if str(one.get("boot_index")) == "0"]
         need(len(boot) == 1, 400, "Block Device Mapping is Invalid: Boot sequence for the instance "
                                   "and image/block device mapping combination is not valid.")
-        need(not image or (boot[0]["source_type"] == "image" and boot[0]["uuid"] == image), 400,
+        need(not image or mapped or (boot[0]["source_type"] == "image"
+                                     and boot[0]["uuid"] == image), 400,
              "Block Device Mapping is Invalid: Boot sequence for the instance and image/block "
              "device mapping combination is not valid.")
         for one in given:
             one["_source"] = self._source(request, one)
         return given
+
+    def _mapped(self, request: Request, id: str) -> list[dict[str, Any]]:
+        """What an image that was made of a server booted from a volume says it boots from."""
+        image = self.own("glance.image", id, request, "Image")
+        told = json.loads(image["properties"].get("block_device_mapping") or "[]")
+        return [{**one, "uuid": one["snapshot_id"]} for one in told if one.get("snapshot_id")]
 
     def _source(self, request: Request, device: dict[str, Any]) -> Record | None:
         source, id = device.get("source_type"), str(device.get("uuid"))

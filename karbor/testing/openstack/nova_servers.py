@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from karbor.testing.openstack.cinder_volumes import Volumes
@@ -102,8 +103,9 @@ class Servers(Part):
         need(server["status"] in {"ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED"}
              and server["task_state"] is None, 409, f"Cannot 'createImage' instance "
              f"{server['id']} while it is in task_state {server['task_state']}")
-        need(server["image"], 400, "the double makes no image of a server that boots from a volume")
         images = self.cloud.part(Images)
+        if any(one["boot"] for one in server["volumes"]):
+            return self._image_of_volumes(request, server, wanted)
         image = images.make({"name": wanted["name"], "disk_format": "qcow2",
                              "container_format": "bare", "visibility": "private",
                              "image_type": "snapshot", "instance_uuid": server["id"],
@@ -125,9 +127,39 @@ class Servers(Part):
                 image["status"] = status
 
         self.cloud.change("nova.image", [image, server], done, failed)
+        return self._made(request, image)
+
+    def _made(self, request: Request, image: Record) -> Answer:
         if at_least(request, 45):
             return Answer(202, {"image_id": image["id"]})
         return Answer(202, None, {"Location": f"{self.cloud.root}/image/images/{image['id']}"})
+
+    def _image_of_volumes(self, request: Request, server: Record, wanted: dict[str, Any]) -> Answer:
+        """Of a server that boots from a volume: without data, and with a snapshot of each of its
+        volumes in Cinder, which the image names."""
+        mapping = []
+        for one in server["volumes"]:
+            volume = self.cloud.kinds["cinder.volume"][one["id"]]
+            now = self.cloud.stamp()
+            snapshot = self.cloud.add("cinder.snapshot", {
+                "created_at": now, "updated_at": now, "name": f"snapshot for {wanted['name']}",
+                "description": "", "volume_id": volume["id"], "status": "available",
+                "size": volume["size"], "metadata": {}, "user_id": request.user_id,
+                "_bytes": bytes(volume["_bytes"]), "_bootable": volume["bootable"],
+                "_image_meta": dict(volume["volume_image_metadata"])}, request.project_id)
+            mapping.append({
+                "source_type": "snapshot", "destination_type": "volume",
+                "boot_index": 0 if one["boot"] else None, "snapshot_id": snapshot["id"],
+                "volume_id": None, "image_id": None, "volume_size": volume["size"],
+                "device_name": one["device"], "delete_on_termination": False})
+        images = self.cloud.part(Images)
+        image = images.make({"name": wanted["name"], "disk_format": "raw",
+                             "container_format": "bare", "visibility": "private",
+                             "block_device_mapping": json.dumps(mapping), "bdm_v2": "True",
+                             "root_device_name": "/dev/vda", "base_image_ref": "",
+                             **(wanted.get("metadata") or {})}, request.project_id)
+        images.fill(image, b"")
+        return self._made(request, image)
 
     @route("GET", "/v2.1/servers/{id}/metadata")
     def metadata(self, request: Request, id: str) -> Answer:

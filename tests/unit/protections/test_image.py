@@ -10,6 +10,7 @@ import pytest
 from karbor.domain.errors import (
     CloudConflict,
     CloudForbidden,
+    CloudNotFound,
     CloudUnavailable,
     ObjectDamaged,
     ObjectMissing,
@@ -417,3 +418,68 @@ def test_only_disks_need_a_temporary_image() -> None:
     assert {hook: [one.name for one in some] for hook, some in plugin.protect(DISK).items()} == {
         Hook.PREPARE_FINISH: ["disk"], Hook.MAIN: ["bytes"]}
     assert list(plugin.protect(PLAIN)) == [Hook.MAIN]
+
+
+# ---------------------------------------------------------------------------- without data
+MAPPING = '[{"source_type": "snapshot", "snapshot_id": "snap", "volume_id": null, "boot_index": 0}]'
+
+
+@pytest.mark.parametrize("data", [b"", DATA])
+def test_an_image_whose_data_are_elsewhere_is_refused_when_it_comes_to_its_bytes(
+        data: bytes) -> None:
+    cloud = ScriptedCloud({"glance.image#img": record(data, block_device_mapping=MAPPING)},
+                          glance={})
+    failed = Bytes().run(StepOf(PLAIN, cloud))
+    assert isinstance(failed, Failed)
+    assert "it boots from snapshot snap in Cinder" in failed.error.message
+
+
+@pytest.mark.parametrize(("snapshots", "proved"), [
+    ([{"id": "snap", "status": "available"}], True),
+    ([{"id": "snap", "status": "error"}], False), ([], False)])
+def test_one_that_was_kept_before_is_worth_what_cinder_still_has(
+        snapshots: list[dict[str, str]], proved: bool) -> None:
+    """Until now it was kept, as 0 bytes, and its checksums were called a proof."""
+    kept = {"size": 0, "stream": {}, "image": {
+        "name": "db", "properties": {"block_device_mapping": MAPPING}}}
+    cloud = ScriptedCloud(cinder={"LIST /snapshots/detail": snapshots}, glance={
+        "GET /info/usage": {"usage": {}}})
+    read = ReadBack().run(StepOf(PLAIN, cloud, kept={"bytes": kept}))
+    if proved:
+        assert isinstance(read, Done)
+        assert read.saved["evidence"] == "status"
+    else:
+        assert isinstance(read, Failed)
+        assert isinstance(read.error, ObjectMissing)
+    graph = ResourceGraph.build([PLAIN], lambda level: {})
+    target = Target(cloud, graph, lambda stage, one: kept, lambda one: {})
+    found = [one.what for one in ImageProtection().restore_obstacles([PLAIN], target)]
+    why = ("the checkpoint has no data of image cirros, and snapshot snap, which it boots from, is "
+           "not there")
+    assert found == ([] if proved else [why])
+
+
+def test_the_snapshots_that_nova_made_go_before_the_image_that_names_them() -> None:
+    states = ["available", "deleting", None]
+
+    def snapshot(_: Any) -> Any:
+        state = states.pop(0)
+        if state is None:
+            raise CloudNotFound("gone", status=404)
+        return {"snapshot": {"id": "snap", "status": state}}
+
+    cloud = ScriptedCloud(
+        glance={"GET /images/snapped": record(
+            b"", block_device_mapping=MAPPING, karbor_mark=StepOf.mark),
+            "DELETE /images/snapped": None},
+        cinder={"GET /snapshots/snap": snapshot, "DELETE /snapshots/snap": None})
+    for _ in range(2):
+        with pytest.raises(CloudConflict, match="snap"):
+            Disk().delete(StepOf(DISK, cloud, saved={"disk": {"no_disk": True}}), "snapped")
+    Disk().delete(StepOf(DISK, cloud, saved={"disk": {"no_disk": True}}), "snapped")
+    assert [one for one in cloud.log if "DELETE" in one] == [
+        "cinder DELETE /snapshots/snap", "glance DELETE /images/snapped"]
+    # Of a disk that is one, nothing more is asked for.
+    cloud.log.clear()
+    Disk().delete(StepOf(DISK, cloud, saved={"disk": {"id": "snapped"}}), "snapped")
+    assert cloud.log == ["glance DELETE /images/snapped"]
