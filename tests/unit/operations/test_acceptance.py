@@ -40,6 +40,7 @@ from karbor.operations.setting import Provider, Setting
 from karbor.operations.tombstones import Tombstones
 from karbor.plugin.protectable import Listings
 from karbor.plugin.protection import Obstacle, Protection, Target
+from karbor.protections.option_text import TEXT
 from karbor.testing.bank import MemoryBank
 
 BOX = "Toy::Box"
@@ -526,6 +527,8 @@ def test_a_damaged_checkpoint_does_not_hide_the_others(desk: Desk, asking: Askin
     ([1, "x"], {"items": {"type": "integer"}}, r"\[1\] must be"),
     ("", {"minLength": 1}, "too short"),
     ("abc", {"maxLength": 2}, "too long"),
+    ("müller ☃", TEXT, ""),
+    ("web 🚀", TEXT, "characters that are not allowed there"),
     ({"a": 1}, {"additionalProperties": {"type": "string"}}, "a must be a string")])
 def test_what_fits_an_option(value: Any, schema: dict[str, Any], why: str) -> None:
     import re
