@@ -9,7 +9,7 @@ import click
 from karbor.cli import exits
 from karbor.cli.complaint import answering
 from karbor.cli.doctor import paint_finding
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_json, as_table, say
 
 
@@ -21,7 +21,7 @@ def config() -> None:
 @config.command("check", short_help="Everything that is wrong or doubtful, at once.")
 @click.option("--online", is_flag=True,
               help="Also log in, look Karbor up in the catalog, open the database, list the banks.")
-@common
+@common_without("cloud", "provider")
 @answering
 def check(online: bool) -> None:
     """Options that nobody knows, values, logins, providers, permissions. Nothing is changed.
@@ -52,7 +52,7 @@ def check(online: bool) -> None:
 
 @config.command("show", short_help="What every option is worth, and who said so.")
 @click.option("--all", "defaults", is_flag=True, help="Those that have their default as well.")
-@common
+@common_without("cloud", "provider")
 @answering
 def show(defaults: bool) -> None:
     """Effective values with their source. Secrets are masked."""

@@ -9,7 +9,7 @@ import click
 
 from karbor.cli.complaint import answering
 from karbor.cli.confirmation import confirmed, confirming
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.wording import count, moment
 from karbor.domain.errors import BadInput
@@ -34,7 +34,7 @@ def credential() -> None:
 @click.option("--role", "roles", metavar="ROLE", multiple=True,
               help="A role that it passes on; may be given several times. Default: those of "
                    "[credentials] trust_roles that you have.")
-@common
+@common_without("provider")
 @answering
 def register(id: str | None, days: float | None, roles: tuple[str, ...]) -> None:
     """Let Karbor act for you in this project with an application credential.
@@ -78,7 +78,7 @@ def _secret(id: str) -> str:
 
 
 @credential.command("list", short_help="Those of this project.")
-@common
+@common_without("provider")
 @answering
 def list_() -> None:
     """The application credentials that are registered in this project."""
@@ -96,7 +96,7 @@ def list_() -> None:
 
 @credential.command(short_help="Forget yours; remove it from Keystone if Karbor made it.")
 @confirming
-@common
+@common_without("provider")
 @answering
 def remove(yes: bool) -> None:
     """Forget your application credential; remove it from Keystone if Karbor made it.
@@ -107,17 +107,23 @@ def remove(yes: bool) -> None:
         if not confirmed(yes, "forget your application credential?", []):
             return
         gone = local.application_credentials.remove(local.cloud.project_id, local.cloud.user_id)
+    if this().json:
+        as_json([_json(one) for one in gone])
+        return
     for one in gone:
         say(f"removed {one.name or one.application_credential_id}")
 
 
 @credential.command("rotate-keys", short_help="A new key for everything that is kept sealed.")
-@common
+@common_without("cloud", "provider")
 @answering
 def rotate_keys() -> None:
     """Make a new sealing key, and seal everything that is kept of tokens and secrets with it."""
     with this().local() as local:
         sealed = local.application_credentials.rotate_keys()
+    if this().json:
+        as_json({"sealed_anew": sealed})
+        return
     say(f"a new key is in use; {count(sealed, 'secret')} sealed with it")
 
 

@@ -9,7 +9,7 @@ import click
 
 from karbor.cli import exits
 from karbor.cli.complaint import answering
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.wording import count
 from karbor.domain.errors import BadInput, KarborError
@@ -31,7 +31,7 @@ def database() -> None:
 
 
 @database.command("version", short_help="Which revision it has, and what is to be upgraded.")
-@common
+@common_without("cloud", "provider")
 @answering
 def version_() -> None:
     """Which revision the database has, and what an upgrade would do. Changes nothing."""
@@ -40,7 +40,7 @@ def version_() -> None:
 
 @database.command(short_help="Bring its tables up to date.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@common
+@common_without("cloud", "provider")
 @answering
 def upgrade(dry_run: bool) -> None:
     """Bring the tables up to those of this Karbor; make them where there are none.
@@ -71,7 +71,7 @@ def upgrade(dry_run: bool) -> None:
 @click.option("--end-trusts", is_flag=True,
               help="Remove the trusts in Keystone of which the database knows nothing. Not where "
                    "another installation of Karbor uses the same account.")
-@common
+@common_without("cloud", "provider")
 @answering
 def rebuild(dry_run: bool, from_: str, end_trusts: bool) -> None:
     """Put back into this database what the banks of all providers keep of a lost one.
@@ -88,6 +88,9 @@ def rebuild(dry_run: bool, from_: str, end_trusts: bool) -> None:
     if dry_run and end_trusts:
         raise BadInput("--dry-run changes nothing, and --end-trusts does")
     conf = config.load(this().config_files or None)
+    if end_trusts and not config.service_user_configured(conf):
+        raise BadInput("--end-trusts asks Keystone, and no [service_user] is configured",
+                       remedy="give the configuration of the service: --config-file")
     service = Service(conf, open_database(conf))
     trusts: Sequence[UnknownTrust] = ()
     try:

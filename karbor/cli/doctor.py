@@ -16,7 +16,7 @@ import click
 
 from karbor.cli import exits
 from karbor.cli.complaint import answering
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.wording import moment
 
@@ -40,7 +40,7 @@ _MARGIN = " " * 10
               show_default=True,
               help="token_cache_time of the services: what they may keep a validated token for; "
                    "-1: they keep none.")
-@common
+@common_without("provider")
 @answering
 def doctor(hours: float, active: bool, deep: bool, patience: float, services_cache: float) -> None:
     """Examine the cloud and the login: until when could an operation started now run, and why not

@@ -9,7 +9,7 @@ import click
 from karbor.cli import exits
 from karbor.cli.complaint import answering
 from karbor.cli.countdown import credential_facts
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common_without, this
 from karbor.cli.outcome import journalled, left_over, operation_json
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.running import run, run_removal, run_to_exit, say_unfinished
@@ -28,7 +28,7 @@ def operation() -> None:
 @operation.command("list", short_help="The newest first.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True,
               help="Not more than so many.")
-@common
+@common_without("provider")
 @answering
 def list_(limit: int) -> None:
     """The project's operations, the newest first."""
@@ -53,7 +53,7 @@ def list_(limit: int) -> None:
 @operation.command("show", short_help="One with all its steps.")
 @click.argument("operation")
 @click.option("--steps/--no-steps", default=True, help="With its steps, or without.")
-@common
+@common_without("provider")
 @answering
 def show(operation: str, steps: bool) -> None:
     """How OPERATION (id, or its beginning) stands, step by step."""
@@ -67,7 +67,7 @@ def show(operation: str, steps: bool) -> None:
     if invocation.json:
         as_json({**operation_json(found), "interrupted": interrupted,
                  "driven_by": driver._asdict() if driver else None,
-                 "steps": [_step_json(one) for one in listed],
+                 **({"steps": [_step_json(one) for one in listed]} if steps else {}),
                  "events": [{"at": at, "text": text} for at, text in events]})
         return
     paint(found, interrupted)
@@ -123,7 +123,7 @@ def _step_json(one: Step) -> dict[str, object]:
 
 @operation.command("resume", short_help="Go on with one that was interrupted.")
 @click.argument("operation")
-@common
+@common_without("provider")
 @answering
 def resume(operation: str) -> None:
     """Go on with OPERATION (id, or its beginning), whose process has ended.
@@ -141,7 +141,7 @@ def resume(operation: str) -> None:
 
 @operation.command("cancel", short_help="End one, and undo what it began.")
 @click.argument("operation")
-@common
+@common_without("provider")
 @answering
 def cancel(operation: str) -> None:
     """End OPERATION (id, or its beginning) and undo what it began.

@@ -9,7 +9,7 @@ import click
 
 from karbor.cli.complaint import answering
 from karbor.cli.confirmation import confirmed, confirming
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common, common_without, given_provider, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.protect import kind, read_parameters
 from karbor.domain.errors import BadInput
@@ -28,7 +28,7 @@ def plan() -> None:
 
 
 @plan.command("list", short_help="All of this project.")
-@common
+@common_without("provider")
 @answering
 def list_() -> None:
     """All plans of this project."""
@@ -47,7 +47,7 @@ def list_() -> None:
 
 @plan.command("show", short_help="One.")
 @click.argument("name")
-@common
+@common_without("provider")
 @answering
 def show(name: str) -> None:
     """One plan, by name or id."""
@@ -64,7 +64,8 @@ def show(name: str) -> None:
               help="Also all of the type that bear the tag, at each run.")
 @click.option("--metadata", metavar="TYPE:KEY=VALUE", multiple=True,
               help="Also all of the type that bear this metadata, at each run.")
-@click.option("--in", "provider", metavar="PROVIDER", help="Who keeps it. Default: the only one.")
+@click.option("--in", "provider", metavar="PROVIDER",
+              help="Who keeps it; --provider says the same. Default: the only one.")
 @click.option("--param", metavar="TYPE:OPTION=VALUE", multiple=True,
               help="An option of a protection, as for karbor protect.")
 @click.option("--description", default="", help="For people.")
@@ -79,7 +80,7 @@ def create(name: str, resource: tuple[str, ...], description: str, **given: Any)
     parameters = read_parameters(given["param"])
     with this().local() as local:
         karbor = local.data_protect
-        provider = _provider(karbor.get("/providers")["providers"], given["provider"])
+        provider = _provider(karbor.get("/providers")["providers"], _keeper(given["provider"]))
         chosen = local.select(resource) if resource else []
         body: dict[str, Any] = {
             "name": name, "provider_id": provider, "parameters": parameters,
@@ -93,7 +94,7 @@ def create(name: str, resource: tuple[str, ...], description: str, **given: Any)
 
 @plan.command("protect", short_help="Now, by the service.")
 @click.argument("name")
-@common
+@common_without("provider")
 @answering
 def protect(name: str) -> None:
     """Have the service protect it now. `karbor plan checkpoints` tells what came of it."""
@@ -111,7 +112,7 @@ def protect(name: str) -> None:
 
 @plan.command("checkpoints", short_help="What was kept of it.")
 @click.argument("name")
-@common
+@common_without("provider")
 @answering
 def checkpoints(name: str) -> None:
     """What was kept of a plan, the newest first, and why what failed has failed."""
@@ -130,7 +131,7 @@ def checkpoints(name: str) -> None:
 @plan.command("delete", short_help="Its checkpoints stay.")
 @click.argument("name")
 @confirming
-@common
+@common_without("provider")
 @answering
 def delete(name: str, yes: bool) -> None:
     """Delete a plan. Its checkpoints stay."""
@@ -139,6 +140,9 @@ def delete(name: str, yes: bool) -> None:
         if not confirmed(yes, "delete this plan?", [f"{one['id']}  {one['name']}"]):
             return
         local.data_protect.delete(f"{ALL}/{one['id']}")
+    if this().json:
+        as_json({"deleted": one["id"]})
+        return
     say(f"plan {one['name']} is deleted; its checkpoints stay")
 
 
@@ -161,6 +165,14 @@ def _selectors(tags: Sequence[str], metadata: Sequence[str]) -> list[dict[str, A
             raise BadInput(f"--metadata {text}: it has the form TYPE:KEY=VALUE")
         found.setdefault((kind(type), "metadata"), {})[key] = value
     return [{"type": type, way: wanted} for (type, way), wanted in found.items()]
+
+
+def _keeper(option: str | None) -> str | None:
+    """Return what --in says, or the global option --provider."""
+    provider = given_provider()
+    if option and provider and option != provider:
+        raise BadInput(f"--in {option} and --provider {provider} name two providers")
+    return option or provider
 
 
 def _provider(listed: Sequence[dict[str, Any]], wanted: str | None) -> str:

@@ -9,8 +9,9 @@ import click
 
 from karbor.cli import exits
 from karbor.cli.complaint import answering, line
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common_without, given_provider, this
 from karbor.cli.output import as_facts, as_json, as_table
+from karbor.domain.errors import BadInput
 
 if TYPE_CHECKING:
     from karbor.cmd.provider_check import Finding
@@ -27,7 +28,7 @@ def provider() -> None:
 
 @provider.command("list", short_help="All of them.")
 @click.option("--all", "disabled", is_flag=True, help="Those that are disabled as well.")
-@common
+@common_without("cloud", "provider")
 @answering
 def list_(disabled: bool) -> None:
     """All providers. A file that is of no use is warned of, and the exit code is 2."""
@@ -49,8 +50,6 @@ def list_(disabled: bool) -> None:
 
 def _default(providers: Providers) -> str:
     """Its id; empty where there is none."""
-    from karbor.domain.errors import BadInput  # noqa: PLC0415 - with the rest of the work
-
     try:
         return providers.default().id
     except BadInput:
@@ -59,13 +58,13 @@ def _default(providers: Providers) -> str:
 
 @provider.command("show", short_help="What one consists of.")
 @click.argument("provider", required=False)
-@common
+@common_without("cloud")
 @answering
 def show(provider: str | None) -> None:
     """What PROVIDER (name or id) consists of. Default: the one that would be used."""
     invocation = this()
     with invocation.local() as local:
-        found = _named(local.providers, provider or invocation.provider)
+        found = _named(local.providers, _one(provider))
     if invocation.json:
         as_json(_json(found))
         return
@@ -76,7 +75,7 @@ def show(provider: str | None) -> None:
 
 @provider.command("check", short_help="Try whether one really works.")
 @click.argument("provider", required=False)
-@common
+@common_without("cloud")
 @answering
 def check(provider: str | None) -> None:
     """Load the plugins of PROVIDER (name or id); write to its bank, read, list and delete there.
@@ -87,7 +86,7 @@ def check(provider: str | None) -> None:
 
     invocation = this()
     with invocation.local() as local:
-        found = _named(local.providers, provider or invocation.provider)
+        found = _named(local.providers, _one(provider))
         findings = []
         for one in checking(local.providers, found):
             findings.append(one)
@@ -100,6 +99,14 @@ def check(provider: str | None) -> None:
                  "findings": [_finding(one) for one in findings]})
     if failed:
         sys.exit(max(exits.code_of(one) for one in failed))
+
+
+def _one(argument: str | None) -> str | None:
+    """Return the provider that is meant: the argument, or what the global option says."""
+    option = given_provider()
+    if argument and option and argument != option:
+        raise BadInput(f"both {argument} and --provider {option} are named: only one can be meant")
+    return argument or this().provider
 
 
 def _named(providers: Providers, name_or_id: str | None) -> Listed:

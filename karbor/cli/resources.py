@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from karbor.cli.complaint import answering
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_json, as_table
 from karbor.cli.view import tree
 from karbor.cli.wording import thing
@@ -13,7 +13,7 @@ from karbor.domain.resource import Resource
 
 
 @click.command(short_help="Show what can be protected, as a tree.")
-@common
+@common_without("provider")
 @answering
 def resources() -> None:
     """Show everything of the project that can be protected, each with what belongs to it.

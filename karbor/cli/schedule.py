@@ -8,7 +8,7 @@ import click
 
 from karbor.cli.complaint import answering
 from karbor.cli.confirmation import confirmed, confirming
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.domain.errors import BadInput, KarborError
 
@@ -27,7 +27,7 @@ def schedule() -> None:
 
 
 @schedule.command("list", short_help="All of this project.")
-@common
+@common_without("provider")
 @answering
 def list_() -> None:
     """All scheduled operations of this project."""
@@ -50,7 +50,7 @@ def list_() -> None:
 @click.argument("name")
 @click.option("--last", type=click.IntRange(min=0), default=10, show_default=True,
               help="How many of its times are shown.")
-@common
+@common_without("provider")
 @answering
 def show(name: str, last: int) -> None:
     """One scheduled operation, by name or id, and what came of its latest times."""
@@ -91,7 +91,7 @@ def show(name: str, last: int) -> None:
 @click.option("--keep-weekly", type=click.IntRange(min=1), help="… of so many weeks.")
 @click.option("--keep-monthly", type=click.IntRange(min=1), help="… of so many months.")
 @click.option("--keep-yearly", type=click.IntRange(min=1), help="… of so many years.")
-@common
+@common_without("provider")
 @answering
 def create(name: str, plan: str, **given: Any) -> None:
     """Protect a plan again and again, on your own rights.
@@ -139,7 +139,7 @@ def _properties(given: dict[str, Any]) -> dict[str, Any]:
 
 @schedule.command("pause", short_help="Nothing is due any more.")
 @click.argument("name")
-@common
+@common_without("provider")
 @answering
 def pause(name: str) -> None:
     """Nothing is due any more, until it is resumed. A run that is going goes on."""
@@ -148,7 +148,7 @@ def pause(name: str) -> None:
 
 @schedule.command("resume", short_help="From its next time on.")
 @click.argument("name")
-@common
+@common_without("provider")
 @answering
 def resume(name: str) -> None:
     """It is due again from its next time on; what passed meanwhile is not caught up."""
@@ -157,7 +157,7 @@ def resume(name: str) -> None:
 
 @schedule.command("run", short_help="Now, beside its times.")
 @click.argument("name")
-@common
+@common_without("provider")
 @answering
 def run(name: str) -> None:
     """Run it now, beside its times. `karbor schedule show` tells what came of it."""
@@ -173,7 +173,7 @@ def run(name: str) -> None:
 
 @schedule.command("take-over", short_help="Let it run on your own rights, or renew them.")
 @click.argument("name")
-@common
+@common_without("provider")
 @answering
 def take_over(name: str) -> None:
     """Let a scheduled operation run on your own rights from now on: when whoever made it leaves the
@@ -186,7 +186,7 @@ def take_over(name: str) -> None:
 
 @schedule.command("retention", short_help="What would be removed now, and why.")
 @click.argument("name")
-@common
+@common_without("provider")
 @answering
 def retention(name: str) -> None:
     """Which checkpoints its rules keep, which would be removed now, and why. Nothing is."""
@@ -206,7 +206,7 @@ def retention(name: str) -> None:
 @click.argument("name")
 @click.option("--with-trigger", is_flag=True, help="Its trigger goes too, if nothing else uses it.")
 @confirming
-@common
+@common_without("provider")
 @answering
 def delete(name: str, with_trigger: bool, yes: bool) -> None:
     """Delete a scheduled operation, and the rights that it ran on. Its checkpoints stay."""
@@ -222,6 +222,9 @@ def delete(name: str, with_trigger: bool, yes: bool) -> None:
         karbor.delete(f"{ALL}/{one['id']}")
         if with_trigger and not others:
             karbor.delete(f"/triggers/{one['trigger_id']}")
+    if this().json:
+        as_json({"deleted": one["id"], "trigger_deleted": with_trigger and not others})
+        return
     say(f"{one['name']} is deleted; its checkpoints stay"
         + (f", and so does its trigger, which {', '.join(others)} uses" if others else ""))
 

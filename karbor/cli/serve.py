@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from karbor.cli.complaint import answering
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common_without, this
 from karbor.cli.output import say
 
 
 @click.command(short_help="Serve the REST API and drive operations, in one process.")
-@common
+@common_without("cloud", "provider", "format")
 @answering
 def serve() -> None:
     """Karbor as a service in one process: the REST API, the worker that drives operations, and the
@@ -23,7 +23,7 @@ def serve() -> None:
 
 
 @click.command(short_help="Drive operations and schedules; the API is served elsewhere.")
-@common
+@common_without("cloud", "provider", "format")
 @answering
 def worker() -> None:
     """A process that drives the operations of all projects. Any number of them may share a
@@ -35,7 +35,7 @@ def worker() -> None:
 
 
 @click.command(short_help="Serve the REST API only; workers drive what it accepts.")
-@common
+@common_without("cloud", "provider", "format")
 @answering
 def api() -> None:
     """The REST API in one process of its own. Other WSGI servers take

@@ -60,16 +60,16 @@ class Karbor:
 
     def __call__(self, *words: str, expect: int | None = 0, cloud: str | None = None) -> Answer:
         done = subprocess.run(
-            [*self.program, PROGRAM, "--os-cloud", cloud or self.cloud, *words],
-            env=self.environment, cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=PATIENCE, check=False)
+            [*self.program, PROGRAM, *words],
+            env={**self.environment, "OS_CLOUD": cloud or self.cloud}, cwd=self.home,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
         answer = Answer(done.returncode, done.stdout, done.stderr)
         assert expect is None or answer.code == expect, answer
         return answer
 
     def begin(self, *words: str) -> Running:
         return Running(subprocess.Popen(
-            [PROGRAM, "--os-cloud", self.cloud, *words], env=self.environment, cwd=self.home,
+            [PROGRAM, *words], env={**self.environment, "OS_CLOUD": self.cloud}, cwd=self.home,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
 
 
