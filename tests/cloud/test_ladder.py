@@ -97,6 +97,29 @@ def the_credential_changes_at_its_deadline_and_nobody_notices(on: Scene) -> None
 
 
 @scene
+def a_service_is_asked_for_work_with_a_token_that_outlasts_it(on: Scene) -> None:
+    begun = begin(on.speak("karbor", CONF), on.name)
+    with begun.live, begun.connect() as opened:
+        assert opened.ensure_credential(1.0) == begun.kept["token_ends"]
+        assert begun.kept["rung"] == Rung.USER_AND_SERVICE
+        until(begun.deadline - 8)
+        begun_at = time.time()
+        ends = opened.ensure_credential(10.0)       # it would go on beyond the deadline
+        assert ends is not None
+        assert begun.kept["rung"] == Rung.TRUST
+        assert ends + WINDOW > begun_at + 10.0
+        assert "which the present one would not outlast" in begun.told[0]
+        first = token(opened)
+        until(ends + WINDOW / 4)
+        again = opened.ensure_credential(10.0)      # a fresh token of the same trust
+        assert again is not None
+        assert again > ends
+        assert token(opened) != first
+        speaks(opened)
+    begun.end()
+
+
+@scene
 def a_window_shorter_than_it_was_said_to_be_is_survived(on: Scene) -> None:
     begun = begin(on.speak("karbor"), on.name)      # it believes in 48 hours
     ends = begun.kept["token_ends"] + WINDOW
