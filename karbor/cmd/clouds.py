@@ -13,7 +13,6 @@ from karbor.cmd.remembered import RememberedLogins
 from karbor.cmd.trusts import OperationTrusts
 from karbor.domain.canary import bounds
 from karbor.domain.errors import CredentialError, CredentialSuspended, KarborError, TokenRejected
-from karbor.domain.ladder import Rung
 from karbor.domain.operation import Operation
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.delegation import Delegation
@@ -84,17 +83,13 @@ class Clouds:
 
     # ------------------------------------------------------------------ those of operations
     def of(self, operation: Operation) -> Cloud:
-        """A login of its own, which can change; the person's where that renews itself. Raises
+        """A login of its own, which can change and be waited for. Raises
         what `Connector.resume` raises."""
         with self._connecting:
             if operation.id not in self._of:
-                live, kept = self._mine, operation.credential
-                if (live is not None and live.credential.rung == Rung.OWN_LOGIN == kept["rung"]
-                        and live.credential.cloud == kept["cloud"]):
-                    self._of[operation.id] = live
-                else:
-                    self._of[operation.id] = self.connector.resume(
-                        kept, live=live, changed=partial(self.trusts.changed, operation.id))
+                self._of[operation.id] = self.connector.resume(
+                    operation.credential, live=self._mine,
+                    changed=partial(self.trusts.changed, operation.id))
             return self._of[operation.id]
 
     def ended(self, operation: Operation) -> KarborError | None:

@@ -25,6 +25,7 @@ from karbor.credentials.rungs import Rungs
 from karbor.credentials.seal import Seal
 from karbor.credentials.service import ServiceAuth
 from karbor.credentials.session import OperationSession, open_session
+from karbor.credentials.standing import Standing
 from karbor.credentials.trustee import Trustee
 from karbor.credentials.user import token_body, user_auth
 from karbor.credentials.vouched import VouchedAuth
@@ -168,20 +169,30 @@ class Authority:
         """
         kept = Credential.from_dict(credential)
         if kept.rung is Rung.OWN_LOGIN:
-            own = read_own_login(kept.cloud, self.clock)
-            session = self._session(own.auth, own.place)
-            login = self._on_own_login(own, own.auth.get_access(session), session)
-            _same(kept, login.credential)
-            return login
-        service = self.service()
-        rungs = Rungs(self.seal, service, self.trustee, self.clock)
-        known = _token_of(live) if live and live.credential.sealed == kept.sealed else None
-        ladder = Ladder(kept, partial(rungs.build, live=known), changed, self.clock,
+            build: Callable[[Credential], Standing] = partial(self._own_standing, live=live)
+        else:
+            rungs = Rungs(self.seal, self.service(), self.trustee, self.clock)
+            known = _token_of(live) if live and live.credential.sealed == kept.sealed else None
+            build = partial(rungs.build, live=known)
+        ladder = Ladder(kept, build, changed, self.clock,
                         float(self.conf.credentials.refusal_wait))
         session = self._session(ladder, kept.place)
         access = ladder.get_access(session)
         _same(kept, replace(kept, user_id=access.user_id, project_id=access.project_id))
         return Login(_caller(access, kept.token_ends), kept, session)
+
+    def _own_standing(self, kept: Credential, live: Login | None) -> Standing:
+        """The login of clouds.yaml, or that which this process has made with it."""
+        if live and live.credential.rung is Rung.OWN_LOGIN and (
+                live.credential.cloud == kept.cloud):
+            auth: Any = live.session.auth
+            renews = live.renews
+        else:
+            own = read_own_login(kept.cloud, self.clock)
+            auth, renews = own.auth, own.renews
+        session = self._session(auth, kept.place)
+        return Standing(auth, prove=lambda: None, examine=lambda: None, ends=lambda: auth.ends,
+                        renew=lambda: auth.renew(session) if renews else None)
 
     def try_registered(self, caller: Credential, registered: Registered) -> None:
         """Log in once with the application credential that this caller has registered. Raises

@@ -31,6 +31,7 @@ from karbor.domain.errors import (
     CredentialError,
     CredentialSuspended,
     KarborError,
+    LoginFailed,
     ServiceUserUnfit,
     TokenRejected,
     TokenUnsettled,
@@ -191,7 +192,7 @@ class Ladder(Delegating):
         self._handed.standing = standing
         try:
             return standing.auth.get_headers(session)
-        except (TokenRejected, ServiceUserUnfit) as error:
+        except (TokenRejected, ServiceUserUnfit, LoginFailed) as error:
             # A login of ours was to be renewed, and Keystone refused it.
             raise self._hold(error) from None
 
@@ -199,7 +200,7 @@ class Ladder(Delegating):
         standing = self._present()
         try:
             return standing.auth.get_access(session)
-        except TokenRejected as error:
+        except (TokenRejected, LoginFailed) as error:
             raise self._hold(error) from None
 
     @property

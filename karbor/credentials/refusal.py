@@ -26,6 +26,8 @@ def passes(error: KarborError) -> bool:
     """Whether what was refused may work again by itself, or by what an administrator does."""
     if isinstance(error, TokenRejected):
         return error.cause in PASSING
+    if isinstance(error, LoginFailed):
+        return not error.final
     return isinstance(error, ServiceUserUnfit)
 
 
@@ -43,7 +45,7 @@ def login_refused(error: Exception, *, who: str, auth_url: str | None, remedy: s
     if isinstance(error, ksa.NotFound) and "token" in _words(error).lower():
         # Without Keystone's words, which may quote it.
         return LoginFailed(f"the token that the login of {who} is made with is over",
-                           remedy="get a new one, or log in with a password")
+                           remedy="get a new one, or log in with a password", final=True)
     # Keystone answers 404 where it knows no such application credential: that is an answer.
     unknown = isinstance(error, ksa.NotFound) and "could not find" in _words(error).lower()
     away = None if unknown else unreachable(error, auth_url)

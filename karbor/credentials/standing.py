@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from karbor.credentials.renewal import Renewed
 from karbor.credentials.vouched import VouchedAuth
 from karbor.domain.errors import TokenRejected
 
@@ -17,7 +18,7 @@ class Standing:
     there is none yet). `renew` gets a fresh one although this one lives, where it can (else it
     does nothing); raises CredentialError."""
 
-    auth: VouchedAuth
+    auth: VouchedAuth | Renewed
     prove: Callable[[], None]
     examine: Callable[[], TokenRejected | None]
     ends: Callable[[], float | None] = lambda: None

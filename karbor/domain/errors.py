@@ -158,7 +158,12 @@ class CredentialError(KarborError):
 
 
 class LoginFailed(CredentialError):
-    """Keystone refused the login."""
+    """Keystone refused the login. `final`: it will refuse the same one for ever."""
+
+    def __init__(self, message: str, *, remedy: str = "", resource: str = "", final: bool = False
+                 ) -> None:
+        super().__init__(message, remedy=remedy, resource=resource)
+        self.final = final
 
 
 class KeystoneUnreachable(CredentialError):

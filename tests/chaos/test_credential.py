@@ -115,10 +115,13 @@ def harms(scene: Scene) -> dict[str, tuple[Callable[[], None], Callable[[], None
     }
 
 
-@pytest.mark.parametrize("what", ["project disabled", "user disabled", "role lost",
-                                  "karbor's own account"])
-def test_what_is_taken_back_for_a_while_costs_no_operation(built: Scene, what: str) -> None:
-    built.home.configure("strategy = trust")
+@pytest.mark.parametrize(("what", "strategy"), [
+    ("project disabled", "trust"), ("user disabled", "trust"), ("role lost", "trust"),
+    ("karbor's own account", "trust"), ("project disabled", "own_login"),
+    ("user disabled", "own_login")])
+def test_what_is_taken_back_for_a_while_costs_no_operation(
+        built: Scene, what: str, strategy: str) -> None:
+    built.home.configure(f"strategy = {strategy}")
     verb, start, mark = Protect(), remaining(built.double), len(built.double.ledger())
     ended = Refused(built, *harms(built)[what]).run()
     verb.check(built, ended, start, mark)

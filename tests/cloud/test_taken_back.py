@@ -52,6 +52,7 @@ class Case:
     strategy: str = "auto"
     window: int = WINDOW
     cleans: bool = False
+    beforehand: bool = False        # before it can change to its trust for the first backup
     given_back: Callable[[Somebody], None] | None = None
 
     @property
@@ -74,7 +75,7 @@ CASES = {
     # It still runs on the token then, and finds out at its deadline, when the token is still good.
     "trust removed beforehand": Case(lambda one: one.revoke_trusts("karbor"),
                                      "the trust that the operation runs on was removed",
-                                     window=1, cleans=True),
+                                     window=1, cleans=True, beforehand=True),
     "project disabled for a while": Case(Somebody.lose_project, "the project was disabled",
                                          given_back=Somebody.get_project_back),
 }
@@ -150,6 +151,11 @@ def told(cloud: Cloud, short_tokens: None, storage: Storage,
             stack.callback(one.process.kill)
 
         def take(name: str) -> None:
+            if CASES[name].beforehand:
+                until(f"a trust of {name}", lambda: bool(people[name].trusts("karbor")))
+                CASES[name].taken(people[name])
+                running[name].until("backup …")
+                return
             running[name].until("backup …")
             project = people[name].project.id
             until(f"a backup of {name}", lambda: bool(storage.ids("backups", project)))
