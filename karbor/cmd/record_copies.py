@@ -42,6 +42,7 @@ KIND = "karbor records"
 POLL_SECONDS = 5.0          # between two looks for what has changed
 HOLD_SECONDS = 300.0        # after which a worker that copies a project's records is taken for dead
 RETRY_SECONDS = 60.0        # after a bank that could not be written
+NOTE_SECONDS = 60.0         # between two looks whether it is time to copy everything
 EVERYTHING_SECONDS = 86400.0    # after which everything is copied again: banks change too
 
 VERIFIES_SECONDS = 3600.0   # between two looks for verifies whose process died as they ended
@@ -124,7 +125,7 @@ class RecordCopier:
         self._changes = RecordChanges(database)
         self._records = Records(database)
         self._checkpoints = CheckpointRecords(database)
-        self._verifies_at = 0.0
+        self._verifies_at = self._noted_at = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go, name="records")
         self._failing = ""
@@ -143,7 +144,9 @@ class RecordCopier:
             more = False
             try:
                 now = time.time()
-                self._changes.note_all(now - EVERYTHING_SECONDS, now)
+                if now - self._noted_at >= NOTE_SECONDS:
+                    self._changes.note_all(now - EVERYTHING_SECONDS, now)
+                    self._noted_at = now
                 more = self.round(now)
                 if now - self._verifies_at >= VERIFIES_SECONDS:
                     self._checkpoints.settle_verifies(now - 2 * VERIFIES_SECONDS)

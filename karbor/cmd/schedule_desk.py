@@ -13,7 +13,14 @@ from karbor.cmd.requests import Requests
 from karbor.cmd.schedule_rights import COMING, Change, ScheduleRights, first_written
 from karbor.cmd.schedules import limits
 from karbor.cmd.service import Requester, Service
-from karbor.domain.errors import Conflict, CredentialError, Forbidden, InUse, NotFound
+from karbor.domain.errors import (
+    Conflict,
+    CredentialError,
+    Forbidden,
+    InUse,
+    NoLastingCredential,
+    NotFound,
+)
 from karbor.domain.listing import Listing
 from karbor.domain.occurrence import Occurrence
 from karbor.domain.retention import Verdict
@@ -105,8 +112,8 @@ class Schedules:
     def update(self, who: Requester, one: ScheduledOperation, wishes: Wishes,
                enabled: bool | None) -> ScheduledOperation:
         """Whoever changes what it does, does it in their own name from then on; its owner renews
-        rights that end soon. Raises BadInput, NotFound, Conflict, Forbidden, CredentialError; it is
-        as it was then."""
+        rights that end soon, where their login allows it. Raises BadInput, NotFound, Conflict,
+        Forbidden, CredentialError; it is as it was then."""
         mine = who.caller.user_id == one.caller.get("user_id")
         now = self._clock()
         new_name = (not mine and wishes.operation_definition is not None
@@ -116,8 +123,13 @@ class Schedules:
         def change(it: ScheduledOperation) -> ScheduledOperation:
             return self._desk.changed(it, wishes, enabled, now)
 
-        if new_name or renew:
+        if new_name:
             changed = self._given(who, one, change)
+        elif renew:
+            try:
+                changed = self._given(who, one, change)
+            except NoLastingCredential:     # those that it has are still good
+                changed = self._records.replace(change(one))
         else:
             changed = self._records.replace(change(one))
         self._hurry()

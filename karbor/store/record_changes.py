@@ -54,6 +54,9 @@ class RecordChanges:
     def installation(self) -> str:
         """The id of this database, which its copies bear: made at the first call."""
         with writing(self._engine) as connection:
+            if connection.dialect.name == "postgresql":     # in SQLite nobody else writes now
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(
+                    sa.func.hashtextextended("karbor installation", 0))))
             found = connection.execute(sa.select(INSTALLATION.c.id).order_by(
                 INSTALLATION.c.id).limit(1)).scalar()
             if found is None:

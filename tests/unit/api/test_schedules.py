@@ -204,6 +204,23 @@ def test_a_change_by_another_member_is_made_with_their_rights_at_once(world: Wor
     assert world.keystone.standing == {"trust-2": COLLEAGUE}
 
 
+def test_an_owner_whose_rights_end_soon_may_change_it_without_new_ones(world: World) -> None:
+    made = world.create(max_backups=30)
+    records = ScheduledOperations(world.service.database)
+    one = records.show(MINE, made["id"])
+    records.replace(replace(one, credential={**one.credential, "until": time.time() + 3600}))
+    assert world.shown(made["id"])["rights"]["ends_soon"] is True
+    world.keystone.unfit.add(OWNER)
+    path, body = f"{ALL}/{made['id']}", {"scheduled_operation": {"name": "renamed"}}
+    world.api("PUT", path, body)
+    assert world.shown(made["id"])["name"] == "renamed"
+    assert world.keystone.standing == {"trust-1": OWNER}
+    world.keystone.unfit.clear()
+    world.api("PUT", path, body)
+    assert world.keystone.standing == {"trust-2": OWNER}
+    assert world.shown(made["id"])["rights"]["ends_soon"] is False
+
+
 def test_a_deletion_that_keystone_does_not_hear_of_leaves_it_running(world: World) -> None:
     made = world.create()
     world.keystone.away = True
