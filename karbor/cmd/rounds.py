@@ -91,6 +91,9 @@ class Rounds:
             except Conflict as conflict:        # another worker was quicker, or took the last place
                 LOG.info("%s", conflict)
                 self._tries.pop(one.id, None)
+            except StoreError:      # no fault of the operation's: the next look is soon
+                self._tries.pop(one.id, None)
+                raise
             else:
                 LOG.info("operation %s is driven here", one.id)
 

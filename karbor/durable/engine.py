@@ -119,14 +119,16 @@ class Engine:
         except BaseException as error:  # noqa: BLE001 - whoever waits for the end hears of it
             LOG.info("operation %s is left to be resumed: %r", operation_id, error)
             failure = error
-        held.release()
-        self._left(operation_id, failure)
-        with self._guard:
-            del self._driving[operation_id]
-        if failure is None:
-            end.set_result(state)
-        else:
-            end.set_exception(failure)
+        try:
+            held.release()
+            self._left(operation_id, failure)
+        finally:
+            with self._guard:
+                del self._driving[operation_id]
+            if failure is None:
+                end.set_result(state)
+            else:
+                end.set_exception(failure)
 
     def stop(self) -> None:
         """Tell the drivers to stop, and wait until they have. Nothing is undone: what is not over

@@ -7,6 +7,7 @@ be on a file system of this machine.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import threading
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from karbor.domain.errors import Conflict, StoreUnavailable
 from karbor.durable.locks import Process, machine, proper
 
+LOG = logging.getLogger(__name__)
 _TRIES, _PAUSE = 20, 0.01   # `holder` has a lock for microseconds: long enough to be in the way
 
 
@@ -31,8 +33,12 @@ class HeldFile:
         if descriptor is not None:
             # Removed while it is locked; who opened it before sees that it is no longer the file
             # of that name, and begins again.
-            self._path.unlink(missing_ok=True)
-            os.close(descriptor)
+            try:
+                self._path.unlink(missing_ok=True)
+            except OSError as error:    # the lock goes all the same: whoever finds it free takes it
+                LOG.warning("the file of a lock stays: %s", error)
+            finally:
+                os.close(descriptor)
 
     def tell(self, lost: threading.Event) -> None:
         pass
@@ -53,10 +59,15 @@ class FileLocks:
             except OSError as error:
                 raise StoreUnavailable(f"no lock can be made in {self._directory}: "
                                        f"{error.strerror}") from error
-            if self._locked(path, descriptor):
-                os.truncate(descriptor, 0)
-                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-                return HeldFile(path, descriptor)
+            try:
+                if self._locked(path, descriptor):
+                    os.truncate(descriptor, 0)
+                    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+                    return HeldFile(path, descriptor)
+            except OSError as error:    # the disk is full: nobody must hold it for us
+                os.close(descriptor)
+                raise StoreUnavailable(f"no lock can be made in {self._directory}: "
+                                       f"{error.strerror}") from error
             os.close(descriptor)
             time.sleep(_PAUSE)
         pid = self.holder(name)
@@ -69,6 +80,9 @@ class FileLocks:
             descriptor = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StoreUnavailable(f"no lock can be looked at in {self._directory}: "
+                                   f"{error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -20,6 +20,10 @@ from karbor.domain.errors import BadInput, StoreUnavailable
 BUSY_SECONDS = 30.0     # how long a writer of SQLite waits for another one
 BUSY_PAUSE = 0.01
 _READS = "karbor_reads"
+_NOTICED_SOON: dict[str, Any] = {   # else a server that is gone is waited for a quarter of an hour
+    "connect_timeout": 10,          # seconds; so are the others but for the last one
+    "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 20_000}     # milliseconds
 
 
 def connect(url: str) -> sa.Engine:
@@ -37,7 +41,8 @@ def connect(url: str) -> sa.Engine:
             # The parameters of a statement are never part of an error's text: they may be sealed
             # credentials, and what users named.
             return sa.create_engine(parsed.set(drivername="postgresql+psycopg"),
-                                    pool_pre_ping=True, hide_parameters=True)
+                                    pool_pre_ping=True, hide_parameters=True,
+                                    connect_args=_NOTICED_SOON)
         case other:
             raise BadInput(f"databases of the kind {other!r} are not supported",
                            remedy="use SQLite or PostgreSQL")

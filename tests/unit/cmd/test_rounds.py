@@ -11,7 +11,7 @@ import pytest
 
 from karbor.cmd.providers import Listed
 from karbor.cmd.rounds import GRACE, LONGEST, Rounds
-from karbor.domain.errors import Conflict, KeystoneUnreachable, StoreUnavailable
+from karbor.domain.errors import Conflict, KarborError, KeystoneUnreachable, StoreUnavailable
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.durable.engine import Limits
 from karbor.store.connect import connect
@@ -28,9 +28,12 @@ class Engine:
         self.here: list[str] = []
         self.begun: list[str] = []
         self.refuses = False
+        self.error: KarborError | None = None
         self.meanwhile: set[str] = set()    # what others take between our look and our lock
 
     def begin(self, operation_id: str, admitted: Callable[[], bool]) -> None:
+        if self.error:
+            raise self.error
         if self.refuses:
             raise Conflict("driven by process 7")
         self.others |= self.meanwhile
@@ -249,3 +252,20 @@ def test_what_is_over_is_nobodys_any_more(
     journal.move("op-1", fence, OperationState.CANCELLED, now=1.0)
     rounds.take_up(5.0)
     assert engine.begun == []
+
+
+def test_what_could_not_get_its_lock_is_taken_up_when_locks_are_to_be_had(
+        rounds: Rounds, engine: Engine, records: Operations, clock: Clock) -> None:
+    """Its connection was dead, or there was no file descriptor."""
+    for number in range(2):
+        records.add(operation(f"op-{number}", created_at=float(number)), offered=True)
+    engine.error = StoreUnavailable("the database gives no locks")
+    for _ in range(20):
+        with pytest.raises(StoreUnavailable):
+            rounds.take_up(5.0)
+        clock.now += 5.0
+    engine.error = None
+    rounds.take_up(5.0)
+    clock.now += 5.0
+    rounds.take_up(5.0)
+    assert sorted(engine.begun) == ["op-0", "op-1"]
