@@ -150,7 +150,8 @@ def summary(document: Record, told: Sequence[Mapping[str, str]]) -> Record:
         "group": (document["group"] or {}).get("name", ""),
         "volumes": [one["id"] for one in document["volumes"]],
         "ports": [{"id": one["id"], "network_id": one["network_id"], "mac": one["mac_address"],
-                   "addresses": [fixed["ip_address"] for fixed in one["fixed_ips"]]}
+                   "addresses": [fixed["ip_address"] for fixed in one["fixed_ips"]],
+                   "security_groups": list(one.get("security_groups") or ())}
                   for one in document["ports"]],
         "floating": [{"id": one["id"], "address": one["floating_ip_address"],
                       "network_id": one["floating_network_id"]}

@@ -218,6 +218,7 @@ def preview(resource: Resource, target: Target) -> list[str]:
         lines.append(f"without a key pair: it had {pair['name']}")
     lines += [f"without the metadata {key}, which Nova does not take any more"
               for key in kept.get("metadata_refused", ())]
+    lines += _groups_gone(kept, target, lists)
     fresh = any(target.parameters(one).get("new_networks")
                 for one in target.graph.of_type(NETWORK))
     # Two networks may well use the same addresses.
@@ -234,3 +235,15 @@ def preview(resource: Resource, target: Target) -> list[str]:
         ": not free, so another one is allocated" if one["address"] in released else "")
         for one in kept["floating"]]
     return lines
+
+
+def _groups_gone(kept: Record, target: Target, lists: Listed) -> list[str]:
+    """Security groups of other projects that a port had and that are not visible any more."""
+    own = {group["id"] for one in target.graph.of_type(NETWORK)
+           for group in target.kept("topology", one).get("security_groups", ())}
+    wanted = {id for port in kept["ports"] for id in port.get("security_groups", ())} - own
+    if not wanted:
+        return []
+    there = {one["id"] for one in lists.neutron("security-groups")}
+    return [f"without the security group {id} of its ports, which is not visible here"
+            for id in sorted(wanted - there)]

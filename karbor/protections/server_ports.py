@@ -41,6 +41,7 @@ def make_ports(api: Api, mark: str, ports: Sequence[Record], *,
               and original["network_id"] == body["network_id"]):
             record, made = original, False      # it survived its server, and nobody uses it
         else:
+            body["security_groups"] = _groups_there(api, old, body["security_groups"], maps, tell)
             record, given_up = create(api, "ports", body, server_body.PORT_OPTIONAL, weaker)
             made = True
             for field, why in given_up.items():
@@ -52,6 +53,20 @@ def make_ports(api: Api, mark: str, ports: Sequence[Record], *,
         state.setdefault("moved", {})[record["id"]] = _moved(old, record, maps.get("subnets", {}))
         if made and record["id"] not in state["made_ports"]:
             state["made_ports"].append(record["id"])
+
+
+def _groups_there(api: Api, old: Record, wanted: Sequence[str],
+                  maps: Mapping[str, Mapping[str, str]], tell: Callable[[str, str], None]
+                  ) -> list[str]:
+    """Without groups of other projects that are gone: Neutron would refuse the whole port."""
+    own = set(maps.get("security_groups", {}).values())
+    if own.issuperset(wanted):
+        return list(wanted)
+    there = own | {one["id"] for one in api.list("/security-groups", "security_groups")}
+    for one in wanted:
+        if one not in there:
+            tell(f"port {old['name'] or old['id']}: security group {one}", "it is not visible here")
+    return [one for one in wanted if one in there]
 
 
 def _moved(old: Record, new: Record, subnets: Mapping[str, str]) -> dict[str, str]:

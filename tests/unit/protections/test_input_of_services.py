@@ -382,3 +382,21 @@ def test_rules_that_refer_to_a_group_of_others_that_is_gone_are_told(kind: str, 
         "security group web: rule ingress IPv4 tcp 22 from other"]
     web = app.world.named("security-groups", "web")["security_group_rules"]
     assert len(web) == 4        # all the others: two that let everything out, tls, and db
+
+
+def test_a_security_group_of_others_that_is_gone_costs_the_port_nothing_else() -> None:
+    app = Application()
+    groups = app.world.things["security-groups"]
+    groups["theirs"] = {"id": "theirs", "name": "theirs", "project_id": "other",
+                        "security_group_rules": [], "tags": [], "description": ""}
+    app.world.named("ports", "eth0")["security_groups"].append("theirs")
+    app.protect()
+    gone(app)
+    groups.pop("theirs", None)
+    line = "without the security group theirs of its ports, which is not visible here"
+    assert line in SERVERS.restore_preview(app.server, app.target())
+    saved = app.restore()
+    [port] = [one for one in app.world.things["ports"].values() if one["device_id"] == saved["id"]]
+    assert port["security_groups"] == [app.world.named("security-groups", "web")["id"]]
+    assert saved["not_restored"] == [{"field": "port eth0: security group theirs",
+                                      "why": "it is not visible here"}]
