@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pathlib
 import random
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from karbor.protections.image import ImageProtection
 from karbor.testing.bank import MemoryBank
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
-from tests.cloud.small_application import small_application
+from tests.cloud.small_application import small_application, until
+from tests.cloud.somebody import new_somebody
 
 PREFIX = "karbor-images-"
 USER = "demo2"
@@ -150,3 +152,81 @@ def test_stages_wait_for_a_server_that_is_busy(sdk: Connection, mine: OpenStackC
         second.stage(PLUGIN.protect(own)[Hook.PREPARE_FINISH][0])
         first.undo(Disk())
         second.undo(Disk())
+
+
+def test_an_image_of_a_server_that_boots_from_a_volume_has_no_data_to_keep(
+        cloud: Cloud, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nova goes on naming it as the image of a server that was booted from it: that one has no
+    disk of its own, and what Nova makes to find that out is removed again."""
+    with new_somebody(cloud) as one:
+        file = tmp_path / "clouds.yaml"
+        file.write_text(json.dumps({"clouds": {"somebody": one.entry()}}))
+        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(file))
+        with one.connection() as sdk, connect("somebody") as mine:
+            _kept_or_refused(sdk, mine)
+
+
+def _kept_or_refused(sdk: Connection, mine: OpenStackCloud) -> None:
+    try:
+        _images_without_data(sdk, mine)
+    finally:
+        _clear_volumes(sdk)
+
+
+def _images_without_data(sdk: Connection, mine: OpenStackCloud) -> None:
+    plain = sdk.image.create_image(name=f"{PREFIX}base", data=b"x" * 4096, disk_format="raw",
+                                   container_format="bare", wait=True)
+    root = sdk.block_storage.create_volume(name=f"{PREFIX}root", size=1, image_id=plain.id)
+    until("volume available",
+          lambda: sdk.block_storage.get_volume(root).status == "available")
+    first = _booted(sdk, block_device_mapping_v2=[{
+        "source_type": "volume", "destination_type": "volume", "uuid": root.id, "boot_index": 0}])
+    image = sdk.compute.post(f"/servers/{first}/action", microversion="2.45", json={
+        "createImage": {"name": f"{PREFIX}of-volume"}}).json()["image_id"]
+    until("image active", lambda: sdk.image.get_image(image).status == "active")
+    snapshot, = sdk.block_storage.snapshots()
+
+    resource = next(one for one in Images().list(Listings(mine)) if one.id == image)
+    assert resource.facts["size"] == 0
+    refused, = PLUGIN.protect_obstacles([resource], mine)
+    assert f"it boots from snapshot {snapshot.id} in Cinder" in refused.what
+
+    second = _booted(sdk, imageRef=image)
+    listings = Listings(mine)
+    server = next(one for one in Servers().list(listings) if one.id == second)
+    assert server.facts["image_id"] == image        # as Nova says
+    assert Images().dependents([server], listings)[server.key] == []
+
+    sdk.image.delete_image(image)
+    until("image gone", lambda: sdk.image.get(f"/images/{image}").status_code == 404)
+    disk, = Images().dependents([server], Listings(mine))[server.key]
+    assert disk.facts["base"] == "gone"
+    kept = ByHand(mine, disk, MemoryBank())
+    assert kept.stage(Disk())["no_disk"] is True
+    made = {one.id for one in sdk.block_storage.snapshots()} - {snapshot.id}
+    assert len(made) == 1
+    kept.undo(Disk())
+    assert mine.look("glance.image", kept.saved_ones["disk"]["id"]) is None
+    assert [one.id for one in sdk.block_storage.snapshots()] == [snapshot.id]
+
+
+def _booted(sdk: Connection, **source: object) -> str:
+    made = sdk.compute.post("/servers", microversion="2.79", json={"server": {
+        "name": f"{PREFIX}server", "flavorRef": sdk.compute.find_flavor("m1.nano").id,
+        "networks": "none", **source}}).json()["server"]
+    until("server active", lambda: sdk.compute.get_server(made["id"]).status == "ACTIVE")
+    return str(made["id"])
+
+
+def _clear_volumes(sdk: Connection) -> None:
+    for server in list(sdk.compute.servers()):
+        sdk.compute.delete_server(server)
+    until("servers gone", lambda: not list(sdk.compute.servers()))
+    for image in sdk.image.images(owner=sdk.current_project_id):
+        sdk.image.delete_image(image)
+    for snapshot in sdk.block_storage.snapshots():
+        sdk.block_storage.delete_snapshot(snapshot)
+    until("snapshots gone", lambda: not list(sdk.block_storage.snapshots()))
+    for volume in sdk.block_storage.volumes():
+        sdk.block_storage.delete_volume(volume)
+    until("volumes gone", lambda: not list(sdk.block_storage.volumes()))
