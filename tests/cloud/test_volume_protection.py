@@ -158,6 +158,12 @@ def delete_in_turn(mine: OpenStackCloud, resource: Resource, full: ByHand, secon
     verify = ByHand(mine, resource, MemoryBank(), kept=second.saved_ones)
     with pytest.raises(ObjectMissing, match="00001"):
         verify.run(PLUGIN.verify(resource))
+    # Nothing more is built upon it: the next one is a full one, and says why.
+    third = protect(mine, resource, "incremental")
+    assert third.saved_ones["backup"]["is_incremental"] is False
+    assert lost in third.saved_ones["base"]["note"]
+    assert third.saved_ones["read_back"]["evidence"] == "objects"
+    ByHand(mine, resource, MemoryBank(), kept=third.saved_ones).run(PLUGIN.remove(resource))
 
     last = ByHand(mine, resource, MemoryBank(), kept=second.saved_ones)
     last.run(PLUGIN.remove(resource))
