@@ -21,13 +21,13 @@ from karbor.clients.streams import SizedBody, pieces, small
 from karbor.config import ConfigOpts
 from karbor.credentials.session import OperationSession
 from karbor.domain.errors import (
-    CloudConflict,
     CloudError,
     CloudForbidden,
     CloudNotFound,
     CloudUnauthorized,
     CloudUnavailable,
     KarborError,
+    RequestRefused,
 )
 from karbor.plugin.cloud import Json
 
@@ -94,7 +94,7 @@ class ServiceApi:
                 for item in page]
         try:
             return collect()
-        except (CloudNotFound, CloudConflict):
+        except (CloudNotFound, RequestRefused):
             # The last thing of a page went away before the next one was asked for: once more.
             return collect()
 

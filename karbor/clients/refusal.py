@@ -10,6 +10,7 @@ import requests
 
 from karbor.credentials.connection import fault
 from karbor.domain.errors import (
+    CloudBadRequest,
     CloudConflict,
     CloudError,
     CloudForbidden,
@@ -39,8 +40,10 @@ def answered(response: requests.Response, service: str, request: str) -> CloudEr
         which = CloudForbidden
     elif status in (404, 410):
         which = CloudNotFound
-    elif status in (400, 409, 412, 422):
+    elif status in (409, 412):
         which = CloudConflict
+    elif status in (400, 422):
+        which = CloudBadRequest
     elif status in (408, 425, 429) or status >= 500:
         which = CloudUnavailable
     else:

@@ -19,7 +19,6 @@ from karbor.clients.streams import pieces, small
 from karbor.clients.swift_bulk import delete_many
 from karbor.clients.swift_claims import Claims
 from karbor.domain.errors import (
-    CloudConflict,
     CloudError,
     CloudForbidden,
     CloudNotFound,
@@ -27,6 +26,7 @@ from karbor.domain.errors import (
     CloudUnavailable,
     ObjectExists,
     ObjectMissing,
+    RequestRefused,
 )
 from karbor.plugin.object_store import Blob
 
@@ -102,7 +102,7 @@ class SwiftContainer:
         def once() -> None:
             try:
                 answer = put({WRITE: _unique()})
-            except CloudConflict as error:
+            except RequestRefused as error:
                 raise _transient(error) from error
             self._written(name, md5, answer)
         with self._entitled():
@@ -122,8 +122,8 @@ class SwiftContainer:
             sent += 1
             try:
                 answer = put({WRITE: mine, "If-None-Match": "*"})
-            except (CloudConflict, ObjectExists) as error:
-                if isinstance(error, CloudConflict) and error.status != 412:
+            except (RequestRefused, ObjectExists) as error:
+                if isinstance(error, RequestRefused) and error.status != 412:
                     raise _transient(error) from error
                 # An earlier try may have been done without its answer being heard.
                 if sent > 1 and self._writer(name) == mine:
@@ -274,7 +274,7 @@ def _blob(name: str, answer: requests.Response) -> Blob:
                 answer.headers.get("Content-Type", ""))
 
 
-def _transient(error: CloudConflict) -> CloudConflict | CloudUnavailable:
+def _transient(error: RequestRefused) -> RequestRefused | CloudUnavailable:
     """What came was not what was sent (422): that passes."""
     if error.status != 422:
         return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -9,22 +10,24 @@ from karbor.api.event_stream import Places
 from karbor.api.v1.providers import ProviderFacts
 from karbor.api.wiring import Wiring
 from karbor.cmd.copies import Copies
+from karbor.cmd.providers import Listed, Providers
 from karbor.cmd.requests import Hurry, Requests
 from karbor.cmd.schedule_desk import Schedules
 from karbor.cmd.service import Service
 from karbor.cmd.service_processes import ServiceProcesses
-from karbor.domain.errors import NotFound
+from karbor.domain.errors import KarborError, NotFound, PluginFault
 from karbor.domain.listing import Listing
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.quota import CHECKPOINTS, PLANS
 from karbor.domain.step import Step
-from karbor.operations.setting import Provider
 from karbor.store.operation_pages import Which
 from karbor.store.operations import Event
 from karbor.store.ping import ping
 from karbor.store.services import Services
 
 STREAMS = 4     # streams of events that are open at once, where the server of HTTP is not ours
+
+LOG = logging.getLogger(__name__)
 
 _KINDS: Mapping[str, str] = {"options": Verb.PROTECT, "restore": Verb.RESTORE,
                              "verify": Verb.VERIFY, "saved_info": "saved_info"}
@@ -55,7 +58,7 @@ class ProviderShelf:
     def all(self) -> Sequence[ProviderFacts]:
         providers = self._service.providers
         listed = sorted((one for one in providers.list() if one.enabled), key=lambda one: one.id)
-        return [ProviderFacts(one.id, one.name, one.description, _schemas(providers.open(one)))
+        return [ProviderFacts(one.id, one.name, one.description, _schemas(providers, one))
                 for one in listed]
 
     def options(self, provider_id: str) -> Mapping[str, Mapping[str, Any]]:
@@ -66,9 +69,23 @@ class ProviderShelf:
         raise NotFound(f"Provider {provider_id} could not be found.")
 
 
-def _schemas(provider: Provider) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-    return {kind: {type: one.options_schema(verb) for type, one in provider.protections.items()}
-            for kind, verb in _KINDS.items()}
+def _schemas(providers: Providers, listed: Listed
+             ) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    """A provider that cannot be opened is listed without options, and a protection whose schema is
+    broken has none: neither takes the others away."""
+    found: dict[str, dict[str, Mapping[str, Any]]] = {kind: {} for kind in _KINDS}
+    try:
+        protections = providers.open(listed).protections
+    except KarborError as error:
+        LOG.warning("provider %s has no options: %s", listed.name, error)
+        return found
+    for kind, verb in _KINDS.items():
+        for type, one in protections.items():
+            try:
+                found[kind][type] = one.options_schema(verb)
+            except PluginFault as error:
+                LOG.warning("provider %s: %s", listed.name, error)
+    return found
 
 
 class OperationShelf:

@@ -25,7 +25,9 @@
     │   ├── CloudUnauthorized      401 in spite of a credential thought good
     │   ├── CloudForbidden         403: policy
     │   ├── CloudNotFound          404: the thing is gone
-    │   ├── CloudConflict          400 or 409: the state of a thing forbids it
+    │   ├── RequestRefused         the request does not fit: asked again, it is refused again
+    │   │   ├── CloudConflict      409 or 412: ... the state of a thing, which may change
+    │   │   └── CloudBadRequest    400 or 422: ... in itself; Cinder and Manila say so of states too
     │   ├── QuotaExceeded          413, or 403 with a quota named
     │   └── RemoteFailed           a thing went to an error state by itself
     │       └── WorkInterrupted    its service broke the work off: it may succeed when asked anew
@@ -278,8 +280,18 @@ class CloudNotFound(CloudError):
     """404: the thing is gone, or belongs to another project."""
 
 
-class CloudConflict(CloudError):
-    """400 or 409: the request does not fit the state of the thing."""
+class RequestRefused(CloudError):
+    """The request does not fit. Whether it may fit later, only the state of the thing can tell
+    where a service says 400 of both (as Cinder and Manila do): whoever waits after this has looked
+    at that."""
+
+
+class CloudConflict(RequestRefused):
+    """409 or 412: the request does not fit the state of the thing, which may change."""
+
+
+class CloudBadRequest(RequestRefused):
+    """400 or 422: the request itself is wrong, or (Cinder, Manila) does not fit the state."""
 
 
 class QuotaExceeded(CloudError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from karbor.domain.errors import CloudConflict, CloudNotFound, RemoteFailed, WorkInterrupted
+from karbor.domain.errors import CloudNotFound, RemoteFailed, RequestRefused, WorkInterrupted
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.engine.runner import REMOVAL
 from karbor.plugin.protection import Stage, Work
@@ -70,7 +70,7 @@ def undo(stage: Stage, work: Work) -> Outcome:
     if not work.handle.get("deleting"):
         try:
             stage.delete(work, made)
-        except CloudConflict:
+        except RequestRefused:
             seen = work.cloud.look(stage.kind, made)
             state = stage.status(seen) if seen is not None else ""
             if state and state not in stage.ready | stage.failed | DELETION_FAILED:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from karbor.domain.errors import CloudError, KarborError
+from karbor.domain.errors import CloudError, KarborError, PluginFault
 from karbor.operations.setting import Provider
 from karbor.operations.tombstones import Tombstones
 from karbor.plugin.cloud import Cloud
@@ -59,7 +59,7 @@ def _bury(left: dict[str, Mapping[str, Any]], provider: Provider, cloud: Cloud,
             protection = provider.protections.get(facts["type"])
             try:
                 gone = protection is not None and protection.bury(facts, cloud)
-            except CloudError as error:
+            except (CloudError, PluginFault) as error:
                 if error.transient:
                     raise               # the others would only wait in vain as well
                 swept.obstacles.append(str(error))

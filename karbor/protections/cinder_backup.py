@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable, RemoteFailed
+from karbor.domain.errors import (
+    CloudConflict,
+    CloudNotFound,
+    CloudUnavailable,
+    RemoteFailed,
+    RequestRefused,
+)
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Task, Work
@@ -20,8 +26,12 @@ HOPELESS = ("service not found", "quota", "no space", "limit exceeded", "entity 
             "insufficient", "unauthorized", "forbidden")
 """Words by which Cinder says that the next backup would fail as this one did. What the ended
 credential of the work was to blame for is made anew on the next one (see operations.remaking)."""
-BROKEN = frozenset({"error", "error_restoring", "error_extending", "error_deleting",
-                    "error_managing", "maintenance"})
+STUCK = frozenset({"maintenance", "awaiting-transfer", "deleting", "unmanaging"})
+
+
+def broken(status: str) -> bool:
+    """Whether a volume in this state will not come to rest by itself."""
+    return "error" in status or status in STUCK
 
 
 def volume_of(cloud: Cloud, id: str) -> dict[str, Any]:
@@ -49,7 +59,7 @@ class Settled(Task):
             own = own_metadata(work.cloud, volume)
             told = not_kept(volume, own)
             return Done({"volume": facts(volume, own), **({"not_kept": told} if told else {})})
-        if status in BROKEN or status == "deleting":
+        if broken(status):
             return Failed(RemoteFailed(
                 f"the volume is {status}", service="cinder", resource=work.resource.key,
                 remedy="repair or delete it, or leave it out"))
@@ -130,9 +140,9 @@ class Snapshot(Stage):
             "metadata": {MARK: work.mark}}}
         try:
             made = work.cloud.api("cinder").post("/snapshots", body)
-        except CloudConflict as error:
+        except RequestRefused as error:
             status = str(volume_of(work.cloud, work.resource.id)["status"]).lower()
-            if status in AT_REST or status in BROKEN or status == "deleting":
+            if status in AT_REST or broken(status):
                 raise
             # somebody began to work on it after it had been seen at rest: that passes
             raise CloudUnavailable(f"the volume is {status}: {error.message}", service="cinder",

@@ -6,11 +6,11 @@ from enum import Enum, auto
 from typing import Any
 
 from karbor.domain.errors import (
-    CloudConflict,
     CloudError,
     CloudNotFound,
     CloudUnavailable,
     RemoteFailed,
+    RequestRefused,
     WorkInterrupted,
 )
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
@@ -26,7 +26,7 @@ def delete_backup(cloud: Cloud, id: str) -> bool:
     backups that were built upon it still exist (Cinder refuses then, and it must be asked again
     when they are gone). Idempotent.
 
-    Raises CloudConflict when its state forbids it for now (it is being made or restored), and
+    Raises RequestRefused when its state forbids it for now (it is being made or restored), and
     CloudUnavailable when Cinder ignored the request.
     """
     answer = _ask(cloud, id)
@@ -45,7 +45,7 @@ def bury_backup(cloud: Cloud, id: str) -> bool:
     """
     try:
         going = delete_backup(cloud, id)
-    except CloudConflict as error:
+    except RequestRefused as error:
         seen = _seen(cloud, id)
         if seen is None or seen["status"] != "error_deleting":
             raise
@@ -69,7 +69,7 @@ def _ask(cloud: Cloud, id: str) -> _Answer:
     looked at afterwards. `deleting` is written before an honest 202."""
     try:
         cloud.api("cinder").delete(f"/backups/{id}")
-    except CloudConflict as error:
+    except RequestRefused as error:
         seen = _seen(cloud, id)
         if seen is None or seen["status"] == "deleting":
             return _Answer.GOING
@@ -110,7 +110,7 @@ class Removal(Task):
         pause = work.cloud.interval("cinder.backup")
         try:
             answer = _ask(work.cloud, id)
-        except CloudConflict as error:
+        except RequestRefused as error:
             seen = _seen(work.cloud, id)
             if seen is not None and seen["status"] in ("error_deleting", "error"):
                 return Failed(error)

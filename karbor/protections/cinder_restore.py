@@ -12,10 +12,10 @@ from typing import Any
 from uuid import UUID
 
 from karbor.domain.errors import (
-    CloudConflict,
     CloudNotFound,
     CloudUnavailable,
     RemoteFailed,
+    RequestRefused,
     WorkInterrupted,
 )
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
@@ -122,7 +122,7 @@ class Restored(Task):
         work.ensure_credential(int(work.kept("backup")["size"]) * GIB)
         try:
             cinder.post(f"/backups/{backup}/restore", {"restore": {"volume_id": id}})
-        except CloudConflict:
+        except RequestRefused:
             if cinder.get(f"/backups/{backup}")["backup"]["status"] == "restoring":
                 return Again(pause, wait=Wait(
                     f"backup {backup}, which is being restored into another volume", "backup"))

@@ -14,6 +14,7 @@ from karbor.domain.errors import (
     CloudNotFound,
     QuotaExceeded,
     RemoteFailed,
+    RequestRefused,
     WorkInterrupted,
 )
 from karbor.domain.resource import SERVER, Resource, ResourceGraph
@@ -30,6 +31,7 @@ LOG = logging.getLogger(__name__)
 
 _NEEDED = frozenset({"name", "disk_format", "container_format", "min_disk", "min_ram",
                      "visibility", MARK})
+UPLOADS = 5         # whole uploads that Glance may refuse since another one has not ended there
 STALE = 20          # looks at an upload of which nobody here knows any more, before it is dropped
 
 
@@ -105,11 +107,15 @@ class Image(Task):
         work.ensure_credential(int(manifest.size))
         try:
             work.cloud.api("glance").upload(f"/images/{id}/file", sent(), size=manifest.size)
-        except CloudConflict as error:
+        except RequestRefused as error:
             if signed(image) and "signature" in error.message.lower():
                 return Again(handle={**work.handle, "unsigned": error.message})
-            # another upload of an earlier entry has not ended there yet
-            return Again(work.cloud.interval("glance.image"), dict(work.handle))
+            refusals = int(work.handle.get("refusals", 0)) + 1
+            if not isinstance(error, CloudConflict) or refusals > UPLOADS:
+                raise       # the bytes would be refused again
+            return Again(work.cloud.interval("glance.image"), {
+                **work.handle, "refusals": refusals}, wait=Wait(
+                f"an upload of before to end; the image {id} is queued", "image_data"))
         return Again(handle=dict(work.handle))
 
     @staticmethod
@@ -143,7 +149,8 @@ class Image(Task):
         try:
             glance.delete(f"/images/{id}")
         except CloudConflict:       # in use by a server that is going as well
-            return Again(work.cloud.interval("glance.image"), {"id": id})
+            return Again(work.cloud.interval("glance.image"), {"id": id}, wait=Wait(
+                f"image {id} to be deletable", "removal"))
         return Again(handle={"id": id})     # until it is seen to be gone
 
 
@@ -194,7 +201,7 @@ def _decorate(work: Work, id: str, image: Mapping[str, Any], cosmetics: Cosmetic
 def _at_once(work: Work, id: str, changes: list[dict[str, Any]]) -> bool:
     try:
         _change(work, id, changes)
-    except (CloudConflict, CloudForbidden, QuotaExceeded) as error:
+    except (RequestRefused, CloudForbidden, QuotaExceeded) as error:
         LOG.info("image %s: %s; its properties are set one by one", id, error)
         return False
     except CloudError as error:

@@ -68,6 +68,10 @@ class ImageProtection(Protection):
                     f"{named(elsewhere)} in Cinder, which would not be kept",
                     "protect the server or the volume that it was made of, or leave it out",
                     resource=one.key))
+            elif not one.within and state == "queued":
+                found.append(Obstacle(
+                    f"image {one.name or one.id} is queued: it has no data, and nobody is sending "
+                    "any", "upload its data, or leave it out", resource=one.key))
             elif not one.within and state not in ("active", *COMING):
                 found.append(Obstacle(f"image {one.name or one.id} is {state}",
                                       "activate it, or leave it out", resource=one.key))

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from karbor.domain.errors import CloudConflict, CloudForbidden, CloudNotFound, RemoteFailed
+from karbor.domain.errors import (
+    CloudConflict,
+    CloudForbidden,
+    CloudNotFound,
+    RemoteFailed,
+    RequestRefused,
+)
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cosmetics import Cosmetics
 from karbor.plugin.protection import Stage, Task, Work
@@ -87,7 +93,7 @@ class Restored(Task):
                 try:
                     work.cloud.api("manila").post(f"/shares/{id}/action", {"allow_access": {
                         **one, "metadata": dict(one["metadata"])}})
-                except (CloudConflict, CloudForbidden) as error:
+                except (RequestRefused, CloudForbidden) as error:
                     refused[_rule(one)] = error.message
             if missing or any(one["state"] in UNDER_WAY for one in rules.values()):
                 return Again(work.cloud.interval("manila.share") if not missing else 0.0,

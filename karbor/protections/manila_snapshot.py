@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 from karbor.domain.checkpoint import Evidence
 from karbor.domain.errors import (
-    CloudConflict,
     CloudError,
     CloudNotFound,
     CloudUnavailable,
     ObjectDamaged,
     ObjectMissing,
     RemoteFailed,
+    RequestRefused,
 )
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Cloud
@@ -134,7 +134,7 @@ class KeptSnapshot(Stage):
                 "description": _description(work)}
         try:
             made = self._post(work, body)
-        except CloudConflict as error:
+        except RequestRefused as error:
             status = str(share_of(work.cloud, work.resource.id)["status"]).lower()
             if status == AT_REST or broken(status):
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from karbor.domain.errors import CloudConflict, CloudForbidden, CloudNotFound
+from karbor.domain.errors import CloudForbidden, CloudNotFound, RequestRefused
 from karbor.plugin.cloud import Api
 from karbor.protections.network_bodies import rule, rule_key
 
@@ -34,7 +34,7 @@ def write_rules(api: Api, old: Record, new: str, maps: Maps, tell: Tell) -> None
         return
     try:
         api.post("/security-group-rules", {"security_group_rules": missing})
-    except (CloudConflict, CloudForbidden, CloudNotFound):      # all or none: which one was it?
+    except (RequestRefused, CloudForbidden, CloudNotFound):      # all or none: which one was it?
         for one in missing:
             _write_rule(api, one, f"security group {old['name'] or old['id']}", tell)
 
@@ -42,7 +42,7 @@ def write_rules(api: Api, old: Record, new: str, maps: Maps, tell: Tell) -> None
 def _write_rule(api: Api, wanted: Record, group: str, tell: Tell) -> None:
     try:
         api.post("/security-group-rules", {"security_group_rules": [wanted]})
-    except (CloudConflict, CloudForbidden, CloudNotFound) as error:
+    except (RequestRefused, CloudForbidden, CloudNotFound) as error:
         if "already exists" not in error.message:       # in another spelling: nothing is missing
             tell(f"{group}: rule {describe(wanted)}", error.message)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from karbor.domain.errors import CloudConflict, CloudError, CloudForbidden, CloudNotFound
+from karbor.domain.errors import CloudError, CloudForbidden, CloudNotFound, RequestRefused
 from karbor.plugin.cloud import Api
 from karbor.plugin.cosmetics import Cosmetics
 
@@ -82,7 +82,7 @@ def create(api: Api, kind: str, body: Record, optional: Sequence[str] = (),
         try:
             record: Record = api.post(f"/{kind}", {singular: body})[singular]
             return record, given_up
-        except (CloudForbidden, CloudConflict, CloudNotFound) as error:
+        except (CloudForbidden, RequestRefused, CloudNotFound) as error:
             field = _to_give_up(body, optional, error)
             if field is None:
                 raise

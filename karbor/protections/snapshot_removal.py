@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from karbor.domain.errors import CloudConflict, RemoteFailed
+from karbor.domain.errors import RemoteFailed, RequestRefused
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.protection import Task, Work
 
@@ -39,7 +39,7 @@ class SnapshotRemoval(Task):
                 return self._failed(work, id, f"it is {status} again and again")
         try:
             work.cloud.api(self._service).delete(f"/snapshots/{id}")
-        except CloudConflict as error:
+        except RequestRefused as error:
             seen = work.cloud.look(self._kind, id)
             if seen is None:
                 return Done({"deleted": id})

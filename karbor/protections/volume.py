@@ -11,7 +11,7 @@ from karbor.domain.step import Hook
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Protection, Stages, Target
 from karbor.protections import cinder_quota
-from karbor.protections.cinder_backup import BROKEN, Backup, Settled, Snapshot
+from karbor.protections.cinder_backup import Backup, Settled, Snapshot, broken
 from karbor.protections.cinder_chain import Base
 from karbor.protections.cinder_deletion import Removal, bury_backup
 from karbor.protections.cinder_evidence import WHOLE, ReadBack, inferred_break
@@ -66,7 +66,7 @@ class VolumeBackup(Protection):
         seen = [one for one in resources if one.facts.get("status") != "invisible"]
         if not seen:
             return found
-        found += _backup_service(cloud)
+        found += [*shelved(seen, cloud), *_backup_service(cloud)]
         return found + cinder_quota.protecting(
             [(one.facts["volume_type"], one.facts["size"]) for one in seen], cloud)
 
@@ -122,9 +122,26 @@ def unfit(volume: Resource) -> list[tuple[str, str]]:
     if status == "invisible":
         return [("is attached to a server or mounted by a pod, but this project cannot see it",
                  "protect it in its own project and leave that out, or detach it")]
-    if status in BROKEN or status == "deleting":
+    if broken(status):
         return [(f"is in the state {status}", "repair or delete it, or leave it out")]
     return []
+
+
+def shelved(volumes: Sequence[Resource], cloud: Cloud) -> list[Obstacle]:
+    """Volumes that Nova keeps reserved for a server that is shelved: of these Cinder takes no
+    snapshot, and they stay so until somebody unshelves it. One that is just being attached is
+    reserved as well, which passes."""
+    reserved = {one.id: one for one in volumes if one.facts.get("status") == "reserved"}
+    if not reserved or not cloud.has("nova"):
+        return []
+    return [Obstacle(
+        f"volume {reserved[each['id']].name or each['id']} is reserved for the server "
+        f"{server['name'] or server['id']}, which is {str(server['status']).lower()}",
+        "unshelve the server, or leave the volume out", resource=reserved[each["id"]].key)
+        for server in Listed(cloud).servers().values()
+        if str(server["status"]).upper() in ("SHELVED", "SHELVED_OFFLOADED")
+        for each in server.get("os-extended-volumes:volumes_attached") or ()
+        if each["id"] in reserved]
 
 
 def _backup_service(cloud: Cloud) -> list[Obstacle]:

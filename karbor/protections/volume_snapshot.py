@@ -22,7 +22,7 @@ from karbor.protections.cinder_snapshot import (
 from karbor.protections.listed import standing
 from karbor.protections.option_text import NO_FORCE, text
 from karbor.protections.snapshot_removal import SnapshotRemoval
-from karbor.protections.volume import unfit
+from karbor.protections.volume import shelved, unfit
 
 
 class VolumeSnapshot(Protection):
@@ -62,6 +62,7 @@ class VolumeSnapshot(Protection):
                  for one in resources for why, remedy in unfit(one)]
         seen = [(one.facts["volume_type"], one.facts["size"]) for one in resources
                 if one.facts.get("status") != "invisible"]
+        found += shelved(resources, cloud)
         return found + cinder_quota.snapshotting(seen, cloud)
 
     def restore_obstacles(self, resources: Sequence[Resource], target: Target

@@ -114,7 +114,7 @@ class Home:
         section = "".join(f"{name} = {value}\n" for name, value in account.items())
         (self.place / "karbor.conf").write_text(
             f"[DEFAULT]\nstate_path = {self.state}\n[http]\nretry_longest = 0.2\n"
-            f"[waits]\nmade_anew_pause = 0.1\n"
+            f"[waits]\nmade_anew_pause = 0.1\nremoval = 0.13\n"
             f"[service_user]\nauth_type = password\n{section}[credentials]\n{credentials}\n")
 
     def karbor(self, *argv: str, before: Callable[[int], None] | None = None) -> Ended:

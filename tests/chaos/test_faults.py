@@ -207,6 +207,24 @@ class TestFailed:
                     "web", "POST /", "req-")
         nothing_left(built, before)
 
+    def test_an_upload_that_glance_will_never_take_is_sent_once(self, destroyed: Scene) -> None:
+        """It sent the whole image again and again: 400 was taken for an upload under way."""
+        before = remaining(destroyed.double)
+        destroyed.double.fault("answer", method="PUT", path="/file$", status=400, times=1000,
+                               message="Signature verification failed")
+        self.failed(destroyed, destroyed.home.karbor("restore", "safe"), "400",
+                    "Signature verification failed")
+        assert fired(destroyed) == [1]
+        nothing_left(destroyed, before, good=1)
+
+    def test_an_upload_that_glance_says_to_have_is_sent_a_few_times(self, destroyed: Scene) -> None:
+        before = remaining(destroyed.double)
+        destroyed.double.fault("answer", method="PUT", path="/file$", status=409, times=1000,
+                               message="Image status transition is not allowed")
+        self.failed(destroyed, destroyed.home.karbor("restore", "safe"), "409")
+        assert fired(destroyed) == [6]
+        nothing_left(destroyed, before, good=1)
+
     def test_a_cloud_without_cinder_backup(self, built: Scene) -> None:
         """A plain member may not ask for it beforehand."""
         before = remaining(built.double)

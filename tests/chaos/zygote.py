@@ -33,8 +33,6 @@ def warm() -> None:
     # The double answers at once: waiting a second for it would be most of these tests' time.
     from karbor.clients import looking
     looking.SHORTEST = 0.05
-    from karbor.engine import driver
-    driver.UNDO_DEADLINE = 8.0      # what cannot be removed is not tried for a quarter of an hour
     from karbor.cmd import rounds, worker
     rounds.GRACE = 3.0      # whoever died over a trust is not waited for so long
     worker.TRUSTS_EVERY_SECONDS = 2.0

@@ -10,6 +10,7 @@ import requests
 
 from karbor.clients.cloud import OpenStackCloud
 from karbor.domain.errors import (
+    CloudBadRequest,
     CloudConflict,
     CloudError,
     CloudForbidden,
@@ -28,7 +29,9 @@ ID = {"x-openstack-request-id": "req-1"}
 
 @pytest.mark.parametrize(("reply", "error", "said"), [
     (Reply(400, json={"badRequest": {"message": "Invalid volume: status must be available",
-                                     "code": 400}}, headers=ID), CloudConflict, "status must be"),
+                                     "code": 400}}, headers=ID), CloudBadRequest, "status must be"),
+    (Reply(422, json={"badRequest": {"message": "other bytes"}}), CloudBadRequest, "other bytes"),
+    (Reply(412, body=b"it is there"), CloudConflict, "it is there"),
     (Reply(409, json={"conflictingRequest": {"message": "in use"}}), CloudConflict, "in use"),
     (Reply(401, json={"error": {"message": "no"}}), CloudUnauthorized, "no"),
     (Reply(403, json={"forbidden": {"message": "Policy doesn't allow"}}), CloudForbidden,
@@ -65,7 +68,7 @@ def test_an_answer_becomes_the_error_it_means(
 
 def test_a_long_message_is_cut(cloud: OpenStackCloud, stage: Stage) -> None:
     stage.answer = lambda sent: Reply(400, body=b"long " * 1000)
-    with pytest.raises(CloudConflict) as caught:
+    with pytest.raises(CloudBadRequest) as caught:
         cloud.api("cinder").post("/volumes", {})
     assert len(str(caught.value)) < 500
 
@@ -146,7 +149,7 @@ def test_deleting_what_is_gone_is_no_error(cloud: OpenStackCloud, stage: Stage) 
     cloud.api("cinder").delete("/volumes/v", params={"cascade": "true"})
     assert stage.sent[0].query == {"cascade": ["true"]}
     stage.answer = lambda sent: Reply(400, json={"badRequest": {"message": "in-use"}})
-    with pytest.raises(CloudConflict):
+    with pytest.raises(CloudBadRequest):
         cloud.api("cinder").delete("/volumes/v")
 
 

@@ -31,7 +31,8 @@ def home(tmp_path: Path) -> Path:
     for name, plugin, bank in (("good", noop, directory), ("bad", "acme-protection", directory),
                                ("worse", noop, "acme-bank")):
         (providers / f"{name}.conf").write_text(
-            f"[provider]\nname = {name}\nid = {uuid.uuid4()}\nplugin = {plugin}\nbank = {bank}\n"
+            f"[provider]\nname = {name}\nid = {uuid.uuid4()}\nenabled = true\n"
+            f"plugin = {plugin}\nbank = {bank}\n"
             f"[file_system_bank_plugin]\nfile_system_bank_path = {tmp_path / 'bank'}\n")
     (tmp_path / "karbor.conf").write_text(
         f"[DEFAULT]\nstate_path = {tmp_path / 'state'}\nprovider_config_dir = {providers}\n")
@@ -93,3 +94,24 @@ def test_whoever_protects_is_told_what_will_not_be_found(home: Path) -> None:
     assert int(count) >= 8
     assert line == ("what the protectable acme-protectable would find is left out: it cannot be "
                     f"loaded ({WHY})")
+
+
+SHELF = """
+import json
+from karbor import config
+from karbor.cmd.api_wiring import ProviderShelf
+from karbor.cmd.service import Service
+print(json.dumps({one.name: sorted(one.schemas["options"])
+                  for one in ProviderShelf(Service(config.load(), None)).all()}))
+"""
+
+
+def test_providers_that_name_it_are_listed_with_the_others_by_the_api(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHELF], capture_output=True, text=True, check=True, timeout=120,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(home / "site"), "HOME": str(home),
+             "KARBOR_CONFIG": str(home / "karbor.conf")})
+    found = json.loads(done.stdout)
+    assert found.keys() == {"good", "bad", "worse"}
+    assert "OS::Cinder::Volume" in found["good"]
+    assert found["bad"] == found["worse"] == []
