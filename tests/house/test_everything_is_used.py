@@ -36,7 +36,10 @@ def readers(group: str, name: str) -> Iterator[str]:
         text = source
         if module == "karbor.config":       # there they are defined; what reads them is below
             text = text[text.index("def options()"):]
-        if group in config.SERVICES:        # the section is named by the service
+        if group == "waits" and name in config.WAITS:       # all of them at once, by their kinds
+            if "conf.waits[kind] for kind in config.WAITS" in text:
+                yield module
+        elif group in config.SERVICES:      # the section is named by the service
             if re.search(r"(conf|settings|section|options)\w*\[", text) and read.search(text):
                 yield module
         elif (group == "DEFAULT" or within.search(text)) and read.search(text):
