@@ -246,8 +246,12 @@ def test_what_lies_in_the_container_already_is_left_alone(
 # -------------------------------------------------------------------- what goes wrong
 def test_a_full_container_is_told_as_such(
         bank: SwiftBank, swift: openstack.connection.Connection, options: dict[str, Any]) -> None:
+    assert bank.room() is None
     swift.object_store.post(f"/{options['container']}", headers={
         "X-Container-Meta-Quota-Bytes": "1000"})
+    left = bank.room()
+    assert left is not None
+    assert 0 <= left <= 1000
     with pytest.raises(BankFull, match="quota"):
         bank.put("k", [bytes(2000)])
     with pytest.raises(BankFull):
