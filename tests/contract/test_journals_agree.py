@@ -29,7 +29,8 @@ SMALL = st.none() | st.dictionaries(st.sampled_from("abc"), st.integers(0, 3) | 
 NUMBERS = st.integers(0, 4)
 SETTLEMENTS = st.lists(st.builds(
     Settlement, NUMBERS, st.sampled_from(StepState), st.floats(0, 1e10), st.integers(0, 3),
-    handle=SMALL, saved=SMALL, error=SMALL, finished_at=st.none() | st.floats(1, 1e10),
+    handle=SMALL, saved=SMALL, error=SMALL, wait=SMALL, remade=SMALL,
+    finished_at=st.none() | st.floats(1, 1e10),
     progress=st.none() | st.builds(Progress, st.integers(0, 9), st.integers(0, 9))),
     min_size=1, max_size=3)
 STEPS = st.lists(st.builds(Step, NUMBERS, st.just("T#1"), st.sampled_from(Hook), st.just("s"),

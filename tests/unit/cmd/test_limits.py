@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from karbor import config
 from karbor.cmd import driving
 from karbor.cmd.local import Local
 from karbor.engine.places import Limit
+from karbor.engine.runner import REMOVAL, UNAVAILABLE
 from karbor.plugin.protection import Stage, Task
 
 
@@ -61,3 +63,22 @@ def test_the_driver_keeps_to_the_options(tmp_path: Path, monkeypatch: pytest.Mon
     assert given == {"threads": 11, "carriers": 4}
     assert places.limits == {"cinder-backups": Limit(16, 1), "glance-transfers": Limit(4, 2),
                              "server-images": Limit(8, 2)}
+
+
+def test_every_kind_of_waiting_of_a_plugin_we_ship_has_an_option(tmp_path: Path) -> None:
+    file = tmp_path / "karbor.conf"
+    file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[waits]\nmade_anew = 5\n"
+                    "made_anew_pause = 0.5\n"
+                    + "".join(f"{kind} = {number}\n"
+                              for number, kind in enumerate(config.WAITS, start=1)))
+    with Local(config.load([file])) as local:
+        setting = local._setting(local.provider)
+    assert setting.waits == {kind: 60.0 * number
+                             for number, kind in enumerate(config.WAITS, start=1)}
+    assert (setting.made_anew, setting.made_anew_pause) == (5, 0.5)
+    kinds = {UNAVAILABLE, REMOVAL}
+    for module in pkgutil.iter_modules(karbor.protections.__path__):
+        shipped = importlib.import_module(f"karbor.protections.{module.name}")
+        text = Path(str(shipped.__file__)).read_text()
+        kinds |= set(re.findall(r'waits(?:: ClassVar\[str\])? = "(\w+)"', text))
+    assert kinds <= set(config.WAITS)
