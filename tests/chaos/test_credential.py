@@ -53,7 +53,7 @@ def test_backups_one_after_the_other_each_begin_with_a_token_that_outlasts_them(
     built.home.configure(f"strategy = {strategy}\nallow_expired_window = {WINDOW:.0f}\n"
                          "[limits]\nproject_cinder_backups = 1\nprovider_cinder_backups = 1")
     verb, start, mark = Protect(), remaining(built.double), len(built.double.ledger())
-    built.double.set(token_life=LIFE, window=WINDOW, seconds=BACKUP,
+    built.double.set(token_life=LIFE, window=WINDOW, seconds=BACKUP, backups_need_tokens=True,
                      looks={"*": 0, "cinder.backup": 1000})
     verb.check(built, built.home.karbor(*PROTECT), start, mark)
     assert trusts(built.double) == set()

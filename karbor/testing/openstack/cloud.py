@@ -47,6 +47,7 @@ class Settings:
     held: list[str] = field(default_factory=list)
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     backup_service: bool = True
+    backups_need_tokens: bool = False       # one fails when its token ends before it does
     quotas: dict[str, int] = field(default_factory=dict)    # e.g. cinder.volumes, nova.cores
     page: int = 1000
     pages: dict[str, int] = field(default_factory=dict)
