@@ -14,10 +14,21 @@ from devcloud.cloud import Cloud
 from devcloud.settings import PASSWORD, DevcloudError
 
 
+class TokenOverError(DevcloudError):
+    """A service refused the token."""
+
+
+LOGINS = 5  # for one request: tokens may live for seconds only, and a busy machine takes longer
+
+
 class Admin:
-    """A session of the user `admin`; make one per step, tokens may live for seconds only."""
+    """A session of the user `admin`. It logs in again when its token is over."""
 
     def __init__(self, cloud: Cloud) -> None:
+        self._auth_url = cloud.auth_url
+        self._log_in()
+
+    def _log_in(self) -> None:
         user = {"name": "admin", "password": PASSWORD, "domain": {"id": "default"}}
         project = {"name": "admin", "domain": {"id": "default"}}
         body = {
@@ -27,7 +38,7 @@ class Admin:
             }
         }
         self._headers: dict[str, str] = {}
-        _, headers = self._send("POST", f"{cloud.auth_url}/auth/tokens", body)
+        _, headers = self._once("POST", f"{self._auth_url}/auth/tokens", body)
         self._headers["X-Auth-Token"] = headers["X-Subject-Token"]
 
     def get(self, url: str, **headers: str) -> Any:
@@ -37,6 +48,16 @@ class Admin:
         return self._send("POST", url, body, headers)[0]
 
     def _send(
+        self, method: str, url: str, body: Any, headers: dict[str, str] | None = None
+    ) -> tuple[Any, Any]:
+        for _ in range(LOGINS):
+            try:
+                return self._once(method, url, body, headers)
+            except TokenOverError:  # what was refused so was not done
+                self._log_in()
+        return self._once(method, url, body, headers)
+
+    def _once(
         self, method: str, url: str, body: Any, headers: dict[str, str] | None = None
     ) -> tuple[Any, Any]:
         extra = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
@@ -52,6 +73,7 @@ class Admin:
                 return (json.loads(text) if text else None), answer.headers
         except urllib.error.HTTPError as error:
             detail = error.read().decode(errors="replace")[:1000]
-            raise DevcloudError(f"{method} {url}: {error.code} {detail}") from error
+            kind = TokenOverError if error.code == 401 else DevcloudError
+            raise kind(f"{method} {url}: {error.code} {detail}") from error
         except OSError as error:
             raise DevcloudError(f"{method} {url}: {error}") from error
