@@ -38,7 +38,6 @@ class Admin:
             }
         }
         self._headers: dict[str, str] = {}
-        self._headers: dict[str, str] = {}
         _, headers = self._once("POST", f"{self._auth_url}/auth/tokens", body)
         self._headers["X-Auth-Token"] = headers["X-Subject-Token"]
 
