@@ -66,16 +66,32 @@ _API = [
     cfg.PortOpt("osapi_karbor_listen_port", default=8799, help="Its port."),
     cfg.IntOpt("osapi_karbor_threads", default=16, min=1,
                help="Requests that Karbor answers at once, where it serves the API itself."),
+    cfg.IntOpt("osapi_karbor_connections", default=250, min=2,
+               help="Connections to the API that are open at once, where Karbor serves it itself. "
+                    "When all are taken, the one that has been silent for longest makes room for "
+                    "a new one. So many bodies of osapi_max_request_body_size must have a place "
+                    "in the directory of temporary files."),
+    cfg.FloatOpt("osapi_karbor_receive_time", default=60.0, min=0.1,
+                 help="Seconds in which a request must have arrived, and for which a connection "
+                      "may be idle, where Karbor serves the API itself."),
     cfg.IntOpt("osapi_max_limit", default=1000, min=1, max=100_000,
                help="The most items that one answer to a list has. Whoever asks for more gets the "
                     "address of the next page."),
+    cfg.IntOpt("osapi_max_page_bytes", default=4 * 1024 * 1024, min=1024,
+               help="Bytes of the database that one answer to a list is made of, at most; it takes "
+                    "some ten times that in memory. Whoever asks for more gets the address of the "
+                    "next page. An answer has always one item, however large."),
+    cfg.IntOpt("osapi_max_plan_resources", default=10_000, min=1,
+               help="Resources that a plan may name. Plans that have more already stay as they are "
+                    "and can be used."),
     cfg.URIOpt("osapi_karbor_base_URL", schemes=["http", "https"],
                help="What the addresses in answers begin with, in front of /v1. Default: what the "
                     "request was sent to. Needed behind a proxy that rewrites paths; for one that "
                     "sends X-Forwarded-… there is [oslo_middleware] enable_proxy_headers_parsing."),
     cfg.IntOpt("osapi_max_request_body_size", default=4 * 1024 * 1024, min=1024,
-               help="Bytes that a request to the API may have. A plan of ten thousand resources "
-                    "has about two million."),
+               help="Bytes that a request to the API may have; one without a token may have no "
+                    "body at all, where Karbor serves the API itself. A plan of ten thousand "
+                    "resources has about two million."),
     cfg.IntOpt("quota_plans", default=50, min=-1,
                help="Plans that a project may have; -1: any number. A limit of the quota class "
                     "`default`, and a project's own, count before this."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import Annotated, Any, TypeVar
 
 import falcon
@@ -28,7 +29,14 @@ Key = Annotated[str, Meta(min_length=1, max_length=255, pattern="^[a-zA-Z0-9-_:.
 """The name of a member of `parameters` or `extra-info`."""
 Scalar = bool | str | int
 
+DEPTH = 64
+"""Lists and objects within each other that a body may have: far beyond what anything means here,
+and far below what Python's own functions, the database and a bank's readers can follow."""
+
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKETS = bytes(one for one in range(256) if one not in b"[]{}")
+_STEPS = [(one in b"[{") - (one in b"]}") for one in range(256)]
 
 
 class Nothing(msgspec.Struct):
@@ -50,10 +58,22 @@ def decode(request: falcon.Request, wanted: type[T], longest: int) -> T:
                        remedy=f"send JSON, and the header Content-Type: {falcon.MEDIA_JSON}")
     if _NUL.search(raw):
         raise BadInput("the body has a text with a NUL character")
+    if deeper_than(raw, DEPTH):
+        raise BadInput(f"the body has more than {DEPTH} lists and objects within each other",
+                       remedy="send what is flatter")
     try:
         return msgspec.json.decode(raw, type=wanted)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise BadInput(f"Invalid input for the request's body: {error}") from error
+
+
+def deeper_than(raw: bytes, depth: int) -> bool:
+    """Whether JSON has more than so many lists and objects within each other. Of what is no JSON it
+    says anything: that is found out by whoever reads it."""
+    if raw.count(b"[") + raw.count(b"{") <= depth:
+        return False
+    brackets = _TEXTS.sub(b"", raw).translate(None, _NO_BRACKETS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > depth
 
 
 def encode(answer: Any) -> bytes:

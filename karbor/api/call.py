@@ -31,6 +31,7 @@ class Call(Generic[B]):
     body: B
     base: str
     longest: int
+    largest_bytes: int
     policy: Enforcement
     last_event: str | None = None
 
@@ -57,11 +58,14 @@ class Call(Generic[B]):
         """Which part of the collection is asked for. Raises BadInput."""
         assert self.route.collection is not None    # noqa: S101 - of routes that are lists only
         return listing(self.query, self.route.collection, project_id=self.project_id,
-                       admin=self.policy.is_admin(self.context), longest=self.longest)
+                       admin=self.policy.is_admin(self.context), longest=self.longest,
+                       largest_bytes=self.largest_bytes)
 
-    def next_page(self, asked: Listing, ids: Sequence[str]) -> list[Link] | msgspec.UnsetType:
-        """For the member `…_links` of the answer."""
-        return next_page(self.base + "/v1" + self._path(), self.query, asked, ids)
+    def next_page(self, asked: Listing, ids: Sequence[str], *, cut: bool = False
+                  ) -> list[Link] | msgspec.UnsetType:
+        """For the member `…_links` of the answer. `cut`: more follow, although fewer than were
+        asked for are there."""
+        return next_page(self.base + "/v1" + self._path(), self.query, asked, ids, cut=cut)
 
     def _path(self) -> str:
         return f"/{{project_id}}{self.route.path}".format(**self.path)

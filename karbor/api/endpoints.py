@@ -27,12 +27,14 @@ class Manners:
 
     policy: Enforcement
     longest_list: int
+    largest_page: int   # bytes
     longest_body: int
     base_url: str       # empty: what the request was sent to
 
     @classmethod
     def of(cls, conf: ConfigOpts, policy: Enforcement) -> Manners:
-        return cls(policy, conf.osapi_max_limit, conf.osapi_max_request_body_size,
+        return cls(policy, conf.osapi_max_limit, conf.osapi_max_page_bytes,
+                   conf.osapi_max_request_body_size,
                    (conf.osapi_karbor_base_URL or "").rstrip("/"))
 
     def base(self, request: falcon.Request) -> str:
@@ -70,7 +72,8 @@ def _responder(route: Route, answer: Callable[[Call[Any]], Any], manners: Manner
         query = _query(request)
         body = decode(request, route.body, manners.longest_body) if route.body else None
         found = answer(Call(context, route, path, query, body, manners.base(request),
-                            manners.longest_list, manners.policy, _last_event(request, route)))
+                            manners.longest_list, manners.largest_page, manners.policy,
+                            _last_event(request, route)))
         if found is None:
             response.data = b""
         elif isinstance(found, Iterator):

@@ -38,6 +38,7 @@ from karbor.domain.errors import (
     QuotaExceeded,
     RequestRefused,
     RightsPending,
+    ServiceAbsent,
     StoreError,
     StoreUnavailable,
     TokenRejected,
@@ -59,6 +60,7 @@ _STATUS: Mapping[type, int] = {
     TokenUnsettled: 503, RightsPending: 503, KeystoneUnreachable: 503,
     CloudError: 500, CloudUnavailable: 503, CloudForbidden: 403, CloudNotFound: 404,
     RequestRefused: 400, QuotaExceeded: 413,
+    ServiceAbsent: 404,     # whoever asks for its things asks for what there is not
     BankError: 500, BankUnavailable: 503,
     StoreError: 500, StoreUnavailable: 503,
     KarborError: 500}
@@ -83,6 +85,8 @@ def message_of(error: BaseException, request_id: str) -> str:
 
 def body_of(status: int, message: str) -> dict[str, Any]:
     """The one shape of all errors."""
+    # What a client has sent may stand in it: also what cannot be written in UTF-8.
+    message = message.encode("utf-8", "backslashreplace").decode()
     told: dict[str, Any] = {"code": status, "message": message}
     if status == 413:
         told["retryAfter"] = "0"

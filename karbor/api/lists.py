@@ -39,7 +39,7 @@ class Collection:
 
 
 def listing(query: Mapping[str, str], collection: Collection, *, project_id: str, admin: bool,
-            longest: int) -> Listing:
+            longest: int, largest_bytes: int = 0) -> Listing:
     """Raises BadInput for values that mean nothing."""
     known = {**collection.filters, **(collection.admin_filters if admin else {})}
     everywhere = boolean(query, "all_tenants") and admin
@@ -49,13 +49,14 @@ def listing(query: Mapping[str, str], collection: Collection, *, project_id: str
         min(_number(query, "limit", longest, at_least=1), longest),
         query.get("marker", ""), _number(query, "offset", 0),
         _sort(query, collection.sort_keys),
-        {name: query[name] for name in known if query.get(name)})
+        {name: query[name] for name in known if query.get(name)}, largest_bytes)
 
 
-def next_page(address: str, query: Mapping[str, str], asked: Listing, ids: Sequence[str]
-              ) -> list[Link] | msgspec.UnsetType:
-    """The link to what follows, when this page is full. `address` is that of the collection."""
-    if len(ids) < asked.limit:
+def next_page(address: str, query: Mapping[str, str], asked: Listing, ids: Sequence[str], *,
+              cut: bool = False) -> list[Link] | msgspec.UnsetType:
+    """The link to what follows, when this page is full, or was cut because its items are large.
+    `address` is that of the collection."""
+    if len(ids) < asked.limit and not cut:
         return msgspec.UNSET
     following = {name: value for name, value in query.items() if name not in ("marker", "offset")}
     return [Link("next", f"{address}?{urlencode({**following, 'marker': ids[-1]})}")]

@@ -33,7 +33,7 @@ class ScheduleShelf(TriggerShelf, SchedulesShelf, Protocol):
 @dataclass(frozen=True)
 class Wiring:
     """`ping` raises a StoreError when the database does not answer; `counters` says for each kind
-    of `karbor.domain.quota` how many a project has."""
+    of `karbor.domain.quota` how many a project has; `most_resources` how many a plan may name."""
 
     ping: Callable[[], None]
     plans: PlanStore
@@ -51,5 +51,6 @@ class Wiring:
     services: ServiceStore
     service_down_time: Callable[[], float]
     service_processes: Callable[[], Sequence[ServiceProcess]]
+    most_resources: Callable[[], int]
     streams: Places = field(default_factory=lambda: Places(4))
     clock: Callable[[], float] = time.time

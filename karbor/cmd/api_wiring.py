@@ -16,7 +16,7 @@ from karbor.cmd.schedule_desk import Schedules
 from karbor.cmd.service import Service
 from karbor.cmd.service_processes import ServiceProcesses
 from karbor.domain.errors import KarborError, NotFound, PluginFault
-from karbor.domain.listing import Listing
+from karbor.domain.listing import Listing, Page
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.quota import CHECKPOINTS, PLANS
 from karbor.domain.step import Step
@@ -46,6 +46,7 @@ def wire(service: Service, hurry: Hurry, streams: Places | None = None) -> Wirin
         services=Services(service.database),
         service_processes=ServiceProcesses(service.conf, service.database).all,
         service_down_time=lambda: float(service.conf.service_down_time),
+        most_resources=lambda: int(service.conf.osapi_max_plan_resources),
         streams=streams or Places(STREAMS))
 
 
@@ -94,7 +95,7 @@ class OperationShelf:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def list(self, listing: Listing, which: Which) -> Sequence[Operation]:
+    def list(self, listing: Listing, which: Which) -> Page[Operation]:
         return self._service.operations.list(listing, which)
 
     def show(self, project_id: str | None, operation_id: str, verbs: Collection[Verb] = ()

@@ -11,6 +11,7 @@ from typing import Any, Self
 from waitress import wasyncore
 from waitress.server import create_server
 
+from karbor.cmd.http_limits import HttpLimits, limited
 from karbor.domain.errors import BadInput
 
 LOG = logging.getLogger(__name__)
@@ -21,18 +22,20 @@ LOOK = 0.02
 class HttpServer:
     """A context manager: it serves while it is open."""
 
-    def __init__(self, application: Any, host: str, port: int, *, threads: int) -> None:
+    def __init__(self, application: Any, host: str, port: int, *, threads: int,
+                 limits: HttpLimits) -> None:
         """Raises BadInput when the address cannot be had."""
         self._sockets: dict[int, Any] = {}     # all that the server's loop looks after
         try:
             self._server = create_server(application, host=host, port=port, threads=threads,
                                          ident="karbor", clear_untrusted_proxy_headers=False,
                                          send_bytes=1,   # what is told is told at once
-                                         map=self._sockets)
+                                         map=self._sockets, **limits.options())
         except OSError as error:
             raise BadInput(f"nothing can be served at {host}:{port}: {error.strerror or error}",
                            remedy="see who listens there, or choose another address or port"
                            ) from error
+        limited(self._server, limits)
         self._thread = threading.Thread(target=self._server.run, name="http")
 
     @property

@@ -18,7 +18,7 @@ from karbor.domain.checkpoint_record import (
 )
 from karbor.domain.errors import BadInput, Conflict, NotFound
 from karbor.domain.identifiers import time_ordered_uuid
-from karbor.domain.listing import Listing
+from karbor.domain.listing import Listing, Page
 from karbor.domain.operation import Operation
 from karbor.domain.plan import Plan
 from karbor.domain.resource import ResourceGraph
@@ -104,7 +104,7 @@ class Requests:
             raise
 
     def checkpoints(self, project_id: str | None, provider_id: str, listing: Listing, span: Span
-                    ) -> list[CheckpointRecord]:
+                    ) -> Page[CheckpointRecord]:
         """Raises NotFound, BadInput, BankError."""
         if project_id is not None:
             self._service.bank_records.refresh(self.provider(provider_id), project_id)

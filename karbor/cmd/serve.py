@@ -24,6 +24,7 @@ from karbor.cmd.api_wiring import wire
 from karbor.cmd.clockwork import Clockwork
 from karbor.cmd.database import open_database
 from karbor.cmd.http import HttpServer
+from karbor.cmd.http_limits import HttpLimits
 from karbor.cmd.monitoring import Monitoring
 from karbor.cmd.record_copies import RecordCopier
 from karbor.cmd.requests import Requests
@@ -63,7 +64,10 @@ class Server:
                 app = monitoring.beside(application(self._conf, service, self._hurry, streams))
                 http = stack.enter_context(HttpServer(
                     app, self._conf.osapi_karbor_listen, self._conf.osapi_karbor_listen_port,
-                    threads=self._conf.osapi_karbor_threads))
+                    threads=self._conf.osapi_karbor_threads, limits=HttpLimits(
+                        self._conf.osapi_karbor_connections,
+                        self._conf.osapi_max_request_body_size,
+                        self._conf.osapi_karbor_receive_time)))
                 stack.callback(streams.end)
                 self.address = f"http://{self._conf.osapi_karbor_listen}:{http.port}"
                 LOG.info("the API is at %s", self.address)

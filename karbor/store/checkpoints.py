@@ -17,7 +17,7 @@ from karbor.domain.checkpoint_record import (
     of_verification,
 )
 from karbor.domain.errors import Conflict, NotFound, why
-from karbor.domain.listing import Listing
+from karbor.domain.listing import Listing, Page
 from karbor.domain.operation import OperationState, Verb
 from karbor.domain.quota import CHECKPOINTS as KIND
 from karbor.domain.quota import must_fit
@@ -59,7 +59,7 @@ class CheckpointRecords:
         with reading(self._engine) as connection:
             return _require(connection, project_id, checkpoint_id)
 
-    def list(self, listing: Listing, span: Span = Span()) -> builtins.list[CheckpointRecord]:
+    def list(self, listing: Listing, span: Span = Span()) -> Page[CheckpointRecord]:
         """Those that are not deleted. Raises NotFound for an unknown marker,
         BadInput for a field that cannot be sorted by."""
         table = CHECKPOINTS
@@ -75,7 +75,7 @@ class CheckpointRecords:
         with reading(self._engine) as connection:
             rows = page(connection, table, listing, noun="checkpoint",
                         equals=("status",), wanted=wanted)
-        return [_from_row(row) for row in rows]
+        return Page(map(_from_row, rows), cut=rows.cut)
 
     def of_plan(self, project_id: str, plan_id: str) -> builtins.list[CheckpointRecord]:
         """All that are not deleted, the newest first."""

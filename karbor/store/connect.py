@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, Operati
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from karbor.domain.errors import BadInput, StoreUnavailable
+from karbor.store.shallow_json import loads
 
 BUSY_SECONDS = 30.0     # how long a writer of SQLite waits for another one
 BUSY_PAUSE = 0.01
@@ -42,7 +43,7 @@ def connect(url: str) -> sa.Engine:
             # credentials, and what users named.
             return sa.create_engine(parsed.set(drivername="postgresql+psycopg"),
                                     pool_pre_ping=True, hide_parameters=True,
-                                    connect_args=_NOTICED_SOON)
+                                    connect_args=_NOTICED_SOON, json_deserializer=loads)
         case other:
             raise BadInput(f"databases of the kind {other!r} are not supported",
                            remedy="use SQLite or PostgreSQL")
@@ -83,7 +84,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         raise BadInput("a database in memory would be lost with its process",
                        remedy="name a file: sqlite:///PATH")
     _private_file(Path(url.database))
-    engine = sa.create_engine(url, hide_parameters=True)
+    engine = sa.create_engine(url, hide_parameters=True, json_deserializer=loads)
 
     @event.listens_for(engine, "connect")
     def manners(connection: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ARG001

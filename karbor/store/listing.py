@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from karbor.domain.errors import BadInput, NotFound
-from karbor.domain.listing import Listing, Sort
+from karbor.domain.listing import Listing, Page, Sort
 
 _SAME: Mapping[str, str] = {}
 
@@ -16,10 +16,12 @@ _SAME: Mapping[str, str] = {}
 def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: str,
          contains: Collection[str] = (), equals: Collection[str] = (),
          wanted: Collection[sa.ColumnElement[bool]] = (), keys: Mapping[str, str] = _SAME
-         ) -> list[sa.RowMapping]:
+         ) -> Page[sa.RowMapping]:
     """The rows of the page. The fields `contains` are matched as parts of the text, those of
     `equals` exactly; a filter that is in neither does not narrow anything. `wanted` are further
     conditions. `keys` are what one may sort by, with their columns; without, any column is.
+
+    Large rows are left for the next page before they are read (`largest_bytes`).
 
     Only columns that are never NULL can be sorted by: raises BadInput for others, NotFound for a
     marker that is not among what may be seen.
@@ -42,8 +44,27 @@ def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: 
         query = query.where(_after(order, last))
     query = query.order_by(*(column.desc() if descending else column.asc()
                              for column, descending in order))
-    return list(connection.execute(query.limit(listing.limit).offset(listing.offset)
-                                   ).mappings().all())
+    query = query.limit(listing.limit).offset(listing.offset)
+    count, cut = _fitting(connection, query, table, listing)
+    return Page(connection.execute(query.limit(count)).mappings().all(), cut=cut)
+
+
+def _fitting(connection: sa.Connection, query: sa.Select[Any], table: sa.Table, listing: Listing
+             ) -> tuple[int, bool]:
+    """How many of the rows have no more than `largest_bytes` together, at least one, and whether
+    these are not all."""
+    large = [column for column in table.c if isinstance(column.type, sa.JSON)]
+    if not listing.largest_bytes or not large:
+        return listing.limit, False
+    weight = sum((sa.func.coalesce(sa.func.length(sa.cast(column, sa.Text)), 0)
+                  for column in large), sa.literal(0))
+    together = 0
+    sizes = connection.execute(query.with_only_columns(weight)).scalars().all()
+    for count, one in enumerate(sizes):
+        together += int(one)
+        if count and together > listing.largest_bytes:
+            return count, True
+    return listing.limit, False
 
 
 def has_text(column: sa.ColumnElement[Any], text: str) -> sa.ColumnElement[bool]:

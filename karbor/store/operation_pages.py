@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 
 from karbor.domain.errors import NotFound
-from karbor.domain.listing import Listing
+from karbor.domain.listing import Listing, Page
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.store.connect import reading
 from karbor.store.listing import page
@@ -37,13 +37,13 @@ class OperationPages:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def list(self, listing: Listing, which: Which) -> list[Operation]:
+    def list(self, listing: Listing, which: Which) -> Page[Operation]:
         """Sorted by `id`, `created_at`, `state` or `verb`; filters of the listing are ignored, see
         Which. Raises NotFound for an unknown marker, BadInput for another field to sort by."""
         with reading(self._engine) as connection:
             rows = page(connection, OPERATIONS, replace(listing, filters={}), noun="operation",
                         wanted=_conditions(which))
-        return [operation_from_row(row) for row in rows]
+        return Page(map(operation_from_row, rows), cut=rows.cut)
 
     def show(self, project_id: str | None, operation_id: str, verbs: Collection[Verb] = ()
              ) -> Operation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from karbor.domain.errors import Conflict, NotFound
-from karbor.domain.listing import Listing
+from karbor.domain.listing import Listing, Page
 from karbor.domain.plan import Plan, Selector
 from karbor.domain.quota import PLANS as KIND
 from karbor.domain.quota import must_fit
@@ -20,6 +19,7 @@ from karbor.store.plan_tables import PLANS
 from karbor.store.quotas import Quotas, lock
 from karbor.store.record_changes import note_change
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
+from karbor.store.shallow_json import shallow
 
 _NAMED = 10     # scheduled operations that are named where a plan is in use
 
@@ -46,13 +46,13 @@ class Plans:
         with reading(self._engine) as connection:
             return _require(connection, project_id, plan_id)
 
-    def list(self, listing: Listing) -> builtins.list[Plan]:
+    def list(self, listing: Listing) -> Page[Plan]:
         """`name` and `description` filter by a part of the text, `status` exactly. Raises NotFound
         for an unknown marker, BadInput for a field that cannot be sorted by."""
         with reading(self._engine) as connection:
             rows = page(connection, PLANS, listing, noun="plan",
                         contains=("name", "description"), equals=("status", "provider_id"))
-        return [_from_row(row) for row in rows]
+        return Page(map(_from_row, rows), cut=rows.cut)
 
     def change(self, project_id: str | None, plan_id: str, change: Callable[[Plan], Plan]) -> Plan:
         """Keep what `change` makes of the plan as it is now; nobody else changes it meanwhile.
@@ -122,5 +122,7 @@ def _to_row(plan: Plan) -> dict[str, Any]:
 def _from_row(row: sa.RowMapping) -> Plan:
     values = {one.name: row[one.name] for one in fields(Plan)}
     values["selectors"] = tuple(Selector.from_dict(one) for one in row["selectors"])
-    values["resources"] = tuple(row["resources"])
+    values["resources"] = tuple(
+        {**one, "extra_info": shallow(one["extra_info"])} if one.get("extra_info") else one
+        for one in row["resources"])
     return Plan(**values)

@@ -20,7 +20,7 @@ from karbor.api.routes import Resource, route
 from karbor.api.v1.moments import moment
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import BadInput, Forbidden, NotFound
-from karbor.domain.listing import Listing
+from karbor.domain.listing import Listing, Page
 from karbor.domain.plan import Plan
 from karbor.domain.resource import ResourceGraph
 from karbor.domain.verification import told
@@ -101,7 +101,7 @@ class CheckpointDesk(Protocol):
     def protect(self, who: Context, provider_id: str, plan: Plan,
                 extra_info: Mapping[str, Any] | None = None) -> CheckpointRecord: ...
     def checkpoints(self, project_id: str | None, provider_id: str, listing: Listing, span: Span
-                    ) -> list[CheckpointRecord]: ...
+                    ) -> Page[CheckpointRecord]: ...
     def checkpoint(self, project_id: str | None, provider_id: str, checkpoint_id: str
                    ) -> CheckpointRecord: ...
     def delete(self, who: Context, provider_id: str, checkpoint_id: str) -> None: ...
@@ -147,7 +147,7 @@ class Checkpoints(Resource):
             asked.project_id, provider_id, replace(asked, filters={
                 name: value for name, value in asked.filters.items() if name == "status"}), span)
         return CheckpointsBody([view(one) for one in found],
-                               call.next_page(asked, [one.id for one in found]))
+                               call.next_page(asked, [one.id for one in found], cut=found.cut))
 
     @route("POST", _ALL, rule="provider:checkpoint_create", body=NewCheckpointBody,
            answer=CheckpointBody, refuses=(404, 413))

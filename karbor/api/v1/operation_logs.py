@@ -127,7 +127,7 @@ class OperationLogs(Resource):
             wanted.get("checkpoint_id", ""), wanted.get("plan_id", ""),
             wanted.get("provider_id", ""), wanted.get("scheduled_operation_id", "")))
         return OperationLogsBody([_view(one) for one in found],
-                                 call.next_page(asked, [one.id for one in found]))
+                                 call.next_page(asked, [one.id for one in found], cut=found.cut))
 
     @route("GET", "/operation_logs/{operation_log_id}", rule="operation_log:get",
            answer=OperationLogBody, refuses=(404,))

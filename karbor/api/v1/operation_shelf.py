@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from karbor.api.call import Call
 from karbor.domain.errors import NotFound
-from karbor.domain.listing import Listing, Sort
+from karbor.domain.listing import Listing, Page, Sort
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.step import Step
 from karbor.store.operation_pages import Which
@@ -16,7 +16,7 @@ from karbor.store.operations import Event
 
 
 class OperationShelf(Protocol):
-    def list(self, listing: Listing, which: Which) -> Sequence[Operation]: ...
+    def list(self, listing: Listing, which: Which) -> Page[Operation]: ...
     def show(self, project_id: str | None, operation_id: str, verbs: Collection[Verb] = ()
              ) -> Operation: ...
     def steps(self, operation: Operation) -> Sequence[Step]: ...

@@ -15,7 +15,7 @@ from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.identifiers import time_ordered_uuid
-from karbor.domain.listing import Listing
+from karbor.domain.listing import Listing, Page
 from karbor.domain.plan import Parameters, Plan, Selector
 from karbor.domain.resource import TYPES
 from karbor.operations.parameters import fitted, misfit
@@ -98,7 +98,7 @@ class PlanStore(Protocol):
 
     def add(self, plan: Plan) -> None: ...
     def show(self, project_id: str | None, plan_id: str) -> Plan: ...
-    def list(self, listing: Listing) -> Sequence[Plan]: ...
+    def list(self, listing: Listing) -> Page[Plan]: ...
     def change(self, project_id: str | None, plan_id: str, change: Callable[[Plan], Plan]
                ) -> Plan: ...
     def drop(self, project_id: str | None, plan_id: str) -> None: ...
@@ -118,6 +118,8 @@ class Needs(Protocol):
     def provider_schemas(self) -> ProviderSchemas: ...
     @property
     def clock(self) -> Callable[[], float]: ...
+    @property
+    def most_resources(self) -> Callable[[], int]: ...
 
 
 PLANS = Collection("plans", ("id", "name", "status", "created_at", "provider_id"), {
@@ -139,13 +141,14 @@ class Plans(Resource):
         asked = call.listing()
         found = self._needs.plans.list(asked)
         return PlansBody([_view(one) for one in found],
-                         call.next_page(asked, [one.id for one in found]))
+                         call.next_page(asked, [one.id for one in found], cut=found.cut))
 
     @route("POST", "/plans", rule="plan:create", body=NewPlanBody, answer=PlanBody,
            refuses=(413,))
     def create(self, call: Call[NewPlanBody]) -> PlanBody:
         """Create a plan."""
         given, now = call.body.plan, self._needs.clock()
+        self._must_be_few(given.resources)
         _check_parameters(given.parameters, self._options(given.provider_id))
         plan = Plan(
             time_ordered_uuid(now), call.project_id, given.name, given.provider_id,
@@ -168,6 +171,7 @@ class Plans(Resource):
                  if value is not UNSET}
         if not given:
             raise BadInput("Missing updated parameters in request body.")
+        self._must_be_few(given.get("resources", ()))
         plan = self._admitted(call)
         return PlanBody(_view(self._needs.plans.change(
             plan.project_id, plan.id, lambda one: self._changed(one, given))))
@@ -177,6 +181,12 @@ class Plans(Resource):
         """Delete a plan. Its checkpoints stay."""
         plan = self._admitted(call)
         self._needs.plans.drop(plan.project_id, plan.id)
+
+    def _must_be_few(self, resources: Sequence[PlanResource]) -> None:
+        most = self._needs.most_resources()
+        if len(resources) > most:
+            raise BadInput(f"the plan has {len(resources)} resources; this cloud allows {most}",
+                           remedy="make several plans, or select resources by tag or metadata")
 
     def _admitted(self, call: Call[Any]) -> Plan:
         plan_id = call.path["plan_id"]

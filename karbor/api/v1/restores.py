@@ -99,7 +99,7 @@ class Restores(Resource):
             provider_id=asked.filters.get("provider_id", "")))
         steps = self._needs.operation_shelf.steps_of(found)
         return RestoresBody([_view(one, steps[one.id]) for one in found],
-                            call.next_page(asked, [one.id for one in found]))
+                            call.next_page(asked, [one.id for one in found], cut=found.cut))
 
     @route("POST", "/restores", rule="restore:create", body=NewRestoreBody, answer=RestoreBody,
            refuses=(404,))

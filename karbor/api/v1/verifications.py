@@ -93,7 +93,7 @@ class Verifications(Resource):
             provider_id=asked.filters.get("provider_id", "")))
         steps = self._needs.operation_shelf.steps_of(found)
         return VerificationsBody([_view(one, steps[one.id]) for one in found],
-                                 call.next_page(asked, [one.id for one in found]))
+                                 call.next_page(asked, [one.id for one in found], cut=found.cut))
 
     @route("POST", "/verifications", rule="verification:create", body=NewVerificationBody,
            answer=VerificationBody, refuses=(404,))

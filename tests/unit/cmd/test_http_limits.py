@@ -1,0 +1,161 @@
+"""Strangers keep nobody out: neither with bodies nor with requests that never end."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from karbor.cmd.http import HttpServer
+from karbor.cmd.http_limits import HttpLimits
+
+DEADLINE = 30.0
+pytestmark = pytest.mark.filterwarnings("ignore:send_bytes:DeprecationWarning")
+
+
+class Application:
+    """Answers with how long the body was; counts who came by."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.hold = threading.Event()
+        self.hold.set()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]
+                 ) -> Iterable[bytes]:
+        self.asked += 1
+        self.hold.wait(DEADLINE)
+        length = str(len(environ["wsgi.input"].read())).encode()
+        start_response("200 OK", [("Content-Length", str(len(length)))])
+        return [length]
+
+
+@pytest.fixture
+def application() -> Application:
+    return Application()
+
+
+@pytest.fixture
+def serve(application: Application) -> Iterator[Callable[..., int]]:
+    with ExitStack() as stack:
+        def begin(*, connections: int = 50, body_bytes: int = 1000, receive_seconds: float = 60.0
+                  ) -> int:
+            return stack.enter_context(HttpServer(
+                application, "127.0.0.1", 0, threads=2,
+                limits=HttpLimits(connections, body_bytes, receive_seconds))).port
+
+        yield begin
+
+
+def connect(port: int, sent: bytes) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+    made.sendall(sent)
+    return made
+
+
+def heard(connection: socket.socket) -> bytes:
+    """Until the server closes, or an answer is whole."""
+    raw = b""
+    while b"\r\n\r\n" not in raw:
+        try:
+            more = connection.recv(4096)
+        except ConnectionResetError:
+            return raw
+        if not more:
+            return raw
+        raw += more
+    return raw
+
+
+def ask(port: int) -> bytes:
+    with connect(port, b"GET / HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n") as connection:
+        return heard(connection)
+
+
+def post(length: int, *headers: str) -> bytes:
+    return "\r\n".join(["POST /v1/p/plans HTTP/1.1", "Host: k", f"Content-Length: {length}",
+                        *headers, "", ""]).encode()
+
+
+TOKEN = "X-Auth-Token: t"
+
+
+@pytest.mark.parametrize("head", [
+    post(900), post(1 << 30), post(900, "X-Auth-Token:"), post(900, "Expect: 100-continue"),
+    b"POST / HTTP/1.1\r\nHost: k\r\nTransfer-Encoding: chunked\r\n\r\n"])
+def test_who_has_no_token_sends_no_body(
+        serve: Callable[..., int], application: Application, head: bytes) -> None:
+    """The answer comes before a byte of the body was sent."""
+    with connect(serve(), head) as connection:
+        answer = heard(connection)
+    assert answer.startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 413 "))
+    assert b"100 Continue" not in answer
+    assert application.asked == 0
+
+
+def test_a_body_has_a_limit(serve: Callable[..., int], application: Application) -> None:
+    port = serve()
+    with connect(port, post(1001, TOKEN)) as connection:
+        assert heard(connection).startswith(b"HTTP/1.1 413 ")
+    assert application.asked == 0
+    with connect(port, post(1000, TOKEN) + b"x" * 1000) as connection:
+        assert heard(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_half_sent_requests_shut_nobody_out(serve: Callable[..., int]) -> None:
+    port = serve(connections=20)
+    halves = [connect(port, b"GET / HTTP/1.1\r\nHo") for _ in range(30)]
+    halves += [connect(port, post(900, TOKEN) + b"x") for _ in range(30)]
+    for _ in range(5):
+        assert ask(port).startswith(b"HTTP/1.1 200 ")
+    assert heard(halves[0]) == b""      # the oldest were closed
+    for one in halves:
+        one.close()
+
+
+def test_what_is_being_answered_makes_no_room(
+        serve: Callable[..., int], application: Application) -> None:
+    port = serve(connections=4)
+    application.hold.clear()
+    under_way = connect(port, post(3, TOKEN, "Connection: close") + b"abc")
+    end = time.monotonic() + DEADLINE
+    while not application.asked and time.monotonic() < end:
+        time.sleep(0.01)
+    halves = [connect(port, b"GET") for _ in range(12)]
+    assert heard(halves[0]) == b""
+    application.hold.set()
+    assert heard(under_way).startswith(b"HTTP/1.1 200 ")
+    for one in [*halves, under_way]:
+        one.close()
+
+
+def test_a_request_that_drips_in_has_a_time(
+        serve: Callable[..., int], application: Application) -> None:
+    port = serve(receive_seconds=1.0)
+    stopped = threading.Event()
+    with connect(port, b"GET / HTTP/1.1\r\n") as connection:
+        def drip() -> None:
+            while not stopped.wait(0.1):
+                try:
+                    connection.sendall(b"A: b\r\n")
+                except OSError:
+                    return
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            assert heard(connection) == b""
+        finally:
+            stopped.set()
+            dripping.join()
+    assert application.asked == 0
+
+
+def test_one_that_says_nothing_is_closed(serve: Callable[..., int]) -> None:
+    with connect(serve(receive_seconds=0.5), b"") as connection:
+        assert heard(connection) == b""
