@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from endurance.commands import Ended
-from karbor.domain.ladder import Rung, margin
+from karbor.domain.credential_chain import CredentialKind, margin
 
 RELEASE = "release:"        # a step that removes what the named one has made
 CHANGE = re.compile(r"^credential changed from (.+?) to (.+?): (.+)$")
@@ -93,14 +93,14 @@ class Passage:
             yield f"was over after {self.seconds:.0f} s"
         changes = self.changes
         if [(one.before, one.after) for one in changes] != [
-                (Rung.USER_AND_SERVICE.value, Rung.TRUST.value)]:
+                (CredentialKind.USER_AND_SERVICE.value, CredentialKind.TRUST.value)]:
             yield f"changed its credential otherwise than it should: {changes or 'never'}"
             return
         # Its token was made after its process was started.
         earliest = self.begun + scale.token_life + scale.window - margin(scale.window)
         if changes[0].at < earliest:
             yield f"changed {earliest - changes[0].at:.0f} s too early: {changes[0].why}"
-        if self.record["credential"]["rung"] != Rung.TRUST.value:
+        if self.record["credential"]["rung"] != CredentialKind.TRUST.value:
             yield f"says that it stands on {self.record['credential']['rung']}"
         needed = {"protect": {"disk", "bytes"}, "restore": {"image", "server"}}[self.verb]
         if not needed & set(self.steps_after):

@@ -15,8 +15,8 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_config.cfg import ConfigOpts
 
+from karbor.domain.credential_chain import Strategy
 from karbor.domain.errors import BadInput
-from karbor.domain.ladder import Strategy
 
 __all__ = ["SERVICES", "ConfigOpts", "bank_path", "database_url", "host", "key_file", "load",
            "options", "own_options", "provider_directory", "service_user_configured", "state_path",

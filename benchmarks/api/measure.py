@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.api.server import Served, fill, plan, served
 from benchmarks.credentials.blocks import in_turns
-from karbor.cmd import provider as builtin
+from karbor.providers import builtin
 
 CHECKPOINTS = f"/providers/{builtin.ID}/checkpoints"
 PAGE = 100

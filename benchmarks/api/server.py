@@ -15,13 +15,13 @@ import requests
 
 from karbor import config
 from karbor.api.authentication import keystone
-from karbor.cmd import provider as builtin
+from karbor.application.service_context import ServiceContext
 from karbor.cmd.database import open_database
 from karbor.cmd.serve import application
-from karbor.cmd.service import Service
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.resource import Resource, ResourceGraph
+from karbor.providers import builtin
 from karbor.testing.openstack import Double
 
 CONFIGURATION = """\
@@ -67,7 +67,7 @@ class Served:
     karbor: Wsgi
     bare: Wsgi
     client: Client
-    service: Service
+    service: ServiceContext
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def served(place: Path) -> Iterator[Served]:
         file = place / "karbor.conf"
         file.write_text(CONFIGURATION.format(place=place, account=account))
         conf = config.load([file])
-        service = Service(conf, open_database(conf))
+        service = ServiceContext(conf, open_database(conf))
         try:
             yield Served(application(conf, service), keystone(conf)(_nothing), client, service)
         finally:

@@ -20,11 +20,11 @@ import requests
 from benchmarks.credentials.karbor_conf import User, configured, log_in
 from benchmarks.credentials.stand_in import VOUCHED, stand_in
 from karbor.config import ConfigOpts
-from karbor.credentials.renewal import MARGIN
-from karbor.credentials.service import ServiceAuth
+from karbor.credentials.renewing_login import MARGIN
+from karbor.credentials.service_auth import ServiceAuth
+from karbor.credentials.service_token_auth import ServiceTokenAuth
 from karbor.credentials.session import open_session
-from karbor.credentials.user import user_auth
-from karbor.credentials.vouched import VouchedAuth
+from karbor.credentials.user_auth import user_auth
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _crowd(conf: ConfigOpts, url: str, people: list[User], *, lives: int, second
     service = ServiceAuth(conf)
 
     def use(user: User) -> int:
-        auth = VouchedAuth(user_auth(user.token, user.body), service)
+        auth = ServiceTokenAuth(user_auth(user.token, user.body), service)
         sent = 0
         with closing(open_session(conf, auth)) as session:
             together.wait()

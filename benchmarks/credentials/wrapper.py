@@ -18,9 +18,9 @@ from benchmarks.credentials.karbor_conf import (
 )
 from benchmarks.credentials.stand_in import ALONE, VOUCHED, stand_in
 from karbor.credentials.authority import Authority
+from karbor.credentials.service_token_auth import ServiceTokenAuth
 from karbor.credentials.session import open_session
-from karbor.credentials.user import user_auth
-from karbor.credentials.vouched import VouchedAuth
+from karbor.credentials.user_auth import user_auth
 
 
 def measure(*, times: int, rounds: int) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def measure(*, times: int, rounds: int) -> dict[str, Any]:
         login = stack.enter_context(logged_in(authority, auth_url))
         operation = authority.resume(login.credential.to_dict(), live=login)
         theirs = ServiceTokenAuthWrapper(alone, password(auth_url, "karbor", "service"))
-        ours = VouchedAuth(alone, authority.service())
+        ours = ServiceTokenAuth(alone, authority.service())
         sessions: dict[str, Any] = {
             "keystoneauth, user's token only": stack.enter_context(closing_session(alone)),
             "keystoneauth, ServiceTokenAuthWrapper": stack.enter_context(closing_session(theirs)),

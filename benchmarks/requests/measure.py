@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.requests.application import build
 from karbor import config
-from karbor.cmd.local import Local
+from karbor.cmd.embedded import EmbeddedKarbor
 from karbor.domain.operation import OperationState
 from karbor.testing.openstack import Double
 
@@ -85,7 +85,7 @@ def _run(double: Double, file: Path, clouds: Path, names: Sequence[str]) -> tupl
     """Returns how many looks were made before anything was accepted (the double's log has what
     came after), and what was proved in the end."""
     os.environ["OS_CLIENT_CONFIG_FILE"] = str(clouds)
-    with Local(config.load([file]), cloud="demo") as local:
+    with EmbeddedKarbor(config.load([file]), cloud="demo") as local:
         draft = local.draft_protect(names, name="all")
         beforehand = sum(1 for one in double.log() if not one["path"].startswith("/identity"))
         double.forget_log()

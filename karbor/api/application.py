@@ -15,17 +15,17 @@ from oslo_config.cfg import ConfigOpts
 from oslo_middleware.http_proxy_to_wsgi import HTTPProxyToWSGI
 from oslo_middleware.request_id import RequestId
 
-from karbor.api import endpoints, front, openapi
+from karbor.api import endpoints, openapi, unauthenticated
 from karbor.api.audit import audited
 from karbor.api.authentication import Auth, Wsgi, keystone
+from karbor.api.dependencies import Dependencies
 from karbor.api.endpoints import Manners
 from karbor.api.enforcement import Enforcement
 from karbor.api.errors import handle, rendered
 from karbor.api.resources import RESOURCES, resources
-from karbor.api.wiring import Wiring
 
 
-def make_app(conf: ConfigOpts, wiring: Wiring, auth: Auth | None = None) -> Wsgi:
+def make_app(conf: ConfigOpts, wiring: Dependencies, auth: Auth | None = None) -> Wsgi:
     """For any WSGI server. `auth` stands in for Keystone in tests; there is no other way to do
     without. Raises BadInput when the configuration names no account to check tokens with, or
     [audit] cannot be as it says."""
@@ -35,10 +35,13 @@ def make_app(conf: ConfigOpts, wiring: Wiring, auth: Auth | None = None) -> Wsgi
     app.resp_options.default_media_type = falcon.MEDIA_TEXT     # of empty bodies
     app.add_error_handler(Exception, handle)
     app.add_error_handler(falcon.HTTPError, handle)
-    app.add_route(front.ROOT, front.Versions(manners))
-    app.add_route(front.V1, front.Version(manners))
-    app.add_route(front.DOCUMENT, front.Document(openapi.document(RESOURCES)))
-    app.add_route(front.HEALTH, front.Health(wiring.ping, conf.healthcheck.disable_by_file_path))
+    app.add_route(unauthenticated.ROOT, unauthenticated.Versions(manners))
+    app.add_route(unauthenticated.V1, unauthenticated.Version(manners))
+    app.add_route(unauthenticated.DOCUMENT, unauthenticated.Document(openapi.document(RESOURCES)))
+    app.add_route(
+        unauthenticated.HEALTH,
+        unauthenticated.Health(wiring.ping, conf.healthcheck.disable_by_file_path),
+    )
     endpoints.add(app, resources(wiring), manners)
     guarded = _Guarded(app, (auth or keystone(conf))(audited(conf, app)))
     outermost: Wsgi = _RequestId(_Faults(HTTPProxyToWSGI(guarded, conf)), conf)
@@ -66,7 +69,7 @@ class _Guarded:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]
                  ) -> Iterable[bytes]:
         path = "/" + environ.get("PATH_INFO", "").strip("/")
-        open_to_all = path in front.PUBLIC or path.split("/")[1] != "v1"
+        open_to_all = path in unauthenticated.PUBLIC or path.split("/")[1] != "v1"
         return (self._public if open_to_all else self._guarded)(environ, start_response)
 
 
@@ -92,5 +95,5 @@ class _Suffix:
     """`/plans/ID.json` is `/plans/ID`, as in Karbor 1.x."""
 
     def process_request(self, request: falcon.Request, _response: falcon.Response) -> None:
-        if request.path.startswith("/v1/") and request.path != front.DOCUMENT:
+        if request.path.startswith("/v1/") and request.path != unauthenticated.DOCUMENT:
             request.path = request.path.removesuffix(".json")

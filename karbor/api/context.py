@@ -21,7 +21,7 @@ class Context:
     whole system, for a domain, or for nothing.
 
     `token` and `token_body` ({"token": {…}} as Keystone gave it) are what
-    `karbor.credentials.user.user_auth` makes a user auth plugin of; they appear in no repr, and are
+    `karbor.credentials.user_auth.user_auth` makes a user auth plugin of; they appear in no repr, and are
     not to be logged.
     """
 

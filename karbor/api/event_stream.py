@@ -42,7 +42,7 @@ class Message:
         return head.encode() + msgspec.json.encode(self.data) + b"\n\n"
 
 
-class Places:
+class StreamLimiter:
     """How many streams may be open at once in this process."""
 
     def __init__(self, count: int, *, longest: float = LONGEST, look: float = LOOK) -> None:

@@ -16,9 +16,9 @@ from karbor.api import event_stream
 from karbor.api.bodies import UUID_PATTERN
 from karbor.api.endpoints import PREFIX
 from karbor.api.errors import KEYS
-from karbor.api.front import DOCUMENT, HEALTH, ROOT
 from karbor.api.lists import Collection
 from karbor.api.routes import UUID, Resource, Route
+from karbor.api.unauthenticated import DOCUMENT, HEALTH, ROOT
 
 JSON = "application/json"
 EVERY_ROUTE = (400, 401, 403, 500, 503)

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from karbor.cli import exits
-from karbor.cli.complaint import answering, leave
+from karbor.cli import exit_codes
+from karbor.cli.checkpoint_view import checkpoint_json, paint_checkpoint, verified
 from karbor.cli.confirmation import confirmed, confirming
-from karbor.cli.countdown import credential_facts, credential_json, expecting, seconds
+from karbor.cli.credential_view import credential_facts, credential_json, expecting, seconds
+from karbor.cli.error_handling import answering, leave
+from karbor.cli.formatting import count, cut, duration, moment, titles
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
-from karbor.cli.portrait import checkpoint_json, paint_checkpoint, verified
-from karbor.cli.running import run, run_to_exit, say_unfinished, start
-from karbor.cli.wording import count, cut, duration, moment, titles
+from karbor.cli.run_operation import run, run_to_exit, say_unfinished, start
 from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.errors import KarborError
 from karbor.domain.operation import Verb
 
 if TYPE_CHECKING:
-    from karbor.cmd.local import Local
-    from karbor.operations.acceptance import Draft
+    from karbor.cmd.embedded import EmbeddedKarbor
+    from karbor.operations.admission import Draft
 
 LONGEST_REASON = 60     # characters of it in a list; `show` has all
 
@@ -33,7 +33,7 @@ def checkpoint() -> None:
     """What there is to restore from."""
 
 
-def _interrupted(local: Local) -> dict[str, str]:
+def _interrupted(local: EmbeddedKarbor) -> dict[str, str]:
     """Checkpoint → the protect, copy or delete that has to be finished."""
     return {one.checkpoint_id: one.id for one in local.interrupted()
             if one.verb in (Verb.PROTECT, Verb.COPY, Verb.DELETE)}
@@ -68,7 +68,7 @@ def list_(hidden: bool) -> None:
             if one.id in interrupted:
                 say_unfinished(one.name, interrupted[one.id])
     if shelf.unreadable:
-        sys.exit(exits.BANK)
+        sys.exit(exit_codes.BANK)
 
 
 def _state(one: Checkpoint, interrupted: Mapping[str, str]) -> str:
@@ -165,9 +165,9 @@ def delete(checkpoint: tuple[str, ...], yes: bool) -> None:
                 if len(drafts) == 1:
                     leave(error)
                 say(f"karbor: {error}")
-                code = exits.code_of(error)
+                code = exit_codes.code_of(error)
             worst = max(worst, code)
-            if code == exits.INTERRUPTED:
+            if code == exit_codes.INTERRUPTED:
                 break
     if worst:
         sys.exit(worst)

@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from karbor.cli import exits
-from karbor.cli.complaint import answering
+from karbor.cli import exit_codes
 from karbor.cli.doctor import paint_finding
+from karbor.cli.error_handling import answering
 from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_json, as_table, say
 
@@ -28,7 +28,7 @@ def check(online: bool) -> None:
 
     Exit code 1: something is broken. What is only doubtful is a warning, and the code 0.
     """
-    from karbor.cmd.configuration.checking import check as checking  # noqa: PLC0415 - slow imports
+    from karbor.config_check.check import check as checking  # noqa: PLC0415 - slow imports
     from karbor.doctor.finding import Verdict, worst  # noqa: PLC0415
 
     invocation = this()
@@ -47,7 +47,7 @@ def check(online: bool) -> None:
                   if (number := sum(one.verdict is kind for one in found))]
         say(f"karbor config check: {', '.join(counts)}")
     if verdict is Verdict.BROKEN:
-        sys.exit(exits.FAILED)
+        sys.exit(exit_codes.FAILED)
 
 
 @config.command("show", short_help="What every option is worth, and who said so.")
@@ -56,7 +56,7 @@ def check(online: bool) -> None:
 @answering
 def show(defaults: bool) -> None:
     """Effective values with their source. Secrets are masked."""
-    from karbor.cmd.configuration.showing import show as showing  # noqa: PLC0415 - slow imports
+    from karbor.config_check.effective_options import show as showing  # noqa: PLC0415 - slow imports
 
     invocation = this()
     found = [one for one in showing(invocation.config_files or None)

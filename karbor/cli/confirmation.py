@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from karbor.cli.complaint import leave
+from karbor.cli.error_handling import leave
 from karbor.cli.output import say
 from karbor.domain.errors import BadInput
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from karbor.cli.complaint import answering
 from karbor.cli.confirmation import confirmed, confirming
+from karbor.cli.error_handling import answering
+from karbor.cli.formatting import count, moment
 from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_facts, as_json, as_table, say
-from karbor.cli.wording import count, moment
+from karbor.domain.application_credential import ApplicationCredential
 from karbor.domain.errors import BadInput
-from karbor.domain.registration import Registration
 
 
 @click.group(short_help="Register application credentials for what outlasts a login.")
@@ -127,11 +127,11 @@ def rotate_keys() -> None:
     say(f"a new key is in use; {count(sealed, 'secret')} sealed with it")
 
 
-def _expires(one: Registration) -> str:
+def _expires(one: ApplicationCredential) -> str:
     return moment(one.expires_at) if one.expires_at is not None else "never"
 
 
-def _json(one: Registration) -> dict[str, Any]:
+def _json(one: ApplicationCredential) -> dict[str, Any]:
     """Without what is sealed."""
     return {"id": one.id, "application_credential_id": one.application_credential_id,
             "name": one.name, "user_id": one.user_id, "project_id": one.project_id,

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from karbor.cli import exits
-from karbor.cli.complaint import answering
+from karbor.cli import exit_codes
+from karbor.cli.error_handling import answering
+from karbor.cli.formatting import count
 from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_facts, as_json, as_table, say
-from karbor.cli.wording import count
 from karbor.domain.errors import BadInput, KarborError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from karbor.cmd.rebuild import Rebuilt, UnknownTrust
+    from karbor.application.database_rebuild import Rebuilt, UnknownTrust
     from karbor.store.upgrade import Version
 
 
@@ -81,9 +81,9 @@ def rebuild(dry_run: bool, from_: str, end_trusts: bool) -> None:
     that the lost database was used with, and should be done before the service is started again.
     """
     from karbor import config  # noqa: PLC0415 - slow imports, only when there is work
+    from karbor.application.database_rebuild import Rebuilding, unknown_trusts  # noqa: PLC0415
+    from karbor.application.service_context import ServiceContext  # noqa: PLC0415
     from karbor.cmd.database import open_database  # noqa: PLC0415
-    from karbor.cmd.rebuild import Rebuilding, unknown_trusts  # noqa: PLC0415
-    from karbor.cmd.service import Service  # noqa: PLC0415
 
     if dry_run and end_trusts:
         raise BadInput("--dry-run changes nothing, and --end-trusts does")
@@ -91,7 +91,7 @@ def rebuild(dry_run: bool, from_: str, end_trusts: bool) -> None:
     if end_trusts and not config.service_user_configured(conf):
         raise BadInput("--end-trusts asks Keystone, and no [service_user] is configured",
                        remedy="give the configuration of the service: --config-file")
-    service = Service(conf, open_database(conf))
+    service = ServiceContext(conf, open_database(conf))
     trusts: Sequence[UnknownTrust] = ()
     try:
         rebuilding = Rebuilding(conf, service.providers, service.database)
@@ -111,7 +111,7 @@ def rebuild(dry_run: bool, from_: str, end_trusts: bool) -> None:
         _paint_rebuilt(told, dry_run=dry_run)
         _paint_trusts(trusts, ended=end_trusts)
     if told.unreadable:
-        sys.exit(exits.BANK)
+        sys.exit(exit_codes.BANK)
 
 
 def _paint_rebuilt(told: Rebuilt, *, dry_run: bool) -> None:

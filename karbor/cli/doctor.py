@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from karbor.cli import exits
-from karbor.cli.complaint import answering
+from karbor.cli import exit_codes
+from karbor.cli.error_handling import answering
+from karbor.cli.formatting import moment
 from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_facts, as_json, as_table, say
-from karbor.cli.wording import moment
 
 if TYPE_CHECKING:
     from karbor.doctor.finding import Finding
@@ -51,31 +51,31 @@ def doctor(hours: float, active: bool, deep: bool, patience: float, services_cac
     """
     from karbor import config  # noqa: PLC0415 - slow imports, only when there is work
     from karbor.cmd.doctor import Doctor  # noqa: PLC0415
+    from karbor.doctor.context import DoctorOptions  # noqa: PLC0415
     from karbor.doctor.finding import Verdict  # noqa: PLC0415
-    from karbor.doctor.patient import Wishes  # noqa: PLC0415
 
     invocation = this()
     doctor = Doctor(config.load(invocation.config_files or None), invocation.cloud)
-    wishes = Wishes(hours, active or deep, deep, patience, max(0.0, services_cache))
+    wishes = DoctorOptions(hours, active or deep, deep, patience, max(0.0, services_cache))
     try:
         with _terminable():
             report = doctor.examine(wishes, _told)
     except KeyboardInterrupt:
         say("karbor: interrupted")
         _say_left(doctor.left)
-        sys.exit(exits.INTERRUPTED)
+        sys.exit(exit_codes.INTERRUPTED)
     if invocation.json:
         as_json(report.to_dict())
     else:
         paint(report)
     _say_left(doctor.left)
     if report.verdict is Verdict.BROKEN:
-        sys.exit(exits.FAILED)
+        sys.exit(exit_codes.FAILED)
 
 
 def paint(report: Report) -> None:
     from karbor.doctor.finding import Verdict  # noqa: PLC0415
-    from karbor.doctor.words import span  # noqa: PLC0415
+    from karbor.doctor.formatting import span  # noqa: PLC0415
 
     found = report.to_dict()
     window = found["window"]

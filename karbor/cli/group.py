@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from karbor.cli import exits
+from karbor.cli import exit_codes
 from karbor.cli.checkpoint import checkpoint
 from karbor.cli.config import config as config_group
+from karbor.cli.console_log import let_speak
 from karbor.cli.credential import credential
 from karbor.cli.database import database
 from karbor.cli.doctor import doctor
@@ -23,14 +24,13 @@ from karbor.cli.restore import restore
 from karbor.cli.schedule import schedule
 from karbor.cli.serve import api, serve, worker
 from karbor.cli.verify import verify
-from karbor.cli.voices import let_speak
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from karbor.cmd.local import Local
+    from karbor.cmd.embedded import EmbeddedKarbor
 
-_CODES = "\b\nExit codes:\n" + (exits.__doc__ or "").split("\n\n", 1)[1]
+_CODES = "\b\nExit codes:\n" + (exit_codes.__doc__ or "").split("\n\n", 1)[1]
 
 
 def _version() -> str:
@@ -68,7 +68,7 @@ def karbor(context: click.Context, *, os_cloud: str | None, provider: str | None
     The options below may also stand after a command's name. Results go to stdout, everything else
     to stderr.
     """
-    opener: Callable[[Invocation], Local] | None = context.obj
+    opener: Callable[[Invocation], EmbeddedKarbor] | None = context.obj
     context.obj = Invocation(opener, os_cloud or None, provider or None, list(config_file), format,
                              verbose, debug)
     let_speak(verbose=verbose, debug=debug)

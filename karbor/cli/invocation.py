@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
-    from karbor.cmd.local import Local
+    from karbor.cmd.embedded import EmbeddedKarbor
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -22,7 +22,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class Invocation:
     """One call of the program. `opener` stands between it and the real world (tests replace it)."""
 
-    opener: Callable[[Invocation], Local] | None = None
+    opener: Callable[[Invocation], EmbeddedKarbor] | None = None
     cloud: str | None = None
     provider: str | None = None
     config_files: list[Path] = field(default_factory=list)
@@ -35,18 +35,18 @@ class Invocation:
         return self.format == "json"
 
     @contextmanager
-    def local(self) -> Iterator[Local]:
+    def local(self) -> Iterator[EmbeddedKarbor]:
         """Karbor in this process, closed at the end."""
         with (self.opener or _open)(self) as opened:
             yield opened
 
 
-def _open(invocation: Invocation) -> Local:
+def _open(invocation: Invocation) -> EmbeddedKarbor:
     from karbor import config  # noqa: PLC0415 - slow imports, only when there is work
-    from karbor.cmd.local import Local  # noqa: PLC0415
+    from karbor.cmd.embedded import EmbeddedKarbor  # noqa: PLC0415
 
-    return Local(config.load(invocation.config_files or None), cloud=invocation.cloud,
-                 provider=invocation.provider)
+    return EmbeddedKarbor(config.load(invocation.config_files or None), cloud=invocation.cloud,
+                          provider=invocation.provider)
 
 
 def this() -> Invocation:
@@ -63,7 +63,7 @@ def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]
             invocation = root.ensure_object(Invocation)
             setattr(invocation, name, list(value) if isinstance(value, tuple) else value)
             if name in ("verbose", "debug"):
-                from karbor.cli.voices import let_speak  # noqa: PLC0415
+                from karbor.cli.console_log import let_speak  # noqa: PLC0415
                 let_speak(verbose=True, debug=invocation.debug)
         return value
     return callback

@@ -6,15 +6,15 @@ import sys
 
 import click
 
-from karbor.cli import exits
-from karbor.cli.complaint import answering
-from karbor.cli.countdown import credential_facts
+from karbor.cli import exit_codes
+from karbor.cli.credential_view import credential_facts
+from karbor.cli.error_handling import answering
+from karbor.cli.formatting import clock, driven_by, lapse, moment, titles
 from karbor.cli.invocation import common_without, this
 from karbor.cli.outcome import journalled, left_over, operation_json
 from karbor.cli.output import as_facts, as_json, as_table, say
-from karbor.cli.running import run, run_removal, run_to_exit, say_unfinished
-from karbor.cli.view import graph_of, message, stage_name, told
-from karbor.cli.wording import clock, driven_by, lapse, moment, titles
+from karbor.cli.run_operation import run, run_removal, run_to_exit, say_unfinished
+from karbor.cli.steps_view import graph_of, message, stage_name, told
 from karbor.domain.operation import Operation, OperationState
 from karbor.domain.step import Step
 from karbor.operations.restore import not_restored
@@ -158,9 +158,9 @@ def cancel(operation: str) -> None:
         code = run(invocation, local, asked)
         end = local.operation(asked).state
     if end is OperationState.CANCELLED:
-        code = exits.DONE
+        code = exit_codes.DONE
     elif end is OperationState.DONE:
         say("karbor: it was done before it could be cancelled")
-        code = exits.CONFLICT
+        code = exit_codes.CONFLICT
     if code:
         sys.exit(code)

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from karbor.cli import exits
-from karbor.cli.countdown import credential_json
+from karbor.cli import exit_codes
+from karbor.cli.checkpoint_view import checkpoint_json, paint_checkpoint, paint_unproved
+from karbor.cli.credential_view import credential_json
+from karbor.cli.formatting import count, ids, lapse, titles
 from karbor.cli.invocation import Invocation
 from karbor.cli.output import as_json, as_table, say
-from karbor.cli.portrait import checkpoint_json, paint_checkpoint, paint_unproved
-from karbor.cli.view import graph_of
-from karbor.cli.wording import count, ids, lapse, titles
+from karbor.cli.steps_view import graph_of
 from karbor.domain.checkpoint_record import UNHIDDEN
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.operations.restore import not_restored
 from karbor.operations.selection import short
 
 if TYPE_CHECKING:
-    from karbor.cmd.local import Local
+    from karbor.cmd.embedded import EmbeddedKarbor
 
 
 _OF_THE_STEP = {"type", "old_id", "name", "within", "stage", "state"}
@@ -37,7 +37,7 @@ def operation_json(operation: Operation) -> dict[str, Any]:
             "created_at": operation.created_at, "finished_at": operation.finished_at}
 
 
-def tell(invocation: Invocation, local: Local, operation: Operation) -> int:
+def tell(invocation: Invocation, local: EmbeddedKarbor, operation: Operation) -> int:
     """Say how it ended; the exit code."""
     done = operation.state is OperationState.DONE
     if invocation.json:
@@ -49,7 +49,9 @@ def tell(invocation: Invocation, local: Local, operation: Operation) -> int:
         _tell_success(local, operation)
     if not done:
         _tell_failure(operation)
-    return exits.DONE if done else exits.of_failed((operation.error or {}).get("error", ""))
+    return (
+        exit_codes.DONE if done else exit_codes.of_failed((operation.error or {}).get("error", ""))
+    )
 
 
 def tell_removal(invocation: Invocation, operation: Operation) -> int:
@@ -63,12 +65,12 @@ def tell_removal(invocation: Invocation, operation: Operation) -> int:
     if left:
         say(f"karbor: {count(len(left), 'thing')} of operation {operation.id} could not be removed "
             f"(see why above, and repeat: karbor operation cancel {operation.id})")
-        return exits.FAILED
+        return exit_codes.FAILED
     say(f"what was left of operation {operation.id} is removed")
-    return exits.DONE
+    return exit_codes.DONE
 
 
-def _tell_success(local: Local, operation: Operation) -> None:
+def _tell_success(local: EmbeddedKarbor, operation: Operation) -> None:
     took = lapse(operation.created_at, operation.finished_at or operation.created_at)
     name = operation.request.get("name") or operation.checkpoint_id
     say("")

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from karbor.cli.complaint import answering
 from karbor.cli.confirmation import confirmed, confirming
+from karbor.cli.error_handling import answering
 from karbor.cli.invocation import common, common_without, given_provider, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.protect import kind, read_parameters

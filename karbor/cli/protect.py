@@ -8,25 +8,16 @@ from typing import Any
 
 import click
 
-from karbor.cli.complaint import answering
-from karbor.cli.countdown import credential_facts, credential_json, expecting, seconds
+from karbor.cli.credential_view import credential_facts, credential_json, expecting, seconds
+from karbor.cli.error_handling import answering
+from karbor.cli.formatting import count, thing, titles
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
-from karbor.cli.running import run_to_exit, start
-from karbor.cli.view import tree
-from karbor.cli.wording import count, thing, titles
+from karbor.cli.run_operation import run_to_exit, start
+from karbor.cli.steps_view import tree
 from karbor.domain.errors import BadInput
-from karbor.domain.resource import (
-    DATABASE,
-    IMAGE,
-    NETWORK,
-    POD,
-    PROJECT,
-    SERVER,
-    SHARE,
-    VOLUME,
-)
-from karbor.operations.acceptance import Draft
+from karbor.domain.resource import DATABASE, IMAGE, NETWORK, POD, PROJECT, SERVER, SHARE, VOLUME
+from karbor.operations.admission import Draft
 from karbor.operations.selection import short
 
 _TYPES = {short(one): one for one in (PROJECT, SERVER, VOLUME, IMAGE, NETWORK, SHARE,

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from karbor.cli import exits
-from karbor.cli.complaint import answering, line
+from karbor.cli import exit_codes
+from karbor.cli.error_handling import answering, line
 from karbor.cli.invocation import common_without, given_provider, this
 from karbor.cli.output import as_facts, as_json, as_table
 from karbor.domain.errors import BadInput
 
 if TYPE_CHECKING:
-    from karbor.cmd.provider_check import Finding
-    from karbor.cmd.providers import Listed, Providers
+    from karbor.providers.catalog import ProviderCatalog, ProviderInfo
+    from karbor.providers.check import Finding
 
 
 @click.group(short_help="List, show and check where checkpoints are kept.")
@@ -45,10 +45,10 @@ def list_(disabled: bool) -> None:
              "yes" if one.enabled else "no", one.description) for one in found],
             "no provider is enabled (see --all)", spare=("DESCRIPTION", "ENABLED", "BANK"))
     if broken:
-        sys.exit(exits.USAGE)
+        sys.exit(exit_codes.USAGE)
 
 
-def _default(providers: Providers) -> str:
+def _default(providers: ProviderCatalog) -> str:
     """Its id; empty where there is none."""
     try:
         return providers.default().id
@@ -82,7 +82,7 @@ def check(provider: str | None) -> None:
 
     Works on one that is disabled too. Exit code 2: the file or a plugin is of no use; 5: the bank.
     """
-    from karbor.cmd.provider_check import check as checking  # noqa: PLC0415 - when there is work
+    from karbor.providers.check import check as checking  # noqa: PLC0415 - when there is work
 
     invocation = this()
     with invocation.local() as local:
@@ -98,7 +98,7 @@ def check(provider: str | None) -> None:
         as_json({"provider": _json(found), "good": not failed,
                  "findings": [_finding(one) for one in findings]})
     if failed:
-        sys.exit(max(exits.code_of(one) for one in failed))
+        sys.exit(max(exit_codes.code_of(one) for one in failed))
 
 
 def _one(argument: str | None) -> str | None:
@@ -109,11 +109,11 @@ def _one(argument: str | None) -> str | None:
     return argument or this().provider
 
 
-def _named(providers: Providers, name_or_id: str | None) -> Listed:
+def _named(providers: ProviderCatalog, name_or_id: str | None) -> ProviderInfo:
     return providers.find(name_or_id) if name_or_id else providers.default()
 
 
-def _json(one: Listed) -> dict[str, Any]:
+def _json(one: ProviderInfo) -> dict[str, Any]:
     return {"id": one.id, "name": one.name, "description": one.description, "bank": one.bank,
             "plugins": list(one.plugins), "enabled": one.enabled, "file": one.file or None}
 

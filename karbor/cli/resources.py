@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from karbor.cli.complaint import answering
+from karbor.cli.error_handling import answering
+from karbor.cli.formatting import thing
 from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_json, as_table
-from karbor.cli.view import tree
-from karbor.cli.wording import thing
+from karbor.cli.steps_view import tree
 from karbor.domain.resource import Resource
 
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import click
 
-from karbor.cli.complaint import answering
-from karbor.cli.countdown import credential_facts, credential_json, expecting, seconds
+from karbor.cli.credential_view import credential_facts, credential_json, expecting, seconds
+from karbor.cli.error_handling import answering
+from karbor.cli.formatting import titles
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.protect import read_parameters
-from karbor.cli.running import run_to_exit, start
-from karbor.cli.wording import titles
+from karbor.cli.run_operation import run_to_exit, start
 from karbor.domain.errors import BadInput
-from karbor.operations.acceptance import Draft, RestoreWishes
+from karbor.operations.admission import Draft, RestoreOptions
 
 
 def read_pairs(given: Sequence[str], option: str, *, none: bool = False) -> dict[str, str]:
@@ -56,8 +56,8 @@ def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_net
     still exist are used again. What is missing in the cloud is found before anything is made.
     """
     invocation = this()
-    wishes = RestoreWishes(read_pairs(mapping, "--map", none=True), new_networks, keep,
-                           read_parameters(param), read_pairs(names, "--name"))
+    wishes = RestoreOptions(read_pairs(mapping, "--map", none=True), new_networks, keep,
+                            read_parameters(param), read_pairs(names, "--name"))
     with invocation.local() as local:
         draft = local.draft_restore(checkpoint, wishes, expected=seconds(hours))
         if dry_run:

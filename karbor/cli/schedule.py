@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from karbor.cli.complaint import answering
 from karbor.cli.confirmation import confirmed, confirming
+from karbor.cli.error_handling import answering
 from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.domain.errors import BadInput, KarborError

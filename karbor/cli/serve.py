@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from karbor.cli.complaint import answering
+from karbor.cli.error_handling import answering
 from karbor.cli.invocation import common_without, this
 from karbor.cli.output import say
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from karbor.cli.complaint import answering
-from karbor.cli.countdown import expecting, seconds
+from karbor.cli.credential_view import expecting, seconds
+from karbor.cli.error_handling import answering
 from karbor.cli.invocation import common, this
-from karbor.cli.running import run_to_exit, start
+from karbor.cli.run_operation import run_to_exit, start
 
 
 @click.command(short_help="Read back what a checkpoint holds.")

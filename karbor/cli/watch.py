@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from karbor.cli.countdown import credential_facts
-from karbor.cli.lines import Lines
+from karbor.cli.credential_view import credential_facts
+from karbor.cli.formatting import driven_by
 from karbor.cli.output import say
-from karbor.cli.wording import driven_by
+from karbor.cli.progress_lines import Lines
 from karbor.domain.operation import Operation
 from karbor.domain.step import Step
 
 if TYPE_CHECKING:
-    from karbor.cmd.local import Local
+    from karbor.cmd.embedded import EmbeddedKarbor
 
 SILENCE_LOOK_SECONDS = 10.0     # between two looks whether the worker gives signs of life
 QUICKEST = 0.3      # seconds between two looks at the journal, more where a look takes long
@@ -52,7 +52,7 @@ class Silence:
     """Tells, once, of a worker that has an operation and gives no sign of life: nothing else would
     ever be seen of that."""
 
-    def __init__(self, local: Local) -> None:
+    def __init__(self, local: EmbeddedKarbor) -> None:
         self._local = local
         self._look_at = time.monotonic() + SILENCE_LOOK_SECONDS
         self._told = False
@@ -77,7 +77,7 @@ def introduce(operation: Operation) -> None:
         say(f"{name:<10}  {text}")
 
 
-def follow(local: Local, operation: Operation) -> Operation:
+def follow(local: EmbeddedKarbor, operation: Operation) -> Operation:
     """Show how it goes until it is over; the operation as it is then. Raises Interrupted."""
     steps = local.steps(operation.id)
     silence = Silence(local)
@@ -106,7 +106,7 @@ def follow(local: Local, operation: Operation) -> Operation:
 
 
 def _screen() -> Show:
-    from karbor.cli.live import Screen  # noqa: PLC0415 - rich only where there is a terminal
+    from karbor.cli.progress_table import Screen  # noqa: PLC0415 - rich only where there is a terminal
 
     return Screen()
 

@@ -12,10 +12,10 @@ from urllib.parse import quote
 import requests
 from keystoneauth1 import exceptions as ksa
 
-from karbor.clients import refusal
+from karbor.clients import error_answers
 from karbor.clients.kubernetes import ClusterSession
 from karbor.clients.microversion import Microversions
-from karbor.clients.pages import pages
+from karbor.clients.paging import pages
 from karbor.clients.service import Service
 from karbor.clients.streams import SizedBody, pieces, small
 from karbor.config import ConfigOpts
@@ -159,7 +159,7 @@ class ServiceApi:
 
     def _words(self, method: str, path: str, answer: requests.Response) -> Mapping[str, str]:
         return {"service": self.name, "request": f"{method} {path}",
-                "request_id": refusal.request_id(answer)}
+                "request_id": error_answers.request_id(answer)}
 
     def send(self, method: str, path: str, *, version: str | None = None,
               also_good: int | None = None, headers: Mapping[str, str] | None = None,
@@ -175,9 +175,9 @@ class ServiceApi:
                 self._address + quote(path, safe="/%?:@!$&'()*+,;=~"), method, headers=sent,
                 raise_exc=False, log=False, **options)
         except (ksa.ClientException, requests.RequestException, OSError) as error:
-            raise refusal.unanswered(error, self.name, request) from error
+            raise error_answers.unanswered(error, self.name, request) from error
         LOG.debug("%s %s: %s (%s)", self.name, request, answer.status_code,
-                  refusal.request_id(answer))
+                  error_answers.request_id(answer))
         if answer.status_code < 300 or answer.status_code == also_good:
             return answer
         if answer.status_code == 406 and not version and chosen:
@@ -187,7 +187,7 @@ class ServiceApi:
             if lower != chosen:
                 return self.send(method, path, version=lower, headers=headers, **options)
         with answer:
-            refused = refusal.answered(answer, self.name, request)
+            refused = error_answers.answered(answer, self.name, request)
         if getattr(answer, "credential_renewed", False):
             # A stream is never sent again by itself: whoever has the bytes may begin anew.
             raise CloudUnavailable(refused.message, service=self.name, request=request,
@@ -234,5 +234,5 @@ def _json(answer: requests.Response, path: str, service: str, empty: Any = None)
         if empty is not None:
             return empty
         raise CloudError(f"{service} answered something else than JSON", service=service,
-                         request=f"GET {path}", request_id=refusal.request_id(answer),
+                         request=f"GET {path}", request_id=error_answers.request_id(answer),
                          status=answer.status_code) from None

@@ -11,13 +11,13 @@ from typing import Any, Self
 
 from karbor.clients import kubernetes
 from karbor.clients.api import ServiceApi
-from karbor.clients.boards import Boards
 from karbor.clients.factory import ClientFactory
 from karbor.clients.kubernetes import ClusterSession
-from karbor.clients.looking import Board
 from karbor.clients.microversion import Microversions
 from karbor.clients.service import Service
 from karbor.clients.services import KNOWN, LOOKED
+from karbor.clients.status_poller import StatusPoller
+from karbor.clients.status_pollers import StatusPollers
 from karbor.credentials.authority import Authority, Login
 from karbor.credentials.credential import Credential
 from karbor.domain.caller import Caller
@@ -30,7 +30,7 @@ class Shared:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.microversions = Microversions()
-        self.boards = Boards(clock)
+        self.boards = StatusPollers(clock)
 
 
 class OpenStackCloud:
@@ -139,7 +139,7 @@ class OpenStackCloud:
     def soon(self, kind: str) -> float:
         return self._board(kind).soon()
 
-    def _board(self, kind: str) -> Board:
+    def _board(self, kind: str) -> StatusPoller:
         _, looked = _kind(kind)
         return self._shared.boards.of(self._whose, kind, looked, self.project_id)
 

@@ -9,8 +9,8 @@ from karbor import config
 from karbor.clients.cloud import OpenStackCloud, Shared
 from karbor.credentials.authority import Authority
 from karbor.credentials.delegation import Delegator, Lookup
-from karbor.credentials.place import Place
-from karbor.credentials.rights import StandingDelegator
+from karbor.credentials.endpoint_settings import EndpointSettings
+from karbor.credentials.schedule_delegation import ScheduleDelegator
 
 
 class Connector:
@@ -29,7 +29,7 @@ class Connector:
         ServiceUserUnfit, CredentialError; nothing has been touched then."""
         return OpenStackCloud(self.authority, self.authority.represent(cloud), self._shared)
 
-    def admit(self, token: str, body: Mapping[str, Any], place: Place) -> OpenStackCloud:
+    def admit(self, token: str, body: Mapping[str, Any], place: EndpointSettings) -> OpenStackCloud:
         """As whoever sent a request with this (validated) token; see `Authority.admit`."""
         return OpenStackCloud(self.authority, self.authority.admit(token, body, place),
                               self._shared)
@@ -50,9 +50,9 @@ class Connector:
         return Delegator(self.authority, cloud.login, registered)
 
     def standing(self, cloud: OpenStackCloud, registered: Lookup, life: float
-                 ) -> StandingDelegator:
+                 ) -> ScheduleDelegator:
         """The same, for what is done again and again without them, for `life` seconds."""
-        return StandingDelegator(self.authority, cloud.login, registered, life)
+        return ScheduleDelegator(self.authority, cloud.login, registered, life)
 
 
 def connect(cloud: str | None = None, conf: config.ConfigOpts | None = None) -> OpenStackCloud:

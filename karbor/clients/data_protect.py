@@ -7,8 +7,8 @@ from typing import Any
 from keystoneauth1 import exceptions
 from keystoneauth1.session import Session
 
-from karbor.clients.refusal import unanswered
-from karbor.credentials.place import Place
+from karbor.clients.error_answers import unanswered
+from karbor.credentials.endpoint_settings import EndpointSettings
 from karbor.domain.errors import (
     AmbiguousName,
     BadInput,
@@ -34,7 +34,7 @@ class DataProtect:
     Forbidden, Conflict, OverQuota; ServiceAbsent where the catalog has no such service, CloudError
     otherwise."""
 
-    def __init__(self, session: Session, place: Place) -> None:
+    def __init__(self, session: Session, place: EndpointSettings) -> None:
         self._session = session
         self._override = place.endpoints.get(SERVICE)
         self._filter = {"service_type": SERVICE, "interface": place.interface,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
-class Looked:
+class PolledKind:
     """A kind of thing whose state can be waited for.
 
     `path` lists all of them (`query` narrows the list; `%(project_id)s` is replaced) with the items
@@ -45,7 +45,7 @@ class Service:
     microversion_headers: tuple[tuple[str, str], ...] = ()   # header name, prefix of its value
     page: int | None = None     # items to ask for per page, where the default is small
     versioned: str = r"/v\d+(\.\d+)?(/|$)"
-    looks: Mapping[str, Looked] = field(default_factory=dict)
+    looks: Mapping[str, PolledKind] = field(default_factory=dict)
 
     def address(self, url: str) -> str:
         """The endpoint that paths are relative to, from what a catalog or an operator says."""

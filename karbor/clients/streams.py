@@ -8,7 +8,7 @@ from typing import Any
 import requests
 import urllib3
 
-from karbor.clients.refusal import request_id
+from karbor.clients.error_answers import request_id
 from karbor.domain.errors import CloudError, CloudUnavailable
 
 PIECE = 1 << 20

@@ -10,9 +10,9 @@ from oslo_config.types import Boolean
 from karbor.clients.api import ServiceApi
 from karbor.clients.cloud import OpenStackCloud
 from karbor.clients.swift_container import SwiftContainer
-from karbor.credentials.account import Account, auth_options
 from karbor.credentials.authority import Authority
-from karbor.credentials.place import Place
+from karbor.credentials.endpoint_settings import EndpointSettings
+from karbor.credentials.operator_account import OperatorAccount, auth_options
 from karbor.domain.errors import BadInput
 
 SECTION = "swift_client"
@@ -53,7 +53,7 @@ class SwiftAccount:
             self._cloud.close()
 
 
-def account_of(options: Mapping[str, str]) -> Account:
+def account_of(options: Mapping[str, str]) -> OperatorAccount:
     """Raises BadInput, ServiceUserUnfit."""
     given = {name: value for name, value in options.items()
              if value and name not in _WITHOUT_MEANING}
@@ -74,10 +74,10 @@ def account_of(options: Mapping[str, str]) -> Account:
     if auth and (unknown := sorted(set(auth) - auth_options(auth["auth_type"]) - {"auth_type"})):
         raise BadInput(f"[{SECTION}] has an unknown option {unknown[0]}",
                        remedy="options of keystoneauth, or: " + ", ".join(sorted(_OLD)))
-    return Account(SECTION, auth, place)
+    return OperatorAccount(SECTION, auth, place)
 
 
-def _place(given: Mapping[str, str]) -> Place:
+def _place(given: Mapping[str, str]) -> EndpointSettings:
     catalog = given.get("swift_catalog_info", "").split(":")
     interface = given.get("interface") or (catalog[2].removesuffix("URL") if len(catalog) > 2
                                            else "public")
@@ -89,7 +89,7 @@ def _place(given: Mapping[str, str]) -> Place:
         raise BadInput(f"[{SECTION}] insecure is true or false, not {insecure}") from error
     authority = given.get("cafile") or given.get("swift_ca_cert_file")
     certificate, key = given.get("certfile"), given.get("keyfile")
-    return Place(
+    return EndpointSettings(
         region_name=given.get("region_name"), interface=interface,
         verify=False if unverified else authority or True,
         cert=(certificate, key) if certificate and key else certificate,

@@ -6,20 +6,20 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from karbor.api.event_stream import Places
+from karbor.api.dependencies import Dependencies
+from karbor.api.event_stream import StreamLimiter
 from karbor.api.v1.providers import ProviderFacts
-from karbor.api.wiring import Wiring
-from karbor.cmd.copies import Copies
-from karbor.cmd.providers import Listed, Providers
-from karbor.cmd.requests import Hurry, Requests
-from karbor.cmd.schedule_desk import Schedules
-from karbor.cmd.service import Service
-from karbor.cmd.service_processes import ServiceProcesses
+from karbor.application.checkpoints import CheckpointRequests, Wake
+from karbor.application.copies import CheckpointCopies
+from karbor.application.schedules import Schedules
+from karbor.application.service_context import ServiceContext
+from karbor.application.service_processes import ServiceProcesses
 from karbor.domain.errors import KarborError, NotFound, PluginFault
 from karbor.domain.listing import Listing, Page
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.quota import CHECKPOINTS, PLANS
 from karbor.domain.step import Step
+from karbor.providers.catalog import ProviderCatalog, ProviderInfo
 from karbor.store.operation_pages import Which
 from karbor.store.operations import Event
 from karbor.store.ping import ping
@@ -33,27 +33,37 @@ _KINDS: Mapping[str, str] = {"options": Verb.PROTECT, "restore": Verb.RESTORE,
                              "verify": Verb.VERIFY, "saved_info": "saved_info"}
 
 
-def wire(service: Service, hurry: Hurry, streams: Places | None = None) -> Wiring:
-    requests = Requests(service, hurry)
-    shelf = ProviderShelf(service)
-    return Wiring(
-        ping=lambda: ping(service.database), plans=service.plans, provider_schemas=shelf,
-        provider_shelf=shelf, discovery=requests, checkpoint_desk=requests,
-        copy_desk=Copies(service, requests), restore_desk=requests, verification_desk=requests,
+def wire(
+    service: ServiceContext, hurry: Wake, streams: StreamLimiter | None = None
+) -> Dependencies:
+    requests = CheckpointRequests(service, hurry)
+    shelf = ProviderReader(service)
+    return Dependencies(
+        ping=lambda: ping(service.database),
+        plans=service.plans,
+        provider_schemas=shelf,
+        provider_shelf=shelf,
+        discovery=requests,
+        checkpoint_desk=requests,
+        copy_desk=CheckpointCopies(service, requests),
+        restore_desk=requests,
+        verification_desk=requests,
         schedules=Schedules(service, requests, hurry),
-        operation_shelf=OperationShelf(service), quotas=service.quotas,
+        operation_shelf=OperationReader(service),
+        quotas=service.quotas,
         counters={PLANS: service.plans.count, CHECKPOINTS: service.checkpoints.count},
         services=Services(service.database),
         service_processes=ServiceProcesses(service.conf, service.database).all,
         service_down_time=lambda: float(service.conf.service_down_time),
         most_resources=lambda: int(service.conf.osapi_max_plan_resources),
-        streams=streams or Places(STREAMS))
+        streams=streams or StreamLimiter(STREAMS),
+    )
 
 
-class ProviderShelf:
+class ProviderReader:
     """Those that are enabled, with what their protections say of parameters."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ServiceContext) -> None:
         self._service = service
 
     def all(self) -> Sequence[ProviderFacts]:
@@ -70,7 +80,7 @@ class ProviderShelf:
         raise NotFound(f"Provider {provider_id} could not be found.")
 
 
-def _schemas(providers: Providers, listed: Listed
+def _schemas(providers: ProviderCatalog, listed: ProviderInfo
              ) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
     """A provider that cannot be opened is listed without options, and a protection whose schema is
     broken has none: neither takes the others away."""
@@ -89,10 +99,10 @@ def _schemas(providers: Providers, listed: Listed
     return found
 
 
-class OperationShelf:
+class OperationReader:
     """Operations with their steps and events, for whoever may see them."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ServiceContext) -> None:
         self._service = service
 
     def list(self, listing: Listing, which: Which) -> Page[Operation]:

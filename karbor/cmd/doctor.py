@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from karbor import config
-from karbor.clients.probe import CloudProbe
+from karbor.clients.cloud_probe import CloudProbe
 from karbor.cmd.database import open_database
 from karbor.credentials.seal import Seal
+from karbor.doctor.context import Configured, DiagnosticContext, DoctorOptions
 from karbor.doctor.examination import examine
-from karbor.doctor.patient import Configured, Patient, Wishes
 from karbor.doctor.report import Report
-from karbor.domain.ladder import Strategy
-from karbor.domain.registration import Registration
-from karbor.store.canaries import Canaries
-from karbor.store.registrations import Registrations
+from karbor.domain.application_credential import ApplicationCredential
+from karbor.domain.credential_chain import Strategy
+from karbor.store.application_credentials import ApplicationCredentials
+from karbor.store.probe_tokens import ProbeTokens
 
 
 class Doctor:
@@ -24,13 +24,13 @@ class Doctor:
     def __init__(self, conf: config.ConfigOpts, cloud: str | None) -> None:
         self._conf = conf
         self._cloud = cloud
-        self._patient: Patient | None = None
+        self._patient: DiagnosticContext | None = None
 
     @property
     def left(self) -> list[str]:
         return self._patient.cleanup.left if self._patient else []
 
-    def examine(self, wishes: Wishes, told: Callable[[str], None]) -> Report:
+    def examine(self, wishes: DoctorOptions, told: Callable[[str], None]) -> Report:
         """Raises CredentialError when nobody can log in, StoreError."""
         conf = self._conf
         database = open_database(conf)
@@ -38,9 +38,10 @@ class Doctor:
             probe = CloudProbe(conf, self._cloud, Seal(config.key_file(conf)))
             try:
                 caller = probe.user().caller
-                registered = Registrations(database).of(caller.project_id, caller.user_id)
-                self._patient = Patient(probe, wishes, _configured(conf, probe, registered),
-                                        Canaries(database), told)
+                registered = ApplicationCredentials(database).of(caller.project_id, caller.user_id)
+                self._patient = DiagnosticContext(
+                    probe, wishes, _configured(conf, probe, registered), ProbeTokens(database), told
+                )
                 return examine(self._patient)
             finally:
                 probe.close()
@@ -48,7 +49,7 @@ class Doctor:
             database.dispose()
 
 
-def _configured(conf: config.ConfigOpts, probe: CloudProbe, registered: Registration | None
+def _configured(conf: config.ConfigOpts, probe: CloudProbe, registered: ApplicationCredential | None
                 ) -> Configured:
     section = conf.credentials
     return Configured(
@@ -61,7 +62,7 @@ def _configured(conf: config.ConfigOpts, probe: CloudProbe, registered: Registra
         registered_sealed=registered.sealed if registered else "")
 
 
-def _end(registered: Registration | None) -> float | None:
+def _end(registered: ApplicationCredential | None) -> float | None:
     if registered is None:
         return None
     return float("inf") if registered.expires_at is None else registered.expires_at

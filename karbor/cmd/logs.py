@@ -1,7 +1,7 @@
 """Logs of a service: where and how oslo.log's options say, not on the command line's stderr.
 
 Lines bear the id of the request where one is under way (oslo.context). They hold no secrets (see
-`karbor.cmd.discretion`), and their files are nobody else's business.
+`karbor.telemetry.log_filter`), and their files are nobody else's business.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from oslo_config import cfg
 from oslo_log import log
 
-from karbor.cmd.discretion import Discreet
 from karbor.config import ConfigOpts
 from karbor.domain.errors import BadInput
 from karbor.known_options import namespace_opts
+from karbor.telemetry.log_filter import SecretFilter
 
 PRODUCT = "karbor"
 
@@ -51,7 +51,7 @@ def _changed(conf: ConfigOpts, fresh: dict[tuple[str | None, str], tuple[object,
 
 def _keep_discreet() -> None:
     for handler in _handlers():
-        handler.addFilter(Discreet())
+        handler.addFilter(SecretFilter())
 
 
 def _handlers() -> set[logging.Handler]:

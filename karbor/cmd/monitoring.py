@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from karbor import config
-from karbor.cmd.driven import Driven
-from karbor.cmd.metrics import MetricsServer, Sources, Wsgi, metrics, metrics_app
-from karbor.cmd.notifications import Bus, notifications
-from karbor.cmd.service import Service
-from karbor.operations.telling import Notifiers
+from karbor.application.service_context import ServiceContext
+from karbor.operations.events import Notifiers
 from karbor.store.scheduled_operations import ScheduledOperations
+from karbor.telemetry.metrics import MetricsServer, Sources, Wsgi, metrics, metrics_app
+from karbor.telemetry.notifications import Bus, notifications
+from karbor.telemetry.operation_counters import OperationCounters
 
 PATH = "/metrics"
 
@@ -19,9 +19,9 @@ PATH = "/metrics"
 class Monitoring:
     """Of one process. `name` is what the process is called on the bus. Raises BadInput."""
 
-    def __init__(self, service: Service, name: str) -> None:
+    def __init__(self, service: ServiceContext, name: str) -> None:
         self._service = service
-        self._driven = Driven()
+        self._driven = OperationCounters()
         self._bus: Bus | None = notifications(service.conf, f"{name}.{config.host(service.conf)}")
         self.notifier = Notifiers(self._driven, *([self._bus] if self._bus else []))
         schedules = ScheduledOperations(service.database)

@@ -19,18 +19,18 @@ from typing import Any, Self
 
 from karbor import config
 from karbor.api.application import make_app
-from karbor.api.event_stream import Places
+from karbor.api.event_stream import StreamLimiter
+from karbor.application.checkpoints import CheckpointRequests
+from karbor.application.record_copies import RecordCopier
+from karbor.application.service_context import ServiceContext
 from karbor.cmd.api_wiring import wire
-from karbor.cmd.clockwork import Clockwork
 from karbor.cmd.database import open_database
 from karbor.cmd.http import HttpServer
 from karbor.cmd.http_limits import HttpLimits
 from karbor.cmd.monitoring import Monitoring
-from karbor.cmd.record_copies import RecordCopier
-from karbor.cmd.requests import Requests
-from karbor.cmd.service import Service
-from karbor.cmd.worker import Worker
 from karbor.domain.errors import BadInput
+from karbor.worker.scheduler import SchedulerThread
+from karbor.worker.worker import Worker
 
 LOG = logging.getLogger(__name__)
 LOOK = 1.0      # seconds after which the main thread has heard of a SIGHUP, at the latest
@@ -46,13 +46,13 @@ class Server:
         self._stack = ExitStack()
         self._over = threading.Event()
         self._worker_here: Worker | None = None
-        self._clockwork: Clockwork | None = None
+        self._clockwork: SchedulerThread | None = None
         self._reread = threading.Event()
         self.address = ""
 
     def __enter__(self) -> Self:
         with self._stack as stack:
-            service = Service(self._conf, open_database(self._conf))
+            service = ServiceContext(self._conf, open_database(self._conf))
             stack.callback(service.close)
             monitoring = Monitoring(service, "karbor.worker" if self._worker else "karbor.api")
             stack.callback(monitoring.close)
@@ -60,7 +60,7 @@ class Server:
                 self._work(stack, service, monitoring)
             if self._api:
                 # Half of the threads stay for those who ask for something else.
-                streams = Places(max(1, self._conf.osapi_karbor_threads // 2))
+                streams = StreamLimiter(max(1, self._conf.osapi_karbor_threads // 2))
                 app = monitoring.beside(application(self._conf, service, self._hurry, streams))
                 http = stack.enter_context(HttpServer(
                     app, self._conf.osapi_karbor_listen, self._conf.osapi_karbor_listen_port,
@@ -74,13 +74,13 @@ class Server:
             self._stack = stack.pop_all()
         return self
 
-    def _work(self, stack: ExitStack, service: Service, monitoring: Monitoring) -> None:
+    def _work(self, stack: ExitStack, service: ServiceContext, monitoring: Monitoring) -> None:
         stack.enter_context(monitoring.server())
         self._worker_here = stack.enter_context(Worker(
             self._conf, service.providers, service.clouds, service.database,
             notifier=monitoring.notifier))
-        self._clockwork = stack.enter_context(Clockwork(
-            service, Requests(service, self._worker_here.hurry)))
+        self._clockwork = stack.enter_context(SchedulerThread(
+            service, CheckpointRequests(service, self._worker_here.hurry)))
         stack.enter_context(RecordCopier(self._conf, service.providers, service.database))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -141,7 +141,7 @@ class Server:
             self._clockwork.hurry()
 
 
-def application(conf: config.ConfigOpts, service: Service, hurry: Any = lambda: None,
-                streams: Places | None = None) -> Any:
+def application(conf: config.ConfigOpts, service: ServiceContext, hurry: Any = lambda: None,
+                streams: StreamLimiter | None = None) -> Any:
     """The WSGI application of the API. Raises BadInput."""
     return make_app(conf, wire(service, hurry, streams))

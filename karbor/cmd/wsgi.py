@@ -19,15 +19,15 @@ from karbor import config
 
 
 def _made() -> Any:
+    from karbor.application.service_context import ServiceContext  # noqa: PLC0415
     from karbor.cmd import logs  # noqa: PLC0415 - once, when first asked
     from karbor.cmd.database import open_database  # noqa: PLC0415
     from karbor.cmd.monitoring import Monitoring  # noqa: PLC0415
     from karbor.cmd.serve import application as made  # noqa: PLC0415
-    from karbor.cmd.service import Service  # noqa: PLC0415
 
     conf = config.load()
     logs.set_up(conf)
-    service = Service(conf, open_database(conf))
+    service = ServiceContext(conf, open_database(conf))
     return Monitoring(service, "karbor.api").beside(made(conf, service))
 
 

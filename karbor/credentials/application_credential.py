@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from keystoneauth1 import exceptions as ksa
 
-from karbor.credentials.refusal import away
+from karbor.credentials.refusals import away
 from karbor.credentials.session import OperationSession
 from karbor.credentials.trustee import KEYSTONE
 from karbor.domain.errors import KeystoneUnreachable, TokenRejected

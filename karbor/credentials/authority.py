@@ -15,24 +15,29 @@ from keystoneauth1.plugin import BaseAuthPlugin
 from requests.adapters import BaseAdapter
 
 from karbor.config import ConfigOpts, key_file, service_user_configured
+from karbor.credentials.active_credential import ActiveCredential
 from karbor.credentials.application_credential import describe
+from karbor.credentials.auth_factory import AuthFactory
 from karbor.credentials.credential import Credential, Registered
-from karbor.credentials.ladder import Changed, Ladder
+from karbor.credentials.endpoint_settings import EndpointSettings
+from karbor.credentials.failover_auth import Changed, FailoverAuth
 from karbor.credentials.own_login import OwnLogin, read_own_login
-from karbor.credentials.place import Place
-from karbor.credentials.renewal import Renewed
-from karbor.credentials.rungs import Rungs
+from karbor.credentials.renewing_login import RenewingLogin
 from karbor.credentials.seal import Seal
-from karbor.credentials.service import ServiceAuth
+from karbor.credentials.service_auth import ServiceAuth
+from karbor.credentials.service_token_auth import ServiceTokenAuth
 from karbor.credentials.session import OperationSession, open_session
-from karbor.credentials.standing import Standing
 from karbor.credentials.trustee import Trustee
-from karbor.credentials.user import token_body, user_auth
-from karbor.credentials.vouched import VouchedAuth
+from karbor.credentials.user_auth import token_body, user_auth
 from karbor.domain.caller import Caller
-from karbor.domain.canary import Bounds, usable
+from karbor.domain.credential_chain import (
+    CredentialKind,
+    CredentialPolicy,
+    Strategy,
+    credential_options,
+)
 from karbor.domain.errors import Cause, KarborError, LoginFailed, TokenRejected
-from karbor.domain.ladder import Means, Rung, Strategy, prospects
+from karbor.domain.probe_token import WindowBounds, usable
 
 
 @dataclass(frozen=True)
@@ -61,15 +66,15 @@ class Login:
     def ended(self) -> KarborError | None:
         """Why nothing more should be begun on it, if it has come to its end."""
         auth = self.session.auth
-        return auth.ended if isinstance(auth, Ladder) else None
+        return auth.ended if isinstance(auth, FailoverAuth) else None
 
     def ensure(self, seconds: float) -> float | None:
         """Have the next request go out with a token that outlasts so many seconds of a service's
         work, where one can be had; see `Cloud.ensure_credential`. Raises CredentialError."""
         auth: Any = self.session.auth
-        if isinstance(auth, Ladder):
+        if isinstance(auth, FailoverAuth):
             return auth.ensure(seconds)
-        if not isinstance(auth, Renewed):
+        if not isinstance(auth, RenewingLogin):
             return None         # the login of a request that is being answered: nothing follows it
         ends = auth.ends
         if ends is not None and time.time() + seconds > ends and self.renews:
@@ -88,7 +93,7 @@ class Authority:
     """
 
     def __init__(self, conf: ConfigOpts, *, adapter: BaseAdapter | None = None,
-                 seen: Callable[[str], Bounds] = lambda _auth_url: Bounds(),
+                 seen: Callable[[str], WindowBounds] = lambda _auth_url: WindowBounds(),
                  clock: Callable[[], float] = time.time) -> None:
         self.conf = conf
         self.adapter = adapter
@@ -145,7 +150,7 @@ class Authority:
         session.close()
         return self._vouched(access, service, own.place, own.auth.auth_url, own=own)
 
-    def admit(self, token: str, body: Mapping[str, Any], place: Place) -> Login:
+    def admit(self, token: str, body: Mapping[str, Any], place: EndpointSettings) -> Login:
         """Whoever sent this token with a request, which somebody else (keystonemiddleware) has had
         validated: `body` is what Keystone said of it. Asks nobody but for the service's own login.
 
@@ -168,22 +173,22 @@ class Authority:
         Raises as `represent`, and TokenRejected when there is no rung left to stand on.
         """
         kept = Credential.from_dict(credential)
-        if kept.rung is Rung.OWN_LOGIN:
-            build: Callable[[Credential], Standing] = partial(self._own_standing, live=live)
+        if kept.rung is CredentialKind.OWN_LOGIN:
+            build: Callable[[Credential], ActiveCredential] = partial(self._own_standing, live=live)
         else:
-            rungs = Rungs(self.seal, self.service(), self.trustee, self.clock)
+            rungs = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
             known = _token_of(live) if live and live.credential.sealed == kept.sealed else None
             build = partial(rungs.build, live=known)
-        ladder = Ladder(kept, build, changed, self.clock,
-                        float(self.conf.credentials.refusal_wait))
+        ladder = FailoverAuth(kept, build, changed, self.clock,
+                              float(self.conf.credentials.refusal_wait))
         session = self._session(ladder, kept.place)
         access = ladder.get_access(session)
         _same(kept, replace(kept, user_id=access.user_id, project_id=access.project_id))
         return Login(_caller(access, kept.token_ends), kept, session)
 
-    def _own_standing(self, kept: Credential, live: Login | None) -> Standing:
+    def _own_standing(self, kept: Credential, live: Login | None) -> ActiveCredential:
         """The login of clouds.yaml, or that which this process has made with it."""
-        if live and live.credential.rung is Rung.OWN_LOGIN and (
+        if live and live.credential.rung is CredentialKind.OWN_LOGIN and (
                 live.credential.cloud == kept.cloud):
             auth: Any = live.session.auth
             renews = live.renews
@@ -191,15 +196,20 @@ class Authority:
             own = read_own_login(kept.cloud, self.clock)
             auth, renews = own.auth, own.renews
         session = self._session(auth, kept.place)
-        return Standing(auth, prove=lambda: None, examine=lambda: None, ends=lambda: auth.ends,
-                        renew=lambda: auth.renew(session) if renews else None)
+        return ActiveCredential(
+            auth,
+            prove=lambda: None,
+            examine=lambda: None,
+            ends=lambda: auth.ends,
+            renew=lambda: auth.renew(session) if renews else None,
+        )
 
     def try_registered(self, caller: Credential, registered: Registered) -> None:
         """Log in once with the application credential that this caller has registered. Raises
         CredentialError: a transient one when Keystone does not answer, else with the reason why
         nothing can be done with it."""
-        rungs = Rungs(self.seal, self.service(), self.trustee, self.clock)
-        wanted = replace(caller, rung=Rung.APPLICATION_CREDENTIAL, registered=registered)
+        rungs = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
+        wanted = replace(caller, rung=CredentialKind.APPLICATION_CREDENTIAL, registered=registered)
         rungs.build(wanted).prove()
 
     def settle(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -209,11 +219,11 @@ class Authority:
         if kept.grant is None or kept.grant.id:
             return credential
         found = self.trustee.find(kept.grant, kept.user_id, kept.project_id)
-        if found is None and kept.rung is Rung.TRUST:
+        if found is None and kept.rung is CredentialKind.TRUST:
             raise TokenRejected("the trust that the operation was to run on was never made",
                                 remedy="begin the operation anew", cause=Cause.REMOVED)
         following = tuple(one for one in kept.following
-                          if found is not None or one.rung is not Rung.TRUST)
+                          if found is not None or one.rung is not CredentialKind.TRUST)
         return replace(kept, grant=found, following=following).to_dict()
 
     def end(self, credential: Mapping[str, Any]) -> None:
@@ -234,9 +244,17 @@ class Authority:
         reason = ("[credentials] strategy = own_login" if service_user_configured(self.conf)
                   else "no [service_user] is configured")
         why = f"{reason}; {lasts}"
-        credential = Credential(Rung.OWN_LOGIN, own.cloud, access.user_id, access.project_id, why,
-                                deadline=end, place=own.place, auth_url=own.auth.auth_url or "",
-                                token_life=_life(access))
+        credential = Credential(
+            CredentialKind.OWN_LOGIN,
+            own.cloud,
+            access.user_id,
+            access.project_id,
+            why,
+            deadline=end,
+            place=own.place,
+            auth_url=own.auth.auth_url or "",
+            token_life=_life(access),
+        )
         return Login(caller, credential, session, renews=own.renews)
 
     @staticmethod
@@ -254,29 +272,41 @@ class Authority:
         lasts = "the user's own login renews itself while its application credential lasts"
         return about.expires_at, lasts
 
-    def _vouched(self, access: AccessInfo, service: ServiceAuth, place: Place,
+    def _vouched(self, access: AccessInfo, service: ServiceAuth, place: EndpointSettings,
                  auth_url: str | None, own: OwnLogin | None = None) -> Login:
         """`own` is how the person can log in again, where that is known here."""
         end = (own.auth.ends if own else None) or _end(access)
         caller = _caller(access, end)
         url = auth_url or ""
         window = self.window(url)
-        means = Means(window=window, trust_roles=frozenset(self.conf.credentials.trust_roles))
-        token = prospects(caller, means, self.clock())[0]
+        means = CredentialPolicy(
+            window=window, trust_roles=frozenset(self.conf.credentials.trust_roles)
+        )
+        token = credential_options(caller, means, self.clock())[0]
         credential = Credential(
-            Rung.USER_AND_SERVICE, own.cloud if own else "", access.user_id, access.project_id,
-            token.why, sealed=self.seal.seal(access.auth_token), deadline=token.until, place=place,
-            auth_url=url, token_ends=end, window=window, token_life=_life(access))
+            CredentialKind.USER_AND_SERVICE,
+            own.cloud if own else "",
+            access.user_id,
+            access.project_id,
+            token.why,
+            sealed=self.seal.seal(access.auth_token),
+            deadline=token.until,
+            place=place,
+            auth_url=url,
+            token_ends=end,
+            window=window,
+            token_life=_life(access),
+        )
         body = {"token": token_body(access)}
         user = user_auth(access.auth_token, body, auth_url)
-        session = self._session(VouchedAuth(user, service), place)
+        session = self._session(ServiceTokenAuth(user, service), place)
         return Login(caller, credential, session, own if own and own.renews else None)
 
     def own_session(self, own: OwnLogin) -> OperationSession:
         """Speaks as a person on their own login, with nobody's word beside it."""
         return self._session(own.auth, own.place)
 
-    def _session(self, auth: BaseAuthPlugin, place: Place) -> OperationSession:
+    def _session(self, auth: BaseAuthPlugin, place: EndpointSettings) -> OperationSession:
         session = open_session(self.conf, auth, verify=place.verify, cert=place.cert,
                                discovery=self._discovery, adapter=self.adapter)
         session.transport.name(getattr(auth, "auth_url", None) or "", "keystone")
@@ -285,7 +315,7 @@ class Authority:
 
 def _token_of(login: Login) -> AccessInfoPlugin | None:
     auth = login.session.auth
-    user = auth.user_auth if isinstance(auth, VouchedAuth) else None
+    user = auth.user_auth if isinstance(auth, ServiceTokenAuth) else None
     return user if isinstance(user, AccessInfoPlugin) else None
 
 

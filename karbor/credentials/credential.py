@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from karbor.credentials.place import Place
-from karbor.domain.ladder import Choice, Prospect, Rung, margin
+from karbor.credentials.endpoint_settings import EndpointSettings
+from karbor.domain.credential_chain import Choice, CredentialKind, CredentialOption, margin
 
 WANTED = "wanted"
 """In place of a trust's id, before it is known: it may have been made or not."""
@@ -64,19 +64,19 @@ class Credential:
     how long a single piece of a service's work may take at most that is begun on it.
     """
 
-    rung: Rung
+    rung: CredentialKind
     cloud: str
     user_id: str
     project_id: str
     why: str
     sealed: str = field(default="", repr=False)
     deadline: float | None = None
-    place: Place = field(default_factory=Place)
+    place: EndpointSettings = field(default_factory=EndpointSettings)
     auth_url: str = ""
     token_ends: float | None = None
     window: float = 0.0
     needed: float = 0.0
-    following: tuple[Prospect, ...] = ()
+    following: tuple[CredentialOption, ...] = ()
     grant: Grant | None = None
     registered: Registered | None = None
     refused_since: float | None = None
@@ -112,7 +112,7 @@ class Credential:
         where one can be had, else what is left of the only one."""
         fresh = None if self.token_life is None else (
             self.token_life + self.window - margin(self.window))
-        if self.rung is Rung.USER_AND_SERVICE and not self.following:
+        if self.rung is CredentialKind.USER_AND_SERVICE and not self.following:
             fresh = None if self.deadline is None else max(0.0, self.deadline - now)
         return replace(self, work_seconds=fresh)
 
@@ -137,14 +137,30 @@ class Credential:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Credential:
         """Also what Karbor wrote before there were following rungs."""
-        following = tuple(Prospect(Rung(one["rung"]), True, one["why"], one["until"], one["ends"])
-                          for one in raw.get("following") or ())
+        following = tuple(
+            CredentialOption(
+                CredentialKind(one["rung"]), True, one["why"], one["until"], one["ends"]
+            )
+            for one in raw.get("following") or ()
+        )
         grant, registered = raw.get("grant"), raw.get("registered")
-        return cls(Rung(raw["rung"]), raw["cloud"], raw["user_id"], raw["project_id"], raw["why"],
-                   raw.get("sealed", ""), raw.get("deadline"),
-                   Place.from_dict(raw.get("place") or {}), raw.get("auth_url", ""),
-                   raw.get("token_ends"), raw.get("window", 0.0), raw.get("needed", 0.0),
-                   following,
-                   Grant.from_dict(grant) if grant else None,
-                   Registered.from_dict(registered) if registered else None,
-                   raw.get("refused_since"), raw.get("token_life"), raw.get("work_seconds"))
+        return cls(
+            CredentialKind(raw["rung"]),
+            raw["cloud"],
+            raw["user_id"],
+            raw["project_id"],
+            raw["why"],
+            raw.get("sealed", ""),
+            raw.get("deadline"),
+            EndpointSettings.from_dict(raw.get("place") or {}),
+            raw.get("auth_url", ""),
+            raw.get("token_ends"),
+            raw.get("window", 0.0),
+            raw.get("needed", 0.0),
+            following,
+            Grant.from_dict(grant) if grant else None,
+            Registered.from_dict(registered) if registered else None,
+            raw.get("refused_since"),
+            raw.get("token_life"),
+            raw.get("work_seconds"),
+        )

@@ -13,15 +13,23 @@ from karbor.credentials.authority import Authority, Login
 from karbor.credentials.credential import Credential, Grant, Registered
 from karbor.credentials.session import OperationSession
 from karbor.credentials.trustee import grant_trust, keystone_time
+from karbor.domain.application_credential import ApplicationCredential
+from karbor.domain.credential_chain import (
+    Choice,
+    CredentialKind,
+    CredentialOption,
+    CredentialPolicy,
+    Strategy,
+    choose,
+    credential_options,
+)
 from karbor.domain.errors import Cause, CredentialError, NoLastingCredential, TokenRejected
-from karbor.domain.ladder import Choice, Means, Prospect, Rung, Strategy, choose, prospects
-from karbor.domain.registration import Registration
 
 SPREAD = 86400
 """Seconds over which the ends of trusts are spread, so that each is known by its own. Keystone
 refuses a second trust of the same users and project that ends in the same second."""
 
-Lookup = Callable[[str, str], Registration | None]
+Lookup = Callable[[str, str], ApplicationCredential | None]
 """(project, user) → the application credential that they have registered."""
 
 
@@ -35,14 +43,14 @@ class Delegator:
         self._registered = registered
 
     # ------------------------------------------------------------------ what there is
-    def means(self) -> Means:
+    def means(self) -> CredentialPolicy:
         """What the operator and this user have given Karbor, as far as it is known without asking
         Keystone."""
         conf = self._authority.conf
         if not service_user_configured(conf):
-            return Means(vouched=False)
+            return CredentialPolicy(vouched=False)
         found = self._registration()
-        return Means(
+        return CredentialPolicy(
             window=self._authority.window(self._login.auth_url),
             longest=float(conf.credentials.longest_operation),
             trust_roles=frozenset(conf.credentials.trust_roles),
@@ -50,15 +58,15 @@ class Delegator:
             registered_until=None if found is None else (
                 float("inf") if found.expires_at is None else found.expires_at))
 
-    def prospects(self) -> list[Prospect]:
+    def credential_options(self) -> list[CredentialOption]:
         """Every rung beyond the own login, and what can be said against it."""
-        return prospects(self._login.caller, self.means(), self._authority.clock())
+        return credential_options(self._login.caller, self.means(), self._authority.clock())
 
     # ------------------------------------------------------------------ the contract
     def choose(self, needed: float) -> Mapping[str, Any]:
         return self._measured(needed, self.prospects())
 
-    def _measured(self, needed: float, found: Sequence[Prospect]) -> Mapping[str, Any]:
+    def _measured(self, needed: float, found: Sequence[CredentialOption]) -> Mapping[str, Any]:
         return self._chosen(needed, found).measured(self._authority.clock()).to_dict()
 
     def grant(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -103,17 +111,17 @@ class Delegator:
         return Credential.from_dict(credential).trust
 
     # ------------------------------------------------------------------ choosing
-    def _chosen(self, needed: float, found: Sequence[Prospect]) -> Credential:
+    def _chosen(self, needed: float, found: Sequence[CredentialOption]) -> Credential:
         credential = replace(self._login.credential, needed=needed)
-        if credential.rung is Rung.OWN_LOGIN:
+        if credential.rung is CredentialKind.OWN_LOGIN:
             return self._on_own_login(credential, needed)
         strategy = Strategy(self._authority.conf.credentials.strategy)
         choice = choose(found, strategy, needed, self._authority.clock())
-        if any(one.rung is Rung.APPLICATION_CREDENTIAL for one in choice.rungs):
+        if any(one.rung is CredentialKind.APPLICATION_CREDENTIAL for one in choice.rungs):
             choice = choose(self._tried(found), strategy, needed, self._authority.clock())
         return self._with_means(credential, choice)
 
-    def _tried(self, found: Sequence[Prospect]) -> list[Prospect]:
+    def _tried(self, found: Sequence[CredentialOption]) -> list[CredentialOption]:
         """The same, with what Keystone says of the registered application credential: what was
         removed there, or has lost its user, promises nothing. Raises KeystoneUnreachable."""
         registration = self._registration()
@@ -127,7 +135,7 @@ class Delegator:
             return [replace(one, possible=False, until=None, ends=None, why=(
                         f"the one that was registered ({registration.name}) was tried, and "
                         f"{error.message}"), remedy=error.remedy)
-                    if one.rung is Rung.APPLICATION_CREDENTIAL else one for one in found]
+                    if one.rung is CredentialKind.APPLICATION_CREDENTIAL else one for one in found]
         return list(found)
 
     def _on_own_login(self, credential: Credential, needed: float) -> Credential:
@@ -142,14 +150,14 @@ class Delegator:
     def _with_means(self, credential: Credential, choice: Choice) -> Credential:
         rungs = {one.rung: one for one in choice.rungs}
         chosen = credential.chosen(choice)
-        if Rung.TRUST in rungs:
-            ends = (rungs[Rung.TRUST].ends or 0.0) + random.randrange(  # noqa: S311 - no secret
+        if CredentialKind.TRUST in rungs:
+            ends = (rungs[CredentialKind.TRUST].ends or 0.0) + random.randrange(  # noqa: S311 - no secret
                 int(min(SPREAD, self._authority.conf.credentials.longest_operation / 7)) + 1)
             conf = self._authority.conf
             roles = tuple(sorted(set(conf.credentials.trust_roles)
                                  & set(self._login.caller.roles)))
             chosen = replace(chosen, grant=Grant("", keystone_time(ends), roles))
-        if Rung.APPLICATION_CREDENTIAL in rungs:
+        if CredentialKind.APPLICATION_CREDENTIAL in rungs:
             found = self._registration()
             assert found is not None    # noqa: S101 - it was among the prospects
             chosen = replace(chosen, registered=Registered(found.application_credential_id,
@@ -158,9 +166,9 @@ class Delegator:
 
     def _without_trust(self, kept: Credential, refusal: CredentialError) -> Mapping[str, Any]:
         found = [replace(one, possible=False, why=refusal.message, remedy=refusal.remedy)
-                 if one.rung is Rung.TRUST else one for one in self.prospects()]
+                 if one.rung is CredentialKind.TRUST else one for one in self.prospects()]
         return self._measured(kept.needed, found)
 
-    def _registration(self) -> Registration | None:
+    def _registration(self) -> ApplicationCredential | None:
         caller = self._login.caller
         return self._registered(caller.project_id, caller.user_id)

@@ -14,9 +14,9 @@ from keystoneauth1.identity.base import BaseIdentityPlugin
 from openstack.config.cloud_region import CloudRegion
 from openstack.exceptions import ConfigException
 
-from karbor.credentials.place import Place
-from karbor.credentials.refusal import login_refused
-from karbor.credentials.renewal import Renewed
+from karbor.credentials.endpoint_settings import EndpointSettings
+from karbor.credentials.refusals import login_refused
+from karbor.credentials.renewing_login import RenewingLogin
 from karbor.domain.errors import LoginFailed, UnknownName
 
 
@@ -26,8 +26,8 @@ class OwnLogin:
     token, which ends."""
 
     cloud: str
-    auth: Renewed
-    place: Place
+    auth: RenewingLogin
+    place: EndpointSettings
     renews: bool
 
 
@@ -58,20 +58,25 @@ def read_own_login(cloud: str | None, clock: Callable[[], float] = time.time) ->
     if not isinstance(inner, BaseIdentityPlugin):
         raise LoginFailed(f"the auth_type {region.config.get('auth_type')} of {_named(name)} logs "
                           "nobody in", remedy="use password or an application credential")
-    auth = Renewed(inner, clock=clock, explain=lambda error: login_refused(
+    auth = RenewingLogin(inner, clock=clock, explain=lambda error: login_refused(
         error, who=_named(name), auth_url=inner.auth_url,
         remedy="check user name, password, project and domains in clouds.yaml"))
     return OwnLogin(name, auth, _place(region), not isinstance(inner, generic.Token | v3.Token))
 
 
-def _place(region: CloudRegion) -> Place:
+def _place(region: CloudRegion) -> EndpointSettings:
     verify, cert = region.get_requests_verify_args()
     endpoints = {}
     for key, value in region.config.items():
         if key.endswith("_endpoint_override") and value:
             endpoints[key.removesuffix("_endpoint_override").replace("_", "-")] = str(value)
-    return Place(region.region_name or None, _interface(region), True if verify is None else verify,
-                 cert, endpoints)
+    return EndpointSettings(
+        region.region_name or None,
+        _interface(region),
+        True if verify is None else verify,
+        cert,
+        endpoints,
+    )
 
 
 def _interface(region: CloudRegion) -> str:

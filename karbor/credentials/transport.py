@@ -17,8 +17,13 @@ import requests
 from keystoneauth1.session import TCPKeepAliveAdapter
 from requests.adapters import BaseAdapter
 
-from karbor.credentials.guard import refuse_disarming
-from karbor.credentials.tally import OF_THIS_PROCESS, UNNAMED, Tally, outcome_of
+from karbor.credentials.request_counters import (
+    OF_THIS_PROCESS,
+    UNNAMED,
+    RequestCounters,
+    outcome_of,
+)
+from karbor.credentials.request_guard import refuse_disarming
 
 Counted = Mapping[tuple[str, str], int]
 
@@ -32,7 +37,7 @@ class Transport(requests.Session):
     """
 
     def __init__(self, size: int, adapter: BaseAdapter | None = None,
-                 tally: Tally = OF_THIS_PROCESS) -> None:
+                 tally: RequestCounters = OF_THIS_PROCESS) -> None:
         super().__init__()
         self.adapter = adapter
         self._tally = tally

@@ -19,15 +19,15 @@ from requests.adapters import BaseAdapter
 
 from karbor.config import ConfigOpts, trustee_section
 from karbor.credentials.credential import Grant
-from karbor.credentials.refusal import (
+from karbor.credentials.refusals import (
     deletion_refused,
     grant_refused,
     service_login_refused,
     trust_login_refused,
     unreachable,
 )
-from karbor.credentials.renewal import Renewed
-from karbor.credentials.service import ServiceAuth
+from karbor.credentials.renewing_login import RenewingLogin
+from karbor.credentials.service_auth import ServiceAuth
 from karbor.credentials.session import OperationSession, open_session
 from karbor.domain.errors import CredentialError, ServiceUserUnfit, TokenRejected
 
@@ -70,7 +70,7 @@ class Trustee:
         return str(auth.get_access(session).user_id)
 
     def login(self, trust_id: str,
-              explain: Callable[[Exception], CredentialError] | None = None) -> Renewed:
+              explain: Callable[[Exception], CredentialError] | None = None) -> RenewingLogin:
         """The login as the user who made the trust, not yet tried; renews itself while the trust
         lasts. Keystone does not say why it refuses one: `explain` finds out, if it is given."""
         inner = self._load(trust_id=trust_id, **dict.fromkeys(_SCOPE))
@@ -79,7 +79,7 @@ class Trustee:
             return trust_login_refused(error, auth_url=inner.auth_url)
 
         # Over its own session, for the CA and time limits of the section.
-        return Renewed(inner, session=self._session(), explain=explain or plain)
+        return RenewingLogin(inner, session=self._session(), explain=explain or plain)
 
     def find(self, wanted: Grant, trustor: str, project_id: str) -> Grant | None:
         """A trust that may have been made by a request whose answer nobody heard; see Grant.
@@ -139,7 +139,7 @@ class Trustee:
         with self._making:
             if self._own is None:
                 inner = self._load()
-                auth = Renewed(inner, explain=lambda error: service_login_refused(
+                auth = RenewingLogin(inner, explain=lambda error: service_login_refused(
                     error, auth_url=inner.auth_url, section=self.section))
                 self._own = open_session(self._conf, auth, adapter=self._adapter,
                                          **self._verification())

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from karbor.doctor.context import DiagnosticContext
 from karbor.doctor.finding import Verdict
-from karbor.doctor.patient import Patient
-from karbor.doctor.words import at, span
+from karbor.doctor.formatting import at, span
 from karbor.domain.errors import CredentialError
 
 SHORT = 120.0
 """Seconds of life below which services log in again at every request (keystoneauth's margin)."""
 
 
-def look_at_accounts(patient: Patient) -> None:
+def look_at_accounts(patient: DiagnosticContext) -> None:
     _login(patient)
     if patient.configured.vouched:
         _service(patient)
@@ -26,7 +26,7 @@ def look_at_accounts(patient: Patient) -> None:
     _form(patient)
 
 
-def _login(patient: Patient) -> None:
+def _login(patient: DiagnosticContext) -> None:
     user = patient.user
     caller = user.caller
     seen = (f"{caller.user_name} in {caller.project_name}, by {', '.join(caller.methods)}; roles "
@@ -55,7 +55,7 @@ def _login(patient: Patient) -> None:
             "[token] expiration of 300 or more in Keystone, or backup_max_operations = 1 in Cinder")
 
 
-def _service(patient: Patient) -> None:
+def _service(patient: DiagnosticContext) -> None:
     role = patient.configured.role
     try:
         patient.service = service = patient.probe.service()
@@ -87,7 +87,7 @@ def _service(patient: Patient) -> None:
                 f"{', '.join(service.caller.methods)}")
 
 
-def _form(patient: Patient) -> None:
+def _form(patient: DiagnosticContext) -> None:
     match patient.user.form:
         case "fernet":
             patient.add("tokens", "form", Verdict.OK, "fernet: they end with the rotation of keys")

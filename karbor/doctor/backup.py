@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from karbor.doctor.chains import CHECK, SERVICE_USER
+from karbor.doctor.context import DiagnosticContext, failure
 from karbor.doctor.finding import Verdict
-from karbor.doctor.patient import Patient, failure
+from karbor.doctor.service_chains import CHECK, SERVICE_USER
 from karbor.plugin.token_probe import Answer, Served, Speaker
 
 NAME = "cinder-backup"
@@ -24,7 +24,7 @@ _LOOK = 1.0
 class DeepProbe:
     """Made while the user's token lives; `try_it` needs the canary's end."""
 
-    def __init__(self, patient: Patient) -> None:
+    def __init__(self, patient: DiagnosticContext) -> None:
         self._patient = patient
         self._cinder = next((one for one in patient.served if one.name == "cinder"
                              and one.type not in patient.silent), None)

@@ -12,24 +12,25 @@ from functools import partial
 
 from karbor.doctor.accounts import look_at_accounts
 from karbor.doctor.backup import DeepProbe
-from karbor.doctor.canary import drop_canary, get_canary, revocable, wait_for_canary
-from karbor.doctor.chains import look_at_chains, prepare, tell_unseen
-from karbor.doctor.countdown import countdown
+from karbor.doctor.context import DiagnosticContext, failure
+from karbor.doctor.deadlines import countdown
+from karbor.doctor.expired_window import check_older_probe_tokens, follow_probe_token, judge_window
 from karbor.doctor.finding import Verdict
 from karbor.doctor.network import look_at_network
-from karbor.doctor.patient import Patient, failure
-from karbor.doctor.report import Report
-from karbor.doctor.services import (
-    look_at_caches,
-    look_at_expired_tokens,
-    look_at_living_tokens,
+from karbor.doctor.probe_token import (
+    drop_probe_token,
+    get_probe_token,
+    revocable,
+    wait_for_probe_token,
 )
-from karbor.doctor.window import follow_canary, judge_window, look_at_older_canaries
+from karbor.doctor.report import Report
+from karbor.doctor.service_chains import look_at_chains, prepare, tell_unseen
+from karbor.doctor.services import look_at_caches, look_at_expired_tokens, look_at_living_tokens
 
 TRUST_LIFE = 600.0      # seconds after which a trust that was left behind ends by itself
 
 
-def examine(patient: Patient) -> Report:
+def examine(patient: DiagnosticContext) -> Report:
     """Raises CredentialError when the user cannot log in, or Keystone does not answer. What was
     made is removed at the end, however that comes; `patient.cleanup.left` has what was not."""
     try:
@@ -44,19 +45,19 @@ def examine(patient: Patient) -> Report:
         deep = DeepProbe(patient) if patient.wishes.deep else None
         if deep:
             deep.prepare()
-        get_canary(patient)
+        get_probe_token(patient)
         if patient.canary_ends is not None:
-            wait_for_canary(patient)
+            wait_for_probe_token(patient)
             if patient.canary_good is not None:
                 look_at_expired_tokens(patient)
         _tell_unasked(patient)
         look_at_chains(patient)
         if deep:
             deep.try_it()
-        follow_canary(patient)
+        follow_probe_token(patient)
         if revocable(patient) and not patient.void and patient.canary_good is not None:
-            look_at_caches(patient, lambda: drop_canary(patient))
-        look_at_older_canaries(patient)
+            look_at_caches(patient, lambda: drop_probe_token(patient))
+        check_older_probe_tokens(patient)
         judge_window(patient)
         tell_unseen(patient)
         found = countdown(patient)
@@ -66,7 +67,7 @@ def examine(patient: Patient) -> Report:
     return Report(patient, found, begun)
 
 
-def _try_trust(patient: Patient) -> None:
+def _try_trust(patient: DiagnosticContext) -> None:
     if not patient.wishes.active or patient.trustee_unfit or patient.unfit:
         return
     roles = sorted(patient.configured.trust_roles & set(patient.user.caller.roles))
@@ -90,7 +91,7 @@ def _try_trust(patient: Patient) -> None:
                     "operations cannot change to a trust", "see that service's log")
 
 
-def _try_registered(patient: Patient) -> None:
+def _try_registered(patient: DiagnosticContext) -> None:
     """What was removed in Keystone stands in Karbor's database all the same: one login tells."""
     configured = patient.configured
     if not configured.registered_id:
@@ -109,7 +110,7 @@ def _try_registered(patient: Patient) -> None:
                     "register another one: karbor credential register")
 
 
-def _tell_unasked(patient: Patient) -> None:
+def _tell_unasked(patient: DiagnosticContext) -> None:
     """Where no canary was shown to the services, that is said of each."""
     if patient.canary_good is not None:
         return

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+from karbor.doctor.context import DiagnosticContext
 from karbor.doctor.finding import Verdict
-from karbor.doctor.patient import Patient
-from karbor.doctor.words import listed, span
-from karbor.domain.ladder import margin
+from karbor.doctor.formatting import listed, span
+from karbor.domain.credential_chain import margin
 from karbor.plugin.token_probe import Address, Answer, Speaker
 
 TOLERATED = 5.0
@@ -20,7 +20,7 @@ RENEWED_BEFORE = 120.0
 """Seconds before its end at which keystoneauth renews a token: what services' clocks may differ."""
 
 
-def look_at_network(patient: Patient) -> None:
+def look_at_network(patient: DiagnosticContext) -> None:
     addresses = patient.probe.addresses()
     urls = sorted({one.url for one in addresses})
     used = {one.url for one in addresses if one.used}
@@ -35,7 +35,9 @@ def look_at_network(patient: Patient) -> None:
     _readable(patient, urls)
 
 
-def _clocks(patient: Patient, addresses: Iterable[Address], answers: dict[str, Answer]) -> None:
+def _clocks(
+    patient: DiagnosticContext, addresses: Iterable[Address], answers: dict[str, Answer]
+) -> None:
     ours = patient.user.ahead
     limit = min(RENEWED_BEFORE, margin(patient.configured.window), patient.user.life / 2)
     side = "behind" if ours > 0 else "ahead of"
@@ -67,7 +69,9 @@ def _clocks(patient: Patient, addresses: Iterable[Address], answers: dict[str, A
                     fix="see that all hosts use one NTP source")
 
 
-def _reachable(patient: Patient, addresses: list[Address], answers: dict[str, Answer]) -> None:
+def _reachable(
+    patient: DiagnosticContext, addresses: list[Address], answers: dict[str, Answer]
+) -> None:
     elsewhere = []
     good = 0
     for one in addresses:
@@ -91,7 +95,7 @@ def _reachable(patient: Patient, addresses: list[Address], answers: dict[str, An
                     "nothing for this login, whose requests do not go there")
 
 
-def _readable(patient: Patient, urls: list[str]) -> None:
+def _readable(patient: DiagnosticContext, urls: list[str]) -> None:
     plain = [url for url in (patient.probe.auth_url, *urls)
              if urlsplit(url).scheme == "http" and not _loopback(urlsplit(url).hostname or "")]
     if plain:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from karbor.doctor.countdown import Countdown
+from karbor.doctor.context import DiagnosticContext
+from karbor.doctor.deadlines import Countdown
 from karbor.doctor.finding import Finding, Verdict, worst
-from karbor.doctor.patient import Patient
 
 
 @dataclass(frozen=True)
 class Report:
-    patient: Patient
+    patient: DiagnosticContext
     countdown: Countdown
     examined_at: float
 

@@ -6,22 +6,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from karbor.doctor.context import DiagnosticContext, failure
 from karbor.doctor.finding import Verdict
-from karbor.doctor.patient import Patient, failure
-from karbor.doctor.words import at, span
+from karbor.doctor.formatting import at, span
 from karbor.plugin.token_probe import Answer, Served, Speaker
 
 CHECK = "service"
 _ASKED_AGAIN = 4        # an API's workers may each have a cache of their own
 
 
-def look_at_living_tokens(patient: Patient) -> None:
+def look_at_living_tokens(patient: DiagnosticContext) -> None:
     """Before the canary is over: whom can be asked at all, and who takes the service token."""
     patient.served = patient.probe.services()
     _each(patient, lambda one: _living(patient, one))
 
 
-def look_at_expired_tokens(patient: Patient) -> None:
+def look_at_expired_tokens(patient: DiagnosticContext) -> None:
     """Right after the canary's end."""
     asked = [one for one in patient.served if _judgeable(patient, one)]
     with ThreadPoolExecutor(8) as pool:
@@ -35,7 +35,7 @@ def look_at_expired_tokens(patient: Patient) -> None:
         _judge(patient, one, vouched, alone, doubtful)
 
 
-def look_at_caches(patient: Patient, revoke: Callable[[], bool]) -> None:
+def look_at_caches(patient: DiagnosticContext, revoke: Callable[[], bool]) -> None:
     """Shows the canary, revokes it, and shows it again: who takes it then has it in a cache."""
     asked = [one for one in patient.served
              if _judgeable(patient, one) and one.type not in patient.refusing]
@@ -62,7 +62,7 @@ def look_at_caches(patient: Patient, revoke: Callable[[], bool]) -> None:
             "(token_cache_time) after it was revoked or its window was over" if keeping else "")
 
 
-def _living(patient: Patient, one: Served) -> None:
+def _living(patient: DiagnosticContext, one: Served) -> None:
     if one.type in patient.silent:
         patient.add(CHECK, one.type, Verdict.UNPROVEN, "it does not answer")
         return
@@ -101,7 +101,7 @@ def _living(patient: Patient, one: Served) -> None:
             f"have {patient.configured.role} (and service_token_roles_required = true is right)")
 
 
-def _ask_expired(patient: Patient, one: Served) -> tuple[Answer, Answer, Answer | None]:
+def _ask_expired(patient: DiagnosticContext, one: Served) -> tuple[Answer, Answer, Answer | None]:
     def ask(speaker: Speaker) -> Answer:
         return patient.ask(one.question, speaker)
 
@@ -117,7 +117,7 @@ def _ask_expired(patient: Patient, one: Served) -> tuple[Answer, Answer, Answer 
     return vouched, ask(Speaker.CANARY), doubtful
 
 
-def _judge(patient: Patient, one: Served, vouched: Answer, alone: Answer,
+def _judge(patient: DiagnosticContext, one: Served, vouched: Answer, alone: Answer,
            doubtful: Answer | None) -> None:
     wrong = [words for words, answer in (
         ("an expired token alone", alone),
@@ -160,7 +160,7 @@ def _remedy(one: Served, role: str) -> str:
     return common
 
 
-def _judgeable(patient: Patient, one: Served) -> bool:
+def _judgeable(patient: DiagnosticContext, one: Served) -> bool:
     return one.type not in patient.silent
 
 
@@ -169,6 +169,6 @@ def _recognized(answer: Answer) -> bool:
     return 200 <= answer.status < 500 and answer.status != 401
 
 
-def _each(patient: Patient, look: Callable[[Served], None]) -> None:
+def _each(patient: DiagnosticContext, look: Callable[[Served], None]) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(look, patient.served))

@@ -18,12 +18,12 @@ from typing import Any
 from karbor.domain.errors import BankError, Cancelled, Fenced, KarborError, PluginFault
 from karbor.domain.operation import Operation, OperationState, Wanted
 from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Step, StepState
-from karbor.engine import schedule
+from karbor.engine import due_steps
+from karbor.engine.concurrency_limits import ConcurrencyLimits
 from karbor.engine.journal import NO_LIMITS, Journal, Settlement
 from karbor.engine.judging import Judge
-from karbor.engine.places import Places
 from karbor.engine.retry import backoff
-from karbor.engine.runner import Runner, Sight
+from karbor.engine.runner import Runner, StepContext
 
 LOG = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ PROGRESS_EVERY = 2.0        # seconds between writes of the progress of one long
 class Driver:
     """Drives operations of one journal with one kind of runner. Use one Driver per operation."""
 
-    def __init__(self, journal: Journal, runner: Runner, *, places: Places = NO_LIMITS,
+    def __init__(self, journal: Journal, runner: Runner, *, places: ConcurrencyLimits = NO_LIMITS,
                  threads: int = 8, carriers: int = 2,
                  clock: Callable[[], float] = time.time) -> None:
         self._journal = journal
@@ -122,9 +122,9 @@ class Driver:
                 return
             self._halt(operation)
             now = self._clock()
-            ready = list(schedule.due(self._steps, self._busy, self._places.limits, now))
+            ready = list(due_steps.due(self._steps, self._busy, self._places.limits, now))
             self._enter(operation, ready, self._call_run)
-            if not ready and not self._busy and schedule.wake_at(
+            if not ready and not self._busy and due_steps.wake_at(
                     self._steps.values(), self._busy) is None:
                 self._conclude(operation)
                 return
@@ -167,11 +167,11 @@ class Driver:
 
         self._judge.halted_by = None      # what stopped a step forward need not stop its undoing
         while not self._stopping.is_set():
-            if schedule.undo_over(self._steps, undoable):
+            if due_steps.undo_over(self._steps, undoable):
                 self._end(operation, operation.error or {})
                 return
             self._halt(operation)
-            ready = list(schedule.undo_due(self._steps, undoable, self._busy, self._clock()))
+            ready = list(due_steps.undo_due(self._steps, undoable, self._busy, self._clock()))
             begun = [step for step in ready if step.state is not StepState.UNDOING]
             if begun:
                 self._settle(operation, [
@@ -248,15 +248,15 @@ class Driver:
     def _call_undo(self, operation: Operation, step: Step) -> Outcome:
         return self._runner.undo(operation, step, self._sight(step))
 
-    def _sight(self, step: Step) -> Sight:
+    def _sight(self, step: Step) -> StepContext:
         def report(progress: Progress) -> None:
             self._progress[step.number] = progress
 
-        return Sight(self._steps, report, self._stopping.is_set)
+        return StepContext(self._steps, report, self._stopping.is_set)
 
     def _wait(self, operation: Operation) -> list[Step]:
         """Until something finishes, wakes, or a tick has passed; settle what finished."""
-        wake = schedule.wake_at(self._steps.values(), self._busy)
+        wake = due_steps.wake_at(self._steps.values(), self._busy)
         pause = TICK if wake is None else max(0.0, min(TICK, wake - self._clock()))
         finished = []
         try:

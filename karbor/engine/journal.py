@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from karbor.domain.operation import Operation, OperationState, Wanted
 from karbor.domain.step import Progress, Step, StepState
-from karbor.engine.places import Places
+from karbor.engine.concurrency_limits import ConcurrencyLimits
 
-NO_LIMITS = Places()
+NO_LIMITS = ConcurrencyLimits()
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Journal(Protocol):
         """Write the plan and all steps, and move the operation to RUNNING, in one transaction."""
 
     def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float,
-              places: Places = NO_LIMITS) -> set[int]:
+              places: ConcurrencyLimits = NO_LIMITS) -> set[int]:
         """These steps are about to send requests: entries + 1, entered_at set at the first entry.
         WAITING and RUNNING become ENTERED (until a settlement says more), UNDOING stays; what a
         WAITING one said of its waiting is forgotten.

@@ -12,21 +12,21 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from karbor.checkpoints.repository import CheckpointRepository
+from karbor.checkpoints.section_copy import Compared, Copied
+from karbor.checkpoints.sections import section_name
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
 from karbor.domain.checkpoint_record import CheckpointRecord
 from karbor.domain.errors import BankError
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Hook, Step
 from karbor.engine.runner import Planned
-from karbor.operations.checkpoints import Checkpoints
-from karbor.operations.choreography import unfold
+from karbor.operations.execution_context import Provider
 from karbor.operations.protect import by_type, refuse
 from karbor.operations.restore import restorable
 from karbor.operations.run import Run
-from karbor.operations.section_copy import Compared, Copied
-from karbor.operations.sections import section_name
 from karbor.operations.selection import short
-from karbor.operations.setting import Provider
+from karbor.operations.step_graph import build_steps
 from karbor.plugin.bank import Section
 from karbor.plugin.protection import Obstacle, Stage, Stages, Task
 
@@ -46,7 +46,7 @@ class Copy:
         run.checkpoints.begin(self._checkpoint(run, graph, CheckpointState.PROTECTING,
                                                parameters=original.parameters,
                                                origin=origin_of(original, run.source)))
-        steps = unfold(graph, lambda one: self.stages(run, one))
+        steps = build_steps(graph, lambda one: self.stages(run, one))
         return Planned({"graph": graph.to_dict()}, steps, run.operation.checkpoint_id)
 
     def stages(self, run: Run, resource: Resource) -> Stages:
@@ -148,7 +148,7 @@ def obstacles(original: Checkpoint, source: Provider, target: Provider) -> list[
     if source.id == target.id:
         return [Obstacle(f"provider {target.name} is the one that has it",
                          remedy="name another provider")]
-    if Checkpoints(target.bank, original.project_id).has(original.id):
+    if CheckpointRepository(target.bank, original.project_id).has(original.id):
         return [Obstacle(f"the bank of provider {target.name} has this very checkpoint",
                          remedy="name a provider with another bank: a copy beside the original "
                                 "would be lost together with it")]
@@ -176,7 +176,7 @@ def obstacles(original: Checkpoint, source: Provider, target: Provider) -> list[
 def preview(original: Checkpoint, source: Provider) -> tuple[list[tuple[Resource, str]], int]:
     """What would be copied, a line for each resource; and how many bytes in all."""
     lines, total = [], 0
-    sizes = Checkpoints(source.bank, original.project_id).sizes(original.id)
+    sizes = CheckpointRepository(source.bank, original.project_id).sizes(original.id)
     for one in graph_of(original).parents_first():
         objects, size = sizes.get(section_name(one), (0, 0))
         total += size

@@ -6,19 +6,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from karbor.checkpoints.deferred_deletions import DeferredDeletions
 from karbor.domain import errors
 from karbor.domain.checkpoint_record import UNHIDDEN
 from karbor.domain.errors import KarborError
 from karbor.domain.resource import Resource
 from karbor.domain.step import Step, StepState
 from karbor.engine.runner import Planned
-from karbor.operations.choreography import unfold
+from karbor.operations.cleanup import sweep
 from karbor.operations.left_over import removals
 from karbor.operations.protect import by_type
 from karbor.operations.restore import target
 from karbor.operations.run import Run
-from karbor.operations.sweeping import sweep
-from karbor.operations.tombstones import Tombstones
+from karbor.operations.step_graph import build_steps
 from karbor.plugin.protection import Stages
 
 LOG = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Delete:
         # Nothing is kept of one that failed, nor of one whose head an earlier deletion took; but
         # what the former could not remove is still there.
         steps = ([] if not (checkpoint.kept or checkpoint.left) else
-                 unfold(checkpoint.graph, lambda one: self.stages(run, one)))
+                 build_steps(checkpoint.graph, lambda one: self.stages(run, one)))
         run.checkpoints.hide(checkpoint.id, run.setting.clock(), run.operation.id)
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 
@@ -51,7 +51,7 @@ class Delete:
         return True     # what is deleted cannot be undone
 
     def finish(self, run: Run, steps: Sequence[Step]) -> Mapping[str, Any]:
-        tombstones = Tombstones(run.setting.provider.bank, run.operation.project_id)
+        tombstones = DeferredDeletions(run.setting.provider.bank, run.operation.project_id)
         deferred = []
         for step in steps:
             if step.state is StepState.DONE and (later := step.saved.get("deferred")):

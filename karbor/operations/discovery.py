@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from karbor.domain.resource import Resource, ResourceGraph, dependents_rank
 from karbor.plugin.cloud import Cloud
-from karbor.plugin.protectable import Listings, Protectable
+from karbor.plugin.protectable import DiscoveryLists, Protectable
 
 
 def discover(cloud: Cloud, protectables: Mapping[str, Protectable], start: Sequence[Resource],
-             listings: Listings | None = None) -> ResourceGraph:
+             listings: DiscoveryLists | None = None) -> ResourceGraph:
     """The graph, each resource's dependents in the order of Karbor 1.x. Raises whatever a listing
     raises: a graph with holes would be a checkpoint with holes."""
-    listings = listings or Listings(cloud)
+    listings = listings or DiscoveryLists(cloud)
 
     def of_level(parents: Sequence[Resource]) -> dict[str, list[Resource]]:
         found: dict[str, list[Resource]] = {parent.key: [] for parent in parents}

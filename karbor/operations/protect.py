@@ -15,16 +15,16 @@ from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Hook, Step
 from karbor.engine.runner import Planned
 from karbor.operations import estimate
-from karbor.operations.choreography import RELEASE, unfold
 from karbor.operations.discovery import discover
+from karbor.operations.execution_context import Provider
 from karbor.operations.left_over import left_by
 from karbor.operations.parameters import applicable, asked_parameters, check
 from karbor.operations.run import Run
 from karbor.operations.selection import resolve, short
-from karbor.operations.setting import Provider
+from karbor.operations.step_graph import RELEASE, build_steps
 from karbor.plugin import registry
 from karbor.plugin.cloud import Cloud
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Obstacle, Protection, Stage, Stages
 
 
@@ -35,7 +35,7 @@ class Protect:
 
     def plan(self, run: Run) -> Planned:
         operation = run.operation
-        listings = Listings(run.cloud)
+        listings = DiscoveryLists(run.cloud)
         graph = discover(run.cloud, run.setting.protectables, self._start(run, listings), listings)
         self._require_time(run, graph)
         refuse(f"{operation.request['name']} cannot be protected as it stands",
@@ -43,12 +43,12 @@ class Protect:
         parameters = self._parameters(run, graph)
         run.checkpoints.begin(self._checkpoint(run, graph, CheckpointState.PROTECTING,
                                                parameters=parameters))
-        steps = unfold(graph, lambda one: self.stages(run, one))
+        steps = build_steps(graph, lambda one: self.stages(run, one))
         return Planned({"graph": graph.to_dict(), "parameters": parameters,
                         "size": estimate.size_of(graph)}, steps, operation.checkpoint_id)
 
     @staticmethod
-    def _start(run: Run, listings: Listings) -> list[Resource]:
+    def _start(run: Run, listings: DiscoveryLists) -> list[Resource]:
         """What a person named was looked up when they asked; what a plan names is looked up now."""
         request = run.operation.request
         if "plan_id" in request:

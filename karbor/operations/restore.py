@@ -11,11 +11,11 @@ from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource
 from karbor.domain.step import Step, StepState
 from karbor.engine.runner import Planned
-from karbor.operations.choreography import unfold
+from karbor.operations.execution_context import Provider
 from karbor.operations.protect import by_type, refuse
 from karbor.operations.run import Run
 from karbor.operations.selection import short
-from karbor.operations.setting import Provider
+from karbor.operations.step_graph import build_steps
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Obstacle, Stages, Target
 
@@ -32,7 +32,7 @@ class Restore:
         assert checkpoint.graph is not None  # noqa: S101
         refuse(f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
                obstacles(checkpoint, run.setting.provider, target(run)))
-        steps = unfold(checkpoint.graph, lambda one: self.stages(run, one))
+        steps = build_steps(checkpoint.graph, lambda one: self.stages(run, one))
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 
     def stages(self, run: Run, resource: Resource) -> Stages:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.checkpoint import Checkpoint
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Step
 from karbor.operations import estimate
-from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.operations.parameters import parameters_of
-from karbor.operations.setting import Provider, Setting
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Protection
 
@@ -22,7 +22,7 @@ from karbor.plugin.protection import Protection
 class Run:
     """Made once per process and operation. Safe for several threads."""
 
-    def __init__(self, operation: Operation, setting: Setting) -> None:
+    def __init__(self, operation: Operation, setting: ExecutionContext) -> None:
         self.operation = operation
         self.setting = setting
         self._lock = threading.Lock()
@@ -42,8 +42,8 @@ class Run:
         return ResourceGraph.from_dict(self.operation.plan["graph"])
 
     @cached_property
-    def checkpoints(self) -> Checkpoints:
-        return Checkpoints(self.setting.provider.bank, self.operation.project_id)
+    def checkpoints(self) -> CheckpointRepository:
+        return CheckpointRepository(self.setting.provider.bank, self.operation.project_id)
 
     @cached_property
     def source(self) -> Provider:
@@ -53,9 +53,9 @@ class Run:
         return self.setting.provider
 
     @cached_property
-    def originals(self) -> Checkpoints:
+    def originals(self) -> CheckpointRepository:
         """Those of the source."""
-        return Checkpoints(self.source.bank, self.operation.project_id)
+        return CheckpointRepository(self.source.bank, self.operation.project_id)
 
     @property
     def original_id(self) -> str:

@@ -10,15 +10,15 @@ from typing import Any
 from karbor.domain.errors import KarborError
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.step import Done, Outcome, Step
-from karbor.engine.runner import Anew, Planned, Sight
-from karbor.operations import remaking, staging
-from karbor.operations.choreography import BARRIER, RELEASE
+from karbor.engine.runner import Anew, Planned, StepContext
+from karbor.operations import stage_retry, staging
 from karbor.operations.copy import Copy
 from karbor.operations.delete import Delete
+from karbor.operations.execution_context import ExecutionContext
 from karbor.operations.protect import Protect
 from karbor.operations.restore import Restore
 from karbor.operations.run import Run
-from karbor.operations.setting import Setting
+from karbor.operations.step_graph import BARRIER, RELEASE
 from karbor.operations.verb import VerbRules
 from karbor.operations.verify import Verify
 from karbor.operations.work import StepWork
@@ -33,7 +33,7 @@ _VERBS: Mapping[Verb, VerbRules] = {
 class OperationRunner:
     """Runs one operation; make one for each."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: ExecutionContext) -> None:
         self._setting = setting
         self._lock = threading.Lock()
         self._run: Run | None = None
@@ -58,7 +58,7 @@ class OperationRunner:
         return _VERBS[operation.verb].abandon(self._of(operation), steps, error)
 
     # ------------------------------------------------------------------ single steps
-    def run(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
+    def run(self, operation: Operation, step: Step, sight: StepContext) -> Outcome:
         if step.stage == BARRIER:
             return Done()
         work = self._work(operation, step, sight)
@@ -66,7 +66,7 @@ class OperationRunner:
         return work.noted(self._checked(operation, step, lambda: (
             staging.perform(stage, work) if isinstance(stage, Stage) else stage.run(work))))
 
-    def undo(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
+    def undo(self, operation: Operation, step: Step, sight: StepContext) -> Outcome:
         work = self._work(operation, step, sight)
         stage = self._stage(operation, step)
         return self._checked(operation, step, lambda: (
@@ -93,7 +93,7 @@ class OperationRunner:
     def anew(self, operation: Operation, step: Step, error: KarborError) -> Anew | None:
         if step.stage == BARRIER or step.releases is not None:
             return None
-        found = remaking.judge(step, error, self._setting)
+        found = stage_retry.judge(step, error, self._setting)
         rests_on = self._stage(operation, step).rests_on
         if found is None or not rests_on:
             return found
@@ -124,7 +124,7 @@ class OperationRunner:
         plugin = name_of(protection) if protection else "plugin that is not installed any more"
         return outcome_of(run, plugin, step.stage.removeprefix(RELEASE))
 
-    def _work(self, operation: Operation, step: Step, sight: Sight) -> StepWork:
+    def _work(self, operation: Operation, step: Step, sight: StepContext) -> StepWork:
         if not self._index:
             self._index = {(one.resource, one.stage): number
                            for number, one in sight.steps.items()}

@@ -8,7 +8,7 @@ from typing import Any
 from karbor.domain.errors import AmbiguousName, ServiceAbsent, UnknownName
 from karbor.domain.resource import DATABASE, Resource, labels_of
 from karbor.plugin import registry
-from karbor.plugin.protectable import Listings, Protectable, composite_of
+from karbor.plugin.protectable import DiscoveryLists, Protectable, composite_of
 
 
 def short(type: str) -> str:
@@ -18,7 +18,7 @@ def short(type: str) -> str:
     return type.rsplit("::", 1)[-1].lower()
 
 
-def select(words: Sequence[str], protectables: Mapping[str, Protectable], listings: Listings,
+def select(words: Sequence[str], protectables: Mapping[str, Protectable], listings: DiscoveryLists,
            origins: Callable[[], Mapping[str, str]] = dict) -> list[Resource]:
     """The resources meant by words of the form `NAME`, `ID`, `TYPE:NAME` or `TYPE:ID` (TYPE as
     `server` or `OS::Nova::Server`), in their order, each once.
@@ -50,7 +50,7 @@ def select(words: Sequence[str], protectables: Mapping[str, Protectable], listin
     return list(chosen.values())
 
 
-def _holding(protectable: Protectable, name_or_id: str, listings: Listings, *, by_name: bool
+def _holding(protectable: Protectable, name_or_id: str, listings: DiscoveryLists, *, by_name: bool
              ) -> Resource | None:
     """The resource that stands for a thing which is none of its own: see Composite."""
     composite = composite_of(protectable)
@@ -67,7 +67,9 @@ def _described(one: Resource, origin: str) -> str:
     return f"{short(one.type)}:{one.id}" + (f" ({told})" if told else "")
 
 
-def _all(protectable: Protectable, listings: Listings, *, expressly: bool) -> Sequence[Resource]:
+def _all(
+    protectable: Protectable, listings: DiscoveryLists, *, expressly: bool
+) -> Sequence[Resource]:
     """A name without a type cannot mean what the cloud has no service for."""
     try:
         return protectable.list(listings)
@@ -90,7 +92,7 @@ Selector = Mapping[str, Any]
 
 
 def resolve(wanted: Sequence[Mapping[str, Any]], selectors: Sequence[Selector],
-            protectables: Mapping[str, Protectable], listings: Listings) -> list[Resource]:
+            protectables: Mapping[str, Protectable], listings: DiscoveryLists) -> list[Resource]:
     """The resources that a plan names by type and id, and those that its selectors mean now, each
     once. One list per type. Raises UnknownName for what is not there (any more), for a type that
     nothing here finds, and where all of it comes to nothing."""
@@ -121,7 +123,7 @@ def labels_wanted(selector: Selector) -> set[str]:
     return set(labels_of(selector.get("tags") or (), selector.get("metadata") or {}))
 
 
-def _of_type(type: str, protectables: Mapping[str, Protectable], listings: Listings
+def _of_type(type: str, protectables: Mapping[str, Protectable], listings: DiscoveryLists
              ) -> Sequence[Resource]:
     if type not in protectables:
         broken = "".join(f"; {one}" for one in registry.broken(registry.PROTECTABLES))

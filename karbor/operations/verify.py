@@ -12,9 +12,9 @@ from karbor.domain.resource import Resource
 from karbor.domain.step import Hook, Step, StepState
 from karbor.domain.verification import Damage, Verification, is_damage
 from karbor.engine.runner import Planned
-from karbor.operations.choreography import unfold
 from karbor.operations.restore import restorable
 from karbor.operations.run import Run
+from karbor.operations.step_graph import build_steps
 from karbor.plugin.protection import Stages
 
 LOG = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Verify:
     def plan(self, run: Run) -> Planned:
         checkpoint = restorable(run.checkpoint)
         assert checkpoint.graph is not None  # noqa: S101
-        steps = unfold(checkpoint.graph, lambda one: self.stages(run, one))
+        steps = build_steps(checkpoint.graph, lambda one: self.stages(run, one))
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 
     def stages(self, run: Run, resource: Resource) -> Stages:

@@ -10,7 +10,7 @@ from typing import Any
 from karbor.domain.operation import Verb, mark_of
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Again, Outcome, Progress, Step, StepState
-from karbor.engine.runner import Sight
+from karbor.engine.runner import StepContext
 from karbor.operations.run import Run
 from karbor.plugin.bank import Section
 from karbor.plugin.cloud import Cloud
@@ -23,7 +23,7 @@ does it with, in seconds since the epoch."""
 class StepWork:
     """One entry of one step. `steps_by_stage` maps (resource key, stage name) → step number."""
 
-    def __init__(self, run: Run, step: Step, sight: Sight,
+    def __init__(self, run: Run, step: Step, sight: StepContext,
                  steps_by_stage: Mapping[tuple[str, str], int], operation_id: str = "") -> None:
         self._run = run
         self._operation_id = operation_id or run.operation.id

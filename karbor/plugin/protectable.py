@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol, runtime_checkable
 
 from karbor.domain.resource import Resource
-from karbor.plugin.asked_once import asked_once, name_of_list, now
 from karbor.plugin.cloud import Cloud
+from karbor.plugin.list_cache import list_cache, name_of_list, now
 
 
-class Listings:
+class DiscoveryLists:
     """What one discovery has listed so far, so that nothing is asked for twice.
 
     A discovery that asks several protectables about the same list (servers are asked for by the
@@ -27,7 +27,7 @@ class Listings:
         """As Api.list, but asked once per discovery."""
         which = name_of_list(service, path, **params)
         if which not in self._lists:
-            self._lists[which] = asked_once(self.cloud).ask(
+            self._lists[which] = list_cache(self.cloud).ask(
                 which, lambda: self.cloud.api(service).list(path, key, params=params),
                 since=self._begun)
         return self._lists[which]
@@ -46,11 +46,11 @@ class Protectable(Protocol):
     type: ClassVar[str]
     parents: ClassVar[frozenset[str]]       # types of resources that may bring this one along
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         """All that the caller's project has of this type, in a state worth protecting or not: the
         state stands in the facts, so that a dry run can say why something will not work."""
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         """Of *all* given parents at once: parent key → its resources of this type."""
 
@@ -60,7 +60,9 @@ class Composite(Protocol):
     """A protectable whose resource stands for many things of its service, as a network topology
     stands for networks. Optional: a protectable without this method has no such resource."""
 
-    def holding(self, name_or_id: str, listings: Listings, *, by_name: bool) -> Resource | None:
+    def holding(
+        self, name_or_id: str, listings: DiscoveryLists, *, by_name: bool
+    ) -> Resource | None:
         """The resource by which the named thing is protected; None when the caller's project sees
         no such thing. Names count `by_name` only: an id cannot mean anything else."""
 

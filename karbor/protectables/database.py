@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from karbor.domain.resource import DATABASE, PROJECT, Resource
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 
 
 class Databases:
@@ -17,10 +17,10 @@ class Databases:
     type: ClassVar[str] = DATABASE
     parents: ClassVar[frozenset[str]] = frozenset({PROJECT})
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         return [_resource(one) for one in listings.list("trove", "/instances", "instances")]
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         if not listings.cloud.has("trove"):
             return {}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from karbor.domain.errors import CloudForbidden, CloudNotFound
 from karbor.domain.resource import IMAGE, PROJECT, SERVER, Resource, labels_of
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.volume_backed import data_elsewhere
 from karbor.protectables import server as servers
 
@@ -36,7 +36,7 @@ class Images:
     type: ClassVar[str] = IMAGE
     parents: ClassVar[frozenset[str]] = frozenset({PROJECT, SERVER})
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         owner = listings.cloud.project_id
         listed = [one for hidden in ("false", "true")
                   for one in listings.list("glance", "/images", "images",
@@ -44,7 +44,7 @@ class Images:
         own = {str(one["id"]): one for one in listed if one.get("owner") == owner}
         return [_image(one) for one in own.values() if not _being_made(one)]
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         found: dict[str, Sequence[Resource]] = {}
         on_images = {}
@@ -67,7 +67,7 @@ def _being_made(image: Mapping[str, Any]) -> bool:
     return MARK in image or bool(MARKED_NAME.match(str(image.get("name") or "")))
 
 
-def _bases(ids: Sequence[str], listings: Listings) -> dict[str, Mapping[str, Any]]:
+def _bases(ids: Sequence[str], listings: DiscoveryLists) -> dict[str, Mapping[str, Any]]:
     """The base images that still exist and are visible, by id."""
     found: dict[str, Mapping[str, Any]] = {}
     for some in _batches(ids):

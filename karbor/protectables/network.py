@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from karbor.domain.resource import NETWORK, PROJECT, SERVER, Resource
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.protectables import server as servers
 
 NAME = "Network topology"
@@ -20,11 +20,11 @@ class Networks:
     type: ClassVar[str] = NETWORK
     parents: ClassVar[frozenset[str]] = frozenset({PROJECT, SERVER})
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         cloud = listings.cloud
         return [Resource(NETWORK, cloud.project_id, NAME)] if cloud.has("neutron") else []
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         topology = self.list(listings)
         if not topology:
@@ -33,7 +33,9 @@ class Networks:
         return {one.key: topology for one in parents
                 if one.type == PROJECT or (one.type == SERVER and one.id in connected)}
 
-    def holding(self, name_or_id: str, listings: Listings, *, by_name: bool) -> Resource | None:
+    def holding(
+        self, name_or_id: str, listings: DiscoveryLists, *, by_name: bool
+    ) -> Resource | None:
         """The topology, for any network that the project sees: clients of Karbor 1.x name networks
         by their ids."""
         if not listings.cloud.has("neutron"):
@@ -45,7 +47,7 @@ class Networks:
         return self.list(listings)[0]
 
     @staticmethod
-    def _connected(wanted: Sequence[Resource], listings: Listings) -> set[str]:
+    def _connected(wanted: Sequence[Resource], listings: DiscoveryLists) -> set[str]:
         """Ids of servers with a port. Nova's addresses show also ports that belong to another
         project, Neutron's list also ports without an address: both are asked."""
         if not wanted:

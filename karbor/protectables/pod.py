@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from karbor.domain.errors import UnknownName
 from karbor.domain.resource import POD, PROJECT, Resource
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 
 CINDER = "cinder.csi.openstack.org"     # the CSI driver whose handles are ids of volumes
 MIGRATED = "kubernetes.io/cinder"       # what older clusters call the volumes of that driver
@@ -16,7 +16,7 @@ MIGRATED = "kubernetes.io/cinder"       # what older clusters call the volumes o
 Claims = Mapping[tuple[str, str], str]
 
 
-def record(pod: Resource, listings: Listings) -> Mapping[str, Any]:
+def record(pod: Resource, listings: DiscoveryLists) -> Mapping[str, Any]:
     """What Kubernetes lists of one pod. Raises UnknownName when it is not there any more."""
     for one in _records(listings):
         if _id(one) == pod.id:
@@ -25,7 +25,7 @@ def record(pod: Resource, listings: Listings) -> Mapping[str, Any]:
                       remedy="it may have been deleted meanwhile")
 
 
-def volume_ids(pod: Mapping[str, Any], listings: Listings) -> list[str]:
+def volume_ids(pod: Mapping[str, Any], listings: DiscoveryLists) -> list[str]:
     """The Cinder volumes that it mounts, in the order of its manifest: named in the manifest, or
     bound to a claim of its own or of its namespace."""
     namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
@@ -41,11 +41,11 @@ def volume_ids(pod: Mapping[str, Any], listings: Listings) -> list[str]:
     return found
 
 
-def _records(listings: Listings) -> Sequence[Mapping[str, Any]]:
+def _records(listings: DiscoveryLists) -> Sequence[Mapping[str, Any]]:
     return listings.list("kubernetes", "/namespaces/%(namespace)s/pods", "items")
 
 
-def _bound(listings: Listings) -> Claims:
+def _bound(listings: DiscoveryLists) -> Claims:
     """Which Cinder volume is behind which claim. A persistent volume names the claim that it is
     bound to, so claims need not be listed."""
     found: dict[tuple[str, str], str] = {}
@@ -78,13 +78,13 @@ class Pods:
     type: ClassVar[str] = POD
     parents: ClassVar[frozenset[str]] = frozenset({PROJECT})
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         return [Resource(POD, _id(one), _name(one), facts={
             "status": (one.get("status") or {}).get("phase") or "",
             "namespace": one["metadata"]["namespace"],
             "node": one["spec"].get("nodeName") or ""}) for one in _records(listings)]
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         if not listings.cloud.has("kubernetes"):
             return {}

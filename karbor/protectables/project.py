@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from karbor.domain.resource import PROJECT, Resource
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 
 
 class Projects:
@@ -15,10 +15,10 @@ class Projects:
     type: ClassVar[str] = PROJECT
     parents: ClassVar[frozenset[str]] = frozenset()
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         cloud = listings.cloud
         return [Resource(PROJECT, cloud.project_id, cloud.project_name)]
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         return {}

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from karbor.domain.errors import CloudNotFound, CloudUnavailable, UnknownName
 from karbor.domain.resource import PROJECT, SERVER, Resource, labels_of
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 
 ATTACHED = "os-extended-volumes:volumes_attached"
 
 
-def records(listings: Listings) -> dict[str, dict[str, Any]]:
+def records(listings: DiscoveryLists) -> dict[str, dict[str, Any]]:
     """Every server of the project by id, as Nova lists it: one list for all who ask.
 
     Raises CloudUnavailable when Nova shows a server in part only, as it does (from microversion
@@ -31,7 +31,7 @@ def _whole(server: dict[str, Any]) -> dict[str, Any]:
     return server
 
 
-def record(server: Resource, listings: Listings) -> dict[str, Any]:
+def record(server: Resource, listings: DiscoveryLists) -> dict[str, Any]:
     """What Nova lists of one server, or shows of one that the list lacks. Raises UnknownName when
     it is not among the project's."""
     listed = records(listings).get(server.id)
@@ -65,10 +65,10 @@ class Servers:
     type: ClassVar[str] = SERVER
     parents: ClassVar[frozenset[str]] = frozenset({PROJECT})
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         return [self._resource(one) for one in records(listings).values()]
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         return {parent.key: self.list(listings) for parent in parents if parent.type == PROJECT}
 

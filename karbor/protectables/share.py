@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from karbor.domain.resource import PROJECT, SHARE, Resource
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 
 
 class Shares:
@@ -22,12 +22,12 @@ class Shares:
     type: ClassVar[str] = SHARE
     parents: ClassVar[frozenset[str]] = frozenset({PROJECT})
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         listed = listings.list("manila", "/shares/detail", "shares")
         return [_resource(one) for one in listed
                 if one.get("project_id") == listings.cloud.project_id]
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         if not listings.cloud.has("manila"):
             return {}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from karbor.domain.errors import CloudNotFound
 from karbor.domain.resource import POD, PROJECT, SERVER, VOLUME, Resource, labels_of
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.protectables import pod as pods
 from karbor.protectables import server as servers
 
@@ -29,10 +29,10 @@ class Volumes:
     type: ClassVar[str] = VOLUME
     parents: ClassVar[frozenset[str]] = frozenset({PROJECT, SERVER, POD})
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         return list(self._by_id(listings).values())
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         # Servers first: a volume attached before Nova's list is in a later list of Cinder's.
         attached = {parent.key: servers.volume_ids(servers.record(parent, listings))
@@ -50,7 +50,7 @@ class Volumes:
         return found
 
     @staticmethod
-    def _alone(id: str, listings: Listings) -> Resource:
+    def _alone(id: str, listings: DiscoveryLists) -> Resource:
         """One that the list lacks."""
         try:
             return _resource(listings.cloud.api("cinder").get(f"/volumes/{id}")["volume"])
@@ -58,7 +58,7 @@ class Volumes:
             return _invisible(id)
 
     @staticmethod
-    def _by_id(listings: Listings) -> dict[str, Resource]:
+    def _by_id(listings: DiscoveryLists) -> dict[str, Resource]:
         listed = listings.list("cinder", "/volumes/detail", "volumes")
         return {str(one["id"]): _resource(one) for one in listed}
 

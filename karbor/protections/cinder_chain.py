@@ -15,9 +15,9 @@ from karbor.domain.errors import ObjectDamaged, ObjectMissing
 from karbor.domain.step import Done, Outcome
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Task, Work
-from karbor.protections.cinder_evidence import GIB, examine, inferred_break
-from karbor.protections.listed import Listed
-from karbor.protections.swift_backup import NotVisible
+from karbor.protections.cached_lists import CachedLists
+from karbor.protections.cinder.evidence import GIB, examine, inferred_break
+from karbor.protections.cinder.swift_backup import NotVisible
 
 Backup = Mapping[str, Any]
 
@@ -32,7 +32,7 @@ class Base(Task):
         mode = work.parameters.get("backup_mode", "full")
         if mode == "full":
             return Done({"incremental": False})
-        own = [one for one in Listed(work.cloud).cinder("/backups/detail", "backups")
+        own = [one for one in CachedLists(work.cloud).cinder("/backups/detail", "backups")
                if one["volume_id"] == work.resource.id]
         why = why_full(work.cloud, own, work.saved("snapshot"))
         if not why:

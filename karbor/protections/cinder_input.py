@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor.plugin.cloud import Cloud
-from karbor.protections.listed import Listed
+from karbor.protections.cached_lists import CachedLists
 
 FLAGS = frozenset({"readonly", "attached_mode"})
 """Keys under which Cinder shows flags of its own among the user's metadata, over items of these
@@ -29,7 +29,7 @@ def own_metadata(cloud: Cloud, volume: Mapping[str, Any]) -> dict[str, str]:
     hidden = FLAGS & shown.keys()
     if not hidden:
         return shown
-    used = Listed(cloud).volume_metadata_keys()
+    used = CachedLists(cloud).volume_metadata_keys()
     if used is not None and not used & hidden:
         return {key: value for key, value in shown.items() if key not in FLAGS}
     own: dict[str, str] = cloud.api("cinder").get(f"/volumes/{volume['id']}/metadata")["metadata"]

@@ -13,7 +13,7 @@ from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
 
 
-class Firing(Protocol):
+class OperationStarter(Protocol):
     """Begins the operation of an occurrence."""
 
     def run(self, scheduled_operation: ScheduledOperation, occurrence: Occurrence) -> str:
@@ -37,7 +37,7 @@ class Outcomes(Protocol):
         ...
 
 
-class Aftermath(Protocol):
+class PostRun(Protocol):
     """What follows a successful protect of the type retention_protect."""
 
     def carry_out(self, scheduled_operation: ScheduledOperation, trigger: Trigger, now: float
@@ -47,7 +47,7 @@ class Aftermath(Protocol):
         ...
 
 
-class Shelf(Protocol):
+class RetentionCheckpoints(Protocol):
     """The checkpoints that retention looks at, and how one is removed."""
 
     def checkpoints(self, scheduled_operation: ScheduledOperation) -> Sequence[Candidate]:
@@ -60,7 +60,7 @@ class Shelf(Protocol):
         ...
 
 
-class Ledger(Protocol):
+class OccurrenceStore(Protocol):
     """Occurrences of all projects; implemented by `karbor.store.occurrences.Occurrences`, where
     each method says what it does."""
 

@@ -8,7 +8,7 @@ from karbor.domain.errors import KarborError
 from karbor.domain.retention import Rules, Verdict, judge
 from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
-from karbor.schedule.contracts import Shelf
+from karbor.schedule.contracts import RetentionCheckpoints
 from karbor.schedule.times import zone
 
 
@@ -16,7 +16,7 @@ class Retention:
     """Carried out after each successful protect of a retention_protect, and by nothing else: where
     nothing new is kept, nothing old goes."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: RetentionCheckpoints) -> None:
         self._shelf = shelf
 
     def preview(self, scheduled_operation: ScheduledOperation, trigger: Trigger, now: float

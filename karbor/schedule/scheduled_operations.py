@@ -48,7 +48,7 @@ class PlansToFind(Protocol):
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ScheduleUpdate:
     """What a scheduled operation shall be. `caller` and `credential`: on whose behalf it runs from
     now on. None, when one is changed: as it was."""
 
@@ -70,7 +70,7 @@ class ScheduleDesk:
         self._plans = plans
         self._occurrences = occurrences
 
-    def create(self, project_id: str, operation_type: str, wishes: Wishes, now: float
+    def create(self, project_id: str, operation_type: str, wishes: ScheduleUpdate, now: float
                ) -> ScheduledOperation:
         """It is due from the next time of its trigger on. Raises BadInput, and NotFound when the
         trigger or the plan is not in this project."""
@@ -86,8 +86,9 @@ class ScheduleDesk:
         self._records.add(one)
         return one
 
-    def changed(self, one: ScheduledOperation, wishes: Wishes, enabled: bool | None, now: float
-                ) -> ScheduledOperation:
+    def changed(
+        self, one: ScheduledOperation, wishes: ScheduleUpdate, enabled: bool | None, now: float
+    ) -> ScheduledOperation:
         """What it is with these wishes; nothing is written down. With another trigger, and when it
         is resumed (`enabled`), it is due next at the next time of its trigger from now on: times
         that passed while it was paused are neither caught up nor missed. Raises BadInput, and
@@ -111,7 +112,9 @@ class ScheduleDesk:
                                      enabled=one.enabled if enabled is None else enabled), now)
         return replace(one, updated_at=now)
 
-    def update(self, project_id: str, id: str, wishes: Wishes, now: float) -> ScheduledOperation:
+    def update(
+        self, project_id: str, id: str, wishes: ScheduleUpdate, now: float
+    ) -> ScheduledOperation:
         """As `changed`, written down. Raises Conflict too, when somebody else changes it at the
         same time."""
         one = self._records.show(project_id, id)

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from karbor.domain.errors import Conflict, Fenced, NotFound
 from karbor.domain.operation import Operation, OperationState, Wanted
 from karbor.domain.step import Step
+from karbor.engine.concurrency_limits import ConcurrencyLimits
 from karbor.engine.journal import NO_LIMITS, Settlement
-from karbor.engine.places import Places
-from karbor.store import entry
+from karbor.store import step_admission
 from karbor.store.connect import reading, writing
 from karbor.store.rows import operation_from_row, step_from_row, step_to_row
 from karbor.store.tables import EVENTS, OPERATIONS, STEPS
@@ -77,13 +77,15 @@ class SqlJournal:
                                    [step_to_row(operation_id, step) for step in steps])
 
     def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float,
-              places: Places = NO_LIMITS) -> set[int]:
+              places: ConcurrencyLimits = NO_LIMITS) -> set[int]:
         wanted = list(numbers)
         with self._held(operation_id, fence) as (connection, _):
             if places.limits:
-                wanted = entry.admitted(connection, operation_id, wanted, places)
-            for start in range(0, len(wanted), entry.CHUNK):
-                entry.enter(connection, operation_id, wanted[start:start + entry.CHUNK], now)
+                wanted = step_admission.admitted(connection, operation_id, wanted, places)
+            for start in range(0, len(wanted), step_admission.CHUNK):
+                step_admission.enter(
+                    connection, operation_id, wanted[start : start + step_admission.CHUNK], now
+                )
         return set(wanted)
 
     def settle(self, operation_id: str, fence: int, settlements: Sequence[Settlement]) -> None:

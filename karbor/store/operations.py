@@ -14,11 +14,11 @@ from sqlalchemy.exc import IntegrityError
 
 from karbor.domain.errors import AmbiguousName, Conflict, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
-from karbor.domain.peace import require_peace
+from karbor.domain.operation_conflicts import check_conflicts
 from karbor.domain.step import Step, StepState
 from karbor.store.connect import reading, writing
-from karbor.store.lent_rights import require_lent
 from karbor.store.rows import operation_from_row, operation_to_row, step_from_row
+from karbor.store.schedule_trust_use import require_lent
 from karbor.store.tables import EVENTS, OPERATIONS, STEPS
 
 _LIVE = [state for state in OperationState if not state.over]
@@ -76,8 +76,8 @@ class Operations:
                     # In one order, so that two which want the same two do not wait for each other.
                     for one in sorted(operation.reads | operation.changes):
                         self._alone_with_checkpoint(connection, operation.project_id, one)
-                        require_peace(_live(connection, operation.project_id, one),
-                                      reads=operation.reads, changes=operation.changes)
+                        check_conflicts(_live(connection, operation.project_id, one),
+                                        reads=operation.reads, changes=operation.changes)
                 connection.execute(sa.insert(OPERATIONS).values(row))
         except IntegrityError as error:
             raise Conflict(f"there is an operation {operation.id} already") from error
@@ -187,8 +187,8 @@ class Operations:
                                f"{before}" + ("" if left else ", and nothing is left of it"))
             for one in sorted(operation.changes):
                 self._alone_with_checkpoint(connection, project_id, one)
-                require_peace(_live(connection, project_id, one), reads=frozenset(),
-                              changes=operation.changes)
+                check_conflicts(_live(connection, project_id, one), reads=frozenset(),
+                                changes=operation.changes)
             for step in left:
                 # The deletion that was asked for has failed: it is asked for again.
                 handle = {key: value for key, value in step.handle.items() if key != "deleting"}

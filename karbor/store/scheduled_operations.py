@@ -13,12 +13,12 @@ from karbor.domain.errors import BadInput, Conflict, InUse, NotFound
 from karbor.domain.listing import Listing
 from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
 from karbor.store.connect import reading, writing
-from karbor.store.lent_rights import running_on
 from karbor.store.listing import has_text, page
 from karbor.store.plans import require_plan
 from karbor.store.record_changes import note_change
 from karbor.store.schedule_rows import scheduled_from_row, scheduled_to_row
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
+from karbor.store.schedule_trust_use import running_on
 
 _TABLE = SCHEDULED_OPERATIONS
 _KEYS = {"id": "id", "name": "name", "created_at": "created_at", "status": "enabled"}

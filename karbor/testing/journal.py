@@ -18,11 +18,11 @@ from typing import Any
 
 from karbor.domain.errors import AmbiguousName, Conflict, Fenced, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
-from karbor.domain.peace import require_peace
+from karbor.domain.operation_conflicts import check_conflicts
 from karbor.domain.step import Step, StepState
+from karbor.engine.concurrency_limits import UNDER_WAY, ConcurrencyLimits, OccupiedSlot, admitted
 from karbor.engine.driver import apply
 from karbor.engine.journal import NO_LIMITS, Settlement
-from karbor.engine.places import UNDER_WAY, Places, Taken, admitted
 
 _MAY_BE_ENTERED = {StepState.WAITING, StepState.ENTERED, StepState.RUNNING, StepState.UNDOING}
 
@@ -41,8 +41,8 @@ class MemoryJournal:
     def add(self, operation: Operation) -> None:
         with self._lock:
             if not operation.state.over:
-                require_peace(self.live(operation.project_id), reads=operation.reads,
-                              changes=operation.changes)
+                check_conflicts(self.live(operation.project_id), reads=operation.reads,
+                                changes=operation.changes)
             if operation.id in self._operations:
                 raise Conflict(f"there is an operation {operation.id} already")
             self._operations[operation.id] = replace(
@@ -124,7 +124,7 @@ class MemoryJournal:
                 for one in steps}
 
     def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float,
-              places: Places = NO_LIMITS) -> set[int]:
+              places: ConcurrencyLimits = NO_LIMITS) -> set[int]:
         with self._held(operation_id, fence) as operation:
             steps = dict(self._steps[operation_id])
             numbers = list(numbers)
@@ -146,7 +146,7 @@ class MemoryJournal:
             self._steps[operation_id] = steps
             return set(numbers)
 
-    def _taken(self, operation: Operation) -> Iterator[Taken]:
+    def _taken(self, operation: Operation) -> Iterator[OccupiedSlot]:
         """Under way in all operations of the same provider."""
         provider = operation.request.get("provider_id", "")
         for other in self._operations.values():
@@ -155,7 +155,7 @@ class MemoryJournal:
                 counted = Counter(one.limit for one in self._steps[other.id].values()
                                   if one.limit and one.state in UNDER_WAY)
                 for limit, count in counted.items():
-                    yield Taken(limit, other.id, other.project_id, count)
+                    yield OccupiedSlot(limit, other.id, other.project_id, count)
 
     def settle(self, operation_id: str, fence: int, settlements: Sequence[Settlement]) -> None:
         with self._held(operation_id, fence):

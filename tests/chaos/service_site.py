@@ -19,9 +19,9 @@ from typing import Any, Self
 import requests
 import sqlalchemy as sa
 
-from karbor.cmd import provider as builtin
 from karbor.domain.operation import Operation
 from karbor.durable.locks import operation_locks
+from karbor.providers import builtin
 from karbor.store.connect import connect, reading
 from karbor.store.rows import operation_from_row
 from karbor.store.tables import OPERATIONS

@@ -15,7 +15,7 @@ from typing import Any, Self
 import pytest
 
 from karbor import config
-from karbor.cmd.local import Local
+from karbor.cmd.embedded import EmbeddedKarbor
 from karbor.domain.operation import OperationState
 from karbor.domain.service import WORKER, ServiceStatus
 from karbor.durable.locks import Locks, operation_locks
@@ -139,14 +139,14 @@ def locks(site: Site) -> Iterator[Locks]:
 
 
 @pytest.fixture
-def local(site: Site) -> Iterator[Local]:
+def local(site: Site) -> Iterator[EmbeddedKarbor]:
     """A person's, on the same database: what an API does that accepts."""
-    with Local(config.load([site.configured("api")]), cloud="demo") as local:
+    with EmbeddedKarbor(config.load([site.configured("api")]), cloud="demo") as local:
         yield local
 
 
 def test_another_worker_finishes_what_a_killed_one_was_driving(
-        site: Site, local: Local, locks: Locks) -> None:
+        site: Site, local: EmbeddedKarbor, locks: Locks) -> None:
     double = site.double
     start, mark = remaining(double), len(double.ledger())
     double.set(held=["cinder.backup"])      # so that it cannot be over before its driver is killed
@@ -176,7 +176,7 @@ def test_another_worker_finishes_what_a_killed_one_was_driving(
 
 
 def test_what_a_worker_that_ends_leaves_another_one_undoes_when_it_was_cancelled(
-        site: Site, local: Local, locks: Locks) -> None:
+        site: Site, local: EmbeddedKarbor, locks: Locks) -> None:
     double = site.double
     start, mark = remaining(double), len(double.ledger())
     double.set(held=["cinder.backup"])
@@ -196,7 +196,9 @@ def test_what_a_worker_that_ends_leaves_another_one_undoes_when_it_was_cancelled
     assert after == {**start, **{kind: 0 for kind in after if kind not in start}}
 
 
-def test_a_disabled_worker_takes_nothing_until_it_is_enabled(site: Site, local: Local) -> None:
+def test_a_disabled_worker_takes_nothing_until_it_is_enabled(
+    site: Site, local: EmbeddedKarbor
+) -> None:
     services = Services(local._database)
     worker = site.start("one")
     (found,) = services.list(host="one", binary=WORKER)
@@ -214,7 +216,7 @@ def test_a_disabled_worker_takes_nothing_until_it_is_enabled(site: Site, local: 
 
 
 def test_a_credential_that_is_over_lets_it_end_and_its_owner_is_told(
-        site: Site, local: Local) -> None:
+        site: Site, local: EmbeddedKarbor) -> None:
     """Its trust is gone and its token revoked before any worker has seen it."""
     offered = local.offer(local.draft_protect(["app-data"], name="safe"))
     local._clouds.trusts.end(offered.project_id, offered.id)

@@ -17,11 +17,11 @@ import traceback
 from pathlib import Path
 
 from karbor import config
-from karbor.cmd.clouds import Clouds
+from karbor.application.clouds import Clouds
+from karbor.application.login_project_cache import LoginProjectCache
 from karbor.cmd.database import open_database
-from karbor.cmd.providers import Providers
-from karbor.cmd.remembered import RememberedLogins
-from karbor.cmd.worker import Worker
+from karbor.providers.catalog import ProviderCatalog
+from karbor.worker.worker import Worker
 from tests.chaos.zygote import warm
 
 SIGNALS = {signal.SIGTERM, signal.SIGHUP}
@@ -32,9 +32,9 @@ def work(file: Path, up: int) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)       # for all threads that are to come
     conf = config.load([file])
     database = open_database(conf)
-    clouds = Clouds(conf, None, RememberedLogins(config.state_path(conf) / "logins.json"),
+    clouds = Clouds(conf, None, LoginProjectCache(config.state_path(conf) / "logins.json"),
                     database, unattended=True)
-    providers = Providers(conf, lambda: clouds.authority)
+    providers = ProviderCatalog(conf, lambda: clouds.authority)
     with Worker(conf, providers, clouds, database) as worker:
         os.write(up, b"x")
         while signal.sigwait(SIGNALS) is signal.SIGHUP:

@@ -14,27 +14,27 @@ import threading
 import traceback
 from importlib import import_module
 
-WARM = ("karbor.cli.group", "karbor.cmd.local", "karbor.clients.connect",
-        "karbor.credentials.authority", "karbor.durable.engine", "karbor.cli.live",
+WARM = ("karbor.cli.group", "karbor.cmd.embedded", "karbor.clients.connect",
+        "karbor.credentials.authority", "karbor.durable.engine", "karbor.cli.progress_table",
         "openstack", "alembic.command", "sqlalchemy.dialects.sqlite", "email.parser", "netrc",
         "http.client", "concurrent.futures.thread", "karbor.operations.runner",
-        "karbor.cmd.serving", "karbor.cmd.worker", "karbor.durable.advisory",
+        "karbor.worker.executor", "karbor.worker.worker", "karbor.durable.advisory",
         "sqlalchemy.dialects.postgresql.psycopg")
 
 
 def warm() -> None:
     for name in WARM:
         import_module(name)
-    from karbor.cmd.provider import BANK, PROTECTIONS
     from karbor.plugin import registry
+    from karbor.providers.builtin import BANK, PROTECTIONS
     registry.protectables()
     registry.protections(PROTECTIONS)
     registry.bank(BANK)
     # The double answers at once: waiting a second for it would be most of these tests' time.
-    from karbor.clients import looking
-    looking.SHORTEST = 0.05
-    from karbor.cmd import rounds, worker
-    rounds.GRACE = 3.0      # whoever died over a trust is not waited for so long
+    from karbor.clients import status_poller
+    status_poller.SHORTEST = 0.05
+    from karbor.worker import queue_poller, worker
+    queue_poller.GRACE = 3.0      # whoever died over a trust is not waited for so long
     worker.TRUSTS_EVERY_SECONDS = 2.0
     assert threading.active_count() == 1, threading.enumerate()
 

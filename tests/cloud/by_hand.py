@@ -13,7 +13,7 @@ from karbor.domain.errors import CloudUnavailable
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Done, Failed, Outcome
 from karbor.operations import staging
-from karbor.plugin import asked_once
+from karbor.plugin import list_cache
 from karbor.plugin.bank import Bank, Section
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Stages, Task
@@ -37,7 +37,7 @@ class ByHand:
         self.handles: dict[str, Any] = {}
         self.operation_id = str(uuid.uuid4())
         self.checkpoint_id = "by-hand"
-        asked_once._of.pop(cloud, None)     # an operation has a Cloud, and so lists, of its own
+        list_cache._of.pop(cloud, None)     # an operation has a Cloud, and so lists, of its own
 
     def run(self, stages: Stages) -> dict[str, Any]:
         """Every stage of every hook in its order; returns what they saved."""

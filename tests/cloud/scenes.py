@@ -17,8 +17,8 @@ import yaml
 from karbor.clients.cloud import OpenStackCloud
 from karbor.clients.connect import Connector
 from karbor.credentials.delegation import Delegator
+from karbor.domain.application_credential import ApplicationCredential
 from karbor.domain.errors import TokenUnsettled
-from karbor.domain.registration import Registration
 from tests.cloud.conftest import Cloud
 from tests.cloud.somebody import Somebody, new_somebody
 from tests.cloud.speaking import Speaking, speaking
@@ -90,7 +90,7 @@ class Begun:
 
 
 def begin(connector: Connector, name: str, needed: float = 60.0,
-          registered: Registration | None = None) -> Begun:
+          registered: ApplicationCredential | None = None) -> Begun:
     live = connector.log_in(name)
     delegation = Delegator(connector.authority, live.login, lambda _project, _user: registered)
     return Begun(connector, delegation.grant(delegation.choose(needed)), live)

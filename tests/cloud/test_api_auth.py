@@ -20,9 +20,9 @@ import yaml
 from karbor import config
 from karbor.api.application import make_app
 from karbor.api.authentication import Wsgi
+from karbor.application.service_context import ServiceContext
 from karbor.cmd.api_wiring import wire
-from karbor.cmd.service import Service
-from karbor.credentials.user import user_auth
+from karbor.credentials.user_auth import user_auth
 from karbor.store.connect import connect
 from karbor.store.upgrade import upgrade
 from tests.cloud.conftest import Cloud
@@ -47,7 +47,7 @@ def serving(cloud: Cloud, place: Path, section: str) -> Iterator[Wsgi]:
         def options(self, provider_id: str) -> dict[str, Any]:
             return {}
 
-    yield make_app(conf, replace(wire(Service(conf, engine), lambda: None),
+    yield make_app(conf, replace(wire(ServiceContext(conf, engine), lambda: None),
                                  provider_schemas=Provider()))
     engine.dispose()
 

@@ -17,10 +17,10 @@ from openstack.connection import Connection
 from devcloud import ports
 from devcloud.settings import PASSWORD
 from karbor.banks.directory import DirectoryBank
+from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.resource import VOLUME, Resource, ResourceGraph
-from karbor.operations.checkpoints import Checkpoints
 from tests.cloud.karbor_command import Karbor
 from tests.cloud.small_application import until
 
@@ -189,7 +189,7 @@ def test_a_reader_is_told_in_the_dry_run(karbor: Karbor, volume: str) -> None:
 def kept(karbor: Karbor, demo: Connection) -> Checkpoint:
     """A checkpoint of nothing but its own description, in the bank of demo's project."""
     graph = ResourceGraph.build([Resource(VOLUME, "6d81", "data")], lambda level: {})
-    checkpoints = Checkpoints(bank(karbor), demo.current_project_id)
+    checkpoints = CheckpointRepository(bank(karbor), demo.current_project_id)
     made = Checkpoint(time_ordered_uuid(time.time()), demo.current_project_id, "described",
                       time.time(), CheckpointState.AVAILABLE, graph)
     checkpoints.begin(made)

@@ -16,7 +16,8 @@ from cinderclient.client import Client
 
 from karbor.clients import services
 from karbor.clients.cloud import OpenStackCloud
-from karbor.credentials.user import rebuild
+from karbor.credentials.user_auth import rebuild
+from karbor.domain.credential_chain import CredentialKind
 from karbor.domain.errors import (
     CloudConflict,
     CloudError,
@@ -28,7 +29,6 @@ from karbor.domain.errors import (
     TokenRejected,
     UnknownName,
 )
-from karbor.domain.ladder import Rung
 from tests.cloud.conftest import Cloud
 from tests.cloud.speaking import Speaking, speaking
 
@@ -74,7 +74,7 @@ def test_sdk_and_native_clients_speak_on_the_same_session(vouched: OpenStackClou
 
 def test_another_process_goes_on_from_what_an_operation_keeps(speak: Speaking) -> None:
     with speak("karbor").log_in("demo") as first:
-        assert first.credential.rung is Rung.USER_AND_SERVICE
+        assert first.credential.rung is CredentialKind.USER_AND_SERVICE
         kept = json.loads(json.dumps(first.credential.to_dict()))
     with speak("karbor").resume(kept) as again:
         assert again.caller == first.caller

@@ -13,7 +13,7 @@ from karbor.clients.connect import connect
 from karbor.domain.resource import IMAGE, NETWORK, PROJECT, SERVER, VOLUME, ResourceGraph
 from karbor.operations.discovery import discover
 from karbor.plugin import registry
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from tests.cloud.conftest import Cloud
 from tests.cloud.small_application import small_application, until
 
@@ -40,7 +40,7 @@ def counted(mine: OpenStackCloud) -> tuple[ResourceGraph, Counter[tuple[str, str
     """The graph of the project, and the requests that it took."""
     before = Counter(mine.requests)
     protectables = registry.protectables()
-    listings = Listings(mine)
+    listings = DiscoveryLists(mine)
     project, = protectables[PROJECT].list(listings)
     graph = discover(mine, protectables, [project], listings)
     return graph, Counter(mine.requests) - before

@@ -26,7 +26,7 @@ from devcloud import ports
 from devcloud.settings import PASSWORD
 from karbor import config
 from karbor.cmd.doctor import Doctor
-from karbor.doctor.patient import Wishes
+from karbor.doctor.context import DoctorOptions
 from karbor.store.connect import connect
 from karbor.store.upgrade import upgrade
 from tests.cloud.conftest import Cloud
@@ -264,7 +264,7 @@ def told_beforehand(clinic: Clinic, cloud: Cloud, patch: pytest.MonkeyPatch
             conf = config.load([home / "karbor.conf"])
             conf.set_override("state_path", str(home))
             report = Doctor(conf, "demo").examine(
-                Wishes(hours=0.001, cache=cache), lambda _text: None)
+                DoctorOptions(hours=0.001, cache=cache), lambda _text: None)
             return list(report.to_dict()["predictions"])
         database = connect(f"sqlite:///{karbor.home / 'karbor.sqlite'}")
         upgrade(database)       # by one thread: the library that makes tables knows only one

@@ -15,12 +15,12 @@ from karbor.clients.cloud import OpenStackCloud
 from karbor.clients.connect import connect
 from karbor.domain.resource import SERVER, Resource, ResourceGraph
 from karbor.domain.step import Again, Hook
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.protectables.image import Images
 from karbor.protectables.server import Servers
-from karbor.protections.glance_bytes import Disk
-from karbor.protections.glance_restore import Image
-from karbor.protections.image import ImageProtection
+from karbor.protections.glance.data import Disk
+from karbor.protections.glance.image_plugin import ImageProtection
+from karbor.protections.glance.restore import Image
 from karbor.testing.bank import MemoryBank
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
@@ -79,7 +79,7 @@ def test_a_server_s_disk_is_kept_as_it_is_not_as_its_image_was(
     with small_application(sdk, PREFIX) as app:
         disk = cloud.state.data / "nova" / "instances" / app.server / "disk"
         write(disk)
-        listings = Listings(mine)
+        listings = DiscoveryLists(mine)
         server = next(one for one in Servers().list(listings) if one.id == app.server)
         own, = Images().dependents([server], listings)[server.key]
         assert list(PLUGIN.protect_obstacles([own], mine)) == []
@@ -87,7 +87,7 @@ def test_a_server_s_disk_is_kept_as_it_is_not_as_its_image_was(
         kept = ByHand(mine, own, MemoryBank())
         kept.run(PLUGIN.protect(own))
         temporary = kept.saved_ones["disk"]["id"]
-        assert [one.id for one in Images().list(Listings(mine)) if one.id == temporary] == []
+        assert [one.id for one in Images().list(DiscoveryLists(mine)) if one.id == temporary] == []
         kept.undo(Disk())
         assert mine.look("glance.image", temporary) is None
         kept.run(PLUGIN.verify(own))
@@ -126,7 +126,7 @@ def test_an_image_comes_back_with_its_properties(sdk: Connection, mine: OpenStac
     mine.api("glance").patch(
         f"/images/{original.id}", [{"op": "replace", "path": "/protected", "value": True}],
         headers={"Content-Type": "application/openstack-images-v2.1-json-patch"})
-    resource = next(one for one in Images().list(Listings(mine)) if one.id == original.id)
+    resource = next(one for one in Images().list(DiscoveryLists(mine)) if one.id == original.id)
     kept = ByHand(mine, resource, MemoryBank())
     kept.run(PLUGIN.protect(resource))
     kept.run(PLUGIN.verify(resource))
@@ -146,7 +146,7 @@ def test_stages_wait_for_a_server_that_is_busy(sdk: Connection, mine: OpenStackC
     """Two images of one server asked for at once: the second waits, and both are made."""
     with small_application(sdk, PREFIX) as app:
         server = Resource(SERVER, app.server, app.server_name)
-        own, = Images().dependents([server], Listings(mine))[server.key]
+        own, = Images().dependents([server], DiscoveryLists(mine))[server.key]
         first, second = (ByHand(mine, own, MemoryBank()) for _ in range(2))
         first.entry(Disk())
         second.stage(PLUGIN.protect(own)[Hook.PREPARE_FINISH][0])
@@ -186,20 +186,20 @@ def _images_without_data(sdk: Connection, mine: OpenStackCloud) -> None:
     until("image active", lambda: sdk.image.get_image(image).status == "active")
     snapshot, = sdk.block_storage.snapshots()
 
-    resource = next(one for one in Images().list(Listings(mine)) if one.id == image)
+    resource = next(one for one in Images().list(DiscoveryLists(mine)) if one.id == image)
     assert resource.facts["size"] == 0
     refused, = PLUGIN.protect_obstacles([resource], mine)
     assert f"it boots from snapshot {snapshot.id} in Cinder" in refused.what
 
     second = _booted(sdk, imageRef=image)
-    listings = Listings(mine)
+    listings = DiscoveryLists(mine)
     server = next(one for one in Servers().list(listings) if one.id == second)
     assert server.facts["image_id"] == image        # as Nova says
     assert Images().dependents([server], listings)[server.key] == []
 
     sdk.image.delete_image(image)
     until("image gone", lambda: sdk.image.get(f"/images/{image}").status_code == 404)
-    disk, = Images().dependents([server], Listings(mine))[server.key]
+    disk, = Images().dependents([server], DiscoveryLists(mine))[server.key]
     assert disk.facts["base"] == "gone"
     kept = ByHand(mine, disk, MemoryBank())
     assert kept.stage(Disk())["no_disk"] is True

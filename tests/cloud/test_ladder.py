@@ -18,10 +18,10 @@ import pytest
 from cinderclient.client import Client
 
 from karbor.credentials.delegation import Delegator
-from karbor.credentials.registering import Registrar
+from karbor.credentials.registration import Registrar
 from karbor.credentials.trustee import keystone_time
+from karbor.domain.credential_chain import CredentialKind
 from karbor.domain.errors import Cause, NoLastingCredential, TokenRejected
-from karbor.domain.ladder import Rung
 from tests.cloud.conftest import Cloud
 from tests.cloud.scenes import (
     Play,
@@ -73,11 +73,11 @@ def the_credential_changes_at_its_deadline_and_nobody_notices(on: Scene) -> None
         proxy = opened.client("nova")
         speaks(opened)
         first = token(opened)
-        assert begun.kept["rung"] == Rung.USER_AND_SERVICE
+        assert begun.kept["rung"] == CredentialKind.USER_AND_SERVICE
         until(begun.deadline + 0.1)
         assert opened.ended is None
         native.volumes.list()
-        assert begun.kept["rung"] == Rung.TRUST
+        assert begun.kept["rung"] == CredentialKind.TRUST
         [told] = begun.told
         assert told == ("credential changed from user + service token to trust + service token: "
                         "its deadline came")
@@ -101,12 +101,12 @@ def a_service_is_asked_for_work_with_a_token_that_outlasts_it(on: Scene) -> None
     begun = begin(on.speak("karbor", CONF), on.name)
     with begun.live, begun.connect() as opened:
         assert opened.ensure_credential(1.0) == begun.kept["token_ends"]
-        assert begun.kept["rung"] == Rung.USER_AND_SERVICE
+        assert begun.kept["rung"] == CredentialKind.USER_AND_SERVICE
         until(begun.deadline - 8)
         begun_at = time.time()
         ends = opened.ensure_credential(10.0)       # it would go on beyond the deadline
         assert ends is not None
-        assert begun.kept["rung"] == Rung.TRUST
+        assert begun.kept["rung"] == CredentialKind.TRUST
         assert ends + WINDOW > begun_at + 10.0
         assert "which the present one would not outlast" in begun.told[0]
         first = token(opened)
@@ -126,7 +126,7 @@ def a_window_shorter_than_it_was_said_to_be_is_survived(on: Scene) -> None:
     with begun.live, begun.connect() as opened:
         until(ends + 1)
         speaks(opened, "neutron")       # a 401, confirmed by Keystone, and the same request again
-        assert begun.kept["rung"] == Rung.TRUST
+        assert begun.kept["rung"] == CredentialKind.TRUST
         [told] = begun.told
         assert "user's token" in told
     begun.end()
@@ -170,7 +170,7 @@ def a_login_that_lasts_too_short_is_refused_with_each_reason(on: Scene) -> None:
                       "karbor credential register", "60 min"):
             assert words in str(caught.value)
         kept = delegation.choose(5)
-        assert (kept["rung"], kept["following"]) == (Rung.USER_AND_SERVICE, [])
+        assert (kept["rung"], kept["following"]) == (CredentialKind.USER_AND_SERVICE, [])
 
 
 @scene
@@ -212,7 +212,7 @@ def a_registered_application_credential_carries_on(on: Scene) -> None:
         speaks(opened)
         until(begun.deadline + 0.1)
         speaks(opened)
-        assert begun.kept["rung"] == Rung.APPLICATION_CREDENTIAL
+        assert begun.kept["rung"] == CredentialKind.APPLICATION_CREDENTIAL
         until(begun.deadline + LIFE + WINDOW)
         speaks(opened)
         with begun.connect(elsewhere=True) as again:
@@ -247,7 +247,7 @@ def a_changed_password_ends_the_token_and_not_the_trust(on: Scene) -> None:
         speaks(opened)
         on.somebody.change_password()
         settled(lambda: until_refused(opened))
-        assert begun.kept["rung"] == Rung.TRUST
+        assert begun.kept["rung"] == CredentialKind.TRUST
     begun.end()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from devcloud.settings import REPOSITORY
-from karbor.cmd import provider as builtin
+from karbor.providers import builtin
 from tests.cloud.conftest import Cloud
 
 

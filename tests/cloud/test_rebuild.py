@@ -18,7 +18,7 @@ import pytest
 import requests
 import yaml
 
-from karbor.cmd import provider as builtin
+from karbor.providers import builtin
 from tests.cloud.conftest import Cloud
 from tests.cloud.karbor_command import PROGRAM, Karbor
 from tests.cloud.somebody import Somebody, new_somebody

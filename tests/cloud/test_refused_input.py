@@ -16,8 +16,8 @@ import yaml
 from karbor import config
 from karbor.clients.cloud import OpenStackCloud
 from karbor.clients.connect import connect
-from karbor.protections.glance_record import SIGNATURE
-from karbor.protections.glance_restore import PATCH
+from karbor.protections.glance.metadata import SIGNATURE
+from karbor.protections.glance.restore import PATCH
 from tests.cloud.karbor_command import Karbor
 from tests.cloud.somebody import Somebody, new_somebody
 

@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 
-from karbor.credentials.registering import Registrar
+from karbor.credentials.registration import Registrar
 from karbor.domain.errors import Cause, CredentialSuspended, TokenRejected, TokenUnsettled
 from tests.cloud.conftest import Cloud
 from tests.cloud.scenes import Begun, Play, Scene, begin, playing, speaks, until_refused

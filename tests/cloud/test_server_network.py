@@ -20,8 +20,8 @@ from karbor.domain.resource import IMAGE, NETWORK, SERVER, VOLUME, Resource, Res
 from karbor.domain.step import Again, Done, Hook, Outcome
 from karbor.plugin.bank import Section
 from karbor.plugin.protection import Target
-from karbor.protections.network import NetworkProtection
-from karbor.protections.server import ServerProtection
+from karbor.protections.neutron.network_plugin import NetworkProtection
+from karbor.protections.nova.server_plugin import ServerProtection
 from karbor.testing.bank import MemoryBank
 
 Record = dict[str, Any]

@@ -13,12 +13,12 @@ from karbor.clients.connect import connect
 from karbor.domain.errors import ObjectMissing
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Failed, Hook
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Stage, Target
 from karbor.protectables.share import Shares
-from karbor.protections.manila_restore import Share
-from karbor.protections.manila_snapshot import LookedAt
-from karbor.protections.share import ShareSnapshot
+from karbor.protections.manila.restore import Share
+from karbor.protections.manila.share_plugin import ShareSnapshot
+from karbor.protections.manila.snapshot import LookedAt
 from karbor.testing.bank import MemoryBank
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
@@ -70,7 +70,7 @@ def share(mine: OpenStackCloud) -> str:
 
 
 def found(mine: OpenStackCloud, id: str) -> Resource:
-    return next(one for one in Shares().list(Listings(mine)) if one.id == id)
+    return next(one for one in Shares().list(DiscoveryLists(mine)) if one.id == id)
 
 
 def adopted(run: ByHand, stage: Stage) -> None:

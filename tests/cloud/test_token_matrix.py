@@ -25,8 +25,8 @@ from keystoneauth1.plugin import BaseAuthPlugin
 from karbor.clients.cloud import OpenStackCloud
 from karbor.clients.connect import Connector
 from karbor.clients.services import KNOWN
+from karbor.credentials.service_token_auth import ServiceTokenAuth
 from karbor.credentials.session import OperationSession, open_session
-from karbor.credentials.vouched import VouchedAuth
 from karbor.domain.errors import TokenRejected
 from tests.cloud.conftest import Cloud
 from tests.cloud.speaking import Speaking, speaking
@@ -196,25 +196,25 @@ def test_what_every_service_says_to_every_kind_of_token(
     untouched, _ = log_in(connector)    # nor before the end of the window
     seen, end = log_in(connector)
     matrix.ask(Column("fresh", lambda: seen, GOOD, GOOD),
-               Column("fresh+service", lambda: VouchedAuth(seen, service), GOOD, GOOD))
+               Column("fresh+service", lambda: ServiceTokenAuth(seen, service), GOOD, GOOD))
     assert time.time() < end, "the machine is too busy for tokens of 15 s"
 
     until(end + 1)
     matrix.ask(
         Column("expired", lambda: unseen, REFUSED),
         Column("expired/seen", lambda: seen, REFUSED),
-        Column("no role", lambda: VouchedAuth(unseen, roleless), REFUSED),
-        Column("no role/seen", lambda: VouchedAuth(seen, roleless), REFUSED),
-        Column("vouched", lambda: VouchedAuth(unseen, service), GOOD),
-        Column("vouched/seen", lambda: VouchedAuth(seen, service), GOOD))
+        Column("no role", lambda: ServiceTokenAuth(unseen, roleless), REFUSED),
+        Column("no role/seen", lambda: ServiceTokenAuth(seen, roleless), REFUSED),
+        Column("vouched", lambda: ServiceTokenAuth(unseen, service), GOOD),
+        Column("vouched/seen", lambda: ServiceTokenAuth(seen, service), GOOD))
     assert time.time() < end + WINDOW, "the machine is too busy for a window of 30 s"
 
     until(end + WINDOW + 1)
     kept = cache_time > LIFE + WINDOW
     matrix.ask(
-        Column("window over", lambda: VouchedAuth(untouched, service), REFUSED),
+        Column("window over", lambda: ServiceTokenAuth(untouched, service), REFUSED),
         # Served from the service's memory, without asking Keystone: the cache's whole effect.
-        Column("window over/seen", lambda: VouchedAuth(seen, service),
+        Column("window over/seen", lambda: ServiceTokenAuth(seen, service),
                GOOD if kept else REFUSED))
 
     with capsys.disabled():

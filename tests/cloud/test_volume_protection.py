@@ -16,12 +16,12 @@ from karbor.clients.connect import connect
 from karbor.domain.errors import CloudConflict, ObjectMissing
 from karbor.domain.resource import VOLUME, Resource
 from karbor.domain.step import Failed, Hook
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.protectables.volume import Volumes as VolumesOfProject
-from karbor.protections.cinder_backup import Snapshot
-from karbor.protections.cinder_deletion import delete_backup
-from karbor.protections.cinder_restore import Volume
-from karbor.protections.volume import VolumeBackup
+from karbor.protections.cinder.backup import Snapshot
+from karbor.protections.cinder.backup_deletion import delete_backup
+from karbor.protections.cinder.restore import Volume
+from karbor.protections.cinder.volume_backup_plugin import VolumeBackup
 from karbor.testing.bank import MemoryBank
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
@@ -69,7 +69,7 @@ def sweep(cloud: OpenStackCloud, name: str) -> None:
 
 
 def found(mine: OpenStackCloud, id: str) -> Resource:
-    return next(one for one in VolumesOfProject().list(Listings(mine)) if one.id == id)
+    return next(one for one in VolumesOfProject().list(DiscoveryLists(mine)) if one.id == id)
 
 
 def protect(mine: OpenStackCloud, resource: Resource, mode: str) -> ByHand:

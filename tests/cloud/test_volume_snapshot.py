@@ -12,11 +12,11 @@ from karbor.clients.connect import connect
 from karbor.domain.errors import ObjectMissing
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Failed, Hook
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Target
 from karbor.protectables.volume import Volumes as VolumesOfProject
-from karbor.protections.cinder_snapshot import KeptSnapshot, LookedAt
-from karbor.protections.volume_snapshot import VolumeSnapshot
+from karbor.protections.cinder.snapshot import KeptSnapshot, LookedAt
+from karbor.protections.cinder.volume_snapshot_plugin import VolumeSnapshot
 from karbor.testing.bank import MemoryBank
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
@@ -39,7 +39,7 @@ def volumes(cloud: Cloud, tmp_path: pathlib.Path) -> Iterator[Volumes]:
 
 
 def found(mine: OpenStackCloud, id: str) -> Resource:
-    return next(one for one in VolumesOfProject().list(Listings(mine)) if one.id == id)
+    return next(one for one in VolumesOfProject().list(DiscoveryLists(mine)) if one.id == id)
 
 
 def target(mine: OpenStackCloud, resource: Resource, run: ByHand) -> Target:

@@ -18,8 +18,8 @@ from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.plan import Plan
 from karbor.domain.scheduled_operation import OperationType, ScheduledOperation
 from karbor.domain.trigger import PatternFormat, Trigger, TriggerProperties
-from karbor.schedule.clock import Clock, Pace
 from karbor.schedule.properties import Limits
+from karbor.schedule.scheduler import Scheduler, SchedulerIntervals
 from karbor.schedule.times import next_after
 from karbor.store.connect import connect, writing
 from karbor.store.occurrences import Occurrences, Outcomes
@@ -107,13 +107,13 @@ class World:
         self.aftermath = Aftermath()
         self.clock = self.another_clock()
 
-    def another_clock(self, *, firing: Firing | None = None, **pace: Any) -> Clock:
+    def another_clock(self, *, firing: Firing | None = None, **pace: Any) -> Scheduler:
         """As in another process: with connections of its own."""
         engine = connect(self.url)
         self.engines.append(engine)
-        return Clock(Occurrences(engine), firing=firing or self.firing,
-                     outcomes=Outcomes(engine), aftermath=self.aftermath,
-                     limits=Limits(min_interval=1), pace=replace(Pace(), **pace))
+        return Scheduler(Occurrences(engine), firing=firing or self.firing,
+                         outcomes=Outcomes(engine), aftermath=self.aftermath,
+                         limits=Limits(min_interval=1), pace=replace(SchedulerIntervals(), **pace))
 
     def trigger(self, id: str = "t", properties: TriggerProperties = NIGHTLY, **more: Any
                 ) -> Trigger:

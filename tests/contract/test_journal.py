@@ -14,9 +14,9 @@ import pytest
 from karbor.domain.errors import AmbiguousName, Conflict, Fenced, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.step import Hook, Progress, Step, StepState
+from karbor.engine.concurrency_limits import ConcurrencyLimits, Limit, Living
 from karbor.engine.driver import apply
 from karbor.engine.journal import Journal, Settlement
-from karbor.engine.places import Limit, Living, Places
 from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
@@ -188,8 +188,8 @@ def test_an_undoing_step_stays_undoing_when_entered(books: Books) -> None:
     assert books.journal.steps("op-1")[0].state is StepState.UNDOING
 
 
-def places(provider: int, project: int, living: Living = lambda ids: ids) -> Places:
-    return Places({"backups": Limit(provider, project)}, living)
+def places(provider: int, project: int, living: Living = lambda ids: ids) -> ConcurrencyLimits:
+    return ConcurrencyLimits({"backups": Limit(provider, project)}, living)
 
 
 def test_places_are_shared_by_the_operations_of_a_project_and_of_a_provider(books: Books) -> None:

@@ -18,19 +18,19 @@ from click.testing import CliRunner
 
 from karbor import config
 from karbor.api.application import make_app
+from karbor.application import record_copies
+from karbor.application.checkpoints import CheckpointRequests
+from karbor.application.record_copies import RecordCopier, key_of
+from karbor.application.scheduled_runs import ScheduledCheckpoints, ScheduledRuns
+from karbor.application.scheduler_settings import clock
+from karbor.application.service_context import ServiceContext
 from karbor.cli.group import karbor
-from karbor.cmd import record_copies
 from karbor.cmd.api_wiring import wire
 from karbor.cmd.database import open_database
-from karbor.cmd.firing import Firing, Shelf
-from karbor.cmd.record_copies import RecordCopier, key_of
-from karbor.cmd.requests import Requests
-from karbor.cmd.schedules import clock
-from karbor.cmd.service import Service
 from karbor.credentials.seal import Seal
+from karbor.domain.application_credential import ApplicationCredential
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.errors import BankUnavailable
-from karbor.domain.registration import Registration
 from karbor.plugin.bank import Bank
 from karbor.store.connect import connect, writing
 from karbor.store.occurrences import Occurrences, Outcomes
@@ -106,10 +106,15 @@ class Running:
         return self.service.providers.of_id(IDS[name]).bank
 
     def tick(self) -> None:
-        requests = Requests(self.service, lambda: None)
+        requests = CheckpointRequests(self.service, lambda: None)
         database = self.service.database
-        clock(self.service.conf, Occurrences(database), Outcomes(database),
-              Firing(self.service, requests), Shelf(self.service, requests)).tick(time.time())
+        clock(
+            self.service.conf,
+            Occurrences(database),
+            Outcomes(database),
+            ScheduledRuns(self.service, requests),
+            ScheduledCheckpoints(self.service, requests),
+        ).tick(time.time())
 
     def told(self) -> dict[str, Any]:
         """Everything that may be lost, as people see it."""
@@ -186,7 +191,7 @@ def furnish(running: Running) -> str:
     running.service.quotas.set(MINE, {"plans": 17})
     running.service.quotas.set_class("default", {"checkpoints": 99})
     seal = Seal(config.key_file(running.service.conf))
-    running.service.registrations.put(Registration(
+    running.service.registrations.put(ApplicationCredential(
         "r", "http://keystone/v3", MINE, "user-member", "ac-1", "karbor", seal.seal("the secret"),
         made_here=True, expires_at=None, created_at=5.0))
     return one
@@ -492,7 +497,7 @@ def test_who_may_not_see_another_project_sees_nothing_of_it_afterwards(
     after.api.of(THEIRS)("GET", f"/scheduled_operations/{one}", status=404)
     after.api("GET", f"/scheduled_operations/{uuid.uuid4()}", status=404)
     assert after.api.of(ADMIN)("GET", f"/scheduled_operations/{one}").json
-    assert isinstance(after.service, Service)
+    assert isinstance(after.service, ServiceContext)
 
 
 # ---------------------------------------------------------------- what stands in Keystone
@@ -521,7 +526,7 @@ def test_trusts_of_which_nothing_is_known_are_told_and_can_be_removed(
     standing = installation.keystone.standing
     of_schedules = set(standing)
     standing["of-an-operation"] = "user-member"
-    monkeypatch.setattr(Service, "authority", SimpleNamespace(trustee=Trustee(standing)))
+    monkeypatch.setattr(ServiceContext, "authority", SimpleNamespace(trustee=Trustee(standing)))
     monkeypatch.setattr(config, "service_user_configured", lambda _conf: True)
     told = installation.rebuild()
     assert told["unknown_trusts"] == [{

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from karbor.banks.directory import DirectoryBank
+from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
 from karbor.domain.resource import IMAGE, Resource, ResourceGraph
-from karbor.operations.checkpoints import Checkpoints
 from karbor.vault import Manifest, Vault
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "rescue_reader.py"
@@ -26,9 +26,9 @@ BODIES = {
 
 
 @pytest.fixture
-def checkpoints(tmp_path: Path) -> Checkpoints:
+def checkpoints(tmp_path: Path) -> CheckpointRepository:
     """One finished checkpoint with a stream for each of the bodies."""
-    found = Checkpoints(DirectoryBank({"path": tmp_path / "bank"}), "p1")
+    found = CheckpointRepository(DirectoryBank({"path": tmp_path / "bank"}), "p1")
     graph = ResourceGraph.build([RESOURCE], lambda _: {})
     begun = Checkpoint(ID, "p1", "nightly", 1.0, CheckpointState.PROTECTING, graph)
     found.begin(begun)
@@ -52,7 +52,7 @@ def test_it_shares_no_code_with_karbor_and_is_short() -> None:
     assert len(text.splitlines()) <= 100
 
 
-def test_it_finds_its_way(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_it_finds_its_way(checkpoints: CheckpointRepository, tmp_path: Path) -> None:
     assert rescue(tmp_path).stdout == f"{ID} available nightly\n"
     assert rescue(tmp_path, ID).stdout.splitlines() == [
         f"image-1c2d {name}" for name in sorted(BODIES)]
@@ -61,14 +61,16 @@ def test_it_finds_its_way(checkpoints: Checkpoints, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))
-def test_it_writes_the_very_bytes(checkpoints: Checkpoints, tmp_path: Path, name: str) -> None:
+def test_it_writes_the_very_bytes(
+    checkpoints: CheckpointRepository, tmp_path: Path, name: str
+) -> None:
     done = rescue(tmp_path, ID, "image-1c2d", name, "out")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("as kept\n")
     assert (tmp_path / "out").read_bytes() == BODIES[name]
 
 
-def test_it_notices_damage(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_it_notices_damage(checkpoints: CheckpointRepository, tmp_path: Path) -> None:
     pieces = sorted((tmp_path / "bank").rglob("pieces/*/*+b3"))
     raw = bytearray(pieces[0].read_bytes())
     raw[1000] ^= 1

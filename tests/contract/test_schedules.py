@@ -15,10 +15,10 @@ from karbor.domain.occurrence import OccurrenceState
 from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
 from karbor.schedule.properties import Limits
-from karbor.schedule.scheduled_operations import ScheduleDesk, Wishes
+from karbor.schedule.scheduled_operations import ScheduleDesk, ScheduleUpdate
 from karbor.schedule.triggers import TriggerDesk
+from karbor.store.application_credentials import ApplicationCredentials
 from karbor.store.connect import writing
-from karbor.store.registrations import Registrations
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 from tests.contract.scheduling import HOURLY, NIGHTLY, T0, World, at, world_at
 
@@ -55,7 +55,7 @@ def desk(world: World) -> ScheduleDesk:
 
 
 def make(desk: ScheduleDesk, type: str = "protect", **wishes: Any) -> ScheduledOperation:
-    return desk.create("p", type, replace(Wishes(
+    return desk.create("p", type, replace(ScheduleUpdate(
         name="nightly", trigger_id="t", operation_definition=DEFINITION,
         caller={"user_id": "u"}, credential={"sealed": "gAAAA"}), **wishes), T0)
 
@@ -262,23 +262,35 @@ def test_one_can_be_changed(world: World, desk: ScheduleDesk) -> None:
     world.trigger()
     world.trigger("t2", HOURLY)
     id = make(desk, "retention_protect").id
-    changed = desk.update("p", id, Wishes(name="new", description="d", trigger_id="t2",
-                                          operation_definition={**DEFINITION, "max_backups": 3},
-                                          caller={"user_id": "v"}, credential={"sealed": "h"}),
-                          T0 + 5)
+    changed = desk.update(
+        "p",
+        id,
+        ScheduleUpdate(
+            name="new",
+            description="d",
+            trigger_id="t2",
+            operation_definition={**DEFINITION, "max_backups": 3},
+            caller={"user_id": "v"},
+            credential={"sealed": "h"},
+        ),
+        T0 + 5,
+    )
     assert world.scheduled.show("p", id) == changed
     assert (changed.name, changed.trigger_id, changed.next_due_at, changed.caller) == (
         "new", "t2", T0 + 3600, {"user_id": "v"})
     assert (changed.revision, changed.updated_at) == (1, T0 + 5)
-    assert desk.update("p", id, Wishes(), T0 + 6).next_due_at == T0 + 3600
-    for wishes, error in ((Wishes(name=""), BadInput), (Wishes(trigger_id="x"), NotFound),
-                          (Wishes(operation_definition={}), BadInput)):
+    assert desk.update("p", id, ScheduleUpdate(), T0 + 6).next_due_at == T0 + 3600
+    for wishes, error in (
+        (ScheduleUpdate(name=""), BadInput),
+        (ScheduleUpdate(trigger_id="x"), NotFound),
+        (ScheduleUpdate(operation_definition={}), BadInput),
+    ):
         with pytest.raises(error):
             desk.update("p", id, wishes, T0)
     with pytest.raises(NotFound):
-        desk.update("other", id, Wishes(name="x"), T0)
+        desk.update("other", id, ScheduleUpdate(name="x"), T0)
     desk.pause("p", id, T0)
-    assert desk.update("p", id, Wishes(trigger_id="t"), T0).next_due_at is None
+    assert desk.update("p", id, ScheduleUpdate(trigger_id="t"), T0).next_due_at is None
 
 
 def test_of_two_who_change_it_at_once_one_is_told(world: World, desk: ScheduleDesk) -> None:
@@ -346,7 +358,7 @@ def test_occurrences_are_for_their_project_and_in_pages(world: World) -> None:
 def test_the_credential_is_sealed_anew_with_the_others(world: World) -> None:
     world.trigger()
     world.add(credential={"cloud": "c", "user": {"sealed": "old"}})
-    assert Registrations(world.engines[0]).reseal(lambda sealed: sealed + "-new") == 1
+    assert ApplicationCredentials(world.engines[0]).reseal(lambda sealed: sealed + "-new") == 1
     assert world.scheduled.show("p", "s").credential == {
         "cloud": "c", "user": {"sealed": "old-new"}}
 

@@ -95,7 +95,7 @@ def test_keystoneauth_gives_the_body_of_a_token_as_the_state_of_a_plugin() -> No
     """Public: `credentials/user.py token_body`. It has no property for a token's methods."""
     from keystoneauth1.access import AccessInfoV3
 
-    from karbor.credentials.user import token_body
+    from karbor.credentials.user_auth import token_body
 
     body = {"token": {"methods": ["password", "totp"], "user": {"id": "u"}}}
     assert token_body(AccessInfoV3(body, auth_token="t")) == body["token"]

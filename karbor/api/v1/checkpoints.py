@@ -17,7 +17,7 @@ from karbor.api.call import Call
 from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
-from karbor.api.v1.moments import moment
+from karbor.api.v1.timestamps import moment
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import BadInput, Forbidden, NotFound
 from karbor.domain.listing import Listing, Page
@@ -95,8 +95,8 @@ class CheckpointsBody(msgspec.Struct):
     checkpoints_links: list[Link] | UnsetType = UNSET
 
 
-class CheckpointDesk(Protocol):
-    """See `karbor.cmd.requests.Requests`."""
+class CheckpointService(Protocol):
+    """See `karbor.application.checkpoints.CheckpointRequests`."""
 
     def protect(self, who: Context, provider_id: str, plan: Plan,
                 extra_info: Mapping[str, Any] | None = None) -> CheckpointRecord: ...
@@ -109,15 +109,15 @@ class CheckpointDesk(Protocol):
               ) -> None: ...
 
 
-class PlanShelf(Protocol):
+class PlanReader(Protocol):
     def show(self, project_id: str | None, plan_id: str) -> Plan: ...
 
 
 class Needs(Protocol):
     @property
-    def plans(self) -> PlanShelf: ...
+    def plans(self) -> PlanReader: ...
     @property
-    def checkpoint_desk(self) -> CheckpointDesk: ...
+    def checkpoint_desk(self) -> CheckpointService: ...
 
 
 CHECKPOINTS = Collection("checkpoints", ("id", "status", "created_at", "name"), {

@@ -65,8 +65,8 @@ class Accepted:
     pairs: Sequence[tuple[str, str, str]]
 
 
-class CopyDesk(Protocol):
-    """See `karbor.cmd.copies.Copies`."""
+class CopyService(Protocol):
+    """See `karbor.application.copies.CheckpointCopies`."""
 
     def copy_plan(self, who: Context, provider_id: str, plan: Plan, target_id: str | None,
                   parameters: Parameters) -> Accepted: ...
@@ -74,15 +74,15 @@ class CopyDesk(Protocol):
                  parameters: Parameters) -> Accepted: ...
 
 
-class PlanShelf(Protocol):
+class PlanReader(Protocol):
     def show(self, project_id: str | None, plan_id: str) -> Plan: ...
 
 
 class Needs(Protocol):
     @property
-    def plans(self) -> PlanShelf: ...
+    def plans(self) -> PlanReader: ...
     @property
-    def copy_desk(self) -> CopyDesk: ...
+    def copy_desk(self) -> CopyService: ...
 
 
 class Copies(Resource):

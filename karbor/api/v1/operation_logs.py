@@ -10,12 +10,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from karbor.api.call import Call
-from karbor.api.event_stream import Message, Places
+from karbor.api.event_stream import Message, StreamLimiter
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import QueryParameter, Resource, route
-from karbor.api.v1 import outcomes
-from karbor.api.v1.moments import moment
-from karbor.api.v1.operation_shelf import OperationShelf, admitted, by_state
+from karbor.api.v1 import operation_results
+from karbor.api.v1.operation_reader import OperationReader, admitted, by_state
+from karbor.api.v1.timestamps import moment
 from karbor.domain.errors import BadInput
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import ResourceGraph
@@ -91,9 +91,9 @@ class EventsBody(msgspec.Struct):
 
 class Needs(Protocol):
     @property
-    def operation_shelf(self) -> OperationShelf: ...
+    def operation_shelf(self) -> OperationReader: ...
     @property
-    def streams(self) -> Places: ...
+    def streams(self) -> StreamLimiter: ...
 
 
 LOGS = Collection("operation_logs", ("id", "status", "created_at"), {
@@ -154,7 +154,7 @@ class OperationLogs(Resource):
 class Following:
     """What one client has seen of an operation, and what it has not seen yet."""
 
-    def __init__(self, shelf: OperationShelf, operation: Operation, after: int) -> None:
+    def __init__(self, shelf: OperationReader, operation: Operation, after: int) -> None:
         self._shelf = shelf
         self._operation = operation
         self._after = after
@@ -176,7 +176,7 @@ class Following:
         return news, now.state.over
 
 
-def told(shelf: OperationShelf, operation: Operation) -> builtins.list[EventView]:
+def told(shelf: OperationReader, operation: Operation) -> builtins.list[EventView]:
     return [EventView(number, moment(one.at), one.text)
             for number, one in enumerate(shelf.events(operation), start=1)]
 
@@ -185,7 +185,7 @@ def status(operation: Operation) -> str:
     """That of the checkpoint for what makes or removes one, else how it went."""
     words = _CHECKPOINT.get(operation.verb)
     if words is None:
-        return outcomes.status(operation)
+        return operation_results.status(operation)
     if not operation.state.over:
         return words[0]
     return words[1] if operation.state is _S.DONE else words[2]
@@ -199,7 +199,7 @@ def standing(status: str | None) -> builtins.list[tuple[Verb, OperationState]] |
              if status == (words[0] if not state.over else
                            words[1] if state is _S.DONE else words[2])]
     return found + [(verb, state) for verb in Verb if verb not in _CHECKPOINT
-                    for state in outcomes.STATES.get(status, ())]
+                    for state in operation_results.STATES.get(status, ())]
 
 
 def progress(operation: Operation, steps: builtins.list[Step] | Any
@@ -255,5 +255,5 @@ def _view(one: Operation) -> OperationLogView:
         one.id, one.verb.value, one.checkpoint_id, one.request.get("plan_id"),
         one.request.get("provider_id"), one.id if one.verb is Verb.RESTORE else None,
         origin.get("scheduled_operation_id"), status(one), moment(one.created_at),
-        moment(one.finished_at), outcomes.reason(one) or None, extra)
+        moment(one.finished_at), operation_results.reason(one) or None, extra)
 

@@ -53,14 +53,14 @@ class ProvidersBody(msgspec.Struct):
     providers_links: list[Link] | UnsetType = UNSET
 
 
-class ProviderShelf(Protocol):
+class ProviderReader(Protocol):
     def all(self) -> Sequence[ProviderFacts]:
         """Those that are enabled, in order of their ids."""
 
 
 class Needs(Protocol):
     @property
-    def provider_shelf(self) -> ProviderShelf: ...
+    def provider_shelf(self) -> ProviderReader: ...
 
 
 PROVIDERS = Collection("providers", ("id", "name", "status", "created_at"), {

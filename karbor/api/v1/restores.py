@@ -13,8 +13,8 @@ from karbor.api.call import Call
 from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
-from karbor.api.v1 import outcomes
-from karbor.api.v1.operation_shelf import OperationShelf, admitted, by_state
+from karbor.api.v1 import operation_results
+from karbor.api.v1.operation_reader import OperationReader, admitted, by_state
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.step import Step
 from karbor.store.operation_pages import Which
@@ -61,8 +61,8 @@ class RestoresBody(msgspec.Struct):
     restores_links: list[Link] | UnsetType = UNSET
 
 
-class RestoreDesk(Protocol):
-    """See `karbor.cmd.requests.Requests`."""
+class RestoreService(Protocol):
+    """See `karbor.application.checkpoints.CheckpointRequests`."""
 
     def restore(self, who: Context, provider_id: str, checkpoint_id: str,
                 parameters: Mapping[str, Mapping[str, Any]], target: str | None
@@ -71,9 +71,9 @@ class RestoreDesk(Protocol):
 
 class Needs(Protocol):
     @property
-    def operation_shelf(self) -> OperationShelf: ...
+    def operation_shelf(self) -> OperationReader: ...
     @property
-    def restore_desk(self) -> RestoreDesk: ...
+    def restore_desk(self) -> RestoreService: ...
 
 
 RESTORES = Collection("restores", ("id", "status", "created_at"), {
@@ -124,10 +124,10 @@ class Restores(Resource):
 
 
 def _view(one: Operation, steps: Sequence[Step]) -> RestoreView:
-    states, reasons = outcomes.restored(one, steps)
+    states, reasons = operation_results.restored(one, steps)
     return RestoreView(
         one.id, one.project_id, str(one.request.get("provider_id", "")), one.checkpoint_id,
-        one.request.get("target"), outcomes.parameters(one), outcomes.status(one),
+        one.request.get("target"), operation_results.parameters(one), operation_results.status(one),
         states, reasons)
 
 
@@ -135,4 +135,4 @@ def standing(status: str | None, verb: Verb) -> Sequence[tuple[Verb, Any]] | Non
     """Which states a status of the API stands for; None: it was not asked for."""
     if status is None:
         return None
-    return [(verb, state) for state in outcomes.STATES.get(status, ())]
+    return [(verb, state) for state in operation_results.STATES.get(status, ())]

@@ -14,13 +14,13 @@ from karbor.api.call import Call
 from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
-from karbor.api.v1.moments import moment
+from karbor.api.v1.timestamps import moment
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.listing import Listing
 from karbor.domain.occurrence import WANTED, Occurrence
 from karbor.domain.retention import Verdict
 from karbor.domain.scheduled_operation import ScheduledOperation, faults_of_definition
-from karbor.schedule.scheduled_operations import Wishes
+from karbor.schedule.scheduled_operations import ScheduleUpdate
 
 Definition = dict[Key, Scalar | None] | str
 """Or a text `plan_id=…,provider_id=…`, which is what Karbor 1.x's command for OpenStackClient
@@ -134,14 +134,14 @@ class RetentionBody(msgspec.Struct):
     retention: list[VerdictView]
 
 
-class SchedulesShelf(Protocol):
-    """See `karbor.cmd.schedule_desk.Schedules`."""
+class ScheduledOperationService(Protocol):
+    """See `karbor.application.schedules.Schedules`."""
 
     def list(self, listing: Listing) -> Sequence[ScheduledOperation]: ...
     def show(self, project_id: str | None, id: str) -> ScheduledOperation: ...
-    def create(self, who: Context, operation_type: str, wishes: Wishes
+    def create(self, who: Context, operation_type: str, wishes: ScheduleUpdate
                ) -> ScheduledOperation: ...
-    def update(self, who: Context, one: ScheduledOperation, wishes: Wishes,
+    def update(self, who: Context, one: ScheduledOperation, wishes: ScheduleUpdate,
                enabled: bool | None) -> ScheduledOperation: ...
     def take_over(self, who: Context, one: ScheduledOperation) -> ScheduledOperation: ...
     def run(self, one: ScheduledOperation) -> Occurrence: ...
@@ -154,7 +154,7 @@ class SchedulesShelf(Protocol):
 
 class Needs(Protocol):
     @property
-    def schedules(self) -> SchedulesShelf: ...
+    def schedules(self) -> ScheduledOperationService: ...
 
 
 SCHEDULED_OPERATIONS = Collection("operations", ("id", "name", "status", "created_at"), {
@@ -192,7 +192,7 @@ class ScheduledOperations(Resource):
         if given.operation_type not in ("protect", "retention_protect"):
             raise BadInput(f"Invalid operation type: {given.operation_type}",
                            remedy="there are: protect, retention_protect")
-        made = self._needs.schedules.create(call.context, given.operation_type, Wishes(
+        made = self._needs.schedules.create(call.context, given.operation_type, ScheduleUpdate(
             given.name, given.description, given.trigger_id,
             _definition(given.operation_definition)))
         return ScheduledOperationBody(self._view(made))
@@ -212,8 +212,9 @@ class ScheduledOperations(Resource):
         enabled = given.pop("enabled", None)
         if "operation_definition" in given:
             given["operation_definition"] = _definition(given["operation_definition"])
-        one = self._needs.schedules.update(call.context, self._admitted(call), Wishes(**given),
-                                           enabled)
+        one = self._needs.schedules.update(
+            call.context, self._admitted(call), ScheduleUpdate(**given), enabled
+        )
         return ScheduledOperationBody(self._view(one))
 
     @route("DELETE", _ONE, rule="scheduled_operation:delete", answer=Nothing, refuses=(404,))

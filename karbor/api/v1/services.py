@@ -12,7 +12,7 @@ from msgspec import Meta
 from karbor.api.bodies import Description
 from karbor.api.call import Call
 from karbor.api.routes import QueryParameter, Resource, route
-from karbor.api.v1.moments import moment
+from karbor.api.v1.timestamps import moment
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.service import WORKER, Service, ServiceProcess, ServiceStatus
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
-from karbor.api.v1.moments import moment
+from karbor.api.v1.timestamps import moment
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.listing import Listing
 from karbor.domain.trigger import Trigger
@@ -93,8 +93,8 @@ class TriggersBody(msgspec.Struct):
     triggers_links: list[Link] | UnsetType = UNSET
 
 
-class TriggerShelf(Protocol):
-    """See `karbor.cmd.schedule_desk.Schedules`."""
+class TriggerService(Protocol):
+    """See `karbor.application.schedules.Schedules`."""
 
     def triggers(self, listing: Listing) -> Sequence[Trigger]: ...
     def trigger(self, project_id: str | None, trigger_id: str) -> Trigger: ...
@@ -108,7 +108,7 @@ class TriggerShelf(Protocol):
 
 class Needs(Protocol):
     @property
-    def schedules(self) -> TriggerShelf: ...
+    def schedules(self) -> TriggerService: ...
 
 
 TRIGGERS = Collection("triggers", ("id", "name", "created_at"), {

@@ -13,8 +13,8 @@ from karbor.api.call import Call
 from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
-from karbor.api.v1 import outcomes
-from karbor.api.v1.operation_shelf import OperationShelf, admitted, by_state
+from karbor.api.v1 import operation_results
+from karbor.api.v1.operation_reader import OperationReader, admitted, by_state
 from karbor.api.v1.restores import Parameters, standing
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.step import Step
@@ -56,8 +56,8 @@ class VerificationsBody(msgspec.Struct):
     verifications_links: list[Link] | UnsetType = UNSET
 
 
-class VerificationDesk(Protocol):
-    """See `karbor.cmd.requests.Requests`."""
+class VerificationService(Protocol):
+    """See `karbor.application.checkpoints.CheckpointRequests`."""
 
     def verify(self, who: Context, provider_id: str, checkpoint_id: str,
                parameters: Mapping[str, Mapping[str, Any]]) -> Operation: ...
@@ -65,9 +65,9 @@ class VerificationDesk(Protocol):
 
 class Needs(Protocol):
     @property
-    def operation_shelf(self) -> OperationShelf: ...
+    def operation_shelf(self) -> OperationReader: ...
     @property
-    def verification_desk(self) -> VerificationDesk: ...
+    def verification_desk(self) -> VerificationService: ...
 
 
 VERIFICATIONS = Collection("verifications", ("id", "status", "created_at"), {
@@ -118,7 +118,7 @@ class Verifications(Resource):
 
 
 def _view(one: Operation, steps: Sequence[Step]) -> VerificationView:
-    states, reasons = outcomes.verified(one, steps)
+    states, reasons = operation_results.verified(one, steps)
     return VerificationView(
         one.id, one.project_id, str(one.request.get("provider_id", "")), one.checkpoint_id,
-        outcomes.parameters(one), outcomes.status(one), states, reasons)
+        operation_results.parameters(one), operation_results.status(one), states, reasons)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from karbor.clients.service import Looked, Service
+from karbor.clients.service import PolledKind, Service
 from karbor.clients.services.barbican import BARBICAN
 from karbor.clients.services.cinder import CINDER
 from karbor.clients.services.glance import GLANCE
@@ -15,7 +15,7 @@ from karbor.clients.services.trove import TROVE
 KNOWN: dict[str, Service] = {
     one.name: one for one in (CINDER, NOVA, GLANCE, NEUTRON, SWIFT, MANILA, TROVE, BARBICAN)}
 
-LOOKED: dict[str, tuple[Service, Looked]] = {
+LOOKED: dict[str, tuple[Service, PolledKind]] = {
     f"{service.name}.{kind}": (service, looked)
     for service in KNOWN.values() for kind, looked in service.looks.items()}
 """What Cloud.look understands."""

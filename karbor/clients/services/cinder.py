@@ -1,6 +1,6 @@
 """Cinder: volumes, snapshots, backups."""
 
-from karbor.clients.service import Looked, Service
+from karbor.clients.service import PolledKind, Service
 
 CINDER = Service(
     name="cinder",
@@ -13,9 +13,9 @@ CINDER = Service(
     microversion="3.70",
     microversion_headers=(("OpenStack-API-Version", "volume "),),
     looks={
-        "volume": Looked("/volumes/detail", "volumes", "/volumes/", "volume",
-                         ("status", "migration_status")),
-        "snapshot": Looked("/snapshots/detail", "snapshots", "/snapshots/", "snapshot"),
-        "backup": Looked("/backups/detail", "backups", "/backups/", "backup"),
+        "volume": PolledKind("/volumes/detail", "volumes", "/volumes/", "volume",
+                             ("status", "migration_status")),
+        "snapshot": PolledKind("/snapshots/detail", "snapshots", "/snapshots/", "snapshot"),
+        "backup": PolledKind("/backups/detail", "backups", "/backups/", "backup"),
     },
 )

@@ -1,6 +1,6 @@
 """Glance: images and their bytes. No microversions."""
 
-from karbor.clients.service import Looked, Service
+from karbor.clients.service import PolledKind, Service
 
 GLANCE = Service(
     name="glance",
@@ -10,7 +10,7 @@ GLANCE = Service(
     page=1000,      # 25 otherwise
     looks={
         # Of the project only: a list without this filter has every public image of the cloud.
-        "image": Looked("/images", "images", "/images/", "",
-                        query={"owner": "%(project_id)s"}),
+        "image": PolledKind("/images", "images", "/images/", "",
+                            query={"owner": "%(project_id)s"}),
     },
 )

@@ -1,6 +1,6 @@
 """Manila: shares and their snapshots."""
 
-from karbor.clients.service import Looked, Service
+from karbor.clients.service import PolledKind, Service
 
 MANILA = Service(
     name="manila",
@@ -14,7 +14,7 @@ MANILA = Service(
     microversion_headers=(("X-OpenStack-Manila-API-Version", ""),
                           ("OpenStack-API-Version", "shared-file-system ")),
     looks={
-        "share": Looked("/shares/detail", "shares", "/shares/", "share"),
-        "snapshot": Looked("/snapshots/detail", "snapshots", "/snapshots/", "snapshot"),
+        "share": PolledKind("/shares/detail", "shares", "/shares/", "share"),
+        "snapshot": PolledKind("/snapshots/detail", "snapshots", "/snapshots/", "snapshot"),
     },
 )

@@ -1,6 +1,6 @@
 """Nova: servers, key pairs, server groups, attachments."""
 
-from karbor.clients.service import Looked, Service
+from karbor.clients.service import PolledKind, Service
 
 NOVA = Service(
     name="nova",
@@ -14,8 +14,8 @@ NOVA = Service(
     microversion_headers=(("OpenStack-API-Version", "compute "),
                           ("X-OpenStack-Nova-API-Version", "")),
     looks={
-        "server": Looked("/servers/detail", "servers", "/servers/", "server",
-                         ("status", "OS-EXT-STS:task_state", "OS-EXT-STS:vm_state"),
-                         complete=False),       # it may leave out those of a cell that is down
+        "server": PolledKind("/servers/detail", "servers", "/servers/", "server",
+                             ("status", "OS-EXT-STS:task_state", "OS-EXT-STS:vm_state"),
+                             complete=False),       # it may leave out those of a cell that is down
     },
 )

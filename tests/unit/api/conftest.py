@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from karbor import config
 from karbor.api.application import make_app
 from karbor.api.authentication import Wsgi
-from karbor.api.wiring import Wiring
+from karbor.api.dependencies import Dependencies
 from karbor.cmd.api_wiring import wire
 from karbor.domain.errors import NotFound
 from karbor.store.connect import connect
@@ -39,7 +39,7 @@ class Schemas:
             "force": {"type": "boolean"}}}, "OS::Neutron::Network": {}}
 
 
-def wiring_of(conf: config.ConfigOpts, engine: sa.Engine) -> Wiring:
+def wiring_of(conf: config.ConfigOpts, engine: sa.Engine) -> Dependencies:
     ticks = itertools.count(1_000_000)
     return replace(wire(ListedService(conf, engine), lambda: None), provider_schemas=Schemas(),
                    clock=lambda: float(next(ticks)))
@@ -51,7 +51,7 @@ class Api:
     the OpenAPI document."""
 
     app: Wsgi
-    wiring: Wiring
+    wiring: Dependencies
     person: Person | None = MEMBER
 
     def of(self, person: Person | None) -> Api:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from karbor.cmd.service import Requester, Service
+from karbor.application.service_context import Requester, ServiceContext
 from karbor.domain.caller import Caller
 from karbor.domain.errors import ServiceAbsent
-from karbor.operations.acceptance import Asking
+from karbor.operations.admission import RequestContext
 from tests.unit.api.people import MINE
 
 SERVER = "44444444-4444-4444-8444-444444444444"
@@ -73,14 +73,14 @@ class Delegating:
         return ""
 
 
-class ListedService(Service):
+class ListedService(ServiceContext):
     @contextmanager
     def admitted(self, who: Requester) -> Iterator[Any]:
         yield ListedCloud(who.caller)
 
     @contextmanager
-    def asking(self, who: Requester) -> Iterator[Asking]:
-        yield Asking(who.caller, Delegating(), ListedCloud(who.caller))     # type: ignore[arg-type]
+    def asking(self, who: Requester) -> Iterator[RequestContext]:
+        yield RequestContext(who.caller, Delegating(), ListedCloud(who.caller))     # type: ignore[arg-type]
 
     @property
     def keystone(self) -> str:

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from karbor import config
 from karbor.banks.directory import DirectoryBank
-from karbor.cmd import provider as builtin
+from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
 from karbor.domain.operation import OperationState
 from karbor.domain.resource import VOLUME, Resource, ResourceGraph
 from karbor.domain.verification import Damage, Verification
-from karbor.operations.checkpoints import Checkpoints
+from karbor.providers import builtin
 from karbor.store.journal import SqlJournal
 from tests.unit.api.conftest import Api
 from tests.unit.api.people import ADMIN, MINE, OTHER, READER, THEIRS
@@ -49,9 +49,9 @@ def end(engine: sa.Engine, operation_id: str, *states: OperationState, **more: A
         journal.move(operation_id, fence, state, now=2.0, **(more if state.over else {}))
 
 
-def in_bank(conf: config.ConfigOpts, id: str, project_id: str = MINE) -> Checkpoints:
+def in_bank(conf: config.ConfigOpts, id: str, project_id: str = MINE) -> CheckpointRepository:
     """One that a command made and the database knows nothing of."""
-    bank = Checkpoints(DirectoryBank({"path": str(config.bank_path(conf))}), project_id)
+    bank = CheckpointRepository(DirectoryBank({"path": str(config.bank_path(conf))}), project_id)
     begun = Checkpoint(id, project_id, "kept", 1.0, CheckpointState.PROTECTING, GRAPH,
                        operation_id="op", provider_id=builtin.ID)
     bank.begin(begun)
@@ -114,7 +114,7 @@ def test_a_plan_of_another_provider_or_of_nobody(api: Api) -> None:
 
 def test_what_a_command_kept_is_found_and_what_is_gone_is_told(
         api: Api, conf: config.ConfigOpts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("karbor.cmd.bank_records.LOOK", 0.0)
+    monkeypatch.setattr("karbor.application.checkpoint_sync.LOOK", 0.0)
     ids = [str(uuid.uuid4()) for _ in range(2)]
     bank = in_bank(conf, ids[0])
     in_bank(conf, ids[1], OTHER)
@@ -185,7 +185,7 @@ def test_another_project_sees_nothing_of_it(api: Api, checkpoint: dict[str, Any]
 # ---------------------------------------------------------------- what verifies found
 def test_what_a_verify_found_is_told_wherever_it_ran(
         api: Api, conf: config.ConfigOpts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("karbor.cmd.bank_records.LOOK", 0.0)
+    monkeypatch.setattr("karbor.application.checkpoint_sync.LOOK", 0.0)
     id = str(uuid.uuid4())
     bank = in_bank(conf, id)
     bank.conclude(replace(bank.show(id), state=CheckpointState.AVAILABLE, finished_at=2.0))

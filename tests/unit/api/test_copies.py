@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from karbor import config
 from karbor.api.application import make_app
 from karbor.banks.directory import DirectoryBank
+from karbor.checkpoints.repository import CheckpointRepository
 from karbor.cmd.api_wiring import wire
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
 from karbor.domain.errors import Conflict
 from karbor.domain.operation import Operation, OperationState, Wanted
 from karbor.domain.resource import IMAGE, VOLUME, Resource, ResourceGraph
-from karbor.operations.checkpoints import Checkpoints
 from karbor.store.journal import SqlJournal
 from tests.unit.api.conftest import Api, configured
 from tests.unit.api.people import MINE, READER, THEIRS, fake_keystone
@@ -55,7 +55,7 @@ def api(conf: config.ConfigOpts, engine: sa.Engine) -> Api:
 def keep(place: Path, resources: Sequence[Resource], plan_id: str = "",
          state: CheckpointState = CheckpointState.AVAILABLE) -> str:
     """A checkpoint in the bank of `near`."""
-    bank = Checkpoints(DirectoryBank({"path": str(place / "near")}), MINE)
+    bank = CheckpointRepository(DirectoryBank({"path": str(place / "near")}), MINE)
     made = Checkpoint(str(uuid.uuid4()), MINE, "nightly", 1.0, CheckpointState.PROTECTING,
                       ResourceGraph.build(resources, lambda level: {}), operation_id="op",
                       provider_id=IDS["near"], origin={"plan": {"id": plan_id}} if plan_id else {})

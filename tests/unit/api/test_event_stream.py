@@ -9,7 +9,7 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
-from karbor.api.event_stream import MEDIA, Message, Places
+from karbor.api.event_stream import MEDIA, Message, StreamLimiter
 from karbor.domain.errors import StoreUnavailable
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.store.journal import SqlJournal
@@ -92,7 +92,7 @@ def message(text: str) -> Message:
 
 
 def test_whoever_finds_no_place_is_told_what_there_is_and_to_come_back() -> None:
-    places = Places(1, look=0.0)
+    places = StreamLimiter(1, look=0.0)
     open_one = places.stream(lambda: ([message("a")], False))
     assert next(open_one).startswith(b"retry")
     assert next(open_one).startswith(b"event")
@@ -105,8 +105,8 @@ def test_whoever_finds_no_place_is_told_what_there_is_and_to_come_back() -> None
 
 
 def test_it_ends_after_a_while_and_with_the_server() -> None:
-    assert list(Places(1, longest=0.0).stream(lambda: ([], False))) == [b"retry: 3000\n\n"]
-    places = Places(1, look=60.0)
+    assert list(StreamLimiter(1, longest=0.0).stream(lambda: ([], False))) == [b"retry: 3000\n\n"]
+    places = StreamLimiter(1, look=60.0)
     threading.Timer(0.01, places.end).start()
     assert list(places.stream(lambda: ([], False))) == [b"retry: 3000\n\n"]
 
@@ -119,7 +119,7 @@ def test_what_fails_before_it_began_has_a_status_and_later_it_ends() -> None:
             raise StoreUnavailable("the database is away")
         return [], False
 
-    places = Places(1, look=0.0)
+    places = StreamLimiter(1, look=0.0)
     assert len(list(places.stream(look))) == 1
     fails = iter([True])
     with pytest.raises(StoreUnavailable):

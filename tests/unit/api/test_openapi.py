@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from karbor.api import openapi
+from karbor.api.dependencies import Dependencies
 from karbor.api.endpoints import PREFIX
 from karbor.api.policies import list_rules
 from karbor.api.resources import RESOURCES, resources
-from karbor.api.wiring import Wiring
 from tests.unit.api.conftest import Api
 
 COPY = Path(__file__).parents[3] / "docs" / "api" / "openapi.json"
@@ -28,7 +28,7 @@ def test_anybody_may_read_it(api: Api) -> None:
 
 def test_both_lists_of_resources_agree(api: Api) -> None:
     assert [type(one) for one in resources(api.wiring)] == list(RESOURCES)
-    assert isinstance(api.wiring, Wiring)
+    assert isinstance(api.wiring, Dependencies)
 
 
 def test_every_operation_has_a_rule_that_names_it() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from karbor.api.v1 import operation_logs, outcomes
+from karbor.api.v1 import operation_logs, operation_results
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import VOLUME, Resource, ResourceGraph
 from karbor.domain.step import Hook, Progress, Step, StepState
@@ -26,17 +26,20 @@ def step(number: int, state: StepState, **more: object) -> Step:
 def test_a_restored_volume_is_one_entry_under_its_new_id() -> None:
     made = step(1, StepState.DONE, saved={"id": "new"})
     filling = step(2, StepState.RUNNING, handle={"id": "new"})
-    assert outcomes.restored(RESTORE, [made, filling]) == ({f"{VOLUME}#new": "restoring"}, {})
+    assert operation_results.restored(RESTORE, [made, filling]) == (
+        {f"{VOLUME}#new": "restoring"},
+        {},
+    )
     done = replace(RESTORE, state=OperationState.DONE)
     filled = step(2, StepState.DONE, saved={"id": "new"})
-    assert outcomes.restored(done, [made, filled]) == ({f"{VOLUME}#new": "available"}, {})
+    assert operation_results.restored(done, [made, filled]) == ({f"{VOLUME}#new": "available"}, {})
 
 
 def test_a_restore_that_failed_says_what_and_why_and_what_is_left() -> None:
     failed = replace(RESTORE, state=OperationState.FAILED, error=ERROR)
     gone = step(1, StepState.UNDONE, saved={"id": "new"})
     left = step(2, StepState.LEFT, saved={"id": "other"}, error={"message": "is stuck"})
-    states, reasons = outcomes.restored(failed, [gone, left])
+    states, reasons = operation_results.restored(failed, [gone, left])
     assert states == {f"{VOLUME}#new": "deleted", f"{VOLUME}#other": "error"}
     assert reasons == {f"{VOLUME}#other": "is stuck",
                        "checkpoint#c": "volume data: no space (make some)"}
@@ -46,7 +49,7 @@ def test_one_that_failed_while_it_was_planned_says_every_obstacle() -> None:
     failed = replace(RESTORE, plan={}, state=OperationState.FAILED, error={
         "message": "cannot be restored", "obstacles": [{"what": "no flavor", "remedy": "--map"},
                                                        {"what": "no key"}]})
-    assert outcomes.restored(failed, []) == (
+    assert operation_results.restored(failed, []) == (
         {}, {"checkpoint#c": "cannot be restored; no flavor (--map); no key"})
 
 
@@ -54,7 +57,7 @@ def test_a_verification_tells_each_proof_and_each_damage() -> None:
     over = Operation("v", Verb.VERIFY, "p", {}, {}, {}, "c", state=OperationState.FAILED, result={
         "verified": [{"type": VOLUME, "id": "a", "unproved": "Cinder keeps the bytes"},
                      {"type": VOLUME, "id": "b", "error": "is gone"}]}, error=ERROR)
-    states, reasons = outcomes.verified(over, [])
+    states, reasons = operation_results.verified(over, [])
     assert states == {f"{VOLUME}#a": "available", f"{VOLUME}#b": "error"}
     assert reasons[f"{VOLUME}#b"] == "is gone"
     assert reasons["checkpoint#c"] == "volume data: no space (make some)"

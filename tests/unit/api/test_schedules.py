@@ -15,18 +15,18 @@ import sqlalchemy as sa
 
 from karbor import config
 from karbor.api.application import make_app
-from karbor.cmd import provider as builtin
+from karbor.application.checkpoints import CheckpointRequests
+from karbor.application.schedule_trusts import GRACE, ScheduleTrusts
+from karbor.application.scheduled_runs import ScheduledCheckpoints, ScheduledRuns
+from karbor.application.scheduler_settings import clock
+from karbor.application.service_context import Requester
 from karbor.cmd.api_wiring import wire
-from karbor.cmd.firing import Firing, Shelf
-from karbor.cmd.requests import Requests
-from karbor.cmd.schedule_rights import GRACE, ScheduleRights
-from karbor.cmd.schedules import clock
-from karbor.cmd.service import Requester
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.errors import KeystoneUnreachable, NoLastingCredential
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import IMAGE, Resource
 from karbor.plugin.delegation import Delegation
+from karbor.providers import builtin
 from karbor.store.connect import writing
 from karbor.store.journal import SqlJournal
 from karbor.store.occurrences import Occurrences, Outcomes
@@ -130,10 +130,14 @@ class World:
 
     def tick(self, firing: Any = None) -> None:
         """What a worker does with what is due."""
-        requests = Requests(self.service, lambda: None)
-        made = clock(self.service.conf, Occurrences(self.service.database),
-                     Outcomes(self.service.database), firing or Firing(self.service, requests),
-                     Shelf(self.service, requests))
+        requests = CheckpointRequests(self.service, lambda: None)
+        made = clock(
+            self.service.conf,
+            Occurrences(self.service.database),
+            Outcomes(self.service.database),
+            firing or ScheduledRuns(self.service, requests),
+            ScheduledCheckpoints(self.service, requests),
+        )
         made.tick(time.time())
 
     def operations(self) -> list[Operation]:
@@ -239,7 +243,7 @@ class Meanwhile:
     somebody asks for something else."""
 
     def __init__(self, world: World, ask: Any) -> None:
-        self._firing = Firing(world.service, Requests(world.service, lambda: None))
+        self._firing = ScheduledRuns(world.service, CheckpointRequests(world.service, lambda: None))
         self._ask = ask
 
     def run(self, scheduled_operation: Any, occurrence: Any) -> str:
@@ -292,7 +296,7 @@ def test_a_deletion_that_was_cut_off_is_finished(world: World) -> None:
     records = ScheduledOperations(world.service.database)
     records.begin_end(MINE, made["id"], 1000.0)     # and then its process was killed
     now = 1000.0
-    rights = ScheduleRights(world.service, records, lambda: now)
+    rights = ScheduleTrusts(world.service, records, lambda: now)
     rights.sweep()
     assert world.shown(made["id"])
     now += GRACE + 1

@@ -8,15 +8,15 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
+from karbor.application.checkpoint_listing import CheckpointListing
 from karbor.cli.group import karbor
-from karbor.cmd.local import Driver
-from karbor.cmd.shelf import Shelf
+from karbor.cmd.embedded import Driver
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
 from karbor.domain.errors import KarborError, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import IMAGE, SERVER, VOLUME, Resource, ResourceGraph
 from karbor.domain.step import Hook, Progress, Step, StepState
-from karbor.operations.acceptance import Draft
+from karbor.operations.admission import Draft
 
 WEB = Resource(SERVER, "s1", "web-1", facts={"status": "ACTIVE"})
 DISK = Resource(IMAGE, "i1", "debian (disk of web-1)", within="s1")
@@ -68,7 +68,7 @@ class FakeLocal:
     """`wait` moves on to the next of `life`: (operation, steps) as they will be found."""
 
     life: list[tuple[Operation, list[Step]]] = field(default_factory=list)
-    shelf: Any = field(default_factory=Shelf)
+    shelf: Any = field(default_factory=CheckpointListing)
     raises: BaseException | None = None
     dead: bool = False
     asked: list[tuple[Any, ...]] = field(default_factory=list)

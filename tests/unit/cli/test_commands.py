@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from karbor.cli import exits, live
-from karbor.cli.view import rows
-from karbor.cli.wording import titles
-from karbor.cmd.shelf import Shelf
+from karbor.application.checkpoint_listing import CheckpointListing
+from karbor.cli import exit_codes, progress_table
+from karbor.cli.formatting import titles
+from karbor.cli.steps_view import rows
 from karbor.domain import errors
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.operation import OperationState, Verb
 from karbor.domain.resource import VOLUME, Resource, ResourceGraph
 from karbor.domain.step import Hook, Step, StepState
 from karbor.domain.verification import Damage, Verification
-from karbor.operations.acceptance import Draft, RestoreWishes
+from karbor.operations.admission import Draft, RestoreOptions
 from tests.unit.cli.fakes import (
     DATA,
     WEB,
@@ -105,7 +105,7 @@ def test_parameters_come_from_options() -> None:
 def test_a_parameter_of_no_form_is_refused(word: str) -> None:
     local = FakeLocal()
     result = run(local, "protect", "web-1", "--param", word)
-    assert result.exit_code == exits.USAGE
+    assert result.exit_code == exit_codes.USAGE
     assert "TYPE:OPTION=VALUE" in result.stderr
     assert local.asked == []
 
@@ -138,7 +138,7 @@ def test_a_dry_run_promises_nothing_beside_a_warning() -> None:
 def test_a_failure_names_resource_request_and_cause() -> None:
     local = protecting((FAILED, steps(StepState.FAILED, error={"message": "no space"})))
     result = run(local, "protect", "web-1")
-    assert result.exit_code == exits.FAILED
+    assert result.exit_code == exit_codes.FAILED
     assert ("karbor: protect of web-1 failed: OS::Cinder::Volume data: backup b1 went to state "
             "error (ask the operator) [cinder POST /backups, req-7]") in result.stderr
     assert "backup: failed: no space" in result.stderr
@@ -223,8 +223,8 @@ def test_a_clock_that_was_set_back_tells_no_time(verb: Verb) -> None:
 
 def test_a_long_reason_does_not_widen_the_list() -> None:
     long = "volume data went to an error state because " + "of everything " * 60
-    shelf = Shelf(found=[checkpoint(state=CheckpointState.ERROR, reason=long),
-                         checkpoint(id="01a3-checkpoint")])
+    shelf = CheckpointListing(found=[checkpoint(state=CheckpointState.ERROR, reason=long),
+                                     checkpoint(id="01a3-checkpoint")])
     local = FakeLocal([(DONE, [])], shelf=shelf)
     head, *lines = run(local, "checkpoint", "list").stdout.splitlines()
     assert max(map(len, lines)) < 180
@@ -253,7 +253,7 @@ class Interrupting(FakeLocal):
 def test_control_c_stops_and_says_how_to_go_on() -> None:
     local = Interrupting([(planned(), steps(StepState.RUNNING))])
     result = run(local, "protect", "web-1")
-    assert result.exit_code == exits.INTERRUPTED
+    assert result.exit_code == exit_codes.INTERRUPTED
     assert local.stopped
     assert f"karbor operation resume {operation().id}" in result.stderr
 
@@ -264,7 +264,7 @@ def test_what_stopped_it_is_told_with_how_to_go_on() -> None:
             raise errors.BankReadOnly("the bank is read-only", remedy="mount it for writing")
 
     result = run(Stopped([(planned(), steps(StepState.RUNNING))], dead=True), "protect", "web-1")
-    assert result.exit_code == exits.BANK
+    assert result.exit_code == exit_codes.BANK
     assert result.stderr.splitlines()[-3:] == [
         "karbor: the bank is read-only (mount it for writing)",
         ("        the protect stands where it was; when that is repaired, go on with: "
@@ -282,7 +282,7 @@ def test_an_operation_that_the_bank_ended_has_the_code_of_the_bank(error: str, c
 
 def test_control_c_before_anything_has_begun() -> None:
     result = run(FakeLocal(raises=KeyboardInterrupt()), "protect", "web-1")
-    assert result.exit_code == exits.INTERRUPTED
+    assert result.exit_code == exit_codes.INTERRUPTED
     assert "nothing has been begun" in result.stderr
 
 
@@ -294,7 +294,7 @@ def test_control_c_while_it_is_being_begun_tells_that_it_was_written_down() -> N
     for words in (("protect", "web-1"), ("restore", "web-1"), ("verify", "web-1"),
                   ("checkpoint", "delete", "web-1", "--yes")):
         result = run(Begun([(operation(), [])]), *words)
-        assert result.exit_code == exits.INTERRUPTED
+        assert result.exit_code == exit_codes.INTERRUPTED
         assert f"karbor operation resume {operation().id}" in result.stderr
         assert "nothing has been begun" not in result.stderr
 
@@ -308,7 +308,7 @@ def test_control_c_just_before_it_was_written_down() -> None:
             raise errors.NotFound("no such operation")
 
     result = run(Unknown(), "protect", "web-1")
-    assert result.exit_code == exits.INTERRUPTED
+    assert result.exit_code == exit_codes.INTERRUPTED
     assert "nothing has been begun" in result.stderr
 
 
@@ -334,7 +334,7 @@ print("ended as usual", flush=True)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
                           timeout=60, check=False)
-    assert done.returncode == exits.INTERRUPTED, done
+    assert done.returncode == exit_codes.INTERRUPTED, done
     assert "ended as usual" not in done.stdout
     assert "stopped" not in done.stdout
 
@@ -347,7 +347,7 @@ def test_the_wishes_of_a_restore() -> None:
     result = run(local, "restore", "web-1", "--map", "m1.small=m1.tiny", "--new-networks",
                  "--keep", "--name", "data=data-2")
     assert result.exit_code == 0
-    assert local.asked[0] == ("restore", "web-1", RestoreWishes(
+    assert local.asked[0] == ("restore", "web-1", RestoreOptions(
         {"m1.small": "m1.tiny"}, True, True, {}, {"data": "data-2"}))
     assert result.stdout.splitlines()[1].split() == ["volume", "data", "v1", "v2"]
     assert "not restored: volume data: MAC: in use" in result.stderr
@@ -382,7 +382,7 @@ def test_a_verification_that_found_damage() -> None:
     bad = replace(FAILED, verb=Verb.VERIFY, result={"verified": [
         {"type": VOLUME, "id": "v1", "name": "data", "error": "an object is gone"}]})
     result = run(FakeLocal([(bad, [])]), "verify", "web-1")
-    assert result.exit_code == exits.FAILED
+    assert result.exit_code == exit_codes.FAILED
     assert "an object is gone" in result.stdout
 
 
@@ -422,10 +422,10 @@ def test_several_are_deleted_and_what_waits_is_told() -> None:
 
 # ---------------------------------------------------------------- lists
 def test_checkpoints_and_the_ones_that_cannot_be_read() -> None:
-    shelf = Shelf(found=[checkpoint()], unreadable=[
+    shelf = CheckpointListing(found=[checkpoint()], unreadable=[
         errors.ObjectDamaged("checkpoint 99: damaged")])
     result = run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list")
-    assert result.exit_code == exits.BANK
+    assert result.exit_code == exit_codes.BANK
     assert "web-1" in result.stdout
     assert "karbor: checkpoint 99: damaged" in result.stderr
 
@@ -435,7 +435,7 @@ DAMAGED = Verification("op-9", 1000.0, "objects", (
 
 
 def test_a_damaged_checkpoint_is_seen_as_one() -> None:
-    shelf = Shelf([checkpoint(verified=DAMAGED), checkpoint(verified=Verification(
+    shelf = CheckpointListing([checkpoint(verified=DAMAGED), checkpoint(verified=Verification(
         "op-8", 1000.0, "checksums"))])
     result = run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list")
     bad, good = result.stdout.splitlines()[1:3]
@@ -456,7 +456,7 @@ def test_a_damaged_checkpoint_is_seen_as_one() -> None:
 
 
 def test_an_interrupted_protect_is_shown_with_its_remedy() -> None:
-    shelf = Shelf(found=[checkpoint(state=CheckpointState.PROTECTING)], unreadable=[])
+    shelf = CheckpointListing(found=[checkpoint(state=CheckpointState.PROTECTING)], unreadable=[])
     result = run(FakeLocal([(planned(), [])], shelf=shelf, dead=True), "checkpoint", "list")
     assert re.search(r" interrupted +3 ", result.stdout)
     remedy = f"was interrupted; go on with: karbor operation resume {operation().id}"
@@ -469,7 +469,7 @@ def test_an_interrupted_protect_is_shown_with_its_remedy() -> None:
 
 
 def test_an_interrupted_verify_is_no_matter_of_its_checkpoint() -> None:
-    shelf = Shelf(found=[checkpoint()], unreadable=[])
+    shelf = CheckpointListing(found=[checkpoint()], unreadable=[])
     verifying = planned(verb=Verb.VERIFY)
     result = run(FakeLocal([(verifying, [])], shelf=shelf, dead=True), "checkpoint", "list")
     assert "interrupted" not in result.stdout + result.stderr
@@ -501,8 +501,8 @@ def test_an_operation_says_what_a_restore_could_not_give_back() -> None:
 
 
 @pytest.mark.parametrize(("state", "code"), [
-    (OperationState.CANCELLED, exits.DONE), (OperationState.DONE, exits.CONFLICT),
-    (OperationState.FAILED, exits.FAILED)])
+    (OperationState.CANCELLED, exit_codes.DONE), (OperationState.DONE, exit_codes.CONFLICT),
+    (OperationState.FAILED, exit_codes.FAILED)])
 def test_how_a_cancelling_ends(state: OperationState, code: int) -> None:
     over = planned(state=state, finished_at=1010.0, error={"message": "x"})
     local = FakeLocal([(planned(), []), (over, [])])
@@ -544,7 +544,7 @@ def test_one_obstacle_of_many_resources_is_told_once() -> None:
 
 def test_every_exit_code_is_documented_in_the_help() -> None:
     text = run(FakeLocal(), "--help").stdout
-    for name, value in vars(exits).items():
+    for name, value in vars(exit_codes).items():
         if name.isupper() and isinstance(value, int):
             assert f"\n      {value:<4} " in text, name
 
@@ -589,7 +589,7 @@ def test_debug_tells_no_bodies_of_requests(capsys: pytest.CaptureFixture[str]) -
 
 def test_what_proves_nothing_says_none() -> None:
     bare = checkpoint(kept={})
-    shelf = Shelf(found=[bare], unreadable=[])
+    shelf = CheckpointListing(found=[bare], unreadable=[])
     assert "none" in run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list").stdout
     shown = run(FakeLocal(shelf=shelf), "checkpoint", "show", bare.name).stdout
     assert "evidence    none" in shown
@@ -597,9 +597,9 @@ def test_what_proves_nothing_says_none() -> None:
 
 def test_on_a_terminal_each_resource_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     told = io.StringIO()
-    monkeypatch.setattr(live, "console", lambda: Console(
+    monkeypatch.setattr(progress_table, "console", lambda: Console(
         file=told, force_terminal=True, width=120, height=20))
-    with live.Screen() as screen:
+    with progress_table.Screen() as screen:
         screen.show(operation(), [], 1001.0)
         screen.show(planned(), steps(StepState.RUNNING), 1003.0)
         screen.note("stopping …")
@@ -613,12 +613,12 @@ def test_on_a_terminal_each_resource_has_its_row(monkeypatch: pytest.MonkeyPatch
 
 def test_a_small_terminal_shows_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     told = io.StringIO()
-    monkeypatch.setattr(live, "console", lambda: Console(
+    monkeypatch.setattr(progress_table, "console", lambda: Console(
         file=told, force_terminal=True, width=120, height=7))
     many = ResourceGraph.build([Resource(VOLUME, f"v{n}", f"data-{n}") for n in range(9)],
                                lambda level: {})
     under_way = Step(0, f"{VOLUME}#v8", Hook.MAIN, "backup", state=StepState.RUNNING)
-    with live.Screen() as screen:
+    with progress_table.Screen() as screen:
         screen.show(planned(plan={"graph": many.to_dict()}), [under_way], 1003.0)
     assert "volume data-8" in told.getvalue()
     assert "… and 6 more" in told.getvalue()

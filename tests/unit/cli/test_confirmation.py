@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from karbor.cli import confirmation, exits
+from karbor.cli import confirmation, exit_codes
 from karbor.cli.group import karbor
 from karbor.domain.operation import OperationState, Verb
 from tests.unit.cli.fakes import FakeLocal, planned, run
@@ -63,12 +63,12 @@ def test_every_command_that_deletes_is_among_these() -> None:
 def test_without_a_terminal_it_is_refused_unless_yes(command: str) -> None:
     local = Deleting()
     refused = run(local, *command.split(), *WORDS[command])
-    assert refused.exit_code == exits.USAGE
+    assert refused.exit_code == exit_codes.USAGE
     assert refused.stderr == (
         f"karbor: karbor {command} cannot be taken back, and there is no terminal to ask on: "
         "nothing was done (give --yes)\n")
     assert local.asked == []
-    assert run(local, *command.split(), *WORDS[command], "--yes").exit_code == exits.DONE
+    assert run(local, *command.split(), *WORDS[command], "--yes").exit_code == exit_codes.DONE
     assert local.asked
 
 
@@ -80,7 +80,7 @@ def test_on_a_terminal_it_asks(command: str, answer: str, done: bool,
                         SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
     local = Deleting()
     result = run(local, *command.split(), *WORDS[command], stdin=answer)
-    assert result.exit_code == exits.DONE
+    assert result.exit_code == exit_codes.DONE
     assert "?" in result.stderr
     changed = [one for one in local.asked if one[0] in ("start", "remove")
                or str(one[1]).startswith("/")]

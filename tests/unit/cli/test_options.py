@@ -14,13 +14,13 @@ from typing import Any
 import click
 import pytest
 
-from karbor.cli import exits
+from karbor.cli import exit_codes
 from karbor.cli.group import karbor
 from karbor.cli.invocation import OPTIONS
-from karbor.doctor.patient import Wishes
+from karbor.doctor.context import DoctorOptions
+from karbor.domain.application_credential import ApplicationCredential
 from karbor.domain.errors import NotFound
 from karbor.domain.operation import OperationState
-from karbor.domain.registration import Registration
 from tests.unit.cli.fakes import DATA, FakeLocal, planned, run, steps
 
 WORDS = {"cloud": ("--os-cloud", "x"), "provider": ("--provider", "x"),
@@ -92,7 +92,7 @@ def test_a_global_option_without_effect_is_refused_wherever_it_stands(name: str,
     needed += ["--yes" for one in command_of(name).params if one.name == "yes"]
     before = run(local, *WORDS[option], *name.split(), *needed)
     after = run(local, *name.split(), *needed, *WORDS[option])
-    assert (before.exit_code, after.exit_code) == (exits.USAGE, exits.USAGE)
+    assert (before.exit_code, after.exit_code) == (exit_codes.USAGE, exit_codes.USAGE)
     assert f"{WORDS[option][0]} has no effect on karbor {name}" in before.stderr
     assert re.search(rf"No such option:? '?{WORDS[option][0]}", after.stderr)
     assert local.asked == []
@@ -118,7 +118,7 @@ THING = {"id": "id-1", "name": "it", "trigger_id": "t", "provider_id": "p1", "pl
          "operation_definition": {}, "operation_type": "protect", "enabled": False,
          "next_run_at": None, "rights": RIGHTS, "resources": [], "parameters": {},
          "properties": {"pattern": ""}}
-MADE = SimpleNamespace(left=[], registration=Registration(
+MADE = SimpleNamespace(left=[], registration=ApplicationCredential(
     "r", "http://k", "p", "u", "ac", "it", "", made_here=True, expires_at=None, created_at=1.0))
 ANSWERS: dict[str, Any] = {
     "find": THING, "list": [], "make": MADE, "take": MADE, "own": MADE,
@@ -206,16 +206,18 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *words: str) -> tuple[
 
     def stand_in(name: str) -> Any:
         def hear(*what: Any, **more: Any) -> Any:
-            shown = [one for one in what if isinstance(one, bool | str | Wishes)]
+            shown = [one for one in what if isinstance(one, bool | str | DoctorOptions)]
             local.asked.append((name, *map(str, shown), str(sorted(more.items()))))
             raise NotFound("recorded")
         return hear
 
     with monkeypatch.context() as patched:
         patched.setattr("karbor.cmd.doctor.Doctor.examine", stand_in("examine"))
-        patched.setattr("karbor.cmd.configuration.checking.check", stand_in("check"))
+        patched.setattr("karbor.config_check.check.check", stand_in("check"))
         for name in ("look", "rebuild"):
-            patched.setattr(f"karbor.cmd.rebuild.Rebuilding.{name}", stand_in(name))
+            patched.setattr(
+                f"karbor.application.database_rebuild.Rebuilding.{name}", stand_in(name)
+            )
         patched.setenv("KARBOR_CONFIG", os.devnull)
         patched.setenv("XDG_DATA_HOME", str(tmp_path))
         result = run(local, *words, stdin="secret\n")
@@ -231,7 +233,7 @@ def test_an_option_of_a_command_changes_what_it_asks_or_tells(
         monkeypatch: pytest.MonkeyPatch) -> None:
     without = seen(monkeypatch, tmp_path, *name.split(), *words)
     with_it = seen(monkeypatch, tmp_path, *name.split(), *words, *shlex.split(option))
-    assert with_it[0] != exits.FAULT, with_it[2]
+    assert with_it[0] != exit_codes.FAULT, with_it[2]
     assert with_it != without
 
 
@@ -241,7 +243,7 @@ def test_an_option_of_a_command_changes_what_it_asks_or_tells(
 def test_a_plan_of_a_provider_that_there_is_not_is_refused(words: tuple[str, ...]) -> None:
     local = Recording()
     result = run(local, *words)
-    assert result.exit_code == exits.USAGE
+    assert result.exit_code == exit_codes.USAGE
     assert "there is no provider nope (give --in; there are: one (p1), two (p2))" in result.stderr
     assert [one for one in local.asked if one[0] == "post"] == []
 
@@ -252,7 +254,7 @@ def test_a_plan_of_a_provider_that_there_is_not_is_refused(words: tuple[str, ...
     ("--provider", "off", "provider", "check", "on")])
 def test_two_providers_are_not_taken_for_one(words: tuple[str, ...]) -> None:
     local = Recording()
-    assert run(local, *words).exit_code == exits.USAGE
+    assert run(local, *words).exit_code == exit_codes.USAGE
     assert [one for one in local.asked if one[0] == "post"] == []
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from karbor.cli import watch
-from karbor.cmd.local import Driver
+from karbor.cmd.embedded import Driver
 from karbor.domain.operation import OperationState
 from tests.unit.cli.fakes import FakeLocal, planned, run, steps
 

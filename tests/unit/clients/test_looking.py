@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from karbor.clients.cloud import OpenStackCloud
-from karbor.clients.looking import FEW, FORGOTTEN, LONGEST, MANY, Board
 from karbor.clients.services import LOOKED
+from karbor.clients.status_poller import FEW, FORGOTTEN, LONGEST, MANY, StatusPoller
 from karbor.domain.errors import BadInput, CloudNotFound, CloudUnavailable
 from tests.unit.clients.conftest import Stage
 from tests.unit.credentials.wire import Clock, Reply, Sent
@@ -56,16 +56,16 @@ def cinder() -> Any:
 
 
 @pytest.fixture
-def board(clock: Clock) -> Board:
-    return Board(LOOKED["cinder.backup"][1], "p", clock)
+def board(clock: Clock) -> StatusPoller:
+    return StatusPoller(LOOKED["cinder.backup"][1], "p", clock)
 
 
-def state(board: Board, id: str, cinder: Any) -> str | None:
+def state(board: StatusPoller, id: str, cinder: Any) -> str | None:
     seen = board.look(id, cinder)
     return None if seen is None else str(seen["status"])
 
 
-def test_a_hundred_waits_share_one_list(board: Board, cinder: Any, clock: Clock) -> None:
+def test_a_hundred_waits_share_one_list(board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {str(n): "creating" for n in range(100)}
     for id in cinder.backups:
         board.touched([id])
@@ -77,7 +77,9 @@ def test_a_hundred_waits_share_one_list(board: Board, cinder: Any, clock: Clock)
     assert cinder.asked == (2, 0)
 
 
-def test_within_an_interval_nothing_is_asked(board: Board, cinder: Any, clock: Clock) -> None:
+def test_within_an_interval_nothing_is_asked(
+    board: StatusPoller, cinder: Any, clock: Clock
+) -> None:
     cinder.backups = {"1": "creating"}
     state(board, "1", cinder)
     cinder.backups["1"] = "available"
@@ -89,7 +91,7 @@ def test_within_an_interval_nothing_is_asked(board: Board, cinder: Any, clock: C
 
 
 def test_the_first_look_is_fresh_also_right_after_a_list(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "creating", "2": "creating"}
     state(board, "1", cinder)
     cinder.backups["2"] = "available"
@@ -99,7 +101,7 @@ def test_the_first_look_is_fresh_also_right_after_a_list(
 
 
 def test_what_a_request_named_is_looked_at_afresh(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "available"}
     assert state(board, "1", cinder) == "available"
     clock.sleep(0.1)
@@ -114,7 +116,7 @@ def test_what_a_request_named_is_looked_at_afresh(
 
 
 def test_a_list_asked_for_before_a_request_says_nothing_of_its_effect(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "available", "2": "available"}
     cinder.gate = threading.Event()
     with ThreadPoolExecutor(2) as pool:
@@ -133,7 +135,7 @@ def test_a_list_asked_for_before_a_request_says_nothing_of_its_effect(
 
 
 def test_the_interval_grows_without_news_and_begins_anew_with_them(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "creating"}
     seen = []
     for _ in range(12):
@@ -148,7 +150,7 @@ def test_the_interval_grows_without_news_and_begins_anew_with_them(
 
 
 def test_what_a_list_lacks_is_asked_for_by_its_id_before_it_counts_as_gone(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "creating", "2": "deleting"}
     cinder.unlisted = {"1"}                 # a list may be cut, or filtered
     assert state(board, "1", cinder) == "creating"
@@ -160,7 +162,7 @@ def test_what_a_list_lacks_is_asked_for_by_its_id_before_it_counts_as_gone(
     assert state(board, "nonesuch", cinder) is None
 
 
-def test_a_slow_list_is_asked_for_seldom(board: Board, cinder: Any, clock: Clock) -> None:
+def test_a_slow_list_is_asked_for_seldom(board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "creating"}
     listing = cinder.list
 
@@ -178,7 +180,7 @@ def test_a_slow_list_is_asked_for_seldom(board: Board, cinder: Any, clock: Clock
 
 
 def test_threads_that_come_together_wait_for_one_list(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {str(n): "creating" for n in range(16)}
     board.touched(cinder.backups)
     clock.sleep(1)
@@ -192,7 +194,7 @@ def test_threads_that_come_together_wait_for_one_list(
 
 
 def test_a_list_that_fails_is_told_to_all_and_the_next_look_tries_again(
-        board: Board, cinder: Any) -> None:
+        board: StatusPoller, cinder: Any) -> None:
     cinder.backups = {"1": "creating"}
     cinder.away = True
     with pytest.raises(CloudUnavailable):
@@ -201,7 +203,7 @@ def test_a_list_that_fails_is_told_to_all_and_the_next_look_tries_again(
     assert state(board, "1", cinder) == "creating"
 
 
-def test_what_nobody_looks_at_is_forgotten(board: Board, cinder: Any, clock: Clock) -> None:
+def test_what_nobody_looks_at_is_forgotten(board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "available", "2": "creating"}
     state(board, "1", cinder)
     clock.sleep(FORGOTTEN + 1)
@@ -276,7 +278,7 @@ def test_an_unknown_kind_is_told(cloud: OpenStackCloud) -> None:
 
 def test_many_that_are_waited_for_wait_for_the_next_list(cinder: Any, clock: Clock) -> None:
     """Looked at again and again within the second after a list, none is asked for by itself."""
-    board = Board(LOOKED["cinder.backup"][1], "p", clock)
+    board = StatusPoller(LOOKED["cinder.backup"][1], "p", clock)
     for n in range(30):
         cinder.backups[str(n)] = "creating"
         board.touched([str(n)])
@@ -288,7 +290,7 @@ def test_many_that_are_waited_for_wait_for_the_next_list(cinder: Any, clock: Clo
 
 
 def test_few_are_looked_at_at_once_and_many_with_the_next_list(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     ids = [str(n) for n in range(FEW)]
     cinder.backups = dict.fromkeys(ids, "creating")
     for id in ids:
@@ -303,7 +305,7 @@ def test_few_are_looked_at_at_once_and_many_with_the_next_list(
 
 
 def test_what_lists_showed_until_its_deletion_is_gone_with_the_first_that_does_not(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {str(n): "available" for n in range(50)}
     board.touched(list(cinder.backups))
     for id in list(cinder.backups):
@@ -317,7 +319,7 @@ def test_what_lists_showed_until_its_deletion_is_gone_with_the_first_that_does_n
 
 
 def test_a_list_says_nothing_of_what_it_never_showed_or_nobody_deleted(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"seen": "available", "unseen": "available"}
     cinder.unlisted = {"unseen"}
     assert state(board, "seen", cinder) == "available"
@@ -330,7 +332,7 @@ def test_a_list_says_nothing_of_what_it_never_showed_or_nobody_deleted(
 
 
 def test_a_deletion_that_came_after_the_question_is_not_answered_by_it(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "available", "2": "available"}
     assert state(board, "1", cinder) == state(board, "2", cinder) == "available"
     clock.sleep(1.5)
@@ -353,7 +355,7 @@ def test_nova_may_leave_out_servers_of_a_cell_that_is_down() -> None:
 
 
 def test_nobody_is_kept_waiting_for_a_list_that_takes_long(
-        board: Board, cinder: Any, clock: Clock) -> None:
+        board: StatusPoller, cinder: Any, clock: Clock) -> None:
     """A list of ten seconds is asked for once a minute; a first look does not block so long."""
     ids = [str(n) for n in range(20)]
     cinder.backups = dict.fromkeys(ids, "creating")
@@ -373,7 +375,9 @@ def test_nobody_is_kept_waiting_for_a_list_that_takes_long(
     assert cinder.asked == (1, 1)
 
 
-def test_what_was_only_named_is_forgotten_without_any_list(board: Board, clock: Clock) -> None:
+def test_what_was_only_named_is_forgotten_without_any_list(
+    board: StatusPoller, clock: Clock
+) -> None:
     board.touched([f"old-{n}" for n in range(MANY)])
     clock.sleep(FORGOTTEN + 1)
     board.touched(["new"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from karbor import config
-from karbor.clients.probe import CloudProbe
+from karbor.clients.cloud_probe import CloudProbe
 
 CATALOG = [{"type": type, "name": name, "endpoints": [
     {"interface": "public", "region_id": "one", "region": "one", "url": url}]}
@@ -27,9 +27,9 @@ def test_a_service_under_two_names_is_one_by_its_own(catalog: Any, tmp_path: Pat
     place = SimpleNamespace(interface="public", region_name="one", endpoints={}, verify=True)
     access = SimpleNamespace(project_id="p", has_service_catalog=lambda: True,
                              service_catalog=SimpleNamespace(catalog=list(catalog)))
-    monkeypatch.setattr("karbor.clients.probe.KeystoneProbe", lambda *_: SimpleNamespace(
+    monkeypatch.setattr("karbor.clients.cloud_probe.KeystoneProbe", lambda *_: SimpleNamespace(
         own=SimpleNamespace(place=place), access=access))
-    monkeypatch.setattr("karbor.clients.probe.TrustProbe", lambda _keystone: None)
+    monkeypatch.setattr("karbor.clients.cloud_probe.TrustProbe", lambda _keystone: None)
     probe = CloudProbe(config.load([file]), None, None)     # type: ignore[arg-type]
     [served] = probe.services()
     assert (served.type, served.name) == ("block-storage", "cinder")

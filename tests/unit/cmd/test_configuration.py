@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 
 from karbor import config, messaging
 from karbor.cli.group import karbor
-from karbor.cmd.configuration.checking import check
-from karbor.cmd.configuration.former import all_former, former
-from karbor.cmd.configuration.showing import MASK, show
+from karbor.config_check.check import check
+from karbor.config_check.effective_options import MASK, show
+from karbor.config_check.removed_options import all_former, former
 from karbor.doctor.finding import Finding, Verdict
 from karbor.known_options import AUDITING, known
 

@@ -13,11 +13,11 @@ import pytest
 
 import karbor.protections
 from karbor import config
-from karbor.cmd import driving
-from karbor.cmd.local import Local
-from karbor.engine.places import Limit
+from karbor.cmd.embedded import EmbeddedKarbor
+from karbor.engine.concurrency_limits import Limit
 from karbor.engine.runner import REMOVAL, UNAVAILABLE
 from karbor.plugin.protection import Stage, Task
+from karbor.worker import embedded_executor
 
 
 def shipped_limits() -> set[str]:
@@ -34,7 +34,7 @@ def test_every_limit_of_a_plugin_we_ship_has_an_option(tmp_path: Path) -> None:
     file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\nproject_cinder_backups = 7\n"
                     "provider_glance_transfers = 5\nproject_glance_transfers = 5\n"
                     "project_server_images = 3\n")
-    with Local(config.load([file])) as local:
+    with EmbeddedKarbor(config.load([file])) as local:
         limits = local._setting(local.provider).limits
     assert limits == {"cinder-backups": Limit(16, 7), "glance-transfers": Limit(5, 5),
                       "server-images": Limit(8, 3)}
@@ -50,12 +50,12 @@ def test_the_driver_keeps_to_the_options(tmp_path: Path, monkeypatch: pytest.Mon
 
         def drive(self, _operation_id: str, _stopping: threading.Event) -> None: ...
 
-    monkeypatch.setattr(driving, "Driver", Recorder)
-    monkeypatch.setattr(driving, "driven", lambda _operation_id, drive, *_told: drive())
+    monkeypatch.setattr(embedded_executor, "Driver", Recorder)
+    monkeypatch.setattr(embedded_executor, "driven", lambda _operation_id, drive, *_told: drive())
     file = tmp_path / "karbor.conf"
     file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\nworkers = 11\ncarriers = 4\n"
                     "project_cinder_backups = 1\n")
-    with Local(config.load([file])) as local:
+    with EmbeddedKarbor(config.load([file])) as local:
         local._drive._settings["op"] = local._setting(local.provider)
         local._drive._drive("op", threading.Event())
         places = given.pop("places")
@@ -71,7 +71,7 @@ def test_every_kind_of_waiting_of_a_plugin_we_ship_has_an_option(tmp_path: Path)
                     "made_anew_pause = 0.5\n"
                     + "".join(f"{kind} = {number}\n"
                               for number, kind in enumerate(config.WAITS, start=1)))
-    with Local(config.load([file])) as local:
+    with EmbeddedKarbor(config.load([file])) as local:
         setting = local._setting(local.provider)
     assert setting.waits == {kind: 60.0 * number
                              for number, kind in enumerate(config.WAITS, start=1)}

@@ -14,20 +14,20 @@ import requests as rq
 from prometheus_client import CollectorRegistry, generate_latest
 
 from karbor import config
-from karbor.cmd.driven import Driven
-from karbor.cmd.metrics import MetricsServer, Sources, metrics, metrics_app
-from karbor.cmd.remembering import Remembering
-from karbor.credentials.tally import Tally
+from karbor.credentials.request_counters import RequestCounters
 from karbor.credentials.transport import Transport
 from karbor.domain.errors import BadInput, StoreUnavailable
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.plan import Plan
-from karbor.operations.telling import OPERATION_END, operation_payload
+from karbor.operations.events import OPERATION_END, operation_payload
 from karbor.store.connect import connect
 from karbor.store.operations import Operations
 from karbor.store.plans import Plans
 from karbor.store.quotas import Quotas
 from karbor.store.tables import METADATA
+from karbor.telemetry.metrics import MetricsServer, Sources, metrics, metrics_app
+from karbor.telemetry.operation_counters import OperationCounters
+from karbor.telemetry.ttl_cache import TtlCache
 from tests.unit.credentials.wire import Reply, Sent, Wire
 
 
@@ -103,7 +103,7 @@ def test_requests_are_counted_by_outcome_and_no_address_is_told() -> None:
             raise rq.ConnectTimeout
         return Reply(404)
 
-    tally = Tally()
+    tally = RequestCounters()
     session = Transport(1, Wire(answer), tally)
     session.name("http://h/v3", "cinder")
     session.get("http://h/v3/x")
@@ -119,7 +119,7 @@ def test_requests_are_counted_by_outcome_and_no_address_is_told() -> None:
 
 
 def test_operations_that_were_driven_here() -> None:
-    driven = Driven()
+    driven = OperationCounters()
     done = Operation("op", Verb.PROTECT, "p", {}, {}, {"size": 7}, state=OperationState.DONE,
                      created_at=1.0, finished_at=3.5, result={"evidence": "checksums"})
     driven.tell(OPERATION_END, operation_payload(done))
@@ -137,7 +137,7 @@ def test_an_answer_and_a_failure_are_given_again_for_a_while() -> None:
             raise StoreUnavailable("away")
         return len(asked)
 
-    remembering = Remembering(ask, 10.0, lambda: now[0])
+    remembering = TtlCache(ask, 10.0, lambda: now[0])
     assert [remembering(), remembering()] == [1, 1]
     now[0] = 10.0
     for _ in range(2):

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from karbor import config, messaging
-from karbor.cmd.message_bus import sender
-from karbor.cmd.notifications import Bus, notifications
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb
-from karbor.operations.telling import driven
+from karbor.operations.events import run_notifying
+from karbor.telemetry.message_bus import sender
+from karbor.telemetry.notifications import Bus, notifications
 from karbor.testing.journal import MemoryJournal
 
 messaging.oslo_messaging()
@@ -48,8 +48,8 @@ def told(verb: Verb, *states: OperationState, error: Mapping[str, Any] | None = 
 
     journal.add(Operation("op", verb, "p", {"user_id": "u"}, {"sealed": "gAAAA-secret"},
                           {"provider_id": "prov", "name": "web"}, "c", created_at=1.0))
-    assert driven("op", drive, journal, Ear(), remembered) is states[-1]
-    driven("op", lambda: states[-1], journal, Ear(), remembered)    # over: nothing to tell
+    assert run_notifying("op", drive, journal, Ear(), remembered) is states[-1]
+    run_notifying("op", lambda: states[-1], journal, Ear(), remembered)    # over: nothing to tell
     assert "secret" not in repr(heard)
     return heard
 

@@ -13,13 +13,13 @@ from click.testing import CliRunner, Result
 from karbor import config
 from karbor.banks.directory import DirectoryBank
 from karbor.cli.group import karbor
-from karbor.cmd import provider as builtin
-from karbor.cmd.provider_file import read
-from karbor.cmd.providers import Providers
 from karbor.domain.errors import BadInput, NotFound, UnknownName
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import PROJECT, SHARE, VOLUME
 from karbor.plugin import registry
+from karbor.providers import builtin
+from karbor.providers.catalog import ProviderCatalog
+from karbor.providers.provider_file import read
 
 SAMPLES = Path(__file__).parents[3] / "etc" / "karbor" / "providers.d"
 IDS = {"a": "11111111-1111-4111-8111-111111111111", "b": "22222222-2222-4222-8222-222222222222",
@@ -50,10 +50,10 @@ class Place:
             f"file_system_bank_path = {bank or self.root / name}", ""]))
         return path
 
-    def providers(self) -> Providers:
+    def providers(self) -> ProviderCatalog:
         def nobody() -> Any:
             raise AssertionError("a bank in a directory needs no login")
-        return Providers(config.load([self.conf]), nobody)
+        return ProviderCatalog(config.load([self.conf]), nobody)
 
     def run(self, *words: str) -> Result:
         return CliRunner().invoke(karbor, ["--config-file", str(self.conf), *words])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from karbor.cmd.remembered import RememberedLogins
+from karbor.application.login_project_cache import LoginProjectCache
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def clouds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_is_remembered_counts_until_something_changes(
         clouds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "state" / "logins.json"
-    logins = RememberedLogins(file)
+    logins = LoginProjectCache(file)
     assert logins.project_of("mine") is None
     logins.remember("mine", "p1")
     logins.remember("other", "p2")
-    again = RememberedLogins(file)
+    again = LoginProjectCache(file)
     assert (again.project_of("mine"), again.project_of("other")) == ("p1", "p2")
     assert again.project_of(None) is None
     assert file.stat().st_mode & 0o077 == 0
@@ -46,7 +46,7 @@ def test_a_spoilt_file_costs_a_login_and_no_more(clouds: Path, tmp_path: Path,
                                                  content: str) -> None:
     file = tmp_path / "logins.json"
     file.write_text(content)
-    logins = RememberedLogins(file)
+    logins = LoginProjectCache(file)
     assert logins.project_of("mine") is None
     logins.remember("mine", "p1")
     assert logins.project_of("mine") == "p1"

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from karbor.cmd.providers import Listed
-from karbor.cmd.rounds import GRACE, LONGEST, Rounds
 from karbor.domain.errors import Conflict, KarborError, KeystoneUnreachable, StoreUnavailable
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.durable.engine import Limits
+from karbor.providers.catalog import ProviderInfo
 from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
 from karbor.store.upgrade import upgrade
+from karbor.worker.queue_poller import GRACE, LONGEST, QueuePoller
 
 
 class Engine:
@@ -51,8 +51,8 @@ class Providers:
     def __init__(self) -> None:
         self.ids = ["prov-1"]
 
-    def list(self) -> list[Listed]:
-        return [Listed(one, one, "", "bank", (), enabled=one != "prov-disabled")
+    def list(self) -> list[ProviderInfo]:
+        return [ProviderInfo(one, one, "", "bank", (), enabled=one != "prov-disabled")
                 for one in self.ids]
 
 
@@ -93,8 +93,8 @@ def limits() -> list[Limits]:
 
 @pytest.fixture
 def rounds(engine: Any, records: Operations, providers: Any, limits: list[Limits], clock: Clock
-           ) -> Rounds:
-    made = Rounds(engine, records, providers, lambda: limits[0], clock=clock)
+           ) -> QueuePoller:
+    made = QueuePoller(engine, records, providers, lambda: limits[0], clock=clock)
     made.look_for_providers()
     return made
 
@@ -105,7 +105,7 @@ def operation(id: str, provider: str = "prov-1", created_at: float = 1000.0, pro
                      created_at=created_at)
 
 
-def test_what_was_entrusted_is_driven_once(rounds: Rounds, engine: Engine, records: Operations
+def test_what_was_entrusted_is_driven_once(rounds: QueuePoller, engine: Engine, records: Operations
                                            ) -> None:
     records.add(operation("op-1"), offered=True)
     records.add(operation("a command's"))
@@ -115,7 +115,7 @@ def test_what_was_entrusted_is_driven_once(rounds: Rounds, engine: Engine, recor
 
 
 def test_whose_trust_is_never_made_is_taken_up_after_a_while(
-        rounds: Rounds, engine: Engine, records: Operations, clock: Clock) -> None:
+        rounds: QueuePoller, engine: Engine, records: Operations, clock: Clock) -> None:
     records.add(operation("op-1"), trust="wanted", offered=True)
     rounds.take_up(5.0)
     clock.now += GRACE
@@ -127,7 +127,7 @@ def test_whose_trust_is_never_made_is_taken_up_after_a_while(
 
 
 def test_a_provider_that_comes_later_is_served_and_others_wait_for_theirs(
-        rounds: Rounds, engine: Engine, records: Operations, providers: Providers,
+        rounds: QueuePoller, engine: Engine, records: Operations, providers: Providers,
         caplog: pytest.LogCaptureFixture) -> None:
     records.add(operation("op-1", "prov-later"), offered=True)
     records.add(operation("op-2", "prov-never"), offered=True)
@@ -143,7 +143,7 @@ def test_a_provider_that_comes_later_is_served_and_others_wait_for_theirs(
 
 
 def test_of_each_provider_and_project_as_many_are_driven_as_may_be(
-        rounds: Rounds, engine: Engine, records: Operations, limits: list[Limits]) -> None:
+        rounds: QueuePoller, engine: Engine, records: Operations, limits: list[Limits]) -> None:
     """Project a has much to do; b and c do not wait behind all of it. Another provider counts for
     itself, and so does what other workers drive."""
     limits[0] = Limits(4, 2)
@@ -160,7 +160,7 @@ def test_of_each_provider_and_project_as_many_are_driven_as_may_be(
 
 
 def test_limits_that_change_hold_from_then_on(
-        rounds: Rounds, engine: Engine, records: Operations, limits: list[Limits]) -> None:
+        rounds: QueuePoller, engine: Engine, records: Operations, limits: list[Limits]) -> None:
     for number in range(3):
         records.add(operation(f"op-{number}", created_at=float(number)), offered=True)
     rounds.take_up(5.0)
@@ -171,7 +171,7 @@ def test_limits_that_change_hold_from_then_on(
 
 
 def test_of_two_who_take_the_last_place_none_goes_beyond_the_limit(
-        rounds: Rounds, engine: Engine, records: Operations, limits: list[Limits], clock: Clock
+        rounds: QueuePoller, engine: Engine, records: Operations, limits: list[Limits], clock: Clock
         ) -> None:
     limits[0] = Limits(1, 1)
     for number in range(2):
@@ -185,7 +185,7 @@ def test_of_two_who_take_the_last_place_none_goes_beyond_the_limit(
 
 
 def test_what_nobody_drives_any_more_is_driven_at_the_next_look(
-        rounds: Rounds, engine: Engine, records: Operations) -> None:
+        rounds: QueuePoller, engine: Engine, records: Operations) -> None:
     records.add(operation("op-1"), offered=True)
     engine.others = {"op-1"}
     rounds.take_up(5.0)
@@ -196,7 +196,7 @@ def test_what_nobody_drives_any_more_is_driven_at_the_next_look(
 
 
 def test_what_fails_at_once_is_tried_after_longer_and_longer_pauses(
-        rounds: Rounds, engine: Engine, records: Operations, clock: Clock) -> None:
+        rounds: QueuePoller, engine: Engine, records: Operations, clock: Clock) -> None:
     records.add(operation("op-1"), offered=True)
     times = []
     for _ in range(400):
@@ -211,7 +211,7 @@ def test_what_fails_at_once_is_tried_after_longer_and_longer_pauses(
 
 
 def test_what_the_database_has_failed_is_not_held_against_an_operation(
-        rounds: Rounds, engine: Engine, records: Operations, clock: Clock) -> None:
+        rounds: QueuePoller, engine: Engine, records: Operations, clock: Clock) -> None:
     records.add(operation("op-1"), offered=True)
     for round_ in range(1, 9):
         rounds.take_up(5.0)
@@ -224,7 +224,7 @@ def test_what_the_database_has_failed_is_not_held_against_an_operation(
 
 
 def test_who_has_lost_its_lock_is_taken_up_at_once_again(
-        rounds: Rounds, engine: Engine, records: Operations) -> None:
+        rounds: QueuePoller, engine: Engine, records: Operations) -> None:
     records.add(operation("op-1"), offered=True)
     for round_ in range(1, 4):
         rounds.take_up(5.0)
@@ -234,7 +234,7 @@ def test_who_has_lost_its_lock_is_taken_up_at_once_again(
 
 
 def test_another_worker_may_be_quicker(
-        rounds: Rounds, engine: Engine, records: Operations) -> None:
+        rounds: QueuePoller, engine: Engine, records: Operations) -> None:
     records.add(operation("op-1"), offered=True)
     engine.refuses = True
     rounds.take_up(5.0)
@@ -245,7 +245,7 @@ def test_another_worker_may_be_quicker(
 
 
 def test_what_is_over_is_nobodys_any_more(
-        rounds: Rounds, engine: Engine, records: Operations) -> None:
+        rounds: QueuePoller, engine: Engine, records: Operations) -> None:
     records.add(operation("op-1"), offered=True)
     journal = SqlJournal(records._engine)
     fence = journal.claim("op-1")
@@ -255,7 +255,7 @@ def test_what_is_over_is_nobodys_any_more(
 
 
 def test_what_could_not_get_its_lock_is_taken_up_when_locks_are_to_be_had(
-        rounds: Rounds, engine: Engine, records: Operations, clock: Clock) -> None:
+        rounds: QueuePoller, engine: Engine, records: Operations, clock: Clock) -> None:
     """Its connection was dead, or there was no file descriptor."""
     for number in range(2):
         records.add(operation(f"op-{number}", created_at=float(number)), offered=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from karbor.cmd.schedule_rights import COMING, GOING, GRACE, ScheduleRights, first_written
+from karbor.application.schedule_trusts import COMING, GOING, GRACE, ScheduleTrusts, first_written
 from karbor.domain.caller import Caller
 from karbor.domain.errors import Conflict, KeystoneUnreachable, NotFound, TokenRejected
 from karbor.domain.operation import Operation, Verb
@@ -69,7 +69,7 @@ class World:
 
     def __post_init__(self) -> None:
         service: Any = SimpleNamespace(authority=self.keystone, records=self.operations)
-        self.rights = ScheduleRights(service, self.records, lambda: self.now)
+        self.rights = ScheduleTrusts(service, self.records, lambda: self.now)
 
     def written(self) -> ScheduledOperation:
         """A new one, as it stands before anything is made for it."""

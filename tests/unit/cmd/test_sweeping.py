@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from karbor import config
-from karbor.cmd.clouds import Clouds
-from karbor.cmd.local import Local
-from karbor.cmd.providers import Providers
+from karbor.application.clouds import Clouds
+from karbor.checkpoints.deferred_deletions import DeferredDeletions
+from karbor.cmd.embedded import EmbeddedKarbor
 from karbor.domain.errors import TokenRejected
 from karbor.domain.operation import Operation, Verb
-from karbor.operations.setting import Provider, Setting
-from karbor.operations.tombstones import Tombstones
+from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.plugin.protection import Protection
+from karbor.providers.catalog import ProviderCatalog
 from karbor.testing.bank import MemoryBank
 
 BOX = "Toy::Box"
@@ -33,7 +33,9 @@ class Resumed:
     def __init__(self) -> None:
         self.ids: list[str] = []
 
-    def begin(self, operation: Operation, setting: Setting, prepared: Callable[[], bool]) -> None:
+    def begin(
+        self, operation: Operation, setting: ExecutionContext, prepared: Callable[[], bool]
+    ) -> None:
         if prepared():
             self.ids.append(operation.id)
 
@@ -48,19 +50,19 @@ def test_a_resumed_operation_sweeps_where_its_login_is_good(
             raise TokenRejected("the token is over")
         return "the cloud"
 
-    monkeypatch.setattr(Local, "project_id", "p")
+    monkeypatch.setattr(EmbeddedKarbor, "project_id", "p")
     monkeypatch.setattr(Clouds, "of", connect)
     file = tmp_path / "karbor.conf"
     file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n")
     bank, resumed = MemoryBank(), Resumed()
-    Tombstones(bank, "p").add(BOX, "b0", {})
-    with Local(config.load([file])) as local:
-        monkeypatch.setattr(Providers, "of", lambda _self, _operation: Provider(
+    DeferredDeletions(bank, "p").add(BOX, "b0", {})
+    with EmbeddedKarbor(config.load([file])) as local:
+        monkeypatch.setattr(ProviderCatalog, "of", lambda _self, _operation: Provider(
             "prov", "toys", bank, {BOX: Boxes()}))
         monkeypatch.setattr(local, "_driving", resumed)
         local._records.add(Operation("op", Verb.RESTORE, "p", {}, {}, {}, "checkpoint"))
         local.resume("op")
         notes = [text for _, text in local.events("op")]
     assert resumed.ids == ["op"]
-    assert len(Tombstones(bank, "p").all()) == rejected
+    assert len(DeferredDeletions(bank, "p").all()) == rejected
     assert notes == ([] if rejected else ["removed what earlier deletions had to leave: b0"])

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from karbor.cli import exits
+from karbor.cli import exit_codes
 from karbor.cli.group import karbor
 
 LIBRARIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "http_proxy", "https_proxy", "HTTP_PROXY",
@@ -77,7 +77,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, auth_url: str, **more:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("KARBOR_CONFIG", "/dev/null")
     result = CliRunner().invoke(karbor, ["--os-cloud", "there", "resources"])
-    assert result.exit_code == exits.CREDENTIALS, result.output
+    assert result.exit_code == exit_codes.CREDENTIALS, result.output
     [line] = result.stderr.splitlines()
     assert "hunter2" not in line
     return line

@@ -12,16 +12,17 @@ import pytest
 from keystoneauth1.plugin import BaseAuthPlugin
 
 from karbor import config
-from karbor.credentials import ladder as module
+from karbor.credentials import failover_auth as module
+from karbor.credentials.active_credential import ActiveCredential
 from karbor.credentials.credential import Credential
-from karbor.credentials.ladder import (
+from karbor.credentials.failover_auth import (
     CLIMB_AGAIN_SECONDS,
     DOUBT_QUIET_SECONDS,
     FRESH_SECONDS,
-    Ladder,
+    FailoverAuth,
 )
 from karbor.credentials.session import open_session
-from karbor.credentials.standing import Standing
+from karbor.domain.credential_chain import CredentialKind, CredentialOption, margin
 from karbor.domain.errors import (
     Cause,
     CredentialError,
@@ -29,7 +30,6 @@ from karbor.domain.errors import (
     TokenRejected,
     TokenUnsettled,
 )
-from karbor.domain.ladder import Prospect, Rung, margin
 from tests.unit.credentials.wire import Clock, Reply, Sent, Wire
 
 DEAD = TokenRejected("the user's token was revoked", cause=Cause.REVOKED)
@@ -60,17 +60,17 @@ class World:
     """What Keystone thinks of each rung's login, and what the operation has told."""
 
     clock: Clock
-    refusing: dict[Rung, CredentialError] = field(default_factory=dict)
-    dead: dict[Rung, TokenRejected] = field(default_factory=dict)
-    over: dict[Rung, TokenRejected] = field(default_factory=dict)
-    proved: list[Rung] = field(default_factory=list)
-    examined: list[Rung] = field(default_factory=list)
+    refusing: dict[CredentialKind, CredentialError] = field(default_factory=dict)
+    dead: dict[CredentialKind, TokenRejected] = field(default_factory=dict)
+    over: dict[CredentialKind, TokenRejected] = field(default_factory=dict)
+    proved: list[CredentialKind] = field(default_factory=list)
+    examined: list[CredentialKind] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
-    renewed: list[Rung] = field(default_factory=list)
+    renewed: list[CredentialKind] = field(default_factory=list)
     patience: float = 0.0
     life: float = 3600.0                # of the tokens of a login that renews itself
 
-    def build(self, credential: Credential) -> Standing:
+    def build(self, credential: Credential) -> ActiveCredential:
         rung = credential.rung
         if rung in self.over:
             raise self.over[rung]
@@ -87,7 +87,7 @@ class World:
             log_in()
 
         def renew() -> None:
-            if rung is not Rung.USER_AND_SERVICE:
+            if rung is not CredentialKind.USER_AND_SERVICE:
                 self.renewed.append(rung)
                 log_in()
 
@@ -95,19 +95,23 @@ class World:
             self.examined.append(rung)
             return self.dead.get(rung)
 
-        return Standing(Auth(rung.value), prove, examine,    # type: ignore[arg-type]
-                        lambda: ends[0], renew)
+        return ActiveCredential(Auth(rung.value), prove, examine,    # type: ignore[arg-type]
+                                lambda: ends[0], renew)
 
     def ladder(self, *, deadline: float = 100.0, trust: bool = True, window: float = 0.0,
-               refused_since: float | None = None) -> Ladder:
+               refused_since: float | None = None) -> FailoverAuth:
         now = self.clock()
-        following = (Prospect(Rung.TRUST, True, "granted", now + 10_000.0),) if trust else ()
-        credential = Credential(Rung.USER_AND_SERVICE, "demo", "u", "p", "vouched for",
+        following = (
+            (CredentialOption(CredentialKind.TRUST, True, "granted", now + 10_000.0),)
+            if trust
+            else ()
+        )
+        credential = Credential(CredentialKind.USER_AND_SERVICE, "demo", "u", "p", "vouched for",
                                 deadline=now + deadline, following=following, window=window,
                                 token_ends=now + deadline - window + margin(window),
                                 refused_since=refused_since)
-        return Ladder(credential, self.build, lambda _credential, why: self.told.append(why),
-                      self.clock, self.patience)
+        return FailoverAuth(credential, self.build, lambda _credential, why: self.told.append(why),
+                            self.clock, self.patience)
 
 
 @pytest.fixture
@@ -115,13 +119,13 @@ def world(clock: Clock) -> World:
     return World(clock)
 
 
-def token(ladder: Ladder) -> str:
+def token(ladder: FailoverAuth) -> str:
     return (ladder.get_headers(None) or {})["X-Auth-Token"]     # type: ignore[arg-type]
 
 
 def test_it_changes_once_at_the_deadline_for_all_threads(world: World) -> None:
     ladder = world.ladder()
-    assert token(ladder) == Rung.USER_AND_SERVICE
+    assert token(ladder) == CredentialKind.USER_AND_SERVICE
     world.clock.sleep(100)
     barrier = threading.Barrier(20)
 
@@ -130,43 +134,43 @@ def test_it_changes_once_at_the_deadline_for_all_threads(world: World) -> None:
         return token(ladder)
     with ThreadPoolExecutor(20) as pool:
         assert {future.result() for future in [pool.submit(ask) for _ in range(20)]
-                } <= {Rung.TRUST.value, Rung.USER_AND_SERVICE.value}
-    assert token(ladder) == Rung.TRUST
-    assert world.proved == [Rung.TRUST]
+                } <= {CredentialKind.TRUST.value, CredentialKind.USER_AND_SERVICE.value}
+    assert token(ladder) == CredentialKind.TRUST
+    assert world.proved == [CredentialKind.TRUST]
     assert len(world.told) == 1
     assert ladder.ended is None
 
 
 def test_while_keystone_is_away_it_stays_and_tries_again(world: World) -> None:
-    world.refusing[Rung.TRUST] = KeystoneUnreachable("nobody answers")
+    world.refusing[CredentialKind.TRUST] = KeystoneUnreachable("nobody answers")
     ladder = world.ladder()
     world.clock.sleep(100)
     for _ in range(5):
-        assert token(ladder) == Rung.USER_AND_SERVICE
+        assert token(ladder) == CredentialKind.USER_AND_SERVICE
     assert len(world.proved) == 1
-    del world.refusing[Rung.TRUST]
+    del world.refusing[CredentialKind.TRUST]
     world.clock.sleep(CLIMB_AGAIN_SECONDS)
-    assert token(ladder) == Rung.TRUST
+    assert token(ladder) == CredentialKind.TRUST
 
 
 def test_a_trust_that_was_taken_back_ends_the_operation_and_leaves_the_token_for_cleaning_up(
         world: World) -> None:
     gone = TokenRejected("the trust was removed", cause=Cause.REMOVED)
-    world.refusing[Rung.TRUST] = gone
+    world.refusing[CredentialKind.TRUST] = gone
     ladder = world.ladder()
     world.clock.sleep(100)
-    assert token(ladder) == Rung.USER_AND_SERVICE
+    assert token(ladder) == CredentialKind.USER_AND_SERVICE
     assert ladder.ended is gone
-    assert token(ladder) == Rung.USER_AND_SERVICE
-    assert world.proved == [Rung.TRUST]
+    assert token(ladder) == CredentialKind.USER_AND_SERVICE
+    assert world.proved == [CredentialKind.TRUST]
 
 
 def test_a_confirmed_refusal_changes_at_once(world: World) -> None:
     ladder = world.ladder()
     token(ladder)
-    world.dead[Rung.USER_AND_SERVICE] = DEAD
+    world.dead[CredentialKind.USER_AND_SERVICE] = DEAD
     assert ladder.invalidate() is True
-    assert token(ladder) == Rung.TRUST
+    assert token(ladder) == CredentialKind.TRUST
     [told] = world.told
     assert told == ("credential changed from user + service token to trust + service token: the "
                     "user's token was revoked")
@@ -178,7 +182,7 @@ def test_a_refusal_that_keystone_does_not_confirm_changes_nothing_and_is_asked_a
     for _ in range(10):
         token(ladder)
         assert ladder.invalidate() is False
-    assert world.examined == [Rung.USER_AND_SERVICE]
+    assert world.examined == [CredentialKind.USER_AND_SERVICE]
     world.clock.sleep(DOUBT_QUIET_SECONDS)
     ladder.invalidate()
     assert len(world.examined) == 2
@@ -186,10 +190,10 @@ def test_a_refusal_that_keystone_does_not_confirm_changes_nothing_and_is_asked_a
 
 
 def test_what_was_over_before_it_began_is_left_for_what_was_to_follow(world: World) -> None:
-    world.over[Rung.USER_AND_SERVICE] = DEAD
+    world.over[CredentialKind.USER_AND_SERVICE] = DEAD
     ladder = world.ladder()
-    assert world.proved == [Rung.TRUST]
-    assert token(ladder) == Rung.TRUST
+    assert world.proved == [CredentialKind.TRUST]
+    assert token(ladder) == CredentialKind.TRUST
     [told] = world.told
     assert told.endswith("to trust + service token: the user's token was revoked")
     with pytest.raises(TokenRejected, match="was revoked"):
@@ -200,8 +204,8 @@ def test_what_was_over_before_it_began_is_left_for_what_was_to_follow(world: Wor
                                      TokenRejected("the trust was removed", cause=Cause.REMOVED)])
 def test_nothing_to_begin_with_is_told_with_what_the_next_rung_was_refused_for(
         world: World, refusal: CredentialError) -> None:
-    world.over[Rung.USER_AND_SERVICE] = DEAD
-    world.refusing[Rung.TRUST] = refusal
+    world.over[CredentialKind.USER_AND_SERVICE] = DEAD
+    world.refusing[CredentialKind.TRUST] = refusal
     with pytest.raises(type(refusal), match=refusal.message):
         world.ladder()
     assert world.told == []
@@ -210,7 +214,7 @@ def test_nothing_to_begin_with_is_told_with_what_the_next_rung_was_refused_for(
 def test_without_another_rung_the_cause_is_raised_from_then_on(world: World) -> None:
     ladder = world.ladder(trust=False)
     token(ladder)
-    world.dead[Rung.USER_AND_SERVICE] = DEAD
+    world.dead[CredentialKind.USER_AND_SERVICE] = DEAD
     for _ in range(2):
         with pytest.raises(TokenRejected, match="was revoked"):
             ladder.invalidate()
@@ -220,8 +224,10 @@ def test_without_another_rung_the_cause_is_raised_from_then_on(world: World) -> 
 
 
 def test_the_cause_is_what_the_next_rung_was_refused_for(world: World) -> None:
-    world.dead[Rung.USER_AND_SERVICE] = DEAD
-    world.refusing[Rung.TRUST] = TokenRejected("the user was disabled", cause=Cause.USER_DISABLED)
+    world.dead[CredentialKind.USER_AND_SERVICE] = DEAD
+    world.refusing[CredentialKind.TRUST] = TokenRejected(
+        "the user was disabled", cause=Cause.USER_DISABLED
+    )
     ladder = world.ladder()
     token(ladder)
     with pytest.raises(TokenRejected, match="user was disabled"):
@@ -230,7 +236,7 @@ def test_the_cause_is_what_the_next_rung_was_refused_for(world: World) -> None:
 
 def test_a_token_made_in_the_second_of_a_revocation_may_be_refused_for_a_moment(
         world: World) -> None:
-    world.dead[Rung.USER_AND_SERVICE] = DEAD
+    world.dead[CredentialKind.USER_AND_SERVICE] = DEAD
     ladder = world.ladder()
     token(ladder)
     ladder.invalidate()
@@ -246,7 +252,7 @@ def test_the_last_deadline_ends_the_operation_and_not_its_requests(world: World)
     assert ladder.ended is None
     world.clock.sleep(100)
     assert "is over" in str(ladder.ended)
-    assert token(ladder) == Rung.USER_AND_SERVICE
+    assert token(ladder) == CredentialKind.USER_AND_SERVICE
 
 
 def test_a_login_that_is_not_renewed_any_more_ends_the_operation(
@@ -270,11 +276,11 @@ def test_a_refused_request_raises_the_cause_and_is_sent_again_only_with_another_
 
     def answer(one: Sent) -> Reply:
         sent.append(one.headers["x-auth-token"])
-        good = one.headers["x-auth-token"] == Rung.TRUST
+        good = one.headers["x-auth-token"] == CredentialKind.TRUST
         return Reply(200 if good else status)
     ladder = world.ladder()
     session = open_session(configured(""), ladder, adapter=Wire(answer))
-    world.dead[Rung.USER_AND_SERVICE] = DEAD
+    world.dead[CredentialKind.USER_AND_SERVICE] = DEAD
 
     def put() -> int:
         body = iter([b"x"]) if stream else b"x"
@@ -284,9 +290,9 @@ def test_a_refused_request_raises_the_cause_and_is_sent_again_only_with_another_
         assert first == 200         # sent again by itself
     else:
         assert (first, put()) == (status, 200)
-    assert sent == [Rung.USER_AND_SERVICE, Rung.TRUST]
+    assert sent == [CredentialKind.USER_AND_SERVICE, CredentialKind.TRUST]
 
-    world.dead[Rung.TRUST] = TokenRejected("the trust was removed", cause=Cause.REMOVED)
+    world.dead[CredentialKind.TRUST] = TokenRejected("the trust was removed", cause=Cause.REMOVED)
     world.clock.sleep(module.DOUBT_QUIET_SECONDS)
     session.transport.adapter.answer = lambda _one: Reply(status)   # type: ignore[union-attr]
     with pytest.raises(TokenRejected, match="trust was removed"):
@@ -302,7 +308,7 @@ def test_a_request_under_way_when_the_deadline_comes_is_overtaken_and_no_other(
     assert not overtaken()
     world.clock.sleep(2)
     assert overtaken()
-    assert token(ladder) == Rung.TRUST
+    assert token(ladder) == CredentialKind.TRUST
     assert overtaken()              # also when another thread has changed it meanwhile
     again = session.watch()
     world.clock.sleep(20_000)
@@ -313,7 +319,9 @@ def test_a_request_under_way_when_the_deadline_comes_is_overtaken_and_no_other(
 def test_where_nothing_follows_no_request_is_overtaken(world: World, refused: bool) -> None:
     ladder = world.ladder(trust=refused)
     if refused:
-        world.refusing[Rung.TRUST] = TokenRejected("the trust was removed", cause=Cause.REMOVED)
+        world.refusing[CredentialKind.TRUST] = TokenRejected(
+            "the trust was removed", cause=Cause.REMOVED
+        )
     overtaken = ladder.watch()
     world.clock.sleep(100)
     token(ladder)

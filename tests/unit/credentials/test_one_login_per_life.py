@@ -11,11 +11,11 @@ from datetime import datetime
 import pytest
 
 from karbor.config import ConfigOpts
-from karbor.credentials.renewal import MARGIN
-from karbor.credentials.service import ServiceAuth
+from karbor.credentials.renewing_login import MARGIN
+from karbor.credentials.service_auth import ServiceAuth
+from karbor.credentials.service_token_auth import ServiceTokenAuth
 from karbor.credentials.session import open_session
-from karbor.credentials.user import user_auth
-from karbor.credentials.vouched import VouchedAuth
+from karbor.credentials.user_auth import user_auth
 from tests.unit.credentials.conftest import SERVICE_USER
 from tests.unit.credentials.test_user import BODY
 from tests.unit.credentials.wire import Clock, Keystone, Reply, Sent, Wire
@@ -61,7 +61,7 @@ def test_one_login_per_life(*, configured: Callable[[str], ConfigOpts], wire: Wi
     together = threading.Barrier(users)
 
     def use(number: int) -> None:
-        auth = VouchedAuth(user_auth(f"token-of-user-{number}", BODY), service)
+        auth = ServiceTokenAuth(user_auth(f"token-of-user-{number}", BODY), service)
         with closing(open_session(conf, auth, adapter=wire)) as session:
             for life in range(LIVES):
                 if together.wait() == 0 and life:

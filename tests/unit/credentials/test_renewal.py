@@ -13,8 +13,8 @@ from keystoneauth1 import exceptions as ksa
 from keystoneauth1.access import AccessInfo, AccessInfoV3
 from keystoneauth1.identity.base import BaseIdentityPlugin
 
-from karbor.credentials.refusal import login_refused
-from karbor.credentials.renewal import QUIET, Renewed
+from karbor.credentials.refusals import login_refused
+from karbor.credentials.renewing_login import QUIET, RenewingLogin
 from karbor.domain.errors import KeystoneUnreachable, LoginFailed
 from tests.unit.credentials.wire import Clock
 
@@ -42,8 +42,8 @@ class Inner(BaseIdentityPlugin):
             "expires_at": datetime.fromtimestamp(now + self.life, UTC).isoformat()}})
 
 
-def renewed(inner: Inner) -> Renewed:
-    return Renewed(inner, clock=inner.clock, explain=lambda error: login_refused(
+def renewed(inner: Inner) -> RenewingLogin:
+    return RenewingLogin(inner, clock=inner.clock, explain=lambda error: login_refused(
         error, who="demo", auth_url="http://k", remedy=""))
 
 

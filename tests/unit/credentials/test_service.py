@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from karbor.config import ConfigOpts
-from karbor.credentials.service import ServiceAuth
+from karbor.credentials.service_auth import ServiceAuth
 from karbor.domain.errors import KeystoneUnreachable, ServiceUserUnfit
 from tests.unit.credentials.conftest import SERVICE_USER
 from tests.unit.credentials.wire import KEYSTONE, Keystone, Reply, Sent, Wire

@@ -11,10 +11,10 @@ import pytest
 from keystoneauth1 import exceptions as ksa
 
 from karbor.config import ConfigOpts
-from karbor.credentials.service import ServiceAuth
+from karbor.credentials.service_auth import ServiceAuth
+from karbor.credentials.service_token_auth import ServiceTokenAuth
 from karbor.credentials.session import OperationSession, open_session
-from karbor.credentials.user import user_auth
-from karbor.credentials.vouched import VouchedAuth
+from karbor.credentials.user_auth import user_auth
 from karbor.domain.errors import CloudForbidden, ServiceUserUnfit
 from tests.unit.credentials.conftest import SERVICE_USER
 from tests.unit.credentials.test_user import BODY, TOKEN
@@ -56,7 +56,7 @@ def session(configured: Configured, wire: Wire, keystone: Keystone, glance: Glan
     def answer(sent: Sent) -> Reply:
         return keystone.answer(sent) or glance.answer(sent)
     wire.answer = answer
-    return open_session(configured(SERVICE_USER), VouchedAuth(user_auth(TOKEN, BODY), service),
+    return open_session(configured(SERVICE_USER), ServiceTokenAuth(user_auth(TOKEN, BODY), service),
                         adapter=wire)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from karbor.config import ConfigOpts
-from karbor.credentials.service import ServiceAuth
-from karbor.credentials.user import rebuild, user_auth
+from karbor.credentials.service_auth import ServiceAuth
+from karbor.credentials.user_auth import rebuild, user_auth
 from karbor.domain.errors import (
     CredentialError,
     KeystoneUnreachable,

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from karbor.doctor.context import Configured, DiagnosticContext, DoctorOptions
 from karbor.doctor.examination import examine
+from karbor.doctor.expired_window import max_active_keys
 from karbor.doctor.finding import Finding, Verdict
-from karbor.doctor.patient import Configured, Patient, Wishes
 from karbor.doctor.report import Report
-from karbor.doctor.window import max_active_keys
 from karbor.domain.caller import Caller
-from karbor.domain.canary import Canary
 from karbor.domain.errors import CloudError
+from karbor.domain.probe_token import ProbeToken
 from karbor.plugin.token_probe import Account, Address, Answer, Served, Speaker, Trial
 
 URL = "https://cinder.test/v3"
@@ -114,20 +114,26 @@ class Cloud:
 
 
 class Nest:
-    def __init__(self, *canaries: Canary) -> None:
+    def __init__(self, *canaries: ProbeToken) -> None:
         self.kept = {one.id: one for one in canaries}
 
-    def of(self, auth_url: str) -> list[Canary]:
+    def of(self, auth_url: str) -> list[ProbeToken]:
         return list(self.kept.values())
 
-    def keep(self, canary: Canary) -> None:
+    def keep(self, canary: ProbeToken) -> None:
         self.kept[canary.id] = canary
 
 
-def examined(cloud: Cloud, *canaries: Canary, configured: Configured | None = None,
+def examined(cloud: Cloud, *canaries: ProbeToken, configured: Configured | None = None,
              **wishes: Any) -> Report:
-    patient = Patient(cloud, Wishes(active=True, **wishes), configured or Configured(),
-                      Nest(*canaries), clock=cloud.clock, sleep=cloud.sleep)
+    patient = DiagnosticContext(
+        cloud,
+        DoctorOptions(active=True, **wishes),
+        configured or Configured(),
+        Nest(*canaries),
+        clock=cloud.clock,
+        sleep=cloud.sleep,
+    )
     return examine(patient)
 
 
@@ -213,8 +219,14 @@ def test_an_interruption_removes_what_was_made() -> None:
     def interrupted(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    patient = Patient(cloud, Wishes(active=True), Configured(), Nest(), clock=cloud.clock,
-                      sleep=interrupted)
+    patient = DiagnosticContext(
+        cloud,
+        DoctorOptions(active=True),
+        Configured(),
+        Nest(),
+        clock=cloud.clock,
+        sleep=interrupted,
+    )
     with pytest.raises(KeyboardInterrupt):
         examine(patient)
     assert cloud.removed == ["canary"]
@@ -234,14 +246,14 @@ def test_the_window_is_measured_with_patience_and_counts() -> None:
 
 
 def test_a_token_laid_aside_by_an_earlier_run_proves_the_window() -> None:
-    old = Canary("old", "https://keystone.test/v3", NOW - 172800.0, "sealed")
+    old = ProbeToken("old", "https://keystone.test/v3", NOW - 172800.0, "sealed")
     report = examined(Cloud(), old)
     assert told(report, "window").verdict is Verdict.OK
     assert all(one.proved for one in report.countdown.predictions)
 
 
 def test_a_key_that_goes_when_the_window_is_over_is_nothing_to_tell() -> None:
-    old = Canary("old", "https://keystone.test/v3", NOW - 172801.0, "sealed")
+    old = ProbeToken("old", "https://keystone.test/v3", NOW - 172801.0, "sealed")
     lost = Answer(404, "Could not recognize Fernet token")
     report = examined(Cloud(sealed=lost), old)
     assert not [one for one in report.findings if one.check == "fernet keys"]

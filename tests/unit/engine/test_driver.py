@@ -23,9 +23,9 @@ from karbor.domain.errors import (
 )
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.step import Again, Done, Failed, Hook, Outcome, Step, StepState, Wait
+from karbor.engine.concurrency_limits import ConcurrencyLimits, Limit
 from karbor.engine.driver import Driver
-from karbor.engine.places import Limit, Places
-from karbor.engine.runner import Anew, Planned, Sight
+from karbor.engine.runner import Anew, Planned, StepContext
 from karbor.testing.journal import MemoryJournal
 
 
@@ -67,7 +67,7 @@ class Toy:
     def plan(self, operation: Operation) -> Planned:
         return Planned({"graph": {}}, self.planned, "checkpoint")
 
-    def run(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
+    def run(self, operation: Operation, step: Step, sight: StepContext) -> Outcome:
         if step.releases is None and step.number in self.trouble:
             return self.trouble[step.number]()
         mark = f"{operation.id}/{step.number}"
@@ -80,7 +80,7 @@ class Toy:
             return Again(0.0, handle={"mark": mark})
         return Done({"mark": mark}) if self.world.look(mark) else Again(0.0)
 
-    def undo(self, operation: Operation, step: Step, sight: Sight) -> Outcome:
+    def undo(self, operation: Operation, step: Step, sight: StepContext) -> Outcome:
         self.world.things.pop(f"{operation.id}/{step.number}", None)
         return Done()
 
@@ -162,7 +162,7 @@ def test_a_thing_that_was_released_is_not_removed_again() -> None:
     runner = Toy(world, steps, trouble={5: lambda: Failed(RemoteFailed("no"))})
     undo = runner.undo
 
-    def recording(operation: Operation, one: Step, sight: Sight) -> Outcome:
+    def recording(operation: Operation, one: Step, sight: StepContext) -> Outcome:
         undone.append(one.number)
         return undo(operation, one, sight)
 
@@ -231,7 +231,7 @@ def test_only_so_many_limited_steps_are_under_way_at_once() -> None:
     journal = MemoryJournal()
     accepted(journal)
     runner = Toy(World(), [step(i, limit="backups") for i in range(12)], looks=3)
-    three = Places({"backups": Limit(9, 3)})
+    three = ConcurrencyLimits({"backups": Limit(9, 3)})
     assert Driver(journal, runner, places=three).drive("op") is OperationState.DONE
     assert runner.most_under_way == 3
 
@@ -246,7 +246,7 @@ def test_an_operation_waits_for_the_places_that_another_one_has_and_says_so() ->
 
     accepted(journal, "first")
     accepted(journal, "second")
-    one_place = Places({"backups": Limit(1, 1)})
+    one_place = ConcurrencyLimits({"backups": Limit(1, 1)})
     first = Toy(world, [step(0, limit="backups")], trouble={0: hold})
     second = Toy(world, [step(0, limit="backups"), step(1)])
     with ThreadPoolExecutor(2) as pool:
@@ -277,7 +277,7 @@ def test_what_a_killed_operation_had_under_way_keeps_nobody_waiting() -> None:
 
     killed = Toy(World(), [step(0, limit="backups")], trouble={0: stop})
     driven: set[str] = {"op"}
-    places = Places({"backups": Limit(1, 1)}, driven.intersection)
+    places = ConcurrencyLimits({"backups": Limit(1, 1)}, driven.intersection)
     assert Driver(journal, killed, places=places).drive("killed", stopping) is None
     assert journal.steps("killed")[0].state is StepState.RUNNING
     runner = Toy(World(), [step(0, limit="backups")])
@@ -304,7 +304,7 @@ def test_a_cancelled_operation_is_undone() -> None:
     driver = Driver(journal, runner)
     waiting = runner.run
 
-    def cancel_when_under_way(operation: Operation, one: Step, sight: Sight) -> Outcome:
+    def cancel_when_under_way(operation: Operation, one: Step, sight: StepContext) -> Outcome:
         outcome = waiting(operation, one, sight)
         journal.want("project", "op", Wanted.CANCEL)
         return outcome
@@ -322,7 +322,7 @@ def test_a_stopped_driver_leaves_an_operation_that_another_one_finishes() -> Non
     runner = Toy(world, CHAIN, looks=2)
     going = runner.run
 
-    def stop_soon(operation: Operation, one: Step, sight: Sight) -> Outcome:
+    def stop_soon(operation: Operation, one: Step, sight: StepContext) -> Outcome:
         if one.number == 1:
             stopping.set()
         return going(operation, one, sight)
@@ -340,7 +340,7 @@ def test_a_driver_that_was_overtaken_touches_nothing_any_more() -> None:
     runner = Toy(world, CHAIN)
     going = runner.run
 
-    def overtaken(operation: Operation, one: Step, sight: Sight) -> Outcome:
+    def overtaken(operation: Operation, one: Step, sight: StepContext) -> Outcome:
         journal.claim("op")
         return going(operation, one, sight)
 
@@ -441,7 +441,7 @@ class Restarted:
     def into(self, runner: Toy) -> Toy:
         going, self.world = runner.run, runner.world
 
-        def run(operation: Operation, one: Step, sight: Sight) -> Outcome:
+        def run(operation: Operation, one: Step, sight: StepContext) -> Outcome:
             mark = f"{operation.id}/{one.number}"
             if not one.handle:
                 assert mark not in self.world.things or one.state is StepState.ENTERED

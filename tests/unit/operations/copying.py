@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.checkpoint import Evidence
 from karbor.domain.errors import ObjectMissing
 from karbor.domain.identifiers import time_ordered_uuid
@@ -14,10 +15,9 @@ from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Done, Hook, Outcome
 from karbor.engine.driver import Driver
-from karbor.operations.checkpoints import Checkpoints
 from karbor.operations.copy import request_of
+from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.operations.runner import OperationRunner
-from karbor.operations.setting import Provider, Setting
 from karbor.plugin.bank import Bank
 from karbor.plugin.protection import Protection, Stages, Task, Work
 from karbor.testing.bank import MemoryBank
@@ -94,19 +94,19 @@ class Pair:
     def change(self, which: str, **changes: Any) -> None:
         setattr(self, which, replace(getattr(self, which), **changes))
 
-    def setting(self, provider: Provider) -> Setting:
+    def setting(self, provider: Provider) -> ExecutionContext:
         known = {one.id: one for one in (self.target, self.source)}
         nowhere: Any = None
-        return Setting(provider, {}, nowhere, lambda: float(next(self._now)),
-                       providers=known.__getitem__)
+        return ExecutionContext(provider, {}, nowhere, lambda: float(next(self._now)),
+                                providers=known.__getitem__)
 
     @property
-    def originals(self) -> Checkpoints:
-        return Checkpoints(self.source.bank, "p")
+    def originals(self) -> CheckpointRepository:
+        return CheckpointRepository(self.source.bank, "p")
 
     @property
-    def copies(self) -> Checkpoints:
-        return Checkpoints(self.target.bank, "p")
+    def copies(self) -> CheckpointRepository:
+        return CheckpointRepository(self.target.bank, "p")
 
     def add(self, verb: Verb, request: dict[str, Any]) -> str:
         id = f"op{next(self._ids)}"

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from karbor.checkpoints.deferred_deletions import DeferredDeletions
+from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Kept
 from karbor.domain.errors import (
@@ -29,18 +31,16 @@ from karbor.domain.errors import (
 )
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, OperationState, Verb
-from karbor.domain.peace import require_peace
+from karbor.domain.operation_conflicts import check_conflicts
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.verification import Damage, Verification
-from karbor.operations.acceptance import Asking, Desk, Draft, RestoreWishes
-from karbor.operations.answers import check_answers
-from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.admission import Admission, Draft, RequestContext, RestoreOptions
+from karbor.operations.execution_context import ExecutionContext, Provider
+from karbor.operations.mapping import check_mapping
 from karbor.operations.parameters import misfit, parameters_of
-from karbor.operations.setting import Provider, Setting
-from karbor.operations.tombstones import Tombstones
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Obstacle, Protection, Target
-from karbor.protections.option_text import TEXT
+from karbor.protections.option_schemas import TEXT
 from karbor.testing.bank import MemoryBank
 
 BOX = "Toy::Box"
@@ -55,10 +55,10 @@ class Boxes:
     type: ClassVar[str] = BOX
     parents: ClassVar[frozenset[str]] = frozenset()
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         return BOXES
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         return {}
 
@@ -110,8 +110,8 @@ class Records:
 
     def add(self, operation: Operation, *, trust: str = "", offered: bool = False) -> None:
         if not operation.state.over:
-            require_peace(self.live(operation.project_id), reads=operation.reads,
-                          changes=operation.changes)
+            check_conflicts(self.live(operation.project_id), reads=operation.reads,
+                            changes=operation.changes)
         self.kept.append(operation)
         self.offered += [operation.id] if offered else []
         self.trusts[operation.id] = trust
@@ -165,15 +165,22 @@ def connected() -> list[str]:
 
 @pytest.fixture
 def desk(protection: BoxProtection, bank: MemoryBank, records: Records,
-         connected: list[str]) -> Desk:
+         connected: list[str]) -> Admission:
     clock = itertools.count(1000.0)
 
     def connect(operation: Operation) -> Any:
         connected.append(operation.id)
         return Cloud()
 
-    return Desk(Setting(Provider("prov", "toys", bank, {BOX: protection}), {BOX: Boxes()},
-                        connect, lambda: next(clock)), records)
+    return Admission(
+        ExecutionContext(
+            Provider("prov", "toys", bank, {BOX: protection}),
+            {BOX: Boxes()},
+            connect,
+            lambda: next(clock),
+        ),
+        records,
+    )
 
 
 @dataclass
@@ -207,15 +214,15 @@ def trusting() -> Trusting:
 
 
 @pytest.fixture
-def asking(trusting: Trusting) -> Asking:
-    return Asking(Caller("u", "p"), trusting, Cloud())
+def asking(trusting: Trusting) -> RequestContext:
+    return RequestContext(Caller("u", "p"), trusting, Cloud())
 
 
 def keep(bank: MemoryBank, state: CheckpointState = CheckpointState.AVAILABLE) -> Checkpoint:
     graph = ResourceGraph.build([BOXES[0]], lambda level: {})
     made = Checkpoint(time_ordered_uuid(1.0), "p", "first", 1.0, state, graph,
                       operation_id="op-elsewhere")
-    checkpoints = Checkpoints(bank, "p")
+    checkpoints = CheckpointRepository(bank, "p")
     checkpoints.begin(made)
     if state is not CheckpointState.PROTECTING:
         checkpoints.conclude(made)
@@ -223,7 +230,7 @@ def keep(bank: MemoryBank, state: CheckpointState = CheckpointState.AVAILABLE) -
 
 
 # ---------------------------------------------------------------- protect
-def test_a_protect_is_written_down_with_all_that_was_found(desk: Desk, asking: Asking,
+def test_a_protect_is_written_down_with_all_that_was_found(desk: Admission, asking: RequestContext,
                                                            records: Records) -> None:
     draft = desk.protect(asking, ["red"], parameters={BOX: {"depth": 2}})
     assert records.kept == []
@@ -241,7 +248,7 @@ def test_a_protect_is_written_down_with_all_that_was_found(desk: Desk, asking: A
 
 @pytest.mark.parametrize(("words", "error"), [
     ([], BadInput), (["green"], UnknownName), (["blue"], AmbiguousName)])
-def test_names_must_say_which(desk: Desk, asking: Asking, words: list[str],
+def test_names_must_say_which(desk: Admission, asking: RequestContext, words: list[str],
                               error: type[Exception]) -> None:
     with pytest.raises(error):
         desk.protect(asking, words)
@@ -252,14 +259,20 @@ def test_names_must_say_which(desk: Desk, asking: Asking, words: list[str],
     ({BOX: {"depth": 0}}, "depth must be at least 1"),
     ({BOX: {"depth": "2"}}, "depth must be an integer, not '2'"),
     ({"Toy::Ball": {}}, "no such resource type")])
-def test_parameters_must_fit(desk: Desk, asking: Asking, parameters: Any, why: str) -> None:
+def test_parameters_must_fit(
+    desk: Admission, asking: RequestContext, parameters: Any, why: str
+) -> None:
     with pytest.raises(BadInput, match=why):
         desk.protect(asking, ["red"], parameters=parameters)
 
 
-def test_obstacles_and_a_full_bank_are_found_before(desk: Desk, asking: Asking, bank: MemoryBank,
-                                                    protection: BoxProtection,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_obstacles_and_a_full_bank_are_found_before(
+    desk: Admission,
+    asking: RequestContext,
+    bank: MemoryBank,
+    protection: BoxProtection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     protection.obstacles = [Obstacle("the lid is nailed")]
     with pytest.raises(Obstacles, match="the lid is nailed"):
         desk.protect(asking, ["red"])
@@ -277,8 +290,15 @@ def test_obstacles_and_a_full_bank_are_found_before(desk: Desk, asking: Asking, 
 @pytest.mark.parametrize("verb", [Verb.PROTECT, Verb.RESTORE])
 @pytest.mark.parametrize(("roles", "stands"), [
     (("reader",), True), (("reader", "member"), False), (("gardener",), False), ((), False)])
-def test_who_may_only_read_is_told_before(*, desk: Desk, asking: Asking, bank: MemoryBank,
-                                          verb: Verb, roles: tuple[str, ...], stands: bool) -> None:
+def test_who_may_only_read_is_told_before(
+    *,
+    desk: Admission,
+    asking: RequestContext,
+    bank: MemoryBank,
+    verb: Verb,
+    roles: tuple[str, ...],
+    stands: bool,
+) -> None:
     keep(bank)
     asking = replace(asking, caller=replace(asking.caller, roles=roles))
     if not stands:
@@ -293,7 +313,7 @@ def test_who_may_only_read_is_told_before(*, desk: Desk, asking: Asking, bank: M
 
 @pytest.mark.parametrize(("left", "warned"), [(1 << 20, True), (2 << 20, False), (None, False)])
 def test_a_bank_with_less_room_than_may_be_needed_is_warned_of(
-        *, desk: Desk, asking: Asking, bank: MemoryBank, protection: BoxProtection,
+        *, desk: Admission, asking: RequestContext, bank: MemoryBank, protection: BoxProtection,
         left: int | None, warned: bool) -> None:
     protection.stored_bytes = lambda resource: 2 << 20      # type: ignore[method-assign]
     assert not desk.protect(asking, ["red"]).warnings       # this bank does not tell
@@ -306,7 +326,8 @@ def test_a_bank_with_less_room_than_may_be_needed_is_warned_of(
 
 
 def test_a_protection_that_tells_no_preview_is_not_said_to_make_nothing(
-        desk: Desk, asking: Asking, bank: MemoryBank, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk: Admission, asking: RequestContext, bank: MemoryBank, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keep(bank)
     monkeypatch.delattr(BoxProtection, "restore_preview")
     assert {line for _, line in desk.restore(asking, "first").preview} == {
@@ -314,7 +335,7 @@ def test_a_protection_that_tells_no_preview_is_not_said_to_make_nothing(
 
 
 # ---------------------------------------------------------------- sweeping
-def drafted(desk: Desk, asking: Asking, verb: Verb) -> Draft:
+def drafted(desk: Admission, asking: RequestContext, verb: Verb) -> Draft:
     return {Verb.PROTECT: lambda: desk.protect(asking, ["red"]),
             Verb.RESTORE: lambda: desk.restore(asking, "first"),
             Verb.VERIFY: lambda: desk.verify(asking, "first"),
@@ -330,10 +351,10 @@ def vault() -> Provider:
 @pytest.mark.parametrize("verb", [Verb.PROTECT, Verb.RESTORE, Verb.VERIFY])
 @pytest.mark.parametrize("resumed", [False, True])
 def test_every_operation_removes_once_what_deletions_left(
-        *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records, verb: Verb,
+        *, desk: Admission, asking: RequestContext, bank: MemoryBank, records: Records, verb: Verb,
         protection: BoxProtection, resumed: bool) -> None:
     keep(bank)
-    tombstones = Tombstones(bank, "p")
+    tombstones = DeferredDeletions(bank, "p")
     draft = drafted(desk, asking, verb)
     if resumed:
         accepted = desk.accept(draft, asking.delegation)
@@ -349,20 +370,21 @@ def test_every_operation_removes_once_what_deletions_left(
         (accepted.id, "removed what earlier deletions had to leave: b0, b9")]
 
 
-def test_a_delete_leaves_sweeping_to_its_end(desk: Desk, asking: Asking, bank: MemoryBank,
-                                             protection: BoxProtection) -> None:
+def test_a_delete_leaves_sweeping_to_its_end(
+    desk: Admission, asking: RequestContext, bank: MemoryBank, protection: BoxProtection
+) -> None:
     keep(bank)
-    Tombstones(bank, "p").add(BOX, "b0", {})
+    DeferredDeletions(bank, "p").add(BOX, "b0", {})
     desk.tidy(desk.accept(drafted(desk, asking, Verb.DELETE), asking.delegation))
     assert protection.asked == []
 
 
 @pytest.mark.parametrize("verb", list(Verb))
 def test_where_nothing_was_left_no_cloud_is_asked(
-        *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records, verb: Verb,
+        *, desk: Admission, asking: RequestContext, bank: MemoryBank, records: Records, verb: Verb,
         connected: list[str]) -> None:
     keep(bank)
-    Tombstones(bank, "other").add(BOX, "b0", {})
+    DeferredDeletions(bank, "other").add(BOX, "b0", {})
     desk.tidy(desk.accept(drafted(desk, asking, verb), asking.delegation))
     assert connected == []
     assert records.notes == []
@@ -373,17 +395,25 @@ def test_where_nothing_was_left_no_cloud_is_asked(
     (CloudUnavailable("nobody answers"), ["b0"]),           # they would wait in vain
     (ZeroDivisionError("a bug"), ["b0"])])
 def test_an_error_in_sweeping_is_told_and_hinders_nothing(
-        *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records, error: Exception,
-        asked: list[str], protection: BoxProtection, caplog: pytest.LogCaptureFixture) -> None:
+    *,
+    desk: Admission,
+    asking: RequestContext,
+    bank: MemoryBank,
+    records: Records,
+    error: Exception,
+    asked: list[str],
+    protection: BoxProtection,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     keep(bank)
     for one in ("b0", "b9"):
-        Tombstones(bank, "p").add(BOX, one, {})
+        DeferredDeletions(bank, "p").add(BOX, one, {})
     protection.refusing["b0"] = error
     accepted = desk.accept(drafted(desk, asking, Verb.VERIFY), asking.delegation)
     assert records.kept == [accepted]
     assert protection.asked[:2] == asked
     assert protection.asked.count("b0") == 1
-    assert len(Tombstones(bank, "p").all()) == 3 - len(asked)
+    assert len(DeferredDeletions(bank, "p").all()) == 3 - len(asked)
     id, text = records.notes[-1]
     assert id == accepted.id
     assert text.startswith("what earlier deletions had to leave is still there: ")
@@ -392,7 +422,7 @@ def test_an_error_in_sweeping_is_told_and_hinders_nothing(
 
 
 def test_a_bank_or_a_journal_that_fails_while_sweeping_hinders_nothing(
-        *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records,
+        *, desk: Admission, asking: RequestContext, bank: MemoryBank, records: Records,
         monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     keep(bank)
     bank.put("projects/p/tombstones/box-b0.json", [b"{"])
@@ -407,37 +437,42 @@ def test_a_bank_or_a_journal_that_fails_while_sweeping_hinders_nothing(
 
 
 # ---------------------------------------------------------------- restore, verify, delete
-def test_a_restore_is_checked_with_its_wishes(desk: Desk, asking: Asking, bank: MemoryBank,
-                                              protection: BoxProtection) -> None:
+def test_a_restore_is_checked_with_its_wishes(
+    desk: Admission, asking: RequestContext, bank: MemoryBank, protection: BoxProtection
+) -> None:
     made = keep(bank)
-    wishes = RestoreWishes({"red": "new"}, keep=True, names={"red": "crimson"})
+    wishes = RestoreOptions({"red": "new"}, keep=True, names={"red": "crimson"})
     draft = desk.restore(asking, "first", wishes)
     assert draft.operation.checkpoint_id == made.id
     assert draft.operation.request["keep"]
     assert list(draft.preview) == [(BOXES[0], "make crimson")]
     assert protection.targets[0].mapping == {"red": "new"}
     with pytest.raises(UnknownName, match="green"):
-        desk.restore(asking, "first", RestoreWishes(names={"green": "x"}))
+        desk.restore(asking, "first", RestoreOptions(names={"green": "x"}))
 
 
-def test_a_restore_is_told_of_damage(desk: Desk, asking: Asking, bank: MemoryBank) -> None:
+def test_a_restore_is_told_of_damage(
+    desk: Admission, asking: RequestContext, bank: MemoryBank
+) -> None:
     made = keep(bank)
     assert desk.restore(asking, "first").warnings == ()
-    Checkpoints(bank, "p").note_verified(made.id, Verification("op", 5.0, "", (
+    CheckpointRepository(bank, "p").note_verified(made.id, Verification("op", 5.0, "", (
         Damage(BOXES[0].key, BOX, "b1", "red", "the lid is gone"),)))
     [told] = desk.restore(asking, "first").warnings
     assert told == f"a verify found damage: {BOX} red: the lid is gone"
 
 
-def test_an_answer_to_nothing_is_refused(desk: Desk, asking: Asking, bank: MemoryBank) -> None:
+def test_an_answer_to_nothing_is_refused(
+    desk: Admission, asking: RequestContext, bank: MemoryBank
+) -> None:
     made = keep(bank)
     with pytest.raises(UnknownName, match="--map smal=x: the checkpoint says smal nowhere"):
-        desk.restore(asking, "first", RestoreWishes({"smal": "x"}))
+        desk.restore(asking, "first", RestoreOptions({"smal": "x"}))
     kept = {"flavor": {"original_name": "small", "vcpus": 1}, "zones": ["az1", None]}
     full = replace(made, kept={BOXES[0].key: Kept(BOXES[0].key, {"box": kept})})
-    check_answers({"small": "x", "az1": "y", "red": "z"}, full, {})
+    check_mapping({"small": "x", "az1": "y", "red": "z"}, full, {})
     with pytest.raises(UnknownName, match="original_name nowhere"):
-        check_answers({"small": "x", "original_name": "x"}, full, {})
+        check_mapping({"small": "x", "original_name": "x"}, full, {})
 
 
 def test_only_what_a_protection_can_do_without_is_left_out(bank: MemoryBank) -> None:
@@ -448,13 +483,13 @@ def test_only_what_a_protection_can_do_without_is_left_out(bank: MemoryBank) -> 
         def optional(self, saved: Mapping[str, Any]) -> list[str]:
             return [saved["box"]["key"]]
 
-    check_answers({"k": ""}, full, {BOX: WithKey()})
+    check_mapping({"k": ""}, full, {BOX: WithKey()})
     for old, protections in (("small", {BOX: WithKey()}), ("k", {BOX: BoxProtection()}), ("k", {})):
         with pytest.raises(BadInput, match=f"--map {old}=: only a key pair can be left out"):
-            check_answers({old: ""}, full, protections)
+            check_mapping({old: ""}, full, protections)
 
 
-def test_only_a_checkpoint_that_is_available_can_be_used(desk: Desk, asking: Asking,
+def test_only_a_checkpoint_that_is_available_can_be_used(desk: Admission, asking: RequestContext,
                                                          bank: MemoryBank) -> None:
     with pytest.raises(NotFound):
         desk.restore(asking, "first")
@@ -465,15 +500,16 @@ def test_only_a_checkpoint_that_is_available_can_be_used(desk: Desk, asking: Ask
     assert desk.delete(asking, "first").operation.verb is Verb.DELETE
 
 
-def test_a_checkpoint_in_the_making_elsewhere_is_not_deleted(desk: Desk, asking: Asking,
-                                                             bank: MemoryBank) -> None:
+def test_a_checkpoint_in_the_making_elsewhere_is_not_deleted(
+    desk: Admission, asking: RequestContext, bank: MemoryBank
+) -> None:
     keep(bank, CheckpointState.PROTECTING)
     with pytest.raises(Conflict, match="op-elsewhere"):
         desk.delete(asking, "first")
 
 
 def test_a_checkpoint_whose_making_is_known_to_be_over_is_deleted(
-        desk: Desk, asking: Asking, bank: MemoryBank, records: Records) -> None:
+        desk: Admission, asking: RequestContext, bank: MemoryBank, records: Records) -> None:
     made = keep(bank, CheckpointState.PROTECTING)
     records.add(Operation("op-elsewhere", Verb.PROTECT, "p", {}, {}, {}, made.id,
                           OperationState.FAILED))
@@ -483,7 +519,7 @@ def test_a_checkpoint_whose_making_is_known_to_be_over_is_deleted(
 @pytest.mark.parametrize("live", list(Verb))
 @pytest.mark.parametrize("asked", [Verb.RESTORE, Verb.VERIFY, Verb.DELETE])
 def test_nobody_works_on_a_checkpoint_that_another_changes(
-        *, desk: Desk, asking: Asking, bank: MemoryBank, records: Records, live: Verb,
+        *, desk: Admission, asking: RequestContext, bank: MemoryBank, records: Records, live: Verb,
         asked: Verb) -> None:
     made = keep(bank)
     other = Operation("other", live, "p", {}, {}, {"source_id": "another"}, made.id,
@@ -502,7 +538,7 @@ def test_nobody_works_on_a_checkpoint_that_another_changes(
     desk.accept(draft, asking.delegation)
 
 
-def test_a_damaged_checkpoint_does_not_hide_the_others(desk: Desk, asking: Asking,
+def test_a_damaged_checkpoint_does_not_hide_the_others(desk: Admission, asking: RequestContext,
                                                        bank: MemoryBank) -> None:
     made = keep(bank)
     damaged = time_ordered_uuid(2.0)
@@ -539,7 +575,7 @@ def test_what_fits_an_option(value: Any, schema: dict[str, Any], why: str) -> No
 
 # ---------------------------------------------------------------- credentials
 def test_what_a_credential_wants_is_made_after_the_record_stands(
-        desk: Desk, asking: Asking, records: Records, trusting: Trusting) -> None:
+        desk: Admission, asking: RequestContext, records: Records, trusting: Trusting) -> None:
     trusting.wanted = True
     draft = desk.protect(asking, ["red"])
     seen: list[str] = []
@@ -557,7 +593,7 @@ def test_what_a_credential_wants_is_made_after_the_record_stands(
 
 
 def test_an_operation_without_a_lasting_credential_is_refused_and_leaves_no_record(
-        desk: Desk, asking: Asking, records: Records, trusting: Trusting) -> None:
+        desk: Admission, asking: RequestContext, records: Records, trusting: Trusting) -> None:
     trusting.lasts = 30.0
     with pytest.raises(NoLastingCredential):
         desk.protect(asking, ["red"])
@@ -572,7 +608,8 @@ def test_an_operation_without_a_lasting_credential_is_refused_and_leaves_no_reco
 
 @pytest.mark.parametrize("taken", [2, 99])
 def test_a_trust_whose_second_another_one_has_is_asked_for_anew(
-        *, desk: Desk, asking: Asking, records: Records, trusting: Trusting, taken: int) -> None:
+    *, desk: Admission, asking: RequestContext, records: Records, trusting: Trusting, taken: int
+) -> None:
     trusting.wanted = True
     grant, asked = trusting.grant, itertools.count(1)
 
@@ -593,7 +630,7 @@ def test_a_trust_whose_second_another_one_has_is_asked_for_anew(
 
 
 def test_a_trust_of_which_nothing_was_heard_is_on_record(
-        desk: Desk, asking: Asking, records: Records, trusting: Trusting) -> None:
+        desk: Admission, asking: RequestContext, records: Records, trusting: Trusting) -> None:
     trusting.wanted, trusting.refused = True, KeystoneUnreachable("nobody answers")
     with pytest.raises(KeystoneUnreachable):
         desk.accept(desk.protect(asking, ["red"]), trusting)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Done, Hook, Step
-from karbor.operations.choreography import BARRIER, RELEASE, unfold
+from karbor.operations.step_graph import BARRIER, RELEASE, build_steps
 from karbor.plugin.protection import Stage, Task
 
 
@@ -58,8 +58,8 @@ def waits_for(steps: list[Step]) -> dict[int, set[int]]:
 @given(cases())
 def test_the_order_over_the_graph(case: tuple[ResourceGraph, dict[str, list[Hook]]]) -> None:
     graph, hooks = case
-    steps = unfold(graph, lambda one: {hook: [task(f"{hook}-1"), task(f"{hook}-2")]
-                                       for hook in hooks[one.key]})
+    steps = build_steps(graph, lambda one: {hook: [task(f"{hook}-1"), task(f"{hook}-2")]
+                                            for hook in hooks[one.key]})
     before = waits_for(steps)
     at: dict[tuple[str, Hook], list[int]] = {}
     for step in steps:
@@ -96,7 +96,7 @@ def descendants(graph: ResourceGraph, key: str) -> set[str]:
 @pytest.mark.parametrize("mains", [0, 1, 2])
 def test_a_temporary_thing_is_released_once_its_resource_is_through_main(mains: int) -> None:
     graph = ResourceGraph.build([Resource("T", "a")], lambda level: {})
-    steps = unfold(graph, lambda one: {
+    steps = build_steps(graph, lambda one: {
         Hook.PREPARE_FINISH: [Snapshot()], Hook.MAIN: [task(f"m{i}") for i in range(mains)]})
     release = [step for step in steps if step.releases is not None]
     assert [step.stage for step in release] == [RELEASE + "snapshot"]
@@ -107,6 +107,8 @@ def test_a_temporary_thing_is_released_once_its_resource_is_through_main(mains: 
 
 def test_one_barrier_not_a_web_of_needs() -> None:
     graph = ResourceGraph.build([Resource("T", str(i)) for i in range(200)], lambda level: {})
-    steps = unfold(graph, lambda one: {Hook.PREPARE_FINISH: [task("p")], Hook.MAIN: [task("m")]})
+    steps = build_steps(
+        graph, lambda one: {Hook.PREPARE_FINISH: [task("p")], Hook.MAIN: [task("m")]}
+    )
     assert sum(step.stage == BARRIER for step in steps) == 1
     assert sum(len(step.needs) for step in steps) == 200 + 200

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 
+from karbor.checkpoints import section_copy
 from karbor.domain.checkpoint import CheckpointState, Evidence
 from karbor.domain.errors import Fenced
 from karbor.domain.operation import OperationState, Verb, Wanted
 from karbor.domain.resource import Resource
-from karbor.operations import section_copy
 from karbor.plugin.bank import Stored
 from karbor.plugin.protection import UNSAID, Protection
-from karbor.protections.image import ImageProtection
-from karbor.protections.network import NetworkProtection
+from karbor.protections.cinder.volume_backup_plugin import VolumeBackup
+from karbor.protections.cinder.volume_snapshot_plugin import VolumeSnapshot
+from karbor.protections.glance.image_plugin import ImageProtection
+from karbor.protections.neutron.network_plugin import NetworkProtection
 from karbor.protections.noop import Noop
+from karbor.protections.nova.server_plugin import ServerProtection
 from karbor.protections.project import ProjectProtection
-from karbor.protections.server import ServerProtection
-from karbor.protections.volume import VolumeBackup
-from karbor.protections.volume_snapshot import VolumeSnapshot
 from karbor.testing.bank import FaultyBank, MemoryBank
 from tests.unit.operations.copying import BODY, BOX, THING, Boxes, Counted, Keep, Pair, Things
 

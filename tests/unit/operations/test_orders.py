@@ -7,25 +7,20 @@ from typing import Any, ClassVar
 
 import pytest
 
+from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
-from karbor.domain.errors import (
-    BadInput,
-    Conflict,
-    NoLastingCredential,
-    NotFound,
-)
+from karbor.domain.errors import BadInput, Conflict, NoLastingCredential, NotFound
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
-from karbor.operations.acceptance import Asking, Desk
-from karbor.operations.checkpoints import Checkpoints
-from karbor.operations.orders import Orders, PlanOrder
+from karbor.operations.admission import Admission, RequestContext
+from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.operations.parameters import applicable, fitted
+from karbor.operations.plan_requests import PlanRequests, ProtectRequest
 from karbor.operations.protect import Protect
 from karbor.operations.run import Run
 from karbor.operations.selection import resolve
-from karbor.operations.setting import Provider, Setting
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Protection
 from karbor.testing.bank import MemoryBank
 
@@ -43,10 +38,10 @@ class Boxes:
     type: ClassVar[str] = BOX
     parents: ClassVar[frozenset[str]] = frozenset()
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         return BOXES
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         return {}
 
@@ -81,9 +76,9 @@ def bank() -> MemoryBank:
 
 
 @pytest.fixture
-def setting(bank: MemoryBank) -> Setting:
+def setting(bank: MemoryBank) -> ExecutionContext:
     provider = Provider("prov", "toys", bank, {BOX: BoxProtection()})
-    return Setting(provider, PROTECTABLES, lambda _operation: Cloud(), lambda: 1000.0)   # type: ignore[arg-type, return-value]
+    return ExecutionContext(provider, PROTECTABLES, lambda _operation: Cloud(), lambda: 1000.0)   # type: ignore[arg-type, return-value]
 
 
 @pytest.fixture
@@ -92,17 +87,17 @@ def records() -> Records:
 
 
 @pytest.fixture
-def orders(setting: Setting, records: Records) -> Orders:
-    return Orders(Desk(setting, records))       # type: ignore[arg-type]
+def orders(setting: ExecutionContext, records: Records) -> PlanRequests:
+    return PlanRequests(Admission(setting, records))       # type: ignore[arg-type]
 
 
 @pytest.fixture
-def asking() -> Asking:
-    return Asking(Caller("u", "p"), Delegation(), Cloud())      # type: ignore[arg-type]
+def asking() -> RequestContext:
+    return RequestContext(Caller("u", "p"), Delegation(), Cloud())      # type: ignore[arg-type]
 
 
-def order(**changes: Any) -> PlanOrder:
-    return PlanOrder(**{"plan_id": "plan", "name": "shop", "resources": [
+def order(**changes: Any) -> ProtectRequest:
+    return ProtectRequest(**{"plan_id": "plan", "name": "shop", "resources": [
         {"type": BOX, "id": "b2", "name": "azure"}], **changes})
 
 
@@ -110,24 +105,25 @@ def keep(bank: MemoryBank, state: CheckpointState = CheckpointState.AVAILABLE,
          provider: str = "prov") -> Checkpoint:
     graph = ResourceGraph.build([BOXES[0]], lambda level: {})
     made = Checkpoint("c1", "p", "first", 1.0, state, graph, provider_id=provider)
-    Checkpoints(bank, "p").begin(made)
-    Checkpoints(bank, "p").conclude(made)
+    CheckpointRepository(bank, "p").begin(made)
+    CheckpointRepository(bank, "p").conclude(made)
     return made
 
 
-def planned(operation: Operation, setting: Setting) -> Any:
+def planned(operation: Operation, setting: ExecutionContext) -> Any:
     return Protect().plan(Run(operation, setting))
 
 
 # ---------------------------------------------------------------- protect
 def test_a_plan_is_accepted_unseen_and_looked_up_when_it_is_planned(
-        orders: Orders, asking: Asking, setting: Setting, bank: MemoryBank) -> None:
+    orders: PlanRequests, asking: RequestContext, setting: ExecutionContext, bank: MemoryBank
+) -> None:
     origin = {"created_by": "manual", "plan": {"id": "plan"}}
     drafted = orders.protect(asking, order(origin=origin, parameters={
         BOX: {"depth": "2", "lid": "True"}, "Toy::Ball": {"size": "9"}}))
     assert (drafted.verb, drafted.request["plan_id"]) == (Verb.PROTECT, "plan")
     assert planned(drafted, setting).plan["parameters"] == {BOX: {"depth": 2, "lid": True}}
-    kept = Checkpoints(bank, "p").show(drafted.checkpoint_id)
+    kept = CheckpointRepository(bank, "p").show(drafted.checkpoint_id)
     assert kept.graph is not None
     assert [one.name for one in kept.graph] == ["blue"]     # as it is called now
     assert (kept.origin, kept.parameters) == (origin, {BOX: {"depth": 2, "lid": True}})
@@ -139,21 +135,26 @@ def test_a_plan_is_accepted_unseen_and_looked_up_when_it_is_planned(
     ({"resources": [], "selectors": [{"type": BOX, "tags": ["silver"]}]}, "selectors look for"),
     ({"parameters": {BOX: {"depth": "deep"}}}, "depth must be an integer, not 'deep'")])
 def test_what_does_not_fit_fails_before_anything_is_written(
-        orders: Orders, asking: Asking, setting: Setting, changes: Mapping[str, Any], error: str
-        ) -> None:
+    orders: PlanRequests,
+    asking: RequestContext,
+    setting: ExecutionContext,
+    changes: Mapping[str, Any],
+    error: str,
+) -> None:
     drafted = orders.protect(asking, order(**changes))
     with pytest.raises(BadInput, match=error):
         planned(drafted, setting)
     assert setting.provider.bank.list() == []
 
 
-def test_a_plan_of_nothing_is_refused(orders: Orders, asking: Asking) -> None:
+def test_a_plan_of_nothing_is_refused(orders: PlanRequests, asking: RequestContext) -> None:
     with pytest.raises(BadInput, match="names no resources"):
         orders.protect(asking, order(resources=[]))
 
 
 def test_what_the_credential_does_not_last_for_fails_before_anything_is_written(
-        orders: Orders, asking: Asking, setting: Setting, bank: MemoryBank) -> None:
+    orders: PlanRequests, asking: RequestContext, setting: ExecutionContext, bank: MemoryBank
+) -> None:
     drafted = orders.protect(asking, order())
     short = Operation(**{**vars(drafted), "credential": {"rung": "x", "until": 1030.0}})
     with pytest.raises(NoLastingCredential, match="expected to take"):
@@ -162,7 +163,7 @@ def test_what_the_credential_does_not_last_for_fails_before_anything_is_written(
 
 
 def test_the_same_plan_is_expected_to_take_as_long_as_before(
-        orders: Orders, asking: Asking, records: Records) -> None:
+        orders: PlanRequests, asking: RequestContext, records: Records) -> None:
     first = orders.protect(asking, order())
     records.kept.append(Operation(**{**vars(first), "plan": {"size": 100 << 30}}))
     second = orders.protect(asking, order())
@@ -178,13 +179,13 @@ def test_the_same_plan_is_expected_to_take_as_long_as_before(
     ({"type": BOX}, ["red", "blue"])])
 def test_selectors_mean_what_bears_all_their_labels(selector: Mapping[str, Any],
                                                     names: list[str]) -> None:
-    found = resolve([], [selector], PROTECTABLES, Listings(Cloud()))    # type: ignore[arg-type]
+    found = resolve([], [selector], PROTECTABLES, DiscoveryLists(Cloud()))    # type: ignore[arg-type]
     assert [one.name for one in found] == names
 
 
 def test_a_selector_of_labels_that_nothing_has_all_of_adds_nothing() -> None:
     found = resolve([{"type": BOX, "id": "b2"}], [{"type": BOX, "tags": ["web", "db"]}],
-                    PROTECTABLES, Listings(Cloud()))                    # type: ignore[arg-type]
+                    PROTECTABLES, DiscoveryLists(Cloud()))                    # type: ignore[arg-type]
     assert [one.id for one in found] == ["b2"]
 
 
@@ -203,8 +204,9 @@ def test_parameters_of_what_is_not_there_today_do_not_apply() -> None:
 
 
 # ---------------------------------------------------------------- restore, verify, delete
-def test_a_restore_has_its_parameters_checked(orders: Orders, asking: Asking, bank: MemoryBank
-                                              ) -> None:
+def test_a_restore_has_its_parameters_checked(
+    orders: PlanRequests, asking: RequestContext, bank: MemoryBank
+) -> None:
     keep(bank)
     made = orders.restore(asking, "c1", {f"{BOX}#b1": {"depth": "3"}}, target="http://elsewhere")
     assert (made.verb, made.checkpoint_id) == (Verb.RESTORE, "c1")
@@ -217,7 +219,7 @@ def test_a_restore_has_its_parameters_checked(orders: Orders, asking: Asking, ba
 
 @pytest.mark.parametrize("verb", ["restore", "verify"])
 def test_only_an_available_checkpoint_of_this_project_and_provider_is_read(
-        orders: Orders, asking: Asking, bank: MemoryBank, verb: str) -> None:
+        orders: PlanRequests, asking: RequestContext, bank: MemoryBank, verb: str) -> None:
     ask = getattr(orders, verb)
     with pytest.raises(NotFound, match="no checkpoint c1"):
         ask(asking, "c1", {})
@@ -227,13 +229,13 @@ def test_only_an_available_checkpoint_of_this_project_and_provider_is_read(
 
 
 def test_what_another_provider_keeps_does_not_exist_here(
-        orders: Orders, asking: Asking, bank: MemoryBank) -> None:
+        orders: PlanRequests, asking: RequestContext, bank: MemoryBank) -> None:
     keep(bank, provider="another")
     with pytest.raises(NotFound, match="provider toys has no checkpoint c1"):
         orders.delete(asking, "c1")
 
 
-def test_a_delete_may_be_asked_for_twice_under_one_id(orders: Orders, asking: Asking,
+def test_a_delete_may_be_asked_for_twice_under_one_id(orders: PlanRequests, asking: RequestContext,
                                                       bank: MemoryBank) -> None:
     keep(bank, CheckpointState.ERROR)
     made = orders.delete(asking, "c1", operation_id="known")

@@ -9,7 +9,7 @@ import pytest
 from karbor.domain.errors import AmbiguousName, CloudUnavailable, ServiceAbsent, UnknownName
 from karbor.domain.resource import DATABASE, POD, SERVER, SHARE, Resource
 from karbor.operations.selection import select, short
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from tests.unit.protections.scripted import ScriptedCloud
 
 
@@ -20,12 +20,12 @@ class Kind:
         self.type = type
         self._answer = answer
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         return {}
 
@@ -36,7 +36,7 @@ ABSENT = ServiceAbsent("this cloud has no trove", remedy="configure it")
 
 def selected(word: str, database: Sequence[Resource] | Exception = ABSENT) -> list[Resource]:
     kinds = {SERVER: Kind(SERVER, [WEB]), DATABASE: Kind(DATABASE, database)}
-    return select([word], kinds, Listings(ScriptedCloud()))     # type: ignore[arg-type]
+    return select([word], kinds, DiscoveryLists(ScriptedCloud()))     # type: ignore[arg-type]
 
 
 def test_a_name_is_found_in_a_cloud_that_lacks_other_services() -> None:
@@ -68,7 +68,7 @@ def test_of_several_of_one_name_it_is_told_which_one_a_restore_has_made() -> Non
         Resource(SERVER, "old", "web", facts={"created_at": "2026-01-02T03:04:05Z"}),
         Resource(SERVER, "new", "web", facts={"created_at": "2026-11-30T22:15:00.000000"})])}
     with pytest.raises(AmbiguousName, match="web means several resources") as caught:
-        select(["web"], kinds, Listings(ScriptedCloud()),     # type: ignore[arg-type]
+        select(["web"], kinds, DiscoveryLists(ScriptedCloud()),     # type: ignore[arg-type]
                lambda: {"new": "by the restore of shop"})
     assert caught.value.remedy == (
         "give one of: server:new (made 2026-11-30 22:15:00 UTC, by the restore of shop), "
@@ -80,4 +80,4 @@ def test_where_things_come_from_is_not_asked_without_need() -> None:
         raise AssertionError
 
     assert select(["web"], {SERVER: Kind(SERVER, [WEB])},
-                  Listings(ScriptedCloud()), origins) == [WEB]     # type: ignore[arg-type]
+                  DiscoveryLists(ScriptedCloud()), origins) == [WEB]     # type: ignore[arg-type]

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from karbor.checkpoints.deferred_deletions import DeferredDeletions
+from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.checkpoint import CheckpointState, Evidence
 from karbor.domain.errors import (
     AmbiguousName,
@@ -32,12 +34,10 @@ from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.resource import Resource
 from karbor.domain.step import Again, Done, Failed, Hook, Outcome
 from karbor.engine.driver import Driver
-from karbor.operations.checkpoints import Checkpoints
+from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.operations.runner import OperationRunner
-from karbor.operations.setting import Provider, Setting
-from karbor.operations.tombstones import Tombstones
 from karbor.plugin.checked import checked_protection
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Obstacle, Protection, Stage, Stages, Task, Work
 from karbor.testing.bank import Fault, FaultyBank, MemoryBank
 from karbor.testing.journal import MemoryJournal
@@ -178,10 +178,10 @@ class BoxProtection(Protection):
 class Things:
     type, parents = THING, frozenset({BOX})
 
-    def list(self, listings: Listings) -> Sequence[Resource]:
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
         return [Resource(THING, "t1", "one"), Resource(THING, "t2", "two")]
 
-    def dependents(self, parents: Sequence[Resource], listings: Listings
+    def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
         return {parent.key: self.list(listings) for parent in parents}
 
@@ -197,11 +197,13 @@ class Toys:
         provider = Provider("prov", "toys", self.bank,
                             {THING: self.protection, BOX: BoxProtection()})
         connect: Any = lambda operation: self.cloud  # noqa: E731
-        self.setting = Setting(provider, {THING: Things()}, connect, lambda: float(next(self._now)))
+        self.setting = ExecutionContext(
+            provider, {THING: Things()}, connect, lambda: float(next(self._now))
+        )
 
     @property
-    def checkpoints(self) -> Checkpoints:
-        return Checkpoints(self.bank, "p")
+    def checkpoints(self) -> CheckpointRepository:
+        return CheckpointRepository(self.bank, "p")
 
     def run(self, verb: Verb, request: dict[str, Any], checkpoint: str) -> Operation:
         id = f"op{next(self._ids)}"
@@ -334,7 +336,7 @@ def test_a_backup_that_others_build_upon_is_removed_when_the_last_of_them_goes(
     operation = toys.run(Verb.DELETE, {}, first)
     assert {one["id"] for one in operation.result["deferred"]} == set(kept)
     assert [one.name for one in toys.checkpoints.list()] == ["second"]
-    assert len(Tombstones(toys.bank, "p").all()) == 2
+    assert len(DeferredDeletions(toys.bank, "p").all()) == 2
 
     toys.cloud.needed.clear()
     operation = toys.run(Verb.DELETE, {}, second)
@@ -394,7 +396,7 @@ def test_a_bank_that_stays_read_only_ends_a_protect_at_its_deadline(toys: Toys) 
 class HiddenMeanwhile(ReadBack):
     """Another Karbor, with records of its own, begins to delete the checkpoint."""
 
-    def __init__(self, checkpoints: Checkpoints) -> None:
+    def __init__(self, checkpoints: CheckpointRepository) -> None:
         self.checkpoints = checkpoints
 
     def run(self, work: Work) -> Outcome:
@@ -468,12 +470,12 @@ def test_checkpoints_are_listed_in_the_order_of_their_making(toys: Toys) -> None
     for name in ("a", "b", "c"):
         toys.protect(name)
     assert [one.name for one in toys.checkpoints.list()] == ["a", "b", "c"]
-    assert list(Checkpoints(toys.bank, "other").list()) == []
+    assert list(CheckpointRepository(toys.bank, "other").list()) == []
 
 
 def test_projects_that_share_a_bank_cannot_name_each_others_checkpoints(toys: Toys) -> None:
     operation = toys.protect("mine")
-    theirs = Checkpoints(toys.bank, "other")
+    theirs = CheckpointRepository(toys.bank, "other")
     for word in ("mine", operation.checkpoint_id, operation.checkpoint_id[:8],
                  f"../p/checkpoints/{operation.checkpoint_id}",
                  f"../../p/checkpoints/{operation.checkpoint_id}"):
@@ -482,7 +484,7 @@ def test_projects_that_share_a_bank_cannot_name_each_others_checkpoints(toys: To
     for strange in (operation.checkpoint_id, f"../../p/checkpoints/{operation.checkpoint_id}"):
         with pytest.raises((ObjectMissing, BadInput)):
             theirs.show(strange)
-    assert Tombstones(toys.bank, "other").all() == []
+    assert DeferredDeletions(toys.bank, "other").all() == []
 
 
 def cut_off(toys: Toys) -> Operation:
@@ -525,7 +527,7 @@ def test_the_deletion_of_a_failed_checkpoint_goes_on_where_it_was_cut_off(toys: 
 def test_a_deletion_succeeds_although_an_older_one_cannot_be_tidied_up(
         toys: Toys, kind: type[CloudError]) -> None:
     checkpoint = toys.protect().checkpoint_id
-    Tombstones(toys.bank, "p").add(THING, "b0", {})
+    DeferredDeletions(toys.bank, "p").add(THING, "b0", {})
 
     def forbidden(facts: Mapping[str, Any], cloud: Any) -> bool:
         raise kind("not now", service="toys", request="DELETE /things/b0")
@@ -535,7 +537,7 @@ def test_a_deletion_succeeds_although_an_older_one_cannot_be_tidied_up(
     assert operation.state is OperationState.DONE
     assert "DELETE /things/b0" in operation.result["not_swept"]
     assert list(toys.checkpoints.list(hidden=True)) == []
-    assert len(Tombstones(toys.bank, "p").all()) == 1
+    assert len(DeferredDeletions(toys.bank, "p").all()) == 1
 
 
 @pytest.mark.parametrize(("answer", "words"), [

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from karbor.checkpoints.repository import VERIFIED
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
 from karbor.domain.errors import BankReadOnly, BankUnavailable, CloudUnavailable
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.step import Failed, Outcome
 from karbor.domain.verification import Verification
-from karbor.operations.checkpoints import VERIFIED
 from karbor.plugin.bank import Stored
 from karbor.plugin.protection import Work
 from karbor.testing.bank import MemoryBank

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from karbor.domain.errors import CloudUnavailable
-from karbor.plugin.asked_once import FRESH, AskedOnce, asked_once
-from karbor.plugin.protectable import Listings
+from karbor.plugin.list_cache import FRESH, ListCache, list_cache
+from karbor.plugin.protectable import DiscoveryLists
 from tests.unit.credentials.wire import Clock
 from tests.unit.protections.scripted import ScriptedCloud
 
@@ -20,7 +20,7 @@ def clock() -> Clock:
 
 
 def test_an_answer_serves_others_while_it_is_fresh(clock: Clock) -> None:
-    asked, answers = AskedOnce(clock), iter("abc")
+    asked, answers = ListCache(clock), iter("abc")
     assert asked.ask("x", lambda: next(answers)) == "a"
     clock.sleep(FRESH)
     assert asked.ask("x", lambda: next(answers)) == "a"
@@ -30,7 +30,7 @@ def test_an_answer_serves_others_while_it_is_fresh(clock: Clock) -> None:
 
 
 def test_who_needs_a_later_answer_gets_one(clock: Clock) -> None:
-    asked, answers = AskedOnce(clock), iter("ab")
+    asked, answers = ListCache(clock), iter("ab")
     asked.ask("x", lambda: next(answers))
     clock.sleep(1)
     came = clock()
@@ -39,7 +39,7 @@ def test_who_needs_a_later_answer_gets_one(clock: Clock) -> None:
 
 
 def test_threads_that_want_the_same_wait_for_one_question(clock: Clock) -> None:
-    asked, begun, go = AskedOnce(clock), threading.Event(), threading.Event()
+    asked, begun, go = ListCache(clock), threading.Event(), threading.Event()
     questions = []
 
     def ask() -> str:
@@ -59,7 +59,7 @@ def test_threads_that_want_the_same_wait_for_one_question(clock: Clock) -> None:
 
 
 def test_an_error_is_no_answer(clock: Clock) -> None:
-    asked = AskedOnce(clock)
+    asked = ListCache(clock)
 
     def fails() -> str:
         raise CloudUnavailable("away")
@@ -70,7 +70,7 @@ def test_an_error_is_no_answer(clock: Clock) -> None:
 
 
 def test_what_serves_nobody_any_more_is_forgotten(clock: Clock) -> None:
-    asked = AskedOnce(clock)
+    asked = ListCache(clock)
     asked.ask("x", lambda: [0] * 1000)
     clock.sleep(3 * FRESH)
     asked.ask("y", list)
@@ -79,9 +79,9 @@ def test_what_serves_nobody_any_more_is_forgotten(clock: Clock) -> None:
 
 def test_each_cloud_has_answers_of_its_own_and_a_discovery_new_ones() -> None:
     first, second = (ScriptedCloud(cinder={"LIST /volumes/detail": []}) for _ in range(2))
-    assert asked_once(first) is asked_once(first) is not asked_once(second)
+    assert list_cache(first) is list_cache(first) is not list_cache(second)
     for _ in range(3):
-        listings = Listings(first)
+        listings = DiscoveryLists(first)
         for _ in range(3):
             listings.list("cinder", "/volumes/detail", "volumes")
     assert len(first.log) == 3

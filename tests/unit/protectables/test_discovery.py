@@ -21,7 +21,7 @@ from karbor.domain.resource import (
 )
 from karbor.operations.discovery import discover as discover_all
 from karbor.operations.selection import resolve, select
-from karbor.plugin.protectable import Listings
+from karbor.plugin.protectable import DiscoveryLists
 from karbor.protectables.database import Databases
 from karbor.protectables.image import Images
 from karbor.protectables.network import Networks
@@ -69,7 +69,7 @@ def cloud(servers: list[Any], volumes: list[Any], images: list[Any], ports: list
                          neutron={"LIST /ports": list(ports)}, **more)
 
 
-def discover(start: list[Resource], listings: Listings) -> ResourceGraph:
+def discover(start: list[Resource], listings: DiscoveryLists) -> ResourceGraph:
     def dependents(level: Any) -> dict[str, list[Resource]]:
         found: dict[str, list[Resource]] = {}
         for protectable in ALL:
@@ -84,7 +84,7 @@ def keys(resources: Any) -> list[str]:
 
 
 def test_a_project_holds_all_and_servers_hold_their_own() -> None:
-    listings = Listings(cloud(
+    listings = DiscoveryLists(cloud(
         [server(1, volumes=("v2", "v1")), server(2, image="", volumes=("boot",))],
         [volume("v1"), volume("v2"), volume("boot"), volume("alone")],
         [image("base", owner="somebody else", visibility="public"), image("own"),
@@ -104,37 +104,39 @@ def test_a_project_holds_all_and_servers_hold_their_own() -> None:
 
 
 def test_two_servers_from_one_image_are_two_disks() -> None:
-    listings = Listings(cloud([server(1), server(2)], [], [image("base", owner="x")]))
+    listings = DiscoveryLists(cloud([server(1), server(2)], [], [image("base", owner="x")]))
     graph = discover(Servers().list(listings), listings)
     assert keys(graph.of_type(IMAGE)) == [f"{IMAGE}#base@server-1", f"{IMAGE}#base@server-2"]
     assert graph[f"{IMAGE}#base@server-1"].name == "base-name (disk of web-1)"
 
 
 def test_a_disk_outlives_its_base_image() -> None:
-    listings = Listings(cloud([server(1, image="gone")], [], []))
+    listings = DiscoveryLists(cloud([server(1, image="gone")], [], []))
     disk, = Images().dependents(Servers().list(listings), listings)[f"{SERVER}#server-1"]
     assert (disk.id, disk.within, disk.facts["base"]) == ("gone", "server-1", "gone")
     assert disk.name == "gone (disk of web-1)"
 
 
 def test_a_volume_of_a_server_that_cinder_does_not_list_is_told_not_dropped() -> None:
-    listings = Listings(cloud([server(1, volumes=("theirs",))], [volume("v1")], []))
+    listings = DiscoveryLists(cloud([server(1, volumes=("theirs",))], [volume("v1")], []))
     one, = Volumes().dependents(Servers().list(listings), listings)[f"{SERVER}#server-1"]
     assert (one.key, one.facts["status"]) == (f"{VOLUME}#theirs", "invisible")
 
 
 def test_images_that_karbor_is_just_making_are_not_the_users() -> None:
-    listings = Listings(cloud([], [], [image("own"), image("temporary", karbor_mark="karbor:x")]))
+    listings = DiscoveryLists(
+        cloud([], [], [image("own"), image("temporary", karbor_mark="karbor:x")])
+    )
     assert keys(Images().list(listings)) == [f"{IMAGE}#own"]
 
 
 def test_an_administrators_list_shows_only_the_projects_own_images() -> None:
-    listings = Listings(cloud([], [], [image("own"), image("theirs", owner="other")]))
+    listings = DiscoveryLists(cloud([], [], [image("own"), image("theirs", owner="other")]))
     assert keys(Images().list(listings)) == [f"{IMAGE}#own"]
 
 
 def test_addresses_alone_connect_a_server_too() -> None:
-    listings = Listings(cloud(
+    listings = DiscoveryLists(cloud(
         [server(1, addresses={"net": [{"addr": "10.0.0.3"}]}), server(2)], [], []))
     found = Networks().dependents(Servers().list(listings), listings)
     assert list(found) == [f"{SERVER}#server-1"]
@@ -143,14 +145,14 @@ def test_addresses_alone_connect_a_server_too() -> None:
 def test_without_neutron_there_is_no_topology() -> None:
     bare = cloud([server(1)], [], [])
     del bare.apis["neutron"]
-    listings = Listings(bare)
+    listings = DiscoveryLists(bare)
     assert list(Networks().list(listings)) == []
     assert Networks().dependents(Servers().list(listings), listings) == {}
 
 
 def test_facts_tell_what_plugins_need_without_another_request() -> None:
-    listings = Listings(cloud([server(1, volumes=("v1",), flavor={"original_name": "m1"})],
-                              [volume("v1")], []))
+    listings = DiscoveryLists(cloud([server(1, volumes=("v1",), flavor={"original_name": "m1"})],
+                                    [volume("v1")], []))
     one, = Servers().list(listings)
     assert one.facts == {"status": "ACTIVE", "created_at": "", "task_state": None,
                          "image_id": "base", "boot": "image", "flavor": "m1",
@@ -164,8 +166,13 @@ def test_facts_tell_what_plugins_need_without_another_request() -> None:
 
 
 def test_labels_are_tags_and_metadata() -> None:
-    listings = Listings(cloud([{**server(1), "tags": ["web"], "metadata": {"backup": "gold"}}],
-                              [{**volume("v1"), "metadata": {"tier": "1"}}], []))
+    listings = DiscoveryLists(
+        cloud(
+            [{**server(1), "tags": ["web"], "metadata": {"backup": "gold"}}],
+            [{**volume("v1"), "metadata": {"tier": "1"}}],
+            [],
+        )
+    )
     assert Servers().list(listings)[0].labels == {"web", "backup=gold"}
     assert Volumes().list(listings)[0].labels == {"tier=1"}
 
@@ -176,20 +183,20 @@ def test_a_list_that_fails_is_an_error_not_a_smaller_application(service: str) -
     script = broken.apis[service]._script
     for request in script:
         script[request] = CloudUnavailable(f"{service} is down")     # type: ignore[index]
-    listings = Listings(broken)
+    listings = DiscoveryLists(broken)
     with pytest.raises(CloudUnavailable, match=service):
         discover(Projects().list(listings), listings)
 
 
 def test_a_server_of_a_cell_that_is_down_is_an_error() -> None:
     partial = {"id": "server-1", "status": "UNKNOWN"}     # as Nova lists it from 2.69 on
-    listings = Listings(cloud([partial], [], []))
+    listings = DiscoveryLists(cloud([partial], [], []))
     with pytest.raises(CloudUnavailable, match="cell does not answer"):
         Servers().list(listings)
 
 
 def test_a_server_that_is_not_there_is_an_error() -> None:
-    listings = Listings(cloud([], [], []))
+    listings = DiscoveryLists(cloud([], [], []))
     with pytest.raises(UnknownName, match="web-9"):
         discover([Resource(SERVER, "server-9", "web-9")], listings)
 
@@ -199,7 +206,7 @@ def test_the_number_of_requests_does_not_grow_with_resources() -> None:
         asked = cloud([server(n, volumes=(f"v{n}",)) for n in range(count)],
                       [volume(f"v{n}") for n in range(count)], [image("base", owner="x")],
                       [{"id": f"p{n}", "device_id": f"server-{n}"} for n in range(count)])
-        listings = Listings(asked)
+        listings = DiscoveryLists(asked)
         graph = discover(Projects().list(listings), listings)
         assert len(graph) == 2 + 3 * count
         return asked.log
@@ -237,7 +244,7 @@ def test_shares_are_the_projects_own() -> None:
         return {"id": id, "name": id, "project_id": "project", "status": "available", "size": 2,
                 "share_proto": "NFS", "share_type": "type-id", "share_type_name": "gold",
                 "availability_zone": "nova", "snapshot_support": True, **more}
-    listings = Listings(cloud([], [], [], manila={"LIST /shares/detail": [
+    listings = DiscoveryLists(cloud([], [], [], manila={"LIST /shares/detail": [
         share("own", create_share_from_snapshot_support=True),
         share("public", project_id="other", is_public=True)]}))
     one, = Shares().list(listings)
@@ -263,7 +270,7 @@ def test_a_project_holds_its_shares_databases_and_pods_and_pods_their_volumes() 
              persistent("web-v", cinder={"volumeID": "v3"}),
              persistent("nfs", **csi("share-1", "nfs.csi.k8s.io")),
              persistent("foreign", **csi("theirs"))]))
-    listings = Listings(asked)
+    listings = DiscoveryLists(asked)
     project, = Projects().list(listings)
     graph = discover([project], listings)
     assert {f"{SHARE}#s", f"{DATABASE}#d"} <= set(keys(graph.children(project.key)))
@@ -280,7 +287,7 @@ def test_a_project_holds_its_shares_databases_and_pods_and_pods_their_volumes() 
 
 
 def test_a_pod_that_is_gone_is_an_error() -> None:
-    listings = Listings(cloud([], [], [], kubernetes=cluster([], [])))
+    listings = DiscoveryLists(cloud([], [], [], kubernetes=cluster([], [])))
     with pytest.raises(UnknownName, match="no pod shop:web"):
         discover([Resource(POD, "gone", "shop:web")], listings)
 
@@ -290,7 +297,7 @@ def test_a_pod_that_is_gone_is_an_error() -> None:
     ("kubernetes", "LIST /namespaces/%(namespace)s/pods")])
 def test_a_service_that_is_there_and_fails_is_no_service_that_is_absent(
         service: str, listed: str) -> None:
-    listings = Listings(cloud([], [], [], **{
+    listings = DiscoveryLists(cloud([], [], [], **{
         service: {listed: CloudUnavailable(f"{service} is down")}}))
     with pytest.raises(CloudUnavailable, match=service):
         discover(Projects().list(listings), listings)
@@ -312,7 +319,7 @@ def test_dependents_come_in_the_order_of_karbor_1() -> None:
     """An image, the volumes, and the network last, whatever the plugins' names are."""
     for kinds in (ALL, [*reversed(ALL)]):
         made = connected()
-        [web] = Servers().list(Listings(made))
+        [web] = Servers().list(DiscoveryLists(made))
         graph = discover_all(made, {one.type: one for one in kinds}, [web])
         assert [(one.type, one.id) for one in graph.children(web.key)] == [
             (IMAGE, "base"), (VOLUME, "v1"), (VOLUME, "v2"), (NETWORK, "project")]
@@ -321,25 +328,25 @@ def test_dependents_come_in_the_order_of_karbor_1() -> None:
 @pytest.mark.parametrize("id", ["project", "net-1", "out"])
 def test_a_plan_that_names_a_network_by_its_id_means_the_topology(id: str) -> None:
     found = resolve([{"type": NETWORK, "id": id, "name": "inner"}], [],
-                    {one.type: one for one in ALL}, Listings(connected()))
+                    {one.type: one for one in ALL}, DiscoveryLists(connected()))
     assert [one.key for one in found] == [f"{NETWORK}#project"]
 
 
 def test_several_networks_are_one_topology() -> None:
     wanted = [{"type": NETWORK, "id": id} for id in ("net-1", "net-2", "project")]
     kinds = {one.type: one for one in ALL}
-    found = resolve(wanted, [], kinds, Listings(connected()))
+    found = resolve(wanted, [], kinds, DiscoveryLists(connected()))
     assert [one.key for one in found] == [f"{NETWORK}#project"]
     with pytest.raises(UnknownName, match="net-9"):
-        resolve([{"type": NETWORK, "id": "net-9"}], [], kinds, Listings(connected()))
+        resolve([{"type": NETWORK, "id": "net-9"}], [], kinds, DiscoveryLists(connected()))
     with pytest.raises(UnknownName):        # names of networks are not ids
-        resolve([{"type": NETWORK, "id": "inner"}], [], kinds, Listings(connected()))
+        resolve([{"type": NETWORK, "id": "inner"}], [], kinds, DiscoveryLists(connected()))
 
 
 @pytest.mark.parametrize("word", ["net-1", "network:net-1", f"{NETWORK}#net-1", "network:inner"])
 def test_a_network_that_somebody_names_means_the_topology(word: str) -> None:
     kinds = {one.type: one for one in (Servers(), Volumes(), Images(), Networks())}
-    found = select([word], kinds, Listings(connected()))
+    found = select([word], kinds, DiscoveryLists(connected()))
     assert [one.key for one in found] == [f"{NETWORK}#project"]
 
 
@@ -348,4 +355,4 @@ def test_the_name_of_a_network_alone_means_nothing(word: str) -> None:
     """A person who mistypes the name of a server does not protect a topology instead."""
     kinds = {one.type: one for one in (Servers(), Volumes(), Images(), Networks())}
     with pytest.raises(UnknownName):
-        select([word], kinds, Listings(connected()))
+        select([word], kinds, DiscoveryLists(connected()))

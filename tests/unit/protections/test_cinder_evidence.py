@@ -12,16 +12,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from karbor.domain.errors import (
-    CloudForbidden,
-    CloudNotFound,
-    CloudUnauthorized,
-    KarborError,
-)
+from karbor.domain.errors import CloudForbidden, CloudNotFound, CloudUnauthorized, KarborError
 from karbor.domain.resource import VOLUME, Resource
 from karbor.domain.step import Again, Done, Failed
-from karbor.protections import cinder_evidence, swift_listing
-from karbor.protections.cinder_evidence import ReadBack
+from karbor.protections.cinder import evidence, swift_listing
+from karbor.protections.cinder.evidence import ReadBack
 from tests.unit.protections.scripted import ScriptedApi, ScriptedCloud, StepOf
 
 UNIT = 1000         # bytes of a "GiB" in these tests
@@ -31,7 +26,7 @@ RESOURCE = Resource(VOLUME, "vol", "data")
 
 @pytest.fixture(autouse=True)
 def _small_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cinder_evidence, "GIB", UNIT)
+    monkeypatch.setattr(evidence, "GIB", UNIT)
 
 
 class Swift(ScriptedApi):

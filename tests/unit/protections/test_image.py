@@ -18,10 +18,10 @@ from karbor.domain.errors import (
 from karbor.domain.resource import IMAGE, SERVER, Resource, ResourceGraph
 from karbor.domain.step import Again, Done, Failed, Hook
 from karbor.plugin.protection import Target
-from karbor.protections.glance_bytes import Bytes, Disk, ReadBack
-from karbor.protections.glance_record import describe
-from karbor.protections.glance_restore import PATCH, STALE, Image
-from karbor.protections.image import ImageProtection
+from karbor.protections.glance.data import Bytes, Disk, ReadBack
+from karbor.protections.glance.image_plugin import ImageProtection
+from karbor.protections.glance.metadata import describe
+from karbor.protections.glance.restore import PATCH, STALE, Image
 from karbor.testing.bank import MemoryBank
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 

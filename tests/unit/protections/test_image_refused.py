@@ -17,10 +17,10 @@ from karbor.domain.errors import (
 )
 from karbor.domain.step import Again, Done
 from karbor.plugin.protection import Target
-from karbor.protections.glance_bytes import Disk
-from karbor.protections.glance_record import SIGNATURE, describe
-from karbor.protections.glance_restore import Image
-from karbor.protections.image import ImageProtection
+from karbor.protections.glance.data import Disk
+from karbor.protections.glance.image_plugin import ImageProtection
+from karbor.protections.glance.metadata import SIGNATURE, describe
+from karbor.protections.glance.restore import Image
 from karbor.testing.bank import MemoryBank
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 from tests.unit.protections.test_image import (

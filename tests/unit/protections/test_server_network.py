@@ -25,8 +25,8 @@ from karbor.domain.errors import (
 from karbor.domain.resource import PROJECT, VOLUME, Resource, ResourceGraph
 from karbor.domain.step import Hook
 from karbor.plugin.protection import Target
-from karbor.protections.network import NetworkProtection
-from karbor.protections.server import ServerProtection
+from karbor.protections.neutron.network_plugin import NetworkProtection
+from karbor.protections.nova.server_plugin import ServerProtection
 from karbor.testing.bank import MemoryBank
 
 _spec = importlib.util.spec_from_file_location("net_double",

@@ -18,9 +18,9 @@ from karbor.domain.errors import (
 from karbor.domain.resource import SHARE, Resource, ResourceGraph
 from karbor.domain.step import Again, Done, Failed, Hook
 from karbor.plugin.protection import Target
-from karbor.protections.manila_restore import Restored, Share
-from karbor.protections.manila_snapshot import KeptSnapshot, LookedAt, Settled, facts
-from karbor.protections.share import ShareSnapshot
+from karbor.protections.manila.restore import Restored, Share
+from karbor.protections.manila.share_plugin import ShareSnapshot
+from karbor.protections.manila.snapshot import KeptSnapshot, LookedAt, Settled, facts
 from karbor.protections.snapshot_removal import TRIES, SnapshotRemoval
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 

@@ -8,7 +8,7 @@ import pytest
 
 from karbor.domain.resource import SERVER, Resource
 from karbor.domain.step import Again
-from karbor.protections import server_undo
+from karbor.protections.nova import undo
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 
 ATTACHED = [{"volumeId": "goes", "delete_on_termination": True},
@@ -22,8 +22,8 @@ def removed(version: str) -> list[tuple[str, Any]]:
         {"nova.server#new": {"id": "new", "status": "ERROR"}}, neutron={},
         nova={"GET /": {"version": {"version": version}}, f"LIST {attachments}": ATTACHED,
               f"PUT {attachments}/goes": {}, "DELETE /servers/new": None})
-    outcome = server_undo.undo(StepOf(Resource(SERVER, "s", "web"), cloud,
-                                      handle={"server": "new"}))
+    outcome = undo.undo(StepOf(Resource(SERVER, "s", "web"), cloud,
+                               handle={"server": "new"}))
     assert isinstance(outcome, Again)
     return [one for one in cloud.api("nova").sent if one[0].startswith(("PUT", "DELETE"))]
 
@@ -37,7 +37,7 @@ def test_they_do_not_go_with_it() -> None:
 
 @pytest.mark.parametrize(("version", "spares"), [("2.84", False), ("2.85", True), ("2.90", True)])
 def test_a_nova_that_cannot_be_told_so_is_known(version: str, spares: bool) -> None:
-    assert server_undo.spares_volumes(version) is spares
+    assert undo.spares_volumes(version) is spares
 
 
 def test_a_nova_that_cannot_be_told_so_is_not_asked() -> None:

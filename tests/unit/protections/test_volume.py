@@ -10,12 +10,12 @@ from karbor.domain.errors import CloudConflict, CloudNotFound, CloudUnavailable,
 from karbor.domain.resource import VOLUME, Resource
 from karbor.domain.step import Again, Done, Failed, Hook
 from karbor.plugin.protection import Target
-from karbor.protections.cinder_backup import Backup, Settled, Snapshot, facts
+from karbor.protections.cinder.backup import Backup, Settled, Snapshot, facts
+from karbor.protections.cinder.backup_deletion import TRIES, Removal, delete_backup
+from karbor.protections.cinder.restore import Restored, Volume
+from karbor.protections.cinder.snapshot import KeptSnapshot
+from karbor.protections.cinder.volume_backup_plugin import VolumeBackup
 from karbor.protections.cinder_chain import Base
-from karbor.protections.cinder_deletion import TRIES, Removal, delete_backup
-from karbor.protections.cinder_restore import Restored, Volume
-from karbor.protections.cinder_snapshot import KeptSnapshot
-from karbor.protections.volume import VolumeBackup
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 
 RESOURCE = Resource(VOLUME, "vol", "data", facts={

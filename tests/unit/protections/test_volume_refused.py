@@ -10,10 +10,10 @@ from karbor.domain.errors import CloudConflict, CloudForbidden, CloudNotFound, C
 from karbor.domain.step import Again, Done
 from karbor.plugin.cosmetics import TRIES
 from karbor.plugin.protection import Target
-from karbor.protections.cinder_backup import Settled
+from karbor.protections.cinder.backup import Settled
+from karbor.protections.cinder.restore import Restored, Volume
+from karbor.protections.cinder.volume_backup_plugin import VolumeBackup
 from karbor.protections.cinder_input import split_metadata
-from karbor.protections.cinder_restore import Restored, Volume
-from karbor.protections.volume import VolumeBackup
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 from tests.unit.protections.test_share import Restoring
 from tests.unit.protections.test_volume import KEPT, RESOURCE, restoring, volume

@@ -11,11 +11,11 @@ from karbor.domain.errors import RemoteFailed
 from karbor.domain.resource import IMAGE, VOLUME, Resource
 from karbor.domain.step import Again, Failed, Wait
 from karbor.plugin.protection import Protection
-from karbor.protections.cinder_backup import Backup, Settled, Snapshot
-from karbor.protections.glance_bytes import Bytes
-from karbor.protections.image import ImageProtection
-from karbor.protections.volume import VolumeBackup
-from karbor.protections.volume_snapshot import VolumeSnapshot
+from karbor.protections.cinder.backup import Backup, Settled, Snapshot
+from karbor.protections.cinder.volume_backup_plugin import VolumeBackup
+from karbor.protections.cinder.volume_snapshot_plugin import VolumeSnapshot
+from karbor.protections.glance.data import Bytes
+from karbor.protections.glance.image_plugin import ImageProtection
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 
 UP = {"services": [{"state": "up", "status": "enabled"}]}

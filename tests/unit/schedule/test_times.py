@@ -14,14 +14,7 @@ from hypothesis import strategies as st
 
 from karbor.domain.errors import BadInput
 from karbor.domain.trigger import PatternFormat, Trigger, TriggerProperties
-from karbor.schedule.times import (
-    COUNTED,
-    next_after,
-    next_occurrences,
-    occurrences,
-    passed,
-    zone,
-)
+from karbor.schedule.times import COUNTED, next_after, next_occurrences, occurrences, passed, zone
 
 
 def utc(text: str) -> float:

@@ -17,10 +17,10 @@ from karbor.domain.verification import Damage, Verification
 from karbor.store.checkpoint_tables import CHECKPOINTS
 from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.connect import connect, writing
-from karbor.store.figures import Figures
 from karbor.store.operations import Operations
 from karbor.store.plans import Plans
 from karbor.store.quotas import Quotas
+from karbor.store.statistics import Statistics
 from karbor.store.tables import METADATA
 
 
@@ -51,7 +51,9 @@ def test_operations_are_counted_by_verb_and_state_with_the_oldest(engine: sa.Eng
     for number in (3, 1, 2):
         records.add(operation(f"q{number}", Verb.PROTECT, OperationState.QUEUED, number))
     records.add(operation("d", Verb.DELETE, OperationState.DONE, 9.0))
-    found = {(one.verb, one.state): (one.count, one.oldest) for one in Figures(engine).operations()}
+    found = {
+        (one.verb, one.state): (one.count, one.oldest) for one in Statistics(engine).operations()
+    }
     assert found == {(Verb.PROTECT, OperationState.QUEUED): (3, 1.0),
                      (Verb.DELETE, OperationState.DONE): (1, 9.0)}
 
@@ -69,7 +71,7 @@ def test_what_an_operation_has_left_counts_before_it_is_written_down(engine: sa.
             {"unhidden": "available"} if id == "refused" else {})))
         status = RecordStatus.DELETING if verb is Verb.DELETE else RecordStatus.PROTECTING
         records.add(record(id, status, 10.0, plan_id="plan", operation_id=id))
-    figures = Figures(engine)
+    figures = Statistics(engine)
     before, plans = figures.checkpoints(), figures.plans()
     assert before == {("prov", RecordStatus.AVAILABLE): 2, ("prov", RecordStatus.ERROR): 1,
                       ("prov", RecordStatus.PROTECTING): 1,
@@ -89,16 +91,16 @@ def test_a_plan_is_as_old_as_its_last_good_checkpoint_or_as_itself(engine: sa.En
         records.add(record(id, status, at, plan_id="kept"))
     records.add(replace(record("c5", RecordStatus.AVAILABLE, 50.0, plan_id="kept"),
                         project_id="another"))
-    found = {one.id: one for one in Figures(engine).plans()}
+    found = {one.id: one for one in Statistics(engine).plans()}
     assert (found["kept"].name, found["kept"].project_id) == ("name of kept", "p")
     assert (found["kept"].good, found["kept"].since) == (2, 20.0)
     assert (found["never"].good, found["never"].since) == (0, 2.0)
-    together = Figures(engine).all_plans()
+    together = Statistics(engine).all_plans()
     assert (together.count, together.without, together.since) == (2, 1, 2.0)
 
 
 def test_without_any_plan_there_is_no_time(engine: sa.Engine) -> None:
-    together = Figures(engine).all_plans()
+    together = Statistics(engine).all_plans()
     assert (together.count, together.without, together.since) == (0, 0, None)
 
 
@@ -110,7 +112,9 @@ def test_credentials_of_live_operations_by_rung(engine: sa.Engine) -> None:
         records.add(operation(id, Verb.PROTECT, state, 0.0, credential={
             "rung": "token", "deadline": deadline, "until": until, "sealed": "gAAAA-secret"}))
     records.add(operation("d", Verb.PROTECT, OperationState.RUNNING, 0.0))
-    found = {one.rung: (one.count, one.leaves, one.ends) for one in Figures(engine).credentials()}
+    found = {
+        one.rung: (one.count, one.leaves, one.ends) for one in Statistics(engine).credentials()
+    }
     assert found == {"token": (2, 90.0, 5e9), "": (1, None, None)}
 
 
@@ -124,7 +128,7 @@ def test_ten_thousand_checkpoints_cost_no_statement_more(engine: sa.Engine) -> N
 
     def ask() -> int:
         sent.clear()
-        figures = Figures(engine)
+        figures = Statistics(engine)
         for one in (figures.operations, figures.checkpoints, figures.plans, figures.all_plans,
                     figures.credentials):
             one()
@@ -139,7 +143,7 @@ def test_ten_thousand_checkpoints_cost_no_statement_more(engine: sa.Engine) -> N
              "plan_id": f"plan{number % 50}", "status": "available", "origin": {},
              "operation_id": "", "created_at": float(number)} for number in range(10_000)])
     assert ask() == 5
-    assert sum(one.good for one in Figures(engine).plans()) == 10_000
+    assert sum(one.good for one in Statistics(engine).plans()) == 10_000
 
 
 def test_what_verifies_found_counts(engine: sa.Engine) -> None:
@@ -153,7 +157,7 @@ def test_what_verifies_found_counts(engine: sa.Engine) -> None:
         if found is not None:
             records.note_verified("p", id, found)
     records.add(record("bad", RecordStatus.ERROR, 20.0, plan_id="plan"))
-    figures = Figures(engine)
+    figures = Statistics(engine)
     assert figures.verified() == {("prov", "good"): 1, ("prov", "never"): 1, ("prov", "damaged"): 1}
     # The newest is damaged: it protects nothing.
     [one] = figures.plans()

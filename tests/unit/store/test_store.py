@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from karbor.domain.canary import Bounds, Canary, bounds
 from karbor.domain.errors import BadInput, NewerDatabase, NotFound, StoreUnavailable
 from karbor.domain.operation import Operation, OperationState, Verb
-from karbor.store.canaries import REMEMBERED, Canaries
+from karbor.domain.probe_token import ProbeToken, WindowBounds, bounds
 from karbor.store.connect import connect, reading, writing
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
+from karbor.store.probe_tokens import REMEMBERED, ProbeTokens
 from karbor.store.tables import METADATA, OPERATIONS
 from karbor.store.upgrade import REVISIONS, alembic_config, upgrade
 
@@ -214,19 +214,19 @@ def test_postgresql_is_reached_with_psycopg() -> None:
 
 
 def test_what_canaries_told_is_known_by_keystone(engine: sa.Engine) -> None:
-    assert bounds(Canaries(engine).of("http://a.test:5000/v3")) == Bounds(0.0, None)
-    canaries = Canaries(engine)
-    canaries.keep(Canary("1", "http://a.test:5000/v3/", 100.0, "sealed"))
-    canaries.keep(Canary("2", "http://b.test:5000", 100.0, good_at=105.0, bad_at=110.0))
-    canaries.keep(Canary("1", "http://a.test:5000", 100.0, "sealed", good_at=150.0))
-    assert bounds(Canaries(engine).of("http://a.test:5000")) == Bounds(50.0, None)
-    assert bounds(Canaries(engine).of("http://a.test:5000/v3")) == Bounds(50.0, None)
-    assert bounds(Canaries(engine).of("http://b.test:5000/v3")) == Bounds(5.0, 10.0)
+    assert bounds(ProbeTokens(engine).of("http://a.test:5000/v3")) == WindowBounds(0.0, None)
+    canaries = ProbeTokens(engine)
+    canaries.keep(ProbeToken("1", "http://a.test:5000/v3/", 100.0, "sealed"))
+    canaries.keep(ProbeToken("2", "http://b.test:5000", 100.0, good_at=105.0, bad_at=110.0))
+    canaries.keep(ProbeToken("1", "http://a.test:5000", 100.0, "sealed", good_at=150.0))
+    assert bounds(ProbeTokens(engine).of("http://a.test:5000")) == WindowBounds(50.0, None)
+    assert bounds(ProbeTokens(engine).of("http://a.test:5000/v3")) == WindowBounds(50.0, None)
+    assert bounds(ProbeTokens(engine).of("http://b.test:5000/v3")) == WindowBounds(5.0, 10.0)
     assert [one.sealed for one in canaries.of("http://a.test:5000")] == ["sealed"]
 
 
 def test_what_a_canary_told_long_ago_is_forgotten(engine: sa.Engine) -> None:
-    canaries = Canaries(engine)
-    canaries.keep(Canary("old", "http://a.test", 100.0, good_at=150.0, bad_at=160.0))
-    canaries.keep(Canary("new", "http://a.test", 101.0 + REMEMBERED))
+    canaries = ProbeTokens(engine)
+    canaries.keep(ProbeToken("old", "http://a.test", 100.0, good_at=150.0, bad_at=160.0))
+    canaries.keep(ProbeToken("new", "http://a.test", 101.0 + REMEMBERED))
     assert [one.id for one in canaries.of("http://a.test")] == ["new"]

@@ -1,0 +1,234 @@
+"""Requests: what the REST API asks of Karbor, beyond what it reads from the database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from karbor.application.restore_target import must_be_here
+from karbor.application.service_context import Requester, ServiceContext
+from karbor.domain.checkpoint import CheckpointState
+from karbor.domain.checkpoint_record import MANUAL, CheckpointRecord, RecordStatus, may_be_reset
+from karbor.domain.errors import BadInput, Conflict, NotFound
+from karbor.domain.identifiers import time_ordered_uuid
+from karbor.domain.listing import Listing, Page
+from karbor.domain.operation import Operation
+from karbor.domain.plan import Plan
+from karbor.domain.resource import ResourceGraph
+from karbor.operations.admission import RequestContext
+from karbor.operations.discovery import discover
+from karbor.operations.execution_context import Provider
+from karbor.operations.parameters import Parameters
+from karbor.operations.plan_requests import ProtectRequest
+from karbor.plugin.protectable import DiscoveryLists, composite_of
+from karbor.store.checkpoints import Span
+
+Wake = Callable[[], None]
+"""Tell a worker of this process, if there is one, that something was accepted."""
+
+
+class CheckpointRequests:
+    """One per process, for all its threads. What a requester asks for is looked up in their own
+    project."""
+
+    def __init__(self, service: ServiceContext, hurry: Wake) -> None:
+        self._service = service
+        self._hurry = hurry
+
+    # ------------------------------------------------------------------ protectables
+    def types(self) -> Mapping[str, Sequence[str]]:
+        """Resource type → the types that may belong to it."""
+        known = self._service.protectables
+        return {type: [other for other, one in known.items() if type in one.parents]
+                for type in known}
+
+    def instances(self, who: Requester, type: str) -> ResourceGraph:
+        """All of the type in the requester's project (`start` of the graph) with what belongs to
+        them. Raises NotFound for an unknown type, and what the cloud answers."""
+        with self._service.admitted(who) as cloud:
+            listings = DiscoveryLists(cloud)
+            protectables = self._service.protectables
+            if type not in protectables:
+                raise BadInput("Invalid input received: Invalid protectable type provided.")
+            return discover(cloud, protectables, protectables[type].list(listings), listings)
+
+    def holder(self, who: Requester, type: str, id: str) -> str:
+        """The id of the resource of this type by which the thing of this id is protected, as a
+        network is by its topology; "" when there is none. Raises what the cloud answers."""
+        with self._service.admitted(who) as cloud:
+            composite = composite_of(self._service.protectables.get(type))
+            found = composite and composite.holding(id, DiscoveryLists(cloud), by_name=False)
+            return found.id if found else ""
+
+    # ------------------------------------------------------------------ checkpoints
+    def protect(self, who: Requester, provider_id: str, plan: Plan,
+                extra_info: Mapping[str, Any] | None = None) -> CheckpointRecord:
+        """Accept a run of the plan. Raises BadInput, NotFound, OverQuota, NoLastingCredential,
+        CredentialError; nothing is left behind then."""
+        if plan.provider_id != provider_id:
+            raise BadInput(f"Invalid plan: plan {plan.id} belongs to another provider "
+                           f"({plan.provider_id})")
+        with self._asking(who) as asking:
+            order = protect_request_of(plan, {**(extra_info or {}), "created_by": MANUAL})
+            return self.accept_protect(asking, self.provider(provider_id), order)
+
+    def accept_protect(self, asking: RequestContext, provider: Provider, order: ProtectRequest, *,
+                       operation_id: str = "", checkpoint_id: str = "") -> CheckpointRecord:
+        """The record stands before the operation, whose caller may ask for it at once."""
+        now = time.time()
+        checkpoint_id = checkpoint_id or time_ordered_uuid(now)
+        operation = self._service.orders(provider).protect(
+            asking, order, operation_id=operation_id, checkpoint_id=checkpoint_id)
+        record = CheckpointRecord(
+            checkpoint_id, asking.caller.project_id, provider.id, order.name,
+            RecordStatus.PROTECTING, now, plan_id=order.plan_id, origin=dict(order.origin),
+            operation_id=operation.id)
+        self.enter_with(asking, provider, operation, record)
+        return record
+
+    def enter_with(self, asking: RequestContext, provider: Provider, operation: Operation,
+                   record: CheckpointRecord) -> None:
+        """Write down an operation behind the record of the checkpoint that it makes."""
+        self._service.checkpoints.add(record)
+        try:
+            self.enter(asking, provider, operation)
+        except BaseException:
+            self._service.checkpoints.drop(record.project_id, record.id)
+            raise
+
+    def checkpoints(self, project_id: str | None, provider_id: str, listing: Listing, span: Span
+                    ) -> Page[CheckpointRecord]:
+        """Raises NotFound, BadInput, BankError."""
+        if project_id is not None:
+            self._service.bank_records.refresh(self.provider(provider_id), project_id)
+        self._service.checkpoints.settle()
+        return self._service.checkpoints.list(listing, span)
+
+    def checkpoint(self, project_id: str | None, provider_id: str, checkpoint_id: str
+                   ) -> CheckpointRecord:
+        """Also a deleted one. Raises NotFound, BankError."""
+        self._service.checkpoints.settle()
+        try:
+            found = self._service.checkpoints.show(project_id, checkpoint_id)
+        except NotFound:
+            if project_id is None:
+                raise
+            # Made by a command, and not looked for yet.
+            self._service.bank_records.refresh(self.provider(provider_id), project_id)
+            found = self._service.checkpoints.show(project_id, checkpoint_id)
+        if found.provider_id != provider_id:
+            raise NotFound(f"Checkpoint {checkpoint_id} could not be found.")
+        return found
+
+    def delete(self, who: Requester, provider_id: str, checkpoint_id: str) -> None:
+        """Raises NotFound, Conflict, BankError, CredentialError."""
+        project_id = who.caller.project_id
+        record = self.checkpoint(project_id, provider_id, checkpoint_id)
+        if not record.status.deletable:
+            raise Conflict(f"The checkpoint {checkpoint_id} can not be deleted: it is "
+                           f"{record.status}.")
+        if record.status is RecordStatus.ERROR and record.graph is None:
+            # It failed before it came to the bank: there is nothing else to remove.
+            self._service.checkpoints.set_status(project_id, checkpoint_id, RecordStatus.DELETED,
+                                                 record.reason, time.time())
+            return
+        with self._asking(who) as asking:
+            self.accept_delete(asking, self.provider(provider_id), checkpoint_id)
+
+    def accept_delete(self, asking: RequestContext, provider: Provider, checkpoint_id: str, *,
+                      operation_id: str = "") -> Operation:
+        operation = self._service.orders(provider).delete(asking, checkpoint_id,
+                                                          operation_id=operation_id)
+        entered = self._service.desk(provider).enter(operation, asking.delegation,
+                                                            offered=True)
+        self._service.checkpoints.work_on(asking.caller.project_id, checkpoint_id, entered.id,
+                                          RecordStatus.DELETING, time.time())
+        self._hurry()
+        return entered
+
+    def reset(self, who: Requester, provider_id: str, checkpoint_id: str, status: RecordStatus
+              ) -> None:
+        """Raises NotFound, BadInput, BankError."""
+        project_id = who.caller.project_id
+        record = self.checkpoint(project_id, provider_id, checkpoint_id)
+        in_bank: CheckpointState | None = None
+        if status is RecordStatus.AVAILABLE:
+            orders = self._service.orders(self.provider(provider_id))
+            try:
+                in_bank = orders.checkpoint(project_id, checkpoint_id).state
+            except NotFound:
+                in_bank = None
+        if why := may_be_reset(record, status, in_bank):
+            raise BadInput(why)
+        self._service.checkpoints.reset(
+            project_id, checkpoint_id, status,
+            "" if status is RecordStatus.AVAILABLE else f"reset by {who.caller.user_id}",
+            time.time())
+
+    # ------------------------------------------------------------------ restore, verify
+    def restore(self, who: Requester, provider_id: str, checkpoint_id: str,
+                parameters: Parameters, target: str | None) -> Operation:
+        """Raises NotFound, Conflict, BadInput, BankError, NoLastingCredential, CredentialError."""
+        if target:
+            must_be_here(target, who.token_body, self._service.keystone)
+        self.available(who, provider_id, checkpoint_id)
+        provider = self.provider(provider_id)
+        with self._asking(who) as asking:
+            operation = self._service.orders(provider).restore(asking, checkpoint_id, parameters,
+                                                               target=target)
+            return self.enter(asking, provider, operation)
+
+    def verify(self, who: Requester, provider_id: str, checkpoint_id: str, parameters: Parameters
+               ) -> Operation:
+        """Raises as `restore`."""
+        self.available(who, provider_id, checkpoint_id)
+        provider = self.provider(provider_id)
+        with self._asking(who) as asking:
+            operation = self._service.orders(provider).verify(asking, checkpoint_id, parameters)
+            return self.enter(asking, provider, operation)
+
+    def available(self, who: Requester, provider_id: str, checkpoint_id: str) -> CheckpointRecord:
+        """One that somebody has set to `error` is not to be used, whatever the bank says. Raises
+        NotFound, Conflict."""
+        record = self.checkpoint(who.caller.project_id, provider_id, checkpoint_id)
+        if record.status is not RecordStatus.AVAILABLE:
+            raise Conflict(f"checkpoint {checkpoint_id} is {record.status}"
+                           + (f": {record.reason}" if record.reason else ""),
+                           remedy="only an available checkpoint can be used")
+        return record
+
+    # ------------------------------------------------------------------ what they share
+    def provider(self, provider_id: str) -> Provider:
+        """One that is enabled, as its file says now. Raises NotFound, BankError."""
+        for one in self._service.providers.list():
+            if one.id == provider_id and one.enabled:
+                return self._service.providers.open(one)
+        raise NotFound(f"Provider {provider_id} could not be found.")
+
+    def enter(self, asking: RequestContext, provider: Provider, operation: Operation) -> Operation:
+        """Write it down for the workers. Raises Conflict, CredentialError."""
+        entered = self._service.desk(provider).enter(operation, asking.delegation,
+                                                            offered=True)
+        self._hurry()
+        return entered
+
+    @contextmanager
+    def _asking(self, who: Requester) -> Iterator[RequestContext]:
+        with self._service.asking(who) as asking:
+            yield asking
+
+
+def protect_request_of(plan: Plan, extra_info: Mapping[str, Any], scheduled_operation_id: str = ""
+                       ) -> ProtectRequest:
+    """What a run of the plan is asked for, and what its checkpoint will remember."""
+    origin = {"created_by": extra_info.get("created_by", MANUAL),
+              "extra_info": dict(extra_info),
+              "plan": {"id": plan.id, "name": plan.name, "provider_id": plan.provider_id,
+                       "resources": [dict(one) for one in plan.resources]}}
+    if scheduled_operation_id:
+        origin["scheduled_operation_id"] = scheduled_operation_id
+    return ProtectRequest(
+        plan.id, plan.name, plan.resources, [one.to_dict() for one in plan.selectors],
+        {key: dict(given or {}) for key, given in plan.parameters.items()}, origin)

@@ -1,0 +1,111 @@
+"""Firing: has the operations of schedules accepted, on the rights that their users have lent."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from karbor.application.checkpoints import CheckpointRequests, protect_request_of
+from karbor.application.service_context import ServiceContext
+from karbor.domain.caller import Caller
+from karbor.domain.checkpoint import CheckpointState
+from karbor.domain.checkpoint_record import OPERATION_ENGINE, CheckpointRecord, RecordStatus
+from karbor.domain.errors import NotFound, RightsPending
+from karbor.domain.occurrence import Occurrence
+from karbor.domain.retention import Candidate
+from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
+from karbor.operations.admission import RequestContext
+
+_UNSEEN: Any = None     # orders do not look at the cloud; their operations do
+_STATES = {
+    RecordStatus.PROTECTING: CheckpointState.PROTECTING,
+    RecordStatus.COPYING: CheckpointState.PROTECTING,
+    RecordStatus.AVAILABLE: CheckpointState.AVAILABLE, RecordStatus.ERROR: CheckpointState.ERROR,
+    RecordStatus.ERROR_DELETING: CheckpointState.ERROR,
+    RecordStatus.DELETING: CheckpointState.DELETING,
+    RecordStatus.DELETED: CheckpointState.DELETING}
+
+
+class ScheduledRuns:
+    """Implements `karbor.schedule.contracts.OperationStarter`."""
+
+    def __init__(self, service: ServiceContext, requests: CheckpointRequests) -> None:
+        self._service = service
+        self._requests = requests
+
+    def run(self, scheduled_operation: ScheduledOperation, occurrence: Occurrence) -> str:
+        one, id = scheduled_operation, occurrence.reserved_operation_id
+        with suppress(NotFound):
+            return self._service.records.show(one.project_id, id).id
+        asking = request_context_of(one)
+        plan = self._service.plans.show(one.project_id, one.plan_id)
+        provider = self._requests.provider(plan.provider_id)
+        checkpoint_id = checkpoint_of(occurrence)
+        # Of somebody who died between the record and its operation.
+        self._service.checkpoints.drop(one.project_id, checkpoint_id)
+        order = protect_request_of(plan, {"created_by": OPERATION_ENGINE}, one.id)
+        self._requests.accept_protect(asking, provider, order, operation_id=id,
+                                      checkpoint_id=checkpoint_id)
+        return id
+
+
+class ScheduledCheckpoints:
+    """Implements `karbor.schedule.contracts.RetentionCheckpoints`."""
+
+    def __init__(self, service: ServiceContext, requests: CheckpointRequests) -> None:
+        self._service = service
+        self._requests = requests
+
+    def checkpoints(self, scheduled_operation: ScheduledOperation) -> Sequence[Candidate]:
+        one = scheduled_operation
+        self._service.bank_records.refresh(self._requests.provider(one.provider_id),
+                                           one.project_id)
+        self._service.checkpoints.settle()
+        return [_candidate(each) for each in self._service.checkpoints.of_plan(
+            one.project_id, one.plan_id) if each.provider_id == one.provider_id]
+
+    def delete(self, scheduled_operation: ScheduledOperation, checkpoint_id: str) -> None:
+        one, checkpoints = scheduled_operation, self._service.checkpoints
+        record = checkpoints.show(one.project_id, checkpoint_id)
+        if record.status in (RecordStatus.DELETED, RecordStatus.DELETING):
+            return
+        if record.status is RecordStatus.ERROR and record.graph is None:
+            # It failed before it came to the bank: there is nothing else to remove.
+            checkpoints.set_status(one.project_id, checkpoint_id, RecordStatus.DELETED,
+                                   record.reason, time.time())
+            return
+        provider = self._requests.provider(one.provider_id)
+        with suppress(NotFound):        # it is gone from the bank: the next look tells its record
+            self._requests.accept_delete(request_context_of(one), provider, checkpoint_id)
+
+
+def request_context_of(one: ScheduledOperation) -> RequestContext:
+    """Its user, who is not there, with what they left. Raises RightsPending."""
+    from karbor.credentials.schedule_delegation import BorrowedTrust  # noqa: PLC0415 - not for whoever only reads
+
+    if "rung" not in one.credential:
+        raise RightsPending("the rights that it shall run on are just being made")
+    if ENDING in one.credential:
+        raise RightsPending("it is being deleted")
+    return RequestContext(
+        Caller.from_dict(one.caller), BorrowedTrust(one.credential, time.time), _UNSEEN
+    )
+
+
+def checkpoint_of(occurrence: Occurrence) -> str:
+    """The same whoever fires it: a UUIDv7 of the time it was due at, with the occurrence's name
+    where others have chance (see `time_ordered_uuid`)."""
+    digest = hashlib.sha256(occurrence.id.encode()).digest()
+    milliseconds = int(occurrence.due_at * 1000) & ((1 << 48) - 1)
+    chance = int.from_bytes(digest[:10], "big")
+    value = milliseconds << 80 | 0x7 << 76 | (chance >> 62 & 0xFFF) << 64
+    return str(uuid.UUID(int=value | 0b10 << 62 | chance & ((1 << 62) - 1)))
+
+
+def _candidate(record: CheckpointRecord) -> Candidate:
+    return Candidate(record.id, record.created_at, _STATES[record.status], record.created_by,
+                     record.scheduled_operation_id, record.damaged)

@@ -1,0 +1,222 @@
+"""Schedule desk: what a program asks for of triggers and scheduled operations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from karbor.application.checkpoints import CheckpointRequests
+from karbor.application.schedule_trusts import COMING, Change, ScheduleTrusts, first_written
+from karbor.application.scheduled_runs import ScheduledCheckpoints
+from karbor.application.scheduler_settings import limits
+from karbor.application.service_context import Requester, ServiceContext
+from karbor.domain.errors import (
+    Conflict,
+    CredentialError,
+    Forbidden,
+    InUse,
+    NoLastingCredential,
+    NotFound,
+)
+from karbor.domain.listing import Listing
+from karbor.domain.occurrence import Occurrence
+from karbor.domain.retention import Verdict
+from karbor.domain.scheduled_operation import ScheduledOperation
+from karbor.domain.trigger import Trigger
+from karbor.plugin.delegation import Delegation
+from karbor.schedule.retention import Retention
+from karbor.schedule.scheduled_operations import ScheduleDesk, ScheduleUpdate
+from karbor.schedule.times import next_after
+from karbor.schedule.triggers import TriggerDesk
+from karbor.store.occurrences import Occurrences
+from karbor.store.scheduled_operations import ScheduledOperations
+from karbor.store.triggers import Triggers
+
+DAY = 86400.0
+
+
+class Schedules:
+    """One per process, for all its threads. `hurry` wakes whoever begins what is due."""
+
+    def __init__(self, service: ServiceContext, requests: CheckpointRequests,
+                 hurry: Callable[[], None] = lambda: None,
+                 clock: Callable[[], float] = time.time) -> None:
+        self._service = service
+        self._hurry = hurry
+        self._clock = clock
+        self._triggers = Triggers(service.database)
+        self._records = ScheduledOperations(service.database)
+        self._occurrences = Occurrences(service.database)
+        self._trigger_desk = TriggerDesk(self._triggers, limits(service.conf))
+        self._desk = ScheduleDesk(self._records, triggers=self._triggers, plans=_Plans(service),
+                                  occurrences=self._occurrences)
+        self._retention = Retention(ScheduledCheckpoints(service, requests))
+        self.rights = ScheduleTrusts(service, self._records, clock)
+
+    # ------------------------------------------------------------------ triggers
+    def triggers(self, listing: Listing) -> Sequence[Trigger]:
+        """Raises NotFound, BadInput."""
+        return self._triggers.list(listing)
+
+    def trigger(self, project_id: str | None, trigger_id: str) -> Trigger:
+        """Raises NotFound."""
+        return self._triggers.show(project_id, trigger_id)
+
+    def coming(self, trigger: Trigger, count: int) -> Sequence[float]:
+        """When it is due next. Raises BadInput if that cannot be told."""
+        return self._trigger_desk.coming(trigger.project_id, trigger.id, self._clock(), count)
+
+    def create_trigger(self, project_id: str, *, name: str, type: str,
+                       properties: Mapping[str, Any]) -> Trigger:
+        """Raises BadInput."""
+        return self._trigger_desk.create(project_id, name=name, type=type, properties=properties,
+                                         now=self._clock())
+
+    def update_trigger(self, trigger: Trigger, *, name: str | None,
+                       properties: Mapping[str, Any] | None) -> Trigger:
+        """Raises BadInput, NotFound."""
+        changed = self._trigger_desk.update(trigger.project_id, trigger.id, now=self._clock(),
+                                            name=name, properties=properties)
+        self._hurry()
+        return changed
+
+    def delete_trigger(self, trigger: Trigger) -> None:
+        """Raises InUse, NotFound."""
+        self._trigger_desk.delete(trigger.project_id, trigger.id)
+
+    # ------------------------------------------------------------------ scheduled operations
+    def list(self, listing: Listing) -> Sequence[ScheduledOperation]:
+        """Raises NotFound, BadInput."""
+        return self._records.list(listing)
+
+    def show(self, project_id: str | None, id: str) -> ScheduledOperation:
+        """Raises NotFound."""
+        return self._records.show(project_id, id)
+
+    def create(
+        self, who: Requester, operation_type: str, wishes: ScheduleUpdate
+    ) -> ScheduledOperation:
+        """With rights of its own, of whoever asks. Raises BadInput, NotFound, CredentialError;
+        nothing is left behind then."""
+        with self._standing(who) as standing:
+            made = self._desk.create(
+                who.caller.project_id, operation_type, replace(
+                    wishes, caller=who.caller.to_dict(), credential=first_written(standing, {})),
+                self._clock())
+            if COMING in made.credential:
+                made = self.rights.grant(made, standing, who.caller)
+        self._hurry()
+        return made
+
+    def update(self, who: Requester, one: ScheduledOperation, wishes: ScheduleUpdate,
+               enabled: bool | None) -> ScheduledOperation:
+        """Whoever changes what it does, does it in their own name from then on; its owner renews
+        rights that end soon, where their login allows it. Raises BadInput, NotFound, Conflict,
+        Forbidden, CredentialError; it is as it was then."""
+        mine = who.caller.user_id == one.caller.get("user_id")
+        now = self._clock()
+        new_name = (not mine and wishes.operation_definition is not None
+                    and dict(wishes.operation_definition) != dict(one.operation_definition))
+        renew = mine and self.ends_soon(one) and who.caller.project_id == one.project_id
+
+        def change(it: ScheduledOperation) -> ScheduledOperation:
+            return self._desk.changed(it, wishes, enabled, now)
+
+        if new_name:
+            changed = self._given(who, one, change)
+        elif renew:
+            try:
+                changed = self._given(who, one, change)
+            except NoLastingCredential:     # those that it has are still good
+                changed = self._records.replace(change(one))
+        else:
+            changed = self._records.replace(change(one))
+        self._hurry()
+        return changed
+
+    def take_over(self, who: Requester, one: ScheduledOperation) -> ScheduledOperation:
+        """It runs on the rights of whoever asks from now on. What runs goes on with those that it
+        has. Raises Forbidden, CredentialError, Conflict, NotFound; it is as it was then."""
+        return self._given(who, one, lambda it: it)
+
+    def _given(self, who: Requester, one: ScheduledOperation, change: Change
+               ) -> ScheduledOperation:
+        self._require_project(who, one)
+        with self._standing(who) as standing:
+            return self.rights.give(one, standing, who.caller, change)
+
+    def run(self, one: ScheduledOperation) -> Occurrence:
+        """Now, beside its times. Raises BadInput when it is paused, Conflict while it runs."""
+        asked = self._desk.run_now(one.project_id, one.id, self._clock())
+        self._hurry()
+        return asked
+
+    def delete(self, one: ScheduledOperation) -> None:
+        """Its checkpoints stay. While an operation runs on its rights it is paused only: raises
+        Conflict then, which says so. Raises a transient CredentialError when Keystone cannot be
+        heard; it is as it was then."""
+        paused = self._desk.pause(one.project_id, one.id, self._clock())
+        try:
+            # Nothing begins on its rights from here on, so that none of them ends under it.
+            ending = self._records.begin_end(one.project_id, one.id, self._clock())
+        except InUse as error:
+            raise Conflict(
+                f"The scheduled operation {one.id} can not be deleted yet: {error.message}. It is "
+                "paused now", remedy="delete it again when that operation has ended") from error
+        try:
+            self.rights.end(ending)
+        except CredentialError:
+            now = self._clock()
+            self.rights.write(ending, lambda it: self._desk.changed(
+                replace(it, credential=paused.credential), ScheduleUpdate(), one.enabled, now))
+            raise
+        with suppress(NotFound):        # a worker that took this process for dead was quicker
+            self._desk.delete(one.project_id, one.id)
+
+    def occurrences(self, one: ScheduledOperation, listing: Listing) -> Sequence[Occurrence]:
+        """What came of its due times. Raises NotFound, BadInput."""
+        return self._occurrences.list(one.project_id, one.id, listing)
+
+    def retention(self, one: ScheduledOperation) -> Sequence[Verdict]:
+        """What would be kept, what would go, and why. Raises BankError, BadInput, NotFound."""
+        trigger = self._triggers.show(one.project_id, one.trigger_id)
+        return self._retention.preview(one, trigger, self._clock())
+
+    def next_run(self, one: ScheduledOperation) -> float | None:
+        """When it is due next; None when it is paused or has ended."""
+        if not one.enabled or one.next_due_at is None:
+            return None
+        now = self._clock()
+        if one.next_due_at > now:
+            return one.next_due_at
+        return next_after(self._triggers.show(one.project_id, one.trigger_id).properties, now)
+
+    def ends_soon(self, one: ScheduledOperation) -> bool:
+        """Whether its rights end within the days of [schedule] rights_warning_days."""
+        until = one.credential.get("until")
+        warning = self._service.conf.schedule.rights_warning_days * DAY
+        return until is not None and until - self._clock() < warning
+
+    # ------------------------------------------------------------------ rights
+    @contextmanager
+    def _standing(self, who: Requester) -> Iterator[Delegation]:
+        with self._service.standing(who, self._service.conf.schedule.rights_days * DAY) as found:
+            yield found
+
+    @staticmethod
+    def _require_project(who: Requester, one: ScheduledOperation) -> None:
+        if who.caller.project_id != one.project_id:
+            raise Forbidden(
+                f"scheduled operation {one.id} belongs to the project {one.project_id}: it can "
+                "only run on rights in that", remedy="ask with a token for that project")
+
+
+class _Plans:
+    def __init__(self, service: ServiceContext) -> None:
+        self._service = service
+
+    def provider_of(self, project_id: str, plan_id: str) -> str:
+        return self._service.plans.show(project_id, plan_id).provider_id

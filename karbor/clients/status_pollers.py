@@ -1,0 +1,38 @@
+"""Boards: one Board per kind of thing and per caller's view of it, in one process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from karbor.clients.service import PolledKind
+from karbor.clients.status_poller import StatusPoller
+
+Whose = tuple[str, ...]
+"""Who sees the same things: where the cloud is, user, project, region."""
+
+
+class StatusPollers:
+    """Operations of the same user and project share their looking."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._boards: dict[tuple[Whose, str], StatusPoller] = {}
+        self._lock = threading.Lock()
+
+    def of(self, whose: Whose, kind: str, looked: PolledKind, project_id: str) -> StatusPoller:
+        with self._lock:
+            key = (whose, kind)
+            if key not in self._boards:
+                self._boards[key] = StatusPoller(looked, project_id, self._clock)
+            return self._boards[key]
+
+    def touched(self, whose: Whose, ids: Iterable[str], *, deleted: bool = False) -> None:
+        """A request named these things: what any board knows of them counts no more. See
+        `Board.touched`."""
+        named = list(ids)
+        with self._lock:
+            boards = [board for (who, _), board in self._boards.items() if who == whose]
+        for board in boards:
+            board.touched(named, deleted=deleted)

@@ -1,0 +1,219 @@
+"""The countdown: which rungs this login can use, until when each, and what that rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from karbor.doctor.context import DiagnosticContext, failure
+from karbor.doctor.finding import Verdict
+from karbor.doctor.formatting import at, span
+from karbor.domain.credential_chain import (
+    Choice,
+    CredentialKind,
+    CredentialOption,
+    CredentialPolicy,
+    Strategy,
+    choose,
+    credential_options,
+    margin,
+)
+from karbor.domain.errors import NoLastingCredential
+
+CHECK = "countdown"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`what` works with `subject` at least until a moment and at most until another (seconds since
+    the epoch, by Keystone's clock). `proved` is False where that rests on a window which was
+    configured, and not seen to last so long."""
+
+    what: str
+    subject: str
+    at_least_until: float
+    at_most_until: float
+    because: str
+    proved: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"what": self.what, "subject": self.subject, "because": self.because,
+                "at_least_until": self.at_least_until, "at_most_until": self.at_most_until,
+                "proved": self.proved}
+
+
+@dataclass(frozen=True)
+class Countdown:
+    """`until` is the end of what an operation started now should use, None: it has none; and
+    `refused` says why it would not be accepted."""
+
+    rungs: Sequence[CredentialOption]
+    window: float
+    until: float | None
+    ends: float | None
+    why: str
+    refused: str
+    predictions: Sequence[Prediction]
+
+
+def countdown(patient: DiagnosticContext) -> Countdown:
+    """Adds its findings too."""
+    window = patient.window
+    configured = patient.configured
+    means = CredentialPolicy(
+        vouched=patient.service is not None and not patient.unfit, window=window,
+        longest=configured.longest, trust_roles=configured.trust_roles,
+        trustee=patient.trustee_unfit, registered_until=configured.registered_until)
+    caller = replace(patient.user.caller, expires_at=patient.user.expires_at)
+    found = [_own_login(patient), *(
+        _as_seen(patient, one) for one in credential_options(caller, means, patient.now))]
+    _tell_rungs(patient, found)
+    _tell_single_work(patient, found)
+    until, ends, why, refused = _choice(patient, found)
+    return Countdown(found, window, until, ends, why, refused, predictions(patient))
+
+
+def _own_login(patient: DiagnosticContext) -> CredentialOption:
+    used = not patient.configured.vouched or patient.configured.strategy is Strategy.OWN_LOGIN
+    why = ("the user's own login renews itself" if patient.user.renews
+           else "the user's own login is a token, which ends")
+    end = None if patient.user.renews else patient.user.expires_at
+    if used:
+        return CredentialOption(CredentialKind.OWN_LOGIN, True, why, until=end, ends=end)
+    return CredentialOption(
+        CredentialKind.OWN_LOGIN,
+        False,
+        "a [service_user] is configured, and takes its place",
+        remedy="[credentials] strategy = own_login, for the command line",
+    )
+
+
+def _as_seen(patient: DiagnosticContext, one: CredentialOption) -> CredentialOption:
+    """What the ladder promises, corrected by what was seen."""
+    if patient.configured.vouched and patient.unfit:
+        return replace(one, possible=False, why=patient.unfit, until=None, ends=None,
+                       remedy="see the finding about the service account")
+    if one.rung is CredentialKind.TRUST and patient.trial and patient.trial.failed and one.possible:
+        step, answer = patient.trial.failed
+        return replace(one, possible=False, until=None, ends=None,
+                       why=f"tried, and could not {step}: {failure(answer)}",
+                       remedy=_trust_remedy(step, answer.text))
+    if (
+        one.rung is CredentialKind.APPLICATION_CREDENTIAL
+        and patient.registered_refused
+        and one.possible
+    ):
+        return replace(one, possible=False, until=None, ends=None,
+                       why=f"the registered one was tried: {patient.registered_refused}",
+                       remedy="register another one: karbor credential register")
+    return one
+
+
+def _trust_remedy(step: str, text: str) -> str:
+    lowered = text.lower()
+    if "delegated" in lowered:
+        return "register an application credential: karbor credential register"
+    if "role" in lowered:
+        return "the user needs that role itself; for users of another provider, authorization_ttl"
+    if step == "log in":
+        return "give [trustee] a user with a password"
+    return "see whether Keystone's trust API is on: [trust] and its policies"
+
+
+def _tell_rungs(patient: DiagnosticContext, found: Sequence[CredentialOption]) -> None:
+    trust = next(one for one in found if one.rung is CredentialKind.TRUST)
+    if not trust.possible:
+        patient.add("trust", "", Verdict.WARNING if patient.configured.vouched else
+                    Verdict.UNPROVEN, f"not possible: {trust.why}",
+                    "operations end with the window, or need a registered application credential",
+                    trust.remedy)
+    elif patient.trial is not None:
+        patient.add("trust", "", Verdict.OK, "possible: one was made, used and removed")
+    else:
+        patient.add("trust", "", Verdict.UNPROVEN, "should be possible; none was tried",
+                    fix="karbor doctor --active")
+
+
+def _tell_single_work(patient: DiagnosticContext, found: Sequence[CredentialOption]) -> None:
+    """However long an operation may take: a backup goes on with the token it was asked with."""
+    if not patient.configured.vouched or patient.unfit:
+        return
+    usable_for = patient.window - margin(patient.window)
+    renews = any(one.possible for one in found if one.rung in (
+        CredentialKind.TRUST, CredentialKind.APPLICATION_CREDENTIAL))
+    most = max(0.0, usable_for + (patient.user.life if renews else
+                                  patient.user.expires_at - patient.now))
+    seen = (f"a single backup, restore, image or upload may take {span(most)}: "
+            + ("the life of a fresh token" if renews else "what is left of the user's token")
+            + ", and Keystone's window, less a margin")
+    if patient.seconds <= most:
+        patient.add("single work", "", Verdict.OK, seen)
+        return
+    patient.add("single work", "", Verdict.WARNING, seen,
+                f"{patient.long} may consist of shorter pieces; a single longer one fails",
+                "[token] allow_expired_window in Keystone, with keys for it, and in karbor.conf")
+
+
+def _choice(patient: DiagnosticContext, found: Sequence[CredentialOption]
+            ) -> tuple[float | None, float | None, str, str]:
+    own = found[0]
+    needed, now = patient.seconds, patient.now
+    if own.possible:
+        if own.until is not None and now + needed > own.until:
+            return _refused(patient, f"{own.why}, at {at(own.until)}",
+                            "log in with a password, or configure a [service_user]", own.until)
+        _tell(patient, own.until, own.ends, own.why)
+        return own.until, own.ends, own.why, ""
+    try:
+        chosen: Choice = choose(found[1:], patient.configured.strategy, needed, now)
+    except NoLastingCredential as error:
+        best = max((one.until or 0.0 for one in found if one.possible), default=now)
+        return _refused(patient, error.message, error.remedy, best)
+    last = chosen.rungs[-1]
+    _tell(patient, chosen.until, last.ends, chosen.why)
+    return chosen.until, last.ends, chosen.why, ""
+
+
+def _tell(patient: DiagnosticContext, until: float | None, ends: float | None, why: str) -> None:
+    end = "without an end" if until is None else f"until {at(until)}"
+    if ends is not None and until is not None and ends > until:
+        end += f" (the very end is {at(ends)})"
+    patient.add(CHECK, "", Verdict.OK,
+                f"an operation started now with this login can run {end}, because {why}")
+
+
+def _refused(patient: DiagnosticContext, why: str, remedy: str, until: float
+             ) -> tuple[float | None, float | None, str, str]:
+    patient.add(CHECK, "", Verdict.BROKEN,
+                f"{patient.long} started now would be refused: {why}",
+                f"the longest that would be accepted is {span(max(0.0, until - patient.now))}",
+                remedy)
+    return until, until, why, why
+
+
+def predictions(patient: DiagnosticContext) -> list[Prediction]:
+    """Of the login's present token. Empty without a service account that could vouch."""
+    cache, ends = patient.wishes.cache, patient.user.expires_at
+    found = [Prediction("the token alone", "keystone", ends, ends, "its end")]
+    usable = [one.type for one in patient.served if one.type not in patient.silent]
+    found += [Prediction("the token alone", type, ends, ends,
+                         "its end: services look at it at every request") for type in usable]
+    if patient.service is None or patient.unfit:
+        return found
+    first, last = ends + patient.window, ends + patient.window
+    if patient.window_is_short:
+        last = ends + (patient.bounds.at_most or 0.0)
+    because = ("the window that was measured" if patient.window_is_short else
+               "[credentials] allow_expired_window")
+    proved = patient.window_is_proved
+    found.append(Prediction("the token, looked at by the service account", "keystone",
+                            first, last, because, proved))
+    for type in usable:
+        if type in patient.refusing:
+            continue
+        found.append(Prediction(
+            "the token with the service token", type, first, last + cache,
+            because + (f"; and {span(cache)} more by the service's own cache, where it has seen "
+                       "the token before" if cache else ""), proved))
+    return found
