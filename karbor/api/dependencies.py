@@ -38,14 +38,14 @@ class Dependencies:
     ping: Callable[[], None]
     plans: PlanStore
     provider_schemas: ProviderSchemas
-    provider_shelf: ProviderReader
+    provider_reader: ProviderReader
     discovery: Discovery
-    checkpoint_desk: CheckpointService
-    copy_desk: CopyService
-    restore_desk: RestoreService
-    verification_desk: VerificationService
+    checkpoint_service: CheckpointService
+    copy_service: CopyService
+    restore_service: RestoreService
+    verification_service: VerificationService
     schedules: ScheduleService
-    operation_shelf: OperationReader
+    operation_reader: OperationReader
     quotas: QuotaStore
     counters: Mapping[str, Counter]
     services: ServiceStore

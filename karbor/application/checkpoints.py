@@ -33,9 +33,9 @@ class CheckpointRequests:
     """One per process, for all its threads. What a requester asks for is looked up in their own
     project."""
 
-    def __init__(self, service: ServiceContext, hurry: Wake) -> None:
+    def __init__(self, service: ServiceContext, wake_up: Wake) -> None:
         self._service = service
-        self._hurry = hurry
+        self._wake_up = wake_up
 
     # ------------------------------------------------------------------ protectables
     def types(self) -> Mapping[str, Sequence[str]]:
@@ -70,30 +70,30 @@ class CheckpointRequests:
         if plan.provider_id != provider_id:
             raise BadInput(f"Invalid plan: plan {plan.id} belongs to another provider "
                            f"({plan.provider_id})")
-        with self._asking(who) as asking:
+        with self._context(who) as context:
             order = protect_request_of(plan, {**(extra_info or {}), "created_by": MANUAL})
-            return self.accept_protect(asking, self.provider(provider_id), order)
+            return self.accept_protect(context, self.provider(provider_id), order)
 
-    def accept_protect(self, asking: RequestContext, provider: Provider, order: ProtectRequest, *,
+    def accept_protect(self, context: RequestContext, provider: Provider, order: ProtectRequest, *,
                        operation_id: str = "", checkpoint_id: str = "") -> CheckpointRecord:
         """The record stands before the operation, whose caller may ask for it at once."""
         now = time.time()
         checkpoint_id = checkpoint_id or time_ordered_uuid(now)
         operation = self._service.orders(provider).protect(
-            asking, order, operation_id=operation_id, checkpoint_id=checkpoint_id)
+            context, order, operation_id=operation_id, checkpoint_id=checkpoint_id)
         record = CheckpointRecord(
-            checkpoint_id, asking.caller.project_id, provider.id, order.name,
+            checkpoint_id, context.caller.project_id, provider.id, order.name,
             RecordStatus.PROTECTING, now, plan_id=order.plan_id, origin=dict(order.origin),
             operation_id=operation.id)
-        self.enter_with(asking, provider, operation, record)
+        self.enter_with(context, provider, operation, record)
         return record
 
-    def enter_with(self, asking: RequestContext, provider: Provider, operation: Operation,
+    def enter_with(self, context: RequestContext, provider: Provider, operation: Operation,
                    record: CheckpointRecord) -> None:
         """Write down an operation behind the record of the checkpoint that it makes."""
         self._service.checkpoints.add(record)
         try:
-            self.enter(asking, provider, operation)
+            self.enter(context, provider, operation)
         except BaseException:
             self._service.checkpoints.drop(record.project_id, record.id)
             raise
@@ -134,18 +134,18 @@ class CheckpointRequests:
             self._service.checkpoints.set_status(project_id, checkpoint_id, RecordStatus.DELETED,
                                                  record.reason, time.time())
             return
-        with self._asking(who) as asking:
-            self.accept_delete(asking, self.provider(provider_id), checkpoint_id)
+        with self._context(who) as context:
+            self.accept_delete(context, self.provider(provider_id), checkpoint_id)
 
-    def accept_delete(self, asking: RequestContext, provider: Provider, checkpoint_id: str, *,
+    def accept_delete(self, context: RequestContext, provider: Provider, checkpoint_id: str, *,
                       operation_id: str = "") -> Operation:
-        operation = self._service.orders(provider).delete(asking, checkpoint_id,
+        operation = self._service.orders(provider).delete(context, checkpoint_id,
                                                           operation_id=operation_id)
-        entered = self._service.desk(provider).enter(operation, asking.delegation,
+        entered = self._service.admission(provider).enter(operation, context.delegation,
                                                             offered=True)
-        self._service.checkpoints.work_on(asking.caller.project_id, checkpoint_id, entered.id,
+        self._service.checkpoints.work_on(context.caller.project_id, checkpoint_id, entered.id,
                                           RecordStatus.DELETING, time.time())
-        self._hurry()
+        self._wake_up()
         return entered
 
     def reset(self, who: Requester, provider_id: str, checkpoint_id: str, status: RecordStatus
@@ -175,19 +175,19 @@ class CheckpointRequests:
             must_be_here(target, who.token_body, self._service.keystone)
         self.available(who, provider_id, checkpoint_id)
         provider = self.provider(provider_id)
-        with self._asking(who) as asking:
-            operation = self._service.orders(provider).restore(asking, checkpoint_id, parameters,
+        with self._context(who) as context:
+            operation = self._service.orders(provider).restore(context, checkpoint_id, parameters,
                                                                target=target)
-            return self.enter(asking, provider, operation)
+            return self.enter(context, provider, operation)
 
     def verify(self, who: Requester, provider_id: str, checkpoint_id: str, parameters: Parameters
                ) -> Operation:
         """Raises as `restore`."""
         self.available(who, provider_id, checkpoint_id)
         provider = self.provider(provider_id)
-        with self._asking(who) as asking:
-            operation = self._service.orders(provider).verify(asking, checkpoint_id, parameters)
-            return self.enter(asking, provider, operation)
+        with self._context(who) as context:
+            operation = self._service.orders(provider).verify(context, checkpoint_id, parameters)
+            return self.enter(context, provider, operation)
 
     def available(self, who: Requester, provider_id: str, checkpoint_id: str) -> CheckpointRecord:
         """One that somebody has set to `error` is not to be used, whatever the bank says. Raises
@@ -207,17 +207,17 @@ class CheckpointRequests:
                 return self._service.providers.open(one)
         raise NotFound(f"Provider {provider_id} could not be found.")
 
-    def enter(self, asking: RequestContext, provider: Provider, operation: Operation) -> Operation:
+    def enter(self, context: RequestContext, provider: Provider, operation: Operation) -> Operation:
         """Write it down for the workers. Raises Conflict, CredentialError."""
-        entered = self._service.desk(provider).enter(operation, asking.delegation,
+        entered = self._service.admission(provider).enter(operation, context.delegation,
                                                             offered=True)
-        self._hurry()
+        self._wake_up()
         return entered
 
     @contextmanager
-    def _asking(self, who: Requester) -> Iterator[RequestContext]:
-        with self._service.asking(who) as asking:
-            yield asking
+    def _context(self, who: Requester) -> Iterator[RequestContext]:
+        with self._service.context(who) as context:
+            yield context
 
 
 def protect_request_of(plan: Plan, extra_info: Mapping[str, Any], scheduled_operation_id: str = ""

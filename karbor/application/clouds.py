@@ -42,7 +42,7 @@ class Clouds:
         self._name = name
         self._remembered = remembered
         self._registrations = ApplicationCredentials(database)
-        self._canaries = ProbeTokens(database)
+        self._probe_tokens = ProbeTokens(database)
         self.trusts = OperationTrusts(Operations(database), lambda: self.connector.authority)
         self._mine: OpenStackCloud | None = None
         self._of: dict[str, OpenStackCloud] = {}
@@ -153,7 +153,7 @@ class Clouds:
         from karbor.credentials.authority import Authority  # noqa: PLC0415
 
         return Connector(Authority(self._conf,
-                                   seen=lambda auth_url: bounds(self._canaries.of(auth_url))))
+                                   seen=lambda auth_url: bounds(self._probe_tokens.of(auth_url))))
 
 
 def _ended_or_waiting(operation: Operation, over: CredentialError) -> Operation:

@@ -78,8 +78,8 @@ class CheckpointCopies:
         if not originals:
             return Accepted(target.id, [])
         orders = self._service.orders(source)
-        with self._service.asking(who) as asking:
-            drafts = [(one, orders.copy(asking, one.id, target, parameters,
+        with self._service.context(who) as context:
+            drafts = [(one, orders.copy(context, one.id, target, parameters,
                                         copy_id=time_ordered_uuid(time.time())))
                       for one in originals]
             # For all of them there is room, or for none: a part is not what was asked for.
@@ -88,7 +88,7 @@ class CheckpointCopies:
             accepted: list[Operation] = []
             try:
                 for _, draft in drafts:
-                    accepted.append(self._requests.enter(asking, target, draft))
+                    accepted.append(self._requests.enter(context, target, draft))
             except BaseException:
                 self._take_back(accepted, [draft for _, draft in drafts[len(accepted):]])
                 raise

@@ -72,4 +72,4 @@ def _files() -> list[Path]:
              if os.environ.get(name)]
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     places = [Path.cwd(), home / "openstack", Path("/etc/xdg/openstack"), Path("/etc/openstack")]
-    return [*named, *(place / name for place in places for name in _NAMES)]
+    return [*named, *(endpoint_settings / name for endpoint_settings in places for name in _NAMES)]

@@ -41,14 +41,14 @@ class ScheduledRuns:
         one, id = scheduled_operation, occurrence.reserved_operation_id
         with suppress(NotFound):
             return self._service.records.show(one.project_id, id).id
-        asking = request_context_of(one)
+        context = request_context_of(one)
         plan = self._service.plans.show(one.project_id, one.plan_id)
         provider = self._requests.provider(plan.provider_id)
         checkpoint_id = checkpoint_of(occurrence)
         # Of somebody who died between the record and its operation.
         self._service.checkpoints.drop(one.project_id, checkpoint_id)
         order = protect_request_of(plan, {"created_by": OPERATION_ENGINE}, one.id)
-        self._requests.accept_protect(asking, provider, order, operation_id=id,
+        self._requests.accept_protect(context, provider, order, operation_id=id,
                                       checkpoint_id=checkpoint_id)
         return id
 

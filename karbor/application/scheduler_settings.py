@@ -17,11 +17,22 @@ def limits(conf: ConfigOpts) -> Limits:
                   max_window=conf.schedule.max_window_time)
 
 
-def clock(conf: ConfigOpts, ledger: Occurrences, outcomes: Outcomes, firing: OperationStarter,
-          shelf: RetentionCheckpoints) -> Scheduler:
+def clock(
+    conf: ConfigOpts,
+    occurrences: Occurrences,
+    outcomes: Outcomes,
+    operation_starter: OperationStarter,
+    shelf: RetentionCheckpoints,
+) -> Scheduler:
     """For one process, whose loop calls `tick` and sleeps until `sleep_until`."""
     allowed = limits(conf)
-    return Scheduler(ledger, firing=firing, outcomes=outcomes,
-                     aftermath=Retention(shelf), limits=allowed,
-                     pace=SchedulerIntervals.within(allowed, poll=conf.schedule.poll_interval,
-                                                    history=conf.schedule.history_days * 86400.0))
+    return Scheduler(
+        occurrences,
+        operation_starter=operation_starter,
+        outcomes=outcomes,
+        post_run=Retention(shelf),
+        limits=allowed,
+        intervals=SchedulerIntervals.within(
+            allowed, poll=conf.schedule.poll_interval, history=conf.schedule.history_days * 86400.0
+        ),
+    )

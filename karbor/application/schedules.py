@@ -42,17 +42,21 @@ class Schedules:
     """One per process, for all its threads. `hurry` wakes whoever begins what is due."""
 
     def __init__(self, service: ServiceContext, requests: CheckpointRequests,
-                 hurry: Callable[[], None] = lambda: None,
+                 wake_up: Callable[[], None] = lambda: None,
                  clock: Callable[[], float] = time.time) -> None:
         self._service = service
-        self._hurry = hurry
+        self._wake_up = wake_up
         self._clock = clock
         self._triggers = Triggers(service.database)
         self._records = ScheduledOperations(service.database)
         self._occurrences = Occurrences(service.database)
         self._trigger_desk = TriggerDesk(self._triggers, limits(service.conf))
-        self._desk = ScheduleDesk(self._records, triggers=self._triggers, plans=_Plans(service),
-                                  occurrences=self._occurrences)
+        self._admission = ScheduleDesk(
+            self._records,
+            triggers=self._triggers,
+            plans=_Plans(service),
+            occurrences=self._occurrences,
+        )
         self._retention = Retention(ScheduledCheckpoints(service, requests))
         self.rights = ScheduleTrusts(service, self._records, clock)
 
@@ -80,7 +84,7 @@ class Schedules:
         """Raises BadInput, NotFound."""
         changed = self._trigger_desk.update(trigger.project_id, trigger.id, now=self._clock(),
                                             name=name, properties=properties)
-        self._hurry()
+        self._wake_up()
         return changed
 
     def delete_trigger(self, trigger: Trigger) -> None:
@@ -97,33 +101,33 @@ class Schedules:
         return self._records.show(project_id, id)
 
     def create(
-        self, who: Requester, operation_type: str, wishes: ScheduleUpdate
+        self, who: Requester, operation_type: str, options: ScheduleUpdate
     ) -> ScheduledOperation:
         """With rights of its own, of whoever asks. Raises BadInput, NotFound, CredentialError;
         nothing is left behind then."""
         with self._standing(who) as standing:
-            made = self._desk.create(
+            made = self._admission.create(
                 who.caller.project_id, operation_type, replace(
-                    wishes, caller=who.caller.to_dict(), credential=first_written(standing, {})),
+                    options, caller=who.caller.to_dict(), credential=first_written(standing, {})),
                 self._clock())
             if COMING in made.credential:
                 made = self.rights.grant(made, standing, who.caller)
-        self._hurry()
+        self._wake_up()
         return made
 
-    def update(self, who: Requester, one: ScheduledOperation, wishes: ScheduleUpdate,
+    def update(self, who: Requester, one: ScheduledOperation, options: ScheduleUpdate,
                enabled: bool | None) -> ScheduledOperation:
         """Whoever changes what it does, does it in their own name from then on; its owner renews
         rights that end soon, where their login allows it. Raises BadInput, NotFound, Conflict,
         Forbidden, CredentialError; it is as it was then."""
         mine = who.caller.user_id == one.caller.get("user_id")
         now = self._clock()
-        new_name = (not mine and wishes.operation_definition is not None
-                    and dict(wishes.operation_definition) != dict(one.operation_definition))
+        new_name = (not mine and options.operation_definition is not None
+                    and dict(options.operation_definition) != dict(one.operation_definition))
         renew = mine and self.ends_soon(one) and who.caller.project_id == one.project_id
 
         def change(it: ScheduledOperation) -> ScheduledOperation:
-            return self._desk.changed(it, wishes, enabled, now)
+            return self._admission.changed(it, options, enabled, now)
 
         if new_name:
             changed = self._given(who, one, change)
@@ -134,7 +138,7 @@ class Schedules:
                 changed = self._records.replace(change(one))
         else:
             changed = self._records.replace(change(one))
-        self._hurry()
+        self._wake_up()
         return changed
 
     def take_over(self, who: Requester, one: ScheduledOperation) -> ScheduledOperation:
@@ -150,15 +154,15 @@ class Schedules:
 
     def run(self, one: ScheduledOperation) -> Occurrence:
         """Now, beside its times. Raises BadInput when it is paused, Conflict while it runs."""
-        asked = self._desk.run_now(one.project_id, one.id, self._clock())
-        self._hurry()
+        asked = self._admission.run_now(one.project_id, one.id, self._clock())
+        self._wake_up()
         return asked
 
     def delete(self, one: ScheduledOperation) -> None:
         """Its checkpoints stay. While an operation runs on its rights it is paused only: raises
         Conflict then, which says so. Raises a transient CredentialError when Keystone cannot be
         heard; it is as it was then."""
-        paused = self._desk.pause(one.project_id, one.id, self._clock())
+        paused = self._admission.pause(one.project_id, one.id, self._clock())
         try:
             # Nothing begins on its rights from here on, so that none of them ends under it.
             ending = self._records.begin_end(one.project_id, one.id, self._clock())
@@ -170,11 +174,11 @@ class Schedules:
             self.rights.end(ending)
         except CredentialError:
             now = self._clock()
-            self.rights.write(ending, lambda it: self._desk.changed(
+            self.rights.write(ending, lambda it: self._admission.changed(
                 replace(it, credential=paused.credential), ScheduleUpdate(), one.enabled, now))
             raise
         with suppress(NotFound):        # a worker that took this process for dead was quicker
-            self._desk.delete(one.project_id, one.id)
+            self._admission.delete(one.project_id, one.id)
 
     def occurrences(self, one: ScheduledOperation, listing: Listing) -> Sequence[Occurrence]:
         """What came of its due times. Raises NotFound, BadInput."""

@@ -89,7 +89,7 @@ class ServiceContext:
         return str(self.authority.service().auth_url or "")
 
     @cached_property
-    def place(self) -> EndpointSettings:
+    def endpoint_settings(self) -> EndpointSettings:
         """Where in the cloud the service works, as its operator says."""
         from karbor.credentials.endpoint_settings import EndpointSettings  # noqa: PLC0415
 
@@ -104,14 +104,14 @@ class ServiceContext:
     def admitted(self, who: Requester) -> Iterator[OpenStackCloud]:
         """The cloud as the requester sees it, for the length of a request. Raises
         ServiceUserUnfit, KeystoneUnreachable."""
-        cloud = self.connector.admit(who.token, who.token_body, self.place)
+        cloud = self.connector.admit(who.token, who.token_body, self.endpoint_settings)
         try:
             yield cloud
         finally:
             cloud.close()
 
     @contextmanager
-    def asking(self, who: Requester) -> Iterator[RequestContext]:
+    def context(self, who: Requester) -> Iterator[RequestContext]:
         """The requester with what they can pass on to an operation."""
         with self.admitted(who) as cloud:
             yield RequestContext(
@@ -129,14 +129,14 @@ class ServiceContext:
     def protectables(self) -> Mapping[str, Protectable]:
         return registry.protectables()
 
-    def desk(self, provider: Provider) -> Admission:
+    def admission(self, provider: Provider) -> Admission:
         """For drafting and accepting: it connects to nothing."""
         return Admission(ExecutionContext(provider, self.protectables, _unconnected, time.time,
                                           slowest_rate=self.conf.credentials.slowest_rate,
                                           providers=self.providers.of_id), self.records)
 
     def orders(self, provider: Provider) -> PlanRequests:
-        return PlanRequests(self.desk(provider))
+        return PlanRequests(self.admission(provider))
 
     def close(self) -> None:
         self.providers.close()

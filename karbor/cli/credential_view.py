@@ -39,10 +39,10 @@ def countdown(operation: Operation, now: float) -> str:
     deadline = operation.credential.get("deadline")
     if deadline is None or operation.state.over:
         return ""
-    rung = operation.credential.get("rung", "")
+    kind = operation.credential.get("rung", "")
     following = operation.credential.get("following") or ()
     then = f", then {following[0]['rung']}" if following else ""
-    return f", {duration(max(0.0, deadline - now))} left on {rung}{then}"
+    return f", {duration(max(0.0, deadline - now))} left on {kind}{then}"
 
 
 def _until(deadline: float | None) -> str:

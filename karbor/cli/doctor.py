@@ -56,10 +56,10 @@ def doctor(hours: float, active: bool, deep: bool, patience: float, services_cac
 
     invocation = this()
     doctor = Doctor(config.load(invocation.config_files or None), invocation.cloud)
-    wishes = DoctorOptions(hours, active or deep, deep, patience, max(0.0, services_cache))
+    options = DoctorOptions(hours, active or deep, deep, patience, max(0.0, services_cache))
     try:
         with _terminable():
-            report = doctor.examine(wishes, _told)
+            report = doctor.examine(options, _told)
     except KeyboardInterrupt:
         say("karbor: interrupted")
         _say_left(doctor.left)

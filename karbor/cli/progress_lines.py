@@ -20,7 +20,7 @@ class Lines:
 
     def __init__(self, *, since: Sequence[Step] = ()) -> None:
         self._state = ""
-        self._rung = ""
+        self._kind = ""
         self._seen: dict[int, str] = {one.number: _word(one) for one in since}
         self._titles: dict[str, str] = {}
 
@@ -52,10 +52,10 @@ class Lines:
 
     def _show_rung(self, operation: Operation, now: float) -> None:
         """What it began with has been said already."""
-        rung = str(operation.credential.get("rung", ""))
-        if self._rung and rung != self._rung:
-            self._say(now, f"{operation.verb}: goes on with {rung}")
-        self._rung = rung
+        kind = str(operation.credential.get("rung", ""))
+        if self._kind and kind != self._kind:
+            self._say(now, f"{operation.verb}: goes on with {kind}")
+        self._kind = kind
 
     def event(self, at: float, text: str) -> None:
         self._say(at, text)

@@ -56,10 +56,10 @@ def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_net
     still exist are used again. What is missing in the cloud is found before anything is made.
     """
     invocation = this()
-    wishes = RestoreOptions(read_pairs(mapping, "--map", none=True), new_networks, keep,
-                            read_parameters(param), read_pairs(names, "--name"))
+    options = RestoreOptions(read_pairs(mapping, "--map", none=True), new_networks, keep,
+                             read_parameters(param), read_pairs(names, "--name"))
     with invocation.local() as local:
-        draft = local.draft_restore(checkpoint, wishes, expected=seconds(hours))
+        draft = local.draft_restore(checkpoint, options, expected=seconds(hours))
         if dry_run:
             if invocation.json:
                 as_json({"dry_run": True, "checkpoint_id": draft.operation.checkpoint_id,

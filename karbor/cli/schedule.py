@@ -265,8 +265,8 @@ def _until(one: dict[str, Any]) -> str:
     rights = one["rights"]
     if not rights["until"]:
         return "for good"
-    soon = " (soon: take-over renews them)" if rights["ends_soon"] else ""
-    return _time(rights["until"]) + soon
+    first_poll_delay = " (soon: take-over renews them)" if rights["ends_soon"] else ""
+    return _time(rights["until"]) + first_poll_delay
 
 
 def _time(text: str) -> str:

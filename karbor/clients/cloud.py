@@ -30,7 +30,7 @@ class Shared:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.microversions = Microversions()
-        self.boards = StatusPollers(clock)
+        self.pollers = StatusPollers(clock)
 
 
 class OpenStackCloud:
@@ -52,9 +52,9 @@ class OpenStackCloud:
         self._apis: dict[str, ServiceApi] = {}
         self._asked: dict[str, Json] = {}
         self._lock = threading.Lock()
-        place = login.credential.place
+        endpoint_settings = login.credential.endpoint_settings
         self._whose = (login.auth_url, login.caller.user_id,
-                       login.caller.project_id, place.region_name or "")
+                       login.caller.project_id, endpoint_settings.region_name or "")
 
     @property
     def login(self) -> Login:
@@ -104,7 +104,7 @@ class OpenStackCloud:
                     self._shared.microversions, wait=self._wait,
                     answered=lambda ids, request: self._asked.update(
                         dict.fromkeys(ids, request)),
-                    wrote=lambda ids, removed: self._shared.boards.touched(
+                    wrote=lambda ids, removed: self._shared.pollers.touched(
                         self._whose, ids, deleted=removed))
             return self._apis[service]
 
@@ -125,7 +125,7 @@ class OpenStackCloud:
 
     def look(self, kind: str, id: str) -> Json | None:
         service, _ = _kind(kind)
-        return self._board(kind).look(id, self.api(service))
+        return self._poller(kind).look(id, self.api(service))
 
     def asked(self, id: str) -> Json:
         return self._asked.get(id, {})
@@ -134,14 +134,14 @@ class OpenStackCloud:
         return self._login.ensure(seconds)
 
     def interval(self, kind: str) -> float:
-        return self._board(kind).interval
+        return self._poller(kind).interval
 
-    def soon(self, kind: str) -> float:
-        return self._board(kind).soon()
+    def first_poll_delay(self, kind: str) -> float:
+        return self._poller(kind).first_poll_delay()
 
-    def _board(self, kind: str) -> StatusPoller:
+    def _poller(self, kind: str) -> StatusPoller:
         _, looked = _kind(kind)
-        return self._shared.boards.of(self._whose, kind, looked, self.project_id)
+        return self._shared.pollers.of(self._whose, kind, looked, self.project_id)
 
     def close(self) -> None:
         """Give up the connections and everything that holds the credential."""

@@ -24,7 +24,7 @@ class CloudProbe:
         self._conf = conf
         self._keystone = KeystoneProbe(conf, cloud, seal)
         self._trusts = TrustProbe(self._keystone)
-        self._place = self._keystone.own.place
+        self._endpoint_settings = self._keystone.own.endpoint_settings
 
     @property
     def auth_url(self) -> str:
@@ -33,7 +33,7 @@ class CloudProbe:
     @property
     def verified(self) -> bool:
         """Whether certificates are."""
-        return self._place.verify is not False
+        return self._endpoint_settings.verify is not False
 
     def user(self) -> Account:
         return self._keystone.user()
@@ -92,16 +92,25 @@ class CloudProbe:
     def _used(self, type: str, endpoint: Mapping[str, Any]) -> bool:
         known = _of_type(type, self._conf)
         section = self._conf[known.name] if known else None
-        interface = (section and section.interface) or self._place.interface
-        region = (section and section.region_name) or self._place.region_name
+        interface = (section and section.interface) or self._endpoint_settings.interface
+        region = (section and section.region_name) or self._endpoint_settings.region_name
         return endpoint.get("interface") == interface and (
             region is None or region in (endpoint.get("region_id"), endpoint.get("region")))
 
     def _override(self, service: Service) -> str | None:
         given = self._conf[service.name].endpoint_override
-        return str(given) if given else next(
-            (self._place.endpoints[one] for one in service.types if one in self._place.endpoints),
-            None)
+        return (
+            str(given)
+            if given
+            else next(
+                (
+                    self._endpoint_settings.endpoints[one]
+                    for one in service.types
+                    if one in self._endpoint_settings.endpoints
+                ),
+                None,
+            )
+        )
 
     # ------------------------------------------------------------------ asking
     def ask(self, url: str, speaker: Speaker, method: str = "GET", *, json: Any = None,

@@ -29,9 +29,11 @@ class Connector:
         ServiceUserUnfit, CredentialError; nothing has been touched then."""
         return OpenStackCloud(self.authority, self.authority.represent(cloud), self._shared)
 
-    def admit(self, token: str, body: Mapping[str, Any], place: EndpointSettings) -> OpenStackCloud:
+    def admit(
+        self, token: str, body: Mapping[str, Any], endpoint_settings: EndpointSettings
+    ) -> OpenStackCloud:
         """As whoever sent a request with this (validated) token; see `Authority.admit`."""
-        return OpenStackCloud(self.authority, self.authority.admit(token, body, place),
+        return OpenStackCloud(self.authority, self.authority.admit(token, body, endpoint_settings),
                               self._shared)
 
     def resume(self, credential: Mapping[str, Any], *, live: OpenStackCloud | None = None,

@@ -34,11 +34,11 @@ class DataProtect:
     Forbidden, Conflict, OverQuota; ServiceAbsent where the catalog has no such service, CloudError
     otherwise."""
 
-    def __init__(self, session: Session, place: EndpointSettings) -> None:
+    def __init__(self, session: Session, endpoint_settings: EndpointSettings) -> None:
         self._session = session
-        self._override = place.endpoints.get(SERVICE)
-        self._filter = {"service_type": SERVICE, "interface": place.interface,
-                        "region_name": place.region_name}
+        self._override = endpoint_settings.endpoints.get(SERVICE)
+        self._filter = {"service_type": SERVICE, "interface": endpoint_settings.interface,
+                        "region_name": endpoint_settings.region_name}
 
     def get(self, path: str, **query: str) -> Any:
         return self._ask("GET", path, params=query)

@@ -23,7 +23,7 @@ class Endpoints:
     def __init__(self, conf: ConfigOpts, login: Login) -> None:
         self._conf = conf
         self._login = login
-        self._place = login.credential.place
+        self._endpoint_settings = login.credential.endpoint_settings
         self._catalog: list[Mapping[str, Any]] | None = None
         self._found: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -61,14 +61,14 @@ class Endpoints:
         given = self._conf[service.name].endpoint_override
         if given:
             return str(given)
-        return next((self._place.endpoints[one] for one in service.types
-                     if one in self._place.endpoints), None)
+        return next((self._endpoint_settings.endpoints[one] for one in service.types
+                     if one in self._endpoint_settings.endpoints), None)
 
     def _from_catalog(self, service: Service) -> str:
         section = self._conf[service.name]
         types = (section.service_type,) if section.service_type else service.types
-        interface = section.interface or self._place.interface
-        region = section.region_name or self._place.region_name
+        interface = section.interface or self._endpoint_settings.interface
+        region = section.region_name or self._endpoint_settings.region_name
         offered = [one for wanted in types for one in self._entries() if one.get("type") == wanted]
         if not offered:
             raise ServiceAbsent(

@@ -61,7 +61,7 @@ class ClientFactory:
                 if self._connection is None:
                     self._connection = openstack.connection.Connection(
                         session=self.session,
-                        region_name=self._login.credential.place.region_name,
+                        region_name=self._login.credential.endpoint_settings.region_name,
                         app_name="karbor")
                 config = self._connection.config.config
                 # With both the SDK asks nobody; with the address alone it fails for Glance, whose

@@ -89,7 +89,7 @@ class StatusPoller:
         """Seconds until a further look is worth while."""
         return max(self._interval, PATIENCE * self._took)
 
-    def soon(self) -> float:
+    def first_poll_delay(self) -> float:
         """Seconds until a first look at something that was just asked for is worth while: none
         while few things are waited for, else until a list can be had that shows all of them."""
         with self._changed:

@@ -18,21 +18,21 @@ class StatusPollers:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._boards: dict[tuple[Whose, str], StatusPoller] = {}
+        self._pollers: dict[tuple[Whose, str], StatusPoller] = {}
         self._lock = threading.Lock()
 
     def of(self, whose: Whose, kind: str, looked: PolledKind, project_id: str) -> StatusPoller:
         with self._lock:
             key = (whose, kind)
-            if key not in self._boards:
-                self._boards[key] = StatusPoller(looked, project_id, self._clock)
-            return self._boards[key]
+            if key not in self._pollers:
+                self._pollers[key] = StatusPoller(looked, project_id, self._clock)
+            return self._pollers[key]
 
     def touched(self, whose: Whose, ids: Iterable[str], *, deleted: bool = False) -> None:
         """A request named these things: what any board knows of them counts no more. See
         `Board.touched`."""
         named = list(ids)
         with self._lock:
-            boards = [board for (who, _), board in self._boards.items() if who == whose]
-        for board in boards:
-            board.touched(named, deleted=deleted)
+            pollers = [poller for (who, _), poller in self._pollers.items() if who == whose]
+        for poller in pollers:
+            poller.touched(named, deleted=deleted)

@@ -61,7 +61,7 @@ def account_of(options: Mapping[str, str]) -> OperatorAccount:
         raise BadInput(f"[{SECTION}] swift_auth_version {version}: only Keystone is supported")
     if "auth_section" in options:
         raise BadInput(f"[{SECTION}] auth_section: name the account here")
-    place = _place({name: given.pop(name) for name in _PLACE & set(given)})
+    endpoint_settings = _endpoint_settings({name: given.pop(name) for name in _PLACE & set(given)})
     auth = {_OLD.get(name, name): value for name, value in given.items()}
     if auth and "auth_type" not in auth:
         if not any(name in given for name in _OLD):
@@ -74,10 +74,10 @@ def account_of(options: Mapping[str, str]) -> OperatorAccount:
     if auth and (unknown := sorted(set(auth) - auth_options(auth["auth_type"]) - {"auth_type"})):
         raise BadInput(f"[{SECTION}] has an unknown option {unknown[0]}",
                        remedy="options of keystoneauth, or: " + ", ".join(sorted(_OLD)))
-    return OperatorAccount(SECTION, auth, place)
+    return OperatorAccount(SECTION, auth, endpoint_settings)
 
 
-def _place(given: Mapping[str, str]) -> EndpointSettings:
+def _endpoint_settings(given: Mapping[str, str]) -> EndpointSettings:
     catalog = given.get("swift_catalog_info", "").split(":")
     interface = given.get("interface") or (catalog[2].removesuffix("URL") if len(catalog) > 2
                                            else "public")

@@ -71,14 +71,14 @@ class Claims:
     def held(self, name: str) -> Iterator[None]:
         """Alone with this name, until it is left. Raises ObjectExists when another one has written
         it meanwhile, and CloudUnavailable when others are in the way for too long."""
-        place = f"claims/{name}+/"
+        endpoint_settings = f"claims/{name}+/"
         until = self._clock() + PATIENCE
         pause = 0.05
         while True:
-            mine = place + uuid.uuid4().hex
+            mine = endpoint_settings + uuid.uuid4().hex
             self._put(mine)
             try:
-                if self._alone(place, mine):
+                if self._alone(endpoint_settings, mine):
                     yield
                     return
             finally:
@@ -87,7 +87,7 @@ class Claims:
                 raise ObjectExists(f"{self._container.where} has an object {name} already")
             if self._clock() > until:
                 raise CloudUnavailable(f"others are writing {name} to {self._container.where}",
-                                       service="swift", request=f"PUT {place}")
+                                       service="swift", request=f"PUT {endpoint_settings}")
             self._wait(pause * (0.5 + random.random()))  # noqa: S311  only to get out of step
             pause = min(2 * pause, 2.0)
 
@@ -96,12 +96,12 @@ class Claims:
         api.patiently(lambda: api.send("PUT", path, data=b"", headers={
             "Content-Type": "text/plain", "X-Delete-After": str(int(10 * LIFE))}))
 
-    def _alone(self, place: str, mine: str) -> bool:
+    def _alone(self, endpoint_settings: str, mine: str) -> bool:
         """Whether no other claim is listed that counts: up to the empty page, since a shorter one
         than was asked for says nothing."""
         after = ""
         while True:
-            listed, answer = self._container.listed(place, after, 1000)
+            listed, answer = self._container.listed(endpoint_settings, after, 1000)
             if not listed:
                 return True
             now = parsedate_to_datetime(answer.headers["Date"])

@@ -34,22 +34,22 @@ _KINDS: Mapping[str, str] = {"options": Verb.PROTECT, "restore": Verb.RESTORE,
 
 
 def wire(
-    service: ServiceContext, hurry: Wake, streams: StreamLimiter | None = None
+    service: ServiceContext, wake_up: Wake, streams: StreamLimiter | None = None
 ) -> Dependencies:
-    requests = CheckpointRequests(service, hurry)
+    requests = CheckpointRequests(service, wake_up)
     shelf = ProviderReader(service)
     return Dependencies(
         ping=lambda: ping(service.database),
         plans=service.plans,
         provider_schemas=shelf,
-        provider_shelf=shelf,
+        provider_reader=shelf,
         discovery=requests,
-        checkpoint_desk=requests,
-        copy_desk=CheckpointCopies(service, requests),
-        restore_desk=requests,
-        verification_desk=requests,
-        schedules=Schedules(service, requests, hurry),
-        operation_shelf=OperationReader(service),
+        checkpoint_service=requests,
+        copy_service=CheckpointCopies(service, requests),
+        restore_service=requests,
+        verification_service=requests,
+        schedules=Schedules(service, requests, wake_up),
+        operation_reader=OperationReader(service),
         quotas=service.quotas,
         counters={PLANS: service.plans.count, CHECKPOINTS: service.checkpoints.count},
         services=Services(service.database),

@@ -24,13 +24,13 @@ class Doctor:
     def __init__(self, conf: config.ConfigOpts, cloud: str | None) -> None:
         self._conf = conf
         self._cloud = cloud
-        self._patient: DiagnosticContext | None = None
+        self._context: DiagnosticContext | None = None
 
     @property
     def left(self) -> list[str]:
-        return self._patient.cleanup.left if self._patient else []
+        return self._context.cleanup.left if self._context else []
 
-    def examine(self, wishes: DoctorOptions, told: Callable[[str], None]) -> Report:
+    def examine(self, options: DoctorOptions, told: Callable[[str], None]) -> Report:
         """Raises CredentialError when nobody can log in, StoreError."""
         conf = self._conf
         database = open_database(conf)
@@ -39,10 +39,14 @@ class Doctor:
             try:
                 caller = probe.user().caller
                 registered = ApplicationCredentials(database).of(caller.project_id, caller.user_id)
-                self._patient = DiagnosticContext(
-                    probe, wishes, _configured(conf, probe, registered), ProbeTokens(database), told
+                self._context = DiagnosticContext(
+                    probe,
+                    options,
+                    _configured(conf, probe, registered),
+                    ProbeTokens(database),
+                    told,
                 )
-                return examine(self._patient)
+                return examine(self._context)
             finally:
                 probe.close()
         finally:

@@ -153,7 +153,7 @@ class EmbeddedKarbor:
         from karbor.clients.data_protect import DataProtect  # noqa: PLC0415
 
         login = self.cloud.login
-        return DataProtect(login.session, login.credential.place)
+        return DataProtect(login.session, login.credential.endpoint_settings)
 
     @property
     def application_credentials(self) -> RegisteredCredentials:
@@ -199,21 +199,23 @@ class EmbeddedKarbor:
     def draft_protect(self, words: Sequence[str], *, name: str = "",
                       parameters: Parameters | None = None, expected: float | None = None
                       ) -> Draft:
-        return self._desk.protect(self._asking(expected), words, name=name, parameters=parameters)
+        return self._admission.protect(
+            self._context(expected), words, name=name, parameters=parameters
+        )
 
-    def draft_restore(self, checkpoint: str, wishes: RestoreOptions | None = None, *,
+    def draft_restore(self, checkpoint: str, options: RestoreOptions | None = None, *,
                       expected: float | None = None) -> Draft:
-        return self._desk.restore(self._asking(expected), checkpoint, wishes)
+        return self._admission.restore(self._context(expected), checkpoint, options)
 
     def draft_verify(self, checkpoint: str, *, expected: float | None = None) -> Draft:
-        return self._desk.verify(self._asking(expected), checkpoint)
+        return self._admission.verify(self._context(expected), checkpoint)
 
     def draft_copy(self, checkpoint: str, to: str, *, expected: float | None = None) -> Draft:
         """`to` is the name or id of the provider that shall get the copy."""
-        return self._desk.copy(self._asking(expected), checkpoint, self.providers.choose(to))
+        return self._admission.copy(self._context(expected), checkpoint, self.providers.choose(to))
 
     def draft_delete(self, checkpoint: str) -> Draft:
-        return self._desk.delete(self._asking(), checkpoint)
+        return self._admission.delete(self._context(), checkpoint)
 
     # ------------------------------------------------------------------ what is done
     def start(self, draft: Draft) -> Operation:
@@ -243,8 +245,8 @@ class EmbeddedKarbor:
                 parameters: Parameters | None = None) -> Operation:
         return self.start(self.draft_protect(words, name=name, parameters=parameters))
 
-    def restore(self, checkpoint: str, wishes: RestoreOptions | None = None) -> Operation:
-        return self.start(self.draft_restore(checkpoint, wishes))
+    def restore(self, checkpoint: str, options: RestoreOptions | None = None) -> Operation:
+        return self.start(self.draft_restore(checkpoint, options))
 
     def verify(self, checkpoint: str) -> Operation:
         return self.start(self.draft_verify(checkpoint))
@@ -353,10 +355,10 @@ class EmbeddedKarbor:
         return self._setting(self.providers.of(operation))
 
     @property
-    def _desk(self) -> Admission:
+    def _admission(self) -> Admission:
         return Admission(self._setting(self.provider), self._records)
 
-    def _asking(self, expected: float | None = None) -> RequestContext:
+    def _context(self, expected: float | None = None) -> RequestContext:
         return RequestContext(self.cloud.caller, self._clouds.delegation, self.cloud, expected)
 
     @property

@@ -46,7 +46,7 @@ class Server:
         self._stack = ExitStack()
         self._over = threading.Event()
         self._worker_here: Worker | None = None
-        self._clockwork: SchedulerThread | None = None
+        self._scheduler_thread: SchedulerThread | None = None
         self._reread = threading.Event()
         self.address = ""
 
@@ -61,7 +61,7 @@ class Server:
             if self._api:
                 # Half of the threads stay for those who ask for something else.
                 streams = StreamLimiter(max(1, self._conf.osapi_karbor_threads // 2))
-                app = monitoring.beside(application(self._conf, service, self._hurry, streams))
+                app = monitoring.beside(application(self._conf, service, self._wake_up, streams))
                 http = stack.enter_context(HttpServer(
                     app, self._conf.osapi_karbor_listen, self._conf.osapi_karbor_listen_port,
                     threads=self._conf.osapi_karbor_threads, limits=HttpLimits(
@@ -79,8 +79,8 @@ class Server:
         self._worker_here = stack.enter_context(Worker(
             self._conf, service.providers, service.clouds, service.database,
             notifier=monitoring.notifier))
-        self._clockwork = stack.enter_context(SchedulerThread(
-            service, CheckpointRequests(service, self._worker_here.hurry)))
+        self._scheduler_thread = stack.enter_context(SchedulerThread(
+            service, CheckpointRequests(service, self._worker_here.wake_up)))
         stack.enter_context(RecordCopier(self._conf, service.providers, service.database))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -134,14 +134,14 @@ class Server:
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGHUP, reload)
 
-    def _hurry(self) -> None:
+    def _wake_up(self) -> None:
         if self._worker_here:
-            self._worker_here.hurry()
-        if self._clockwork:
-            self._clockwork.hurry()
+            self._worker_here.wake_up()
+        if self._scheduler_thread:
+            self._scheduler_thread.wake_up()
 
 
-def application(conf: config.ConfigOpts, service: ServiceContext, hurry: Any = lambda: None,
+def application(conf: config.ConfigOpts, service: ServiceContext, wake_up: Any = lambda: None,
                 streams: StreamLimiter | None = None) -> Any:
     """The WSGI application of the API. Raises BadInput."""
-    return make_app(conf, wire(service, hurry, streams))
+    return make_app(conf, wire(service, wake_up, streams))

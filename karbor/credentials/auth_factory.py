@@ -38,7 +38,7 @@ class AuthFactory:
         """`live`: the user's token with what Keystone has said of it, where that is known here.
 
         Raises CredentialError when the rung cannot be had at all."""
-        match credential.rung:
+        match credential.kind:
             case CredentialKind.USER_AND_SERVICE:
                 return self._token(credential, live)
             case CredentialKind.TRUST:
@@ -46,7 +46,7 @@ class AuthFactory:
                 return self._trust(credential, credential.grant)
             case CredentialKind.APPLICATION_CREDENTIAL:
                 return self._application_credential(credential)
-        raise CredentialError(f"nothing vouches for a credential of the kind {credential.rung}")
+        raise CredentialError(f"nothing vouches for a credential of the kind {credential.kind}")
 
     # ------------------------------------------------------------------ the rungs
     def _token(self, credential: Credential, live: AccessInfoPlugin | None) -> ActiveCredential:

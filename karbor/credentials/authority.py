@@ -140,7 +140,7 @@ class Authority:
         """
         service = self.service() if self.vouches else None
         own = read_own_login(cloud, self.clock)
-        session = self._session(own.auth, own.place)
+        session = self._session(own.auth, own.endpoint_settings)
         access = own.auth.get_access(session)
         if not access.project_scoped:
             raise LoginFailed(f"the login of cloud {own.cloud} is for no project",
@@ -148,9 +148,11 @@ class Authority:
         if service is None:
             return self._on_own_login(own, access, session)
         session.close()
-        return self._vouched(access, service, own.place, own.auth.auth_url, own=own)
+        return self._vouched(access, service, own.endpoint_settings, own.auth.auth_url, own=own)
 
-    def admit(self, token: str, body: Mapping[str, Any], place: EndpointSettings) -> Login:
+    def admit(
+        self, token: str, body: Mapping[str, Any], endpoint_settings: EndpointSettings
+    ) -> Login:
         """Whoever sent this token with a request, which somebody else (keystonemiddleware) has had
         validated: `body` is what Keystone said of it. Asks nobody but for the service's own login.
 
@@ -162,7 +164,7 @@ class Authority:
         if not access.project_scoped:
             raise LoginFailed("the token is for no project",
                               remedy="ask for a token that is scoped to a project")
-        return self._vouched(access, service, place, service.auth_url)
+        return self._vouched(access, service, endpoint_settings, service.auth_url)
 
     def resume(self, credential: Mapping[str, Any], *, live: Login | None = None,
                changed: Changed = lambda _credential, _why: None) -> Login:
@@ -173,29 +175,29 @@ class Authority:
         Raises as `represent`, and TokenRejected when there is no rung left to stand on.
         """
         kept = Credential.from_dict(credential)
-        if kept.rung is CredentialKind.OWN_LOGIN:
+        if kept.kind is CredentialKind.OWN_LOGIN:
             build: Callable[[Credential], ActiveCredential] = partial(self._own_standing, live=live)
         else:
-            rungs = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
+            kinds = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
             known = _token_of(live) if live and live.credential.sealed == kept.sealed else None
-            build = partial(rungs.build, live=known)
+            build = partial(kinds.build, live=known)
         ladder = FailoverAuth(kept, build, changed, self.clock,
                               float(self.conf.credentials.refusal_wait))
-        session = self._session(ladder, kept.place)
+        session = self._session(ladder, kept.endpoint_settings)
         access = ladder.get_access(session)
         _same(kept, replace(kept, user_id=access.user_id, project_id=access.project_id))
         return Login(_caller(access, kept.token_ends), kept, session)
 
     def _own_standing(self, kept: Credential, live: Login | None) -> ActiveCredential:
         """The login of clouds.yaml, or that which this process has made with it."""
-        if live and live.credential.rung is CredentialKind.OWN_LOGIN and (
+        if live and live.credential.kind is CredentialKind.OWN_LOGIN and (
                 live.credential.cloud == kept.cloud):
             auth: Any = live.session.auth
             renews = live.renews
         else:
             own = read_own_login(kept.cloud, self.clock)
             auth, renews = own.auth, own.renews
-        session = self._session(auth, kept.place)
+        session = self._session(auth, kept.endpoint_settings)
         return ActiveCredential(
             auth,
             prove=lambda: None,
@@ -208,9 +210,9 @@ class Authority:
         """Log in once with the application credential that this caller has registered. Raises
         CredentialError: a transient one when Keystone does not answer, else with the reason why
         nothing can be done with it."""
-        rungs = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
-        wanted = replace(caller, rung=CredentialKind.APPLICATION_CREDENTIAL, registered=registered)
-        rungs.build(wanted).prove()
+        kinds = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
+        wanted = replace(caller, kind=CredentialKind.APPLICATION_CREDENTIAL, registered=registered)
+        kinds.build(wanted).prove()
 
     def settle(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
         """Of a credential whose trust may have been made by a process that died: with its id, or
@@ -219,11 +221,11 @@ class Authority:
         if kept.grant is None or kept.grant.id:
             return credential
         found = self.trustee.find(kept.grant, kept.user_id, kept.project_id)
-        if found is None and kept.rung is CredentialKind.TRUST:
+        if found is None and kept.kind is CredentialKind.TRUST:
             raise TokenRejected("the trust that the operation was to run on was never made",
                                 remedy="begin the operation anew", cause=Cause.REMOVED)
         following = tuple(one for one in kept.following
-                          if found is not None or one.rung is not CredentialKind.TRUST)
+                          if found is not None or one.kind is not CredentialKind.TRUST)
         return replace(kept, grant=found, following=following).to_dict()
 
     def end(self, credential: Mapping[str, Any]) -> None:
@@ -251,7 +253,7 @@ class Authority:
             access.project_id,
             why,
             deadline=end,
-            place=own.place,
+            endpoint_settings=own.endpoint_settings,
             auth_url=own.auth.auth_url or "",
             token_life=_life(access),
         )
@@ -272,8 +274,14 @@ class Authority:
         lasts = "the user's own login renews itself while its application credential lasts"
         return about.expires_at, lasts
 
-    def _vouched(self, access: AccessInfo, service: ServiceAuth, place: EndpointSettings,
-                 auth_url: str | None, own: OwnLogin | None = None) -> Login:
+    def _vouched(
+        self,
+        access: AccessInfo,
+        service: ServiceAuth,
+        endpoint_settings: EndpointSettings,
+        auth_url: str | None,
+        own: OwnLogin | None = None,
+    ) -> Login:
         """`own` is how the person can log in again, where that is known here."""
         end = (own.auth.ends if own else None) or _end(access)
         caller = _caller(access, end)
@@ -291,7 +299,7 @@ class Authority:
             token.why,
             sealed=self.seal.seal(access.auth_token),
             deadline=token.until,
-            place=place,
+            endpoint_settings=endpoint_settings,
             auth_url=url,
             token_ends=end,
             window=window,
@@ -299,16 +307,24 @@ class Authority:
         )
         body = {"token": token_body(access)}
         user = user_auth(access.auth_token, body, auth_url)
-        session = self._session(ServiceTokenAuth(user, service), place)
+        session = self._session(ServiceTokenAuth(user, service), endpoint_settings)
         return Login(caller, credential, session, own if own and own.renews else None)
 
     def own_session(self, own: OwnLogin) -> OperationSession:
         """Speaks as a person on their own login, with nobody's word beside it."""
-        return self._session(own.auth, own.place)
+        return self._session(own.auth, own.endpoint_settings)
 
-    def _session(self, auth: BaseAuthPlugin, place: EndpointSettings) -> OperationSession:
-        session = open_session(self.conf, auth, verify=place.verify, cert=place.cert,
-                               discovery=self._discovery, adapter=self.adapter)
+    def _session(
+        self, auth: BaseAuthPlugin, endpoint_settings: EndpointSettings
+    ) -> OperationSession:
+        session = open_session(
+            self.conf,
+            auth,
+            verify=endpoint_settings.verify,
+            cert=endpoint_settings.cert,
+            discovery=self._discovery,
+            adapter=self.adapter,
+        )
         session.transport.name(getattr(auth, "auth_url", None) or "", "keystone")
         return session
 

@@ -64,14 +64,14 @@ class Credential:
     how long a single piece of a service's work may take at most that is begun on it.
     """
 
-    rung: CredentialKind
+    kind: CredentialKind
     cloud: str
     user_id: str
     project_id: str
     why: str
     sealed: str = field(default="", repr=False)
     deadline: float | None = None
-    place: EndpointSettings = field(default_factory=EndpointSettings)
+    endpoint_settings: EndpointSettings = field(default_factory=EndpointSettings)
     auth_url: str = ""
     token_ends: float | None = None
     window: float = 0.0
@@ -103,8 +103,8 @@ class Credential:
 
     def chosen(self, choice: Choice) -> Credential:
         """The same caller on the first rung of a choice, with the others to follow."""
-        first, *rest = choice.rungs
-        return replace(self, rung=first.rung, why=first.why, deadline=first.until,
+        first, *rest = choice.kinds
+        return replace(self, kind=first.kind, why=first.why, deadline=first.until,
                        following=tuple(rest))
 
     def measured(self, now: float) -> Credential:
@@ -112,24 +112,24 @@ class Credential:
         where one can be had, else what is left of the only one."""
         fresh = None if self.token_life is None else (
             self.token_life + self.window - margin(self.window))
-        if self.rung is CredentialKind.USER_AND_SERVICE and not self.following:
+        if self.kind is CredentialKind.USER_AND_SERVICE and not self.following:
             fresh = None if self.deadline is None else max(0.0, self.deadline - now)
         return replace(self, work_seconds=fresh)
 
     def climbed(self) -> Credential:
         """On the next rung."""
         first, *rest = self.following
-        return replace(self, rung=first.rung, why=first.why, deadline=first.until,
+        return replace(self, kind=first.kind, why=first.why, deadline=first.until,
                        following=tuple(rest))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"rung": self.rung.value, "cloud": self.cloud, "user_id": self.user_id,
+        return {"rung": self.kind.value, "cloud": self.cloud, "user_id": self.user_id,
                 "project_id": self.project_id, "why": self.why, "sealed": self.sealed,
-                "deadline": self.deadline, "place": self.place.to_dict(),
+                "deadline": self.deadline, "place": self.endpoint_settings.to_dict(),
                 "auth_url": self.auth_url, "token_ends": self.token_ends, "window": self.window,
                 "needed": self.needed, "until": self.until, "refused_since": self.refused_since,
                 "token_life": self.token_life, "work_seconds": self.work_seconds,
-                "following": [{"rung": one.rung.value, "why": one.why, "until": one.until,
+                "following": [{"rung": one.kind.value, "why": one.why, "until": one.until,
                                "ends": one.ends} for one in self.following],
                 "grant": self.grant.to_dict() if self.grant else None,
                 "registered": self.registered.to_dict() if self.registered else None}

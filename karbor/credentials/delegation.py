@@ -64,7 +64,7 @@ class Delegator:
 
     # ------------------------------------------------------------------ the contract
     def choose(self, needed: float) -> Mapping[str, Any]:
-        return self._measured(needed, self.prospects())
+        return self._measured(needed, self.credential_options())
 
     def _measured(self, needed: float, found: Sequence[CredentialOption]) -> Mapping[str, Any]:
         return self._chosen(needed, found).measured(self._authority.clock()).to_dict()
@@ -113,11 +113,11 @@ class Delegator:
     # ------------------------------------------------------------------ choosing
     def _chosen(self, needed: float, found: Sequence[CredentialOption]) -> Credential:
         credential = replace(self._login.credential, needed=needed)
-        if credential.rung is CredentialKind.OWN_LOGIN:
+        if credential.kind is CredentialKind.OWN_LOGIN:
             return self._on_own_login(credential, needed)
         strategy = Strategy(self._authority.conf.credentials.strategy)
         choice = choose(found, strategy, needed, self._authority.clock())
-        if any(one.rung is CredentialKind.APPLICATION_CREDENTIAL for one in choice.rungs):
+        if any(one.kind is CredentialKind.APPLICATION_CREDENTIAL for one in choice.kinds):
             choice = choose(self._tried(found), strategy, needed, self._authority.clock())
         return self._with_means(credential, choice)
 
@@ -135,7 +135,7 @@ class Delegator:
             return [replace(one, possible=False, until=None, ends=None, why=(
                         f"the one that was registered ({registration.name}) was tried, and "
                         f"{error.message}"), remedy=error.remedy)
-                    if one.rung is CredentialKind.APPLICATION_CREDENTIAL else one for one in found]
+                    if one.kind is CredentialKind.APPLICATION_CREDENTIAL else one for one in found]
         return list(found)
 
     def _on_own_login(self, credential: Credential, needed: float) -> Credential:
@@ -148,16 +148,16 @@ class Delegator:
         return credential
 
     def _with_means(self, credential: Credential, choice: Choice) -> Credential:
-        rungs = {one.rung: one for one in choice.rungs}
+        kinds = {one.kind: one for one in choice.kinds}
         chosen = credential.chosen(choice)
-        if CredentialKind.TRUST in rungs:
-            ends = (rungs[CredentialKind.TRUST].ends or 0.0) + random.randrange(  # noqa: S311 - no secret
+        if CredentialKind.TRUST in kinds:
+            ends = (kinds[CredentialKind.TRUST].ends or 0.0) + random.randrange(  # noqa: S311 - no secret
                 int(min(SPREAD, self._authority.conf.credentials.longest_operation / 7)) + 1)
             conf = self._authority.conf
             roles = tuple(sorted(set(conf.credentials.trust_roles)
                                  & set(self._login.caller.roles)))
             chosen = replace(chosen, grant=Grant("", keystone_time(ends), roles))
-        if CredentialKind.APPLICATION_CREDENTIAL in rungs:
+        if CredentialKind.APPLICATION_CREDENTIAL in kinds:
             found = self._registration()
             assert found is not None    # noqa: S101 - it was among the prospects
             chosen = replace(chosen, registered=Registered(found.application_credential_id,
@@ -166,7 +166,7 @@ class Delegator:
 
     def _without_trust(self, kept: Credential, refusal: CredentialError) -> Mapping[str, Any]:
         found = [replace(one, possible=False, why=refusal.message, remedy=refusal.remedy)
-                 if one.rung is CredentialKind.TRUST else one for one in self.prospects()]
+                 if one.kind is CredentialKind.TRUST else one for one in self.credential_options()]
         return self._measured(kept.needed, found)
 
     def _registration(self) -> ApplicationCredential | None:

@@ -129,7 +129,7 @@ class FailoverAuth(DelegatingAuth):
         credential = self.credential
         if credential.until is not None and self._clock() >= credential.until:
             return TokenRejected(
-                f"the time of its credential ({credential.rung}) is over; what is left of it "
+                f"the time of its credential ({credential.kind}) is over; what is left of it "
                 "serves for cleaning up", remedy="begin anew with a login that lasts longer; "
                 "karbor doctor shows what there is")
         return None
@@ -178,7 +178,7 @@ class FailoverAuth(DelegatingAuth):
             if error.transient:
                 raise
             self._early_refused_at = self._clock()
-            after = self.credential.following[0].rung
+            after = self.credential.following[0].kind
             self._changed(self.credential, f"no change to {after} for now, which would outlast "
                           f"work of up to {span_text(seconds)}: {error.message}")
 
@@ -213,7 +213,7 @@ class FailoverAuth(DelegatingAuth):
         before = self.credential
 
         def overtaken() -> bool:
-            return self.credential.rung is not before.rung or (
+            return self.credential.kind is not before.kind or (
                 bool(before.following) and self._refused is None and self._dead is None
                 and before.deadline is not None and self._clock() >= before.deadline)
 
@@ -238,7 +238,7 @@ class FailoverAuth(DelegatingAuth):
         standing = self._standing
         if standing is None or (not self._doubt(standing)
                                 and self._clock() - self._changed_at < FRESH_SECONDS):
-            raise TokenUnsettled(f"a new token ({self.credential.rung}) was refused",
+            raise TokenUnsettled(f"a new token ({self.credential.kind}) was refused",
                                  remedy="it is tried again")
 
     # ------------------------------------------------------------------ changing
@@ -287,7 +287,7 @@ class FailoverAuth(DelegatingAuth):
         if credential.deadline is not None:
             until = min(until, credential.deadline + margin(credential.window) / 2)
         if first and now < until:
-            self._changed(credential, f"the change to {credential.following[0].rung} is refused "
+            self._changed(credential, f"the change to {credential.following[0].kind} is refused "
                           f"for now: {error.message}; it is tried again until "
                           f"{moment_text(until)}")
         return until
@@ -301,7 +301,7 @@ class FailoverAuth(DelegatingAuth):
         self.credential, self._standing = after, standing
         self._tried_at, self._changed_at = float("-inf"), self._clock()
         self._refused_since = None
-        self._changed(after, f"credential changed from {before.rung} to {after.rung}: {why}")
+        self._changed(after, f"credential changed from {before.kind} to {after.kind}: {why}")
 
     def _doubt(self, standing: ActiveCredential) -> bool:
         """Look whether Keystone still knows the token; change when it does not. True after a

@@ -40,10 +40,14 @@ class KeystoneProbe:
         self.seal = seal
         self.own: OwnLogin = read_own_login(cloud)
         self.session: OperationSession = open_session(
-            conf, self.own.auth, verify=self.own.place.verify, cert=self.own.place.cert)
-        self.asker = Asker(conf, self.own.place)
+            conf,
+            self.own.auth,
+            verify=self.own.endpoint_settings.verify,
+            cert=self.own.endpoint_settings.cert,
+        )
+        self.asker = Asker(conf, self.own.endpoint_settings)
         self._service: UnprovedService | None = None
-        self._canary = ""
+        self._probe_token = ""
         begun = time.time()
         self._first: AccessInfo = self.own.auth.get_access(self.session)
         # Keystone cuts the time to whole seconds: half of one is what it lacks on average.
@@ -83,15 +87,15 @@ class KeystoneProbe:
             self._service.invalidate()
 
     def canary_token(self) -> str:
-        return self._canary
+        return self._probe_token
 
     # ------------------------------------------------------------------ canaries
     def validate(self, *, allow_expired: bool, fresh: bool = False) -> Answer:
-        return self._validate(self._canary, allow_expired=allow_expired, fresh=fresh)
+        return self._validate(self._probe_token, allow_expired=allow_expired, fresh=fresh)
 
     def take_canary(self) -> float:
         access = self.own.auth.get_auth_ref(self.session)
-        self._canary = str(access.auth_token)
+        self._probe_token = str(access.auth_token)
         return float(access.expires.timestamp())
 
     def make_canary(self, name: str, life: float) -> float:
@@ -110,7 +114,7 @@ class KeystoneProbe:
             self.auth_url, application_credential_id=one["id"],
             application_credential_secret=one["secret"])
         access = self._log_in(plugin, self.session, "the probe's application credential")
-        self._canary = str(access.auth_token)
+        self._probe_token = str(access.auth_token)
         return float(access.expires.timestamp())
 
     def drop_canary(self, name: str) -> Answer:
@@ -144,7 +148,7 @@ class KeystoneProbe:
         return Answer(201)
 
     def close(self) -> None:
-        self._canary = ""
+        self._probe_token = ""
         self.session.close()
         self.asker.close()
         if self._service is not None:

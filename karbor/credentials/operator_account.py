@@ -29,7 +29,7 @@ class OperatorAccount:
 
     section: str
     auth: Mapping[str, str] = field(default_factory=dict, repr=False)
-    place: EndpointSettings = field(default_factory=EndpointSettings)
+    endpoint_settings: EndpointSettings = field(default_factory=EndpointSettings)
 
     def log_in(self, authority: Authority) -> Login:
         """The login, which renews itself. Raises ServiceUserUnfit, KeystoneUnreachable."""
@@ -50,16 +50,24 @@ class OperatorAccount:
                                    remedy="name its project and the project's domain")
         caller = Caller(access.user_id, access.project_id, access.username or "",
                         access.project_name or "", tuple(access.role_names))
-        credential = Credential(CredentialKind.OWN_LOGIN, f"[{self.section}]", access.user_id,
-                                access.project_id, "an account of the operator's",
-                                place=self.place, auth_url=auth.auth_url or "")
+        credential = Credential(
+            CredentialKind.OWN_LOGIN,
+            f"[{self.section}]",
+            access.user_id,
+            access.project_id,
+            "an account of the operator's",
+            endpoint_settings=self.endpoint_settings,
+            auth_url=auth.auth_url or "",
+        )
         return Login(caller, credential, session)
 
     def _own(self, authority: Authority) -> OperationSession:
         inner = self._plugin()
         auth = RenewingLogin(inner, explain=lambda error: service_login_refused(
             error, auth_url=inner.auth_url, section=self.section))
-        return self._session(authority, auth, self.place.verify, self.place.cert)
+        return self._session(
+            authority, auth, self.endpoint_settings.verify, self.endpoint_settings.cert
+        )
 
     def _plugin(self) -> BaseIdentityPlugin:
         try:

@@ -27,7 +27,7 @@ class OwnLogin:
 
     cloud: str
     auth: RenewingLogin
-    place: EndpointSettings
+    endpoint_settings: EndpointSettings
     renews: bool
 
 
@@ -61,10 +61,12 @@ def read_own_login(cloud: str | None, clock: Callable[[], float] = time.time) ->
     auth = RenewingLogin(inner, clock=clock, explain=lambda error: login_refused(
         error, who=_named(name), auth_url=inner.auth_url,
         remedy="check user name, password, project and domains in clouds.yaml"))
-    return OwnLogin(name, auth, _place(region), not isinstance(inner, generic.Token | v3.Token))
+    return OwnLogin(
+        name, auth, _endpoint_settings(region), not isinstance(inner, generic.Token | v3.Token)
+    )
 
 
-def _place(region: CloudRegion) -> EndpointSettings:
+def _endpoint_settings(region: CloudRegion) -> EndpointSettings:
     verify, cert = region.get_requests_verify_args()
     endpoints = {}
     for key, value in region.config.items():

@@ -22,9 +22,9 @@ _LONGEST = 200
 class Asker:
     """Below keystoneauth: nothing is renewed, repeated or redirected. For any number of threads."""
 
-    def __init__(self, conf: ConfigOpts, place: EndpointSettings) -> None:
+    def __init__(self, conf: ConfigOpts, endpoint_settings: EndpointSettings) -> None:
         self._transport = Transport(conf.limits.workers + conf.limits.carriers)
-        self._place = place
+        self._endpoint_settings = endpoint_settings
         self._timeouts = (conf.http.connect_timeout, conf.http.read_timeout)
 
     def send(self, method: str, url: str, headers: Mapping[str, str], *, json: Any = None,
@@ -33,9 +33,16 @@ class Asker:
         begun = time.time()
         try:
             with self._transport.request(
-                    method, url, headers={"Accept": "application/json", **headers}, json=json,
-                    data=data, timeout=self._timeouts, allow_redirects=False,
-                    verify=self._place.verify, cert=self._place.cert) as response:
+                method,
+                url,
+                headers={"Accept": "application/json", **headers},
+                json=json,
+                data=data,
+                timeout=self._timeouts,
+                allow_redirects=False,
+                verify=self._endpoint_settings.verify,
+                cert=self._endpoint_settings.cert,
+            ) as response:
                 return _read(response, (begun + time.time()) / 2)
         except requests.exceptions.Timeout:
             return Answer(0, "no answer in time")

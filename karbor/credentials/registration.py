@@ -130,6 +130,11 @@ class Registrar:
         auth = RenewingLogin(inner, explain=lambda error: login_refused(
             error, who=f"the application credential {id}", auth_url=url,
             remedy="check its id and secret"))
-        place = self._login.credential.place
-        return open_session(self._authority.conf, auth, verify=place.verify, cert=place.cert,
-                            adapter=self._authority.adapter)
+        endpoint_settings = self._login.credential.endpoint_settings
+        return open_session(
+            self._authority.conf,
+            auth,
+            verify=endpoint_settings.verify,
+            cert=endpoint_settings.cert,
+            adapter=self._authority.adapter,
+        )

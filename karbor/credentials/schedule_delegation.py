@@ -36,22 +36,22 @@ class ScheduleDelegator(Delegator):
         return replace(super().means(), longest=self._life)
 
     def _chosen(self, needed: float, found: Sequence[CredentialOption]) -> Credential:
-        if self._login.credential.rung is CredentialKind.OWN_LOGIN:
+        if self._login.credential.kind is CredentialKind.OWN_LOGIN:
             raise NoLastingCredential(
                 "without [service_user] nobody can act for a user who is not there",
                 remedy="configure [service_user], an account with the role service")
         strategy = Strategy(self._authority.conf.credentials.strategy)
         wanted = _ONLY.get(strategy)
-        lasting = [one for one in found if one.rung is not CredentialKind.USER_AND_SERVICE
-                   and wanted in (None, one.rung)]
+        lasting = [one for one in found if one.kind is not CredentialKind.USER_AND_SERVICE
+                   and wanted in (None, one.kind)]
         possible = next((one for one in lasting if one.possible), None)
-        if possible is not None and possible.rung is CredentialKind.APPLICATION_CREDENTIAL:
+        if possible is not None and possible.kind is CredentialKind.APPLICATION_CREDENTIAL:
             lasting = self._tried(lasting)
             possible = next((one for one in lasting if one.possible), None)
         if possible is None:
             raise NoLastingCredential(
                 "the login can pass nothing on that outlasts it: " + "; ".join(
-                    f"{one.rung}: {one.why}" for one in lasting),
+                    f"{one.kind}: {one.why}" for one in lasting),
                 remedy=next((one.remedy for one in lasting if one.remedy), ""))
         plain = replace(self._login.credential, sealed="", token_ends=None)
         return self._with_means(plain, Choice([possible], possible.why))

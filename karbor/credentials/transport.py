@@ -37,10 +37,10 @@ class Transport(requests.Session):
     """
 
     def __init__(self, size: int, adapter: BaseAdapter | None = None,
-                 tally: RequestCounters = OF_THIS_PROCESS) -> None:
+                 counters: RequestCounters = OF_THIS_PROCESS) -> None:
         super().__init__()
         self.adapter = adapter
-        self._tally = tally
+        self._counters = counters
         for scheme in ("http://", "https://"):
             self.mount(scheme, adapter or TCPKeepAliveAdapter(
                 pool_connections=16, pool_maxsize=size))
@@ -76,7 +76,7 @@ class Transport(requests.Session):
             outcome = outcome_of(error)
             raise
         finally:
-            self._tally.add(name or UNNAMED, method, outcome, time.monotonic() - began)
+            self._counters.add(name or UNNAMED, method, outcome, time.monotonic() - began)
         return response
 
     def _service(self, url: str) -> str:

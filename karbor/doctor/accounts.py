@@ -11,90 +11,90 @@ SHORT = 120.0
 """Seconds of life below which services log in again at every request (keystoneauth's margin)."""
 
 
-def look_at_accounts(patient: DiagnosticContext) -> None:
-    _login(patient)
-    if patient.configured.vouched:
-        _service(patient)
-        patient.trustee_unfit = patient.probe.trustee_unfit()
+def look_at_accounts(context: DiagnosticContext) -> None:
+    _login(context)
+    if context.configured.vouched:
+        _service(context)
+        context.trustee_unfit = context.probe.trustee_unfit()
     else:
-        patient.unfit = patient.trustee_unfit = "no [service_user] is configured"
-        patient.add("service account", "", Verdict.UNPROVEN, "no [service_user] is configured: "
+        context.unfit = context.trustee_unfit = "no [service_user] is configured"
+        context.add("service account", "", Verdict.UNPROVEN, "no [service_user] is configured: "
                     "Karbor uses the user's own login, which "
-                    + ("renews itself" if patient.user.renews else "is a token, which ends"),
+                    + ("renews itself" if context.user.renews else "is a token, which ends"),
                     "operations of users without a login of their own (a service, schedules) "
                     "cannot run", "configure an account with the role service as [service_user]")
-    _form(patient)
+    _form(context)
 
 
-def _login(patient: DiagnosticContext) -> None:
-    user = patient.user
+def _login(context: DiagnosticContext) -> None:
+    user = context.user
     caller = user.caller
     seen = (f"{caller.user_name} in {caller.project_name}, by {', '.join(caller.methods)}; roles "
             f"{', '.join(sorted(caller.roles))}; the token lives {span(user.life)}, until "
             f"{at(user.expires_at)}")
-    patient.add("login", "user", Verdict.OK, seen)
+    context.add("login", "user", Verdict.OK, seen)
     if user.access_rules:
-        patient.add(
+        context.add(
             "login", "access rules", Verdict.WARNING,
             "the application credential has access rules",
             "each service without [keystone_authtoken] service_type refuses it with 401, and one "
             "with include_service_catalog = false answers 500",
             "use one without access rules, or set service_type in every service")
     if caller.federated:
-        patient.add(
+        context.add(
             "login", "federation", Verdict.WARNING, "the user logged in through another provider",
             "roles that come from groups allow trusts and application credentials only while the "
             "provider's authorization_ttl lasts",
             "openstack identity provider set --authorization-ttl MINUTES: as long as operations "
             "take")
     if user.life < SHORT:
-        patient.add(
+        context.add(
             "login", "short tokens", Verdict.WARNING, f"tokens live {span(user.life)}",
             "services log in again at every request; in Cinder 29 two backups at once in one "
             "cinder-backup process can hang (greenlet.error: Cannot switch to a different thread)",
             "[token] expiration of 300 or more in Keystone, or backup_max_operations = 1 in Cinder")
 
 
-def _service(patient: DiagnosticContext) -> None:
-    role = patient.configured.role
+def _service(context: DiagnosticContext) -> None:
+    role = context.configured.role
     try:
-        patient.service = service = patient.probe.service()
+        context.service = service = context.probe.service()
     except CredentialError as error:
         if error.transient:
             raise
-        patient.unfit = error.message
-        patient.add("service account", "login", Verdict.BROKEN, error.message,
+        context.unfit = error.message
+        context.add("service account", "login", Verdict.BROKEN, error.message,
                     "no operation can begin", error.remedy)
         return
     name, project = service.caller.user_name, service.caller.project_name
     if not service.project_scoped:
-        patient.unfit = f"the login of [service_user] ({name}) is for no project"
-        patient.add("service account", "scope", Verdict.BROKEN, patient.unfit,
+        context.unfit = f"the login of [service_user] ({name}) is for no project"
+        context.add("service account", "scope", Verdict.BROKEN, context.unfit,
                     "no operation can begin: its roles do not count",
                     "[service_user] project_name and project_domain_name")
         return
     if role not in service.caller.roles:
         has = ", ".join(sorted(service.caller.roles)) or "none"
-        patient.unfit = f"the account of [service_user] ({name}) lacks the role {role}"
-        patient.add("service account", "role", Verdict.BROKEN,
+        context.unfit = f"the account of [service_user] ({name}) lacks the role {role}"
+        context.add("service account", "role", Verdict.BROKEN,
                     f"{name} lacks the role {role} in {project} (it has: {has})",
                     "no operation can begin: services would refuse every request that bears its "
                     "token (401)",
                     f"openstack role add --user {name} --project {project} {role}")
         return
-    patient.add("service account", "role", Verdict.OK,
+    context.add("service account", "role", Verdict.OK,
                 f"{name} has the role {role} in {project}, by "
                 f"{', '.join(service.caller.methods)}")
 
 
-def _form(patient: DiagnosticContext) -> None:
-    match patient.user.form:
+def _form(context: DiagnosticContext) -> None:
+    match context.user.form:
         case "fernet":
-            patient.add("tokens", "form", Verdict.OK, "fernet: they end with the rotation of keys")
+            context.add("tokens", "form", Verdict.OK, "fernet: they end with the rotation of keys")
         case "jws":
-            patient.add("tokens", "form", Verdict.OK, "JWS: keep the public keys of old tokens "
+            context.add("tokens", "form", Verdict.OK, "JWS: keep the public keys of old tokens "
                         "until their window is over")
         case _:
-            patient.add("tokens", "form", Verdict.UNPROVEN, "tokens of an unknown kind",
+            context.add("tokens", "form", Verdict.UNPROVEN, "tokens of an unknown kind",
                         "how rotation of keys affects them is not known",
                         "[token] provider = fernet")

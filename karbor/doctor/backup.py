@@ -24,67 +24,67 @@ _LOOK = 1.0
 class DeepProbe:
     """Made while the user's token lives; `try_it` needs the canary's end."""
 
-    def __init__(self, patient: DiagnosticContext) -> None:
-        self._patient = patient
-        self._cinder = next((one for one in patient.served if one.name == "cinder"
-                             and one.type not in patient.silent), None)
+    def __init__(self, context: DiagnosticContext) -> None:
+        self._context = context
+        self._cinder = next((one for one in context.served if one.name == "cinder"
+                             and one.type not in context.silent), None)
         self._volume: str = ""
         self._why = ""
 
     def prepare(self) -> None:
-        patient, cinder = self._patient, self._cinder
+        context, cinder = self._context, self._cinder
         if cinder is None:
             self._why = "there is no cinder that answers"
             return
-        patient.cleanup.add(f"volume of 1 GiB {patient.mark}-deep", self._remove_volume)
+        context.cleanup.add(f"volume of 1 GiB {context.mark}-deep", self._remove_volume)
         made = self._ask(cinder, "/volumes", Speaker.USER, "POST", {
-            "volume": {"name": f"{patient.mark}-deep", "size": 1}})
+            "volume": {"name": f"{context.mark}-deep", "size": 1}})
         if not made.good:
             self._why = f"no volume could be made: {failure(made)}"
             return
         self._volume = made.body["volume"]["id"]
 
     def try_it(self) -> None:
-        patient, cinder = self._patient, self._cinder
-        patient.backed_up = True
-        if not self._why and (patient.void or patient.canary_good is None):
-            self._why = patient.void or patient.no_canary or "there is no expired token to ask with"
+        context, cinder = self._context, self._cinder
+        context.backed_up = True
+        if not self._why and (context.void or context.canary_good is None):
+            self._why = context.void or context.no_canary or "there is no expired token to ask with"
         if not self._why and cinder is not None:
             state = self._wait("volumes", "volume", self._volume)
             if state != "available":
                 self._why = f"the volume became {state}"
         if self._why or cinder is None:
-            patient.add(CHECK, NAME, Verdict.UNPROVEN, self._why, fix=_OPTION)
+            context.add(CHECK, NAME, Verdict.UNPROVEN, self._why, fix=_OPTION)
             return
-        patient.cleanup.add(f"backup {patient.mark}-deep", self._remove_backup)
-        patient.told("waiting for a backup of 1 GiB with an expired token")
+        context.cleanup.add(f"backup {context.mark}-deep", self._remove_backup)
+        context.told("waiting for a backup of 1 GiB with an expired token")
         state, reason = self._back_up(cinder, Speaker.CANARY_VOUCHED)
         if state == "available":
-            patient.add(CHECK, NAME, Verdict.OK,
+            context.add(CHECK, NAME, Verdict.OK,
                         "1 GiB was backed up with a token that had ended before")
             return
         # Whether it was the token's end that mattered shows a backup with one that lives.
-        patient.told("waiting for a backup of 1 GiB with a living token")
+        context.told("waiting for a backup of 1 GiB with a living token")
         alive, other = self._back_up(cinder, Speaker.VOUCHED)
         if alive != "available":
-            patient.add(CHECK, NAME, Verdict.BROKEN,
+            context.add(CHECK, NAME, Verdict.BROKEN,
                         f"no backup can be made, with a living token neither: {other or alive}",
-                        f"{patient.long} fails if it backs up volumes", "see the log of "
+                        f"{context.long} fails if it backs up volumes", "see the log of "
                         "cinder-backup")
             return
         # Once more: see services._ask_expired.
-        if patient.judged_by_canary():
+        if context.judged_by_canary():
             state, reason = self._back_up(cinder, Speaker.CANARY_VOUCHED)
         if state == "available":
-            patient.add(CHECK, NAME, Verdict.OK, "1 GiB was backed up with a token that had ended "
+            context.add(CHECK, NAME, Verdict.OK, "1 GiB was backed up with a token that had ended "
                         "before, the second time it was tried")
             return
-        if not patient.judged_by_canary():
-            patient.add(CHECK, NAME, Verdict.UNPROVEN, patient.void, fix=_OPTION)
+        if not context.judged_by_canary():
+            context.add(CHECK, NAME, Verdict.UNPROVEN, context.void, fix=_OPTION)
             return
-        verdict, means = patient.beyond_token("fails at each backup that is still under way or "
+        verdict, means = context.beyond_token("fails at each backup that is still under way or "
                                               "begins")
-        patient.add(CHECK, NAME, verdict, f"a backup with an expired token became {state}"
+        context.add(CHECK, NAME, verdict, f"a backup with an expired token became {state}"
                     f"{': ' + reason if reason else ''}; one with a living token was made",
                     means, _OPTION)
 
@@ -92,16 +92,16 @@ class DeepProbe:
     def _back_up(self, cinder: Served, speaker: Speaker) -> tuple[str, str]:
         """The state that it came to, and what Cinder says of it. A scheduler that has just been
         started does not know of any backup service for a while: that is waited for."""
-        until = self._patient.now + _SCHEDULED
+        until = self._context.now + _SCHEDULED
         while True:
             state, reason = self._back_up_once(cinder, speaker)
-            if "service not found" not in reason.lower() or self._patient.now > until:
+            if "service not found" not in reason.lower() or self._context.now > until:
                 return state, reason
-            self._patient.sleep(5.0)
+            self._context.sleep(5.0)
 
     def _back_up_once(self, cinder: Served, speaker: Speaker) -> tuple[str, str]:
         asked = self._ask(cinder, "/backups", speaker, "POST", {
-            "backup": {"name": f"{self._patient.mark}-deep", "volume_id": self._volume,
+            "backup": {"name": f"{self._context.mark}-deep", "volume_id": self._volume,
                        "force": True}})
         if not asked.good:
             return "refused", failure(asked)
@@ -113,15 +113,15 @@ class DeepProbe:
 
     def _ask(self, cinder: Served, path: str, speaker: Speaker, method: str = "GET",
              json: Any = None) -> Answer:
-        return self._patient.probe.ask(f"{cinder.url}{path}", speaker, method, json=json,
+        return self._context.probe.ask(f"{cinder.url}{path}", speaker, method, json=json,
                                        version="volume 3.70")
 
     def _wait(self, plural: str, single: str, id: str, *, longest: float = LONGEST) -> str:
         """The state in which it rests."""
         assert self._cinder is not None     # noqa: S101 - something was made there
-        until = self._patient.now + longest
+        until = self._context.now + longest
         state = ""
-        while self._patient.now < until:
+        while self._context.now < until:
             answer = self._ask(self._cinder, f"/{plural}/{id}", Speaker.USER)
             if answer.status == 404:
                 return "gone"
@@ -129,7 +129,7 @@ class DeepProbe:
                 state = str(answer.body[single]["status"])
                 if state not in ("creating", "deleting", "backing-up", "restoring"):
                     return state
-            self._patient.sleep(_LOOK)
+            self._context.sleep(_LOOK)
         return f"stuck in {state}"
 
     def _remove_backup(self) -> Answer:
@@ -142,7 +142,7 @@ class DeepProbe:
         """Found by its name, since an interruption may have hidden its id; until it is gone."""
         if self._cinder is None:
             return Answer(204)
-        name = f"{self._patient.mark}-deep"
+        name = f"{self._context.mark}-deep"
         found = self._ask(self._cinder, f"/{plural}?name={name}", Speaker.USER)
         if not found.good:
             return found

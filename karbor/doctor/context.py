@@ -52,7 +52,7 @@ class ProbeTokenStore(Protocol):
 
     def of(self, auth_url: str) -> list[ProbeToken]: ...
 
-    def keep(self, canary: ProbeToken) -> None: ...
+    def keep(self, probe_token: ProbeToken) -> None: ...
 
 
 @dataclass
@@ -61,7 +61,7 @@ class DiagnosticContext:
     count."""
 
     probe: TokenProbe
-    wishes: DoctorOptions
+    options: DoctorOptions
     configured: Configured
     nest: ProbeTokenStore
     told: Callable[[str], None] = lambda _text: None
@@ -102,7 +102,7 @@ class DiagnosticContext:
     @property
     def seconds(self) -> float:
         """The length of the operation asked about."""
-        return self.wishes.hours * 3600
+        return self.options.hours * 3600
 
     @property
     def long(self) -> str:

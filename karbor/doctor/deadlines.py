@@ -48,7 +48,7 @@ class Countdown:
     """`until` is the end of what an operation started now should use, None: it has none; and
     `refused` says why it would not be accepted."""
 
-    rungs: Sequence[CredentialOption]
+    kinds: Sequence[CredentialOption]
     window: float
     until: float | None
     ends: float | None
@@ -57,28 +57,28 @@ class Countdown:
     predictions: Sequence[Prediction]
 
 
-def countdown(patient: DiagnosticContext) -> Countdown:
+def countdown(context: DiagnosticContext) -> Countdown:
     """Adds its findings too."""
-    window = patient.window
-    configured = patient.configured
+    window = context.window
+    configured = context.configured
     means = CredentialPolicy(
-        vouched=patient.service is not None and not patient.unfit, window=window,
+        vouched=context.service is not None and not context.unfit, window=window,
         longest=configured.longest, trust_roles=configured.trust_roles,
-        trustee=patient.trustee_unfit, registered_until=configured.registered_until)
-    caller = replace(patient.user.caller, expires_at=patient.user.expires_at)
-    found = [_own_login(patient), *(
-        _as_seen(patient, one) for one in credential_options(caller, means, patient.now))]
-    _tell_rungs(patient, found)
-    _tell_single_work(patient, found)
-    until, ends, why, refused = _choice(patient, found)
-    return Countdown(found, window, until, ends, why, refused, predictions(patient))
+        trustee=context.trustee_unfit, registered_until=configured.registered_until)
+    caller = replace(context.user.caller, expires_at=context.user.expires_at)
+    found = [_own_login(context), *(
+        _as_seen(context, one) for one in credential_options(caller, means, context.now))]
+    _tell_rungs(context, found)
+    _tell_single_work(context, found)
+    until, ends, why, refused = _choice(context, found)
+    return Countdown(found, window, until, ends, why, refused, predictions(context))
 
 
-def _own_login(patient: DiagnosticContext) -> CredentialOption:
-    used = not patient.configured.vouched or patient.configured.strategy is Strategy.OWN_LOGIN
-    why = ("the user's own login renews itself" if patient.user.renews
+def _own_login(context: DiagnosticContext) -> CredentialOption:
+    used = not context.configured.vouched or context.configured.strategy is Strategy.OWN_LOGIN
+    why = ("the user's own login renews itself" if context.user.renews
            else "the user's own login is a token, which ends")
-    end = None if patient.user.renews else patient.user.expires_at
+    end = None if context.user.renews else context.user.expires_at
     if used:
         return CredentialOption(CredentialKind.OWN_LOGIN, True, why, until=end, ends=end)
     return CredentialOption(
@@ -89,23 +89,23 @@ def _own_login(patient: DiagnosticContext) -> CredentialOption:
     )
 
 
-def _as_seen(patient: DiagnosticContext, one: CredentialOption) -> CredentialOption:
+def _as_seen(context: DiagnosticContext, one: CredentialOption) -> CredentialOption:
     """What the ladder promises, corrected by what was seen."""
-    if patient.configured.vouched and patient.unfit:
-        return replace(one, possible=False, why=patient.unfit, until=None, ends=None,
+    if context.configured.vouched and context.unfit:
+        return replace(one, possible=False, why=context.unfit, until=None, ends=None,
                        remedy="see the finding about the service account")
-    if one.rung is CredentialKind.TRUST and patient.trial and patient.trial.failed and one.possible:
-        step, answer = patient.trial.failed
+    if one.kind is CredentialKind.TRUST and context.trial and context.trial.failed and one.possible:
+        step, answer = context.trial.failed
         return replace(one, possible=False, until=None, ends=None,
                        why=f"tried, and could not {step}: {failure(answer)}",
                        remedy=_trust_remedy(step, answer.text))
     if (
-        one.rung is CredentialKind.APPLICATION_CREDENTIAL
-        and patient.registered_refused
+        one.kind is CredentialKind.APPLICATION_CREDENTIAL
+        and context.registered_refused
         and one.possible
     ):
         return replace(one, possible=False, until=None, ends=None,
-                       why=f"the registered one was tried: {patient.registered_refused}",
+                       why=f"the registered one was tried: {context.registered_refused}",
                        remedy="register another one: karbor credential register")
     return one
 
@@ -121,96 +121,96 @@ def _trust_remedy(step: str, text: str) -> str:
     return "see whether Keystone's trust API is on: [trust] and its policies"
 
 
-def _tell_rungs(patient: DiagnosticContext, found: Sequence[CredentialOption]) -> None:
-    trust = next(one for one in found if one.rung is CredentialKind.TRUST)
+def _tell_rungs(context: DiagnosticContext, found: Sequence[CredentialOption]) -> None:
+    trust = next(one for one in found if one.kind is CredentialKind.TRUST)
     if not trust.possible:
-        patient.add("trust", "", Verdict.WARNING if patient.configured.vouched else
+        context.add("trust", "", Verdict.WARNING if context.configured.vouched else
                     Verdict.UNPROVEN, f"not possible: {trust.why}",
                     "operations end with the window, or need a registered application credential",
                     trust.remedy)
-    elif patient.trial is not None:
-        patient.add("trust", "", Verdict.OK, "possible: one was made, used and removed")
+    elif context.trial is not None:
+        context.add("trust", "", Verdict.OK, "possible: one was made, used and removed")
     else:
-        patient.add("trust", "", Verdict.UNPROVEN, "should be possible; none was tried",
+        context.add("trust", "", Verdict.UNPROVEN, "should be possible; none was tried",
                     fix="karbor doctor --active")
 
 
-def _tell_single_work(patient: DiagnosticContext, found: Sequence[CredentialOption]) -> None:
+def _tell_single_work(context: DiagnosticContext, found: Sequence[CredentialOption]) -> None:
     """However long an operation may take: a backup goes on with the token it was asked with."""
-    if not patient.configured.vouched or patient.unfit:
+    if not context.configured.vouched or context.unfit:
         return
-    usable_for = patient.window - margin(patient.window)
-    renews = any(one.possible for one in found if one.rung in (
+    usable_for = context.window - margin(context.window)
+    renews = any(one.possible for one in found if one.kind in (
         CredentialKind.TRUST, CredentialKind.APPLICATION_CREDENTIAL))
-    most = max(0.0, usable_for + (patient.user.life if renews else
-                                  patient.user.expires_at - patient.now))
+    most = max(0.0, usable_for + (context.user.life if renews else
+                                  context.user.expires_at - context.now))
     seen = (f"a single backup, restore, image or upload may take {span(most)}: "
             + ("the life of a fresh token" if renews else "what is left of the user's token")
             + ", and Keystone's window, less a margin")
-    if patient.seconds <= most:
-        patient.add("single work", "", Verdict.OK, seen)
+    if context.seconds <= most:
+        context.add("single work", "", Verdict.OK, seen)
         return
-    patient.add("single work", "", Verdict.WARNING, seen,
-                f"{patient.long} may consist of shorter pieces; a single longer one fails",
+    context.add("single work", "", Verdict.WARNING, seen,
+                f"{context.long} may consist of shorter pieces; a single longer one fails",
                 "[token] allow_expired_window in Keystone, with keys for it, and in karbor.conf")
 
 
-def _choice(patient: DiagnosticContext, found: Sequence[CredentialOption]
+def _choice(context: DiagnosticContext, found: Sequence[CredentialOption]
             ) -> tuple[float | None, float | None, str, str]:
     own = found[0]
-    needed, now = patient.seconds, patient.now
+    needed, now = context.seconds, context.now
     if own.possible:
         if own.until is not None and now + needed > own.until:
-            return _refused(patient, f"{own.why}, at {at(own.until)}",
+            return _refused(context, f"{own.why}, at {at(own.until)}",
                             "log in with a password, or configure a [service_user]", own.until)
-        _tell(patient, own.until, own.ends, own.why)
+        _tell(context, own.until, own.ends, own.why)
         return own.until, own.ends, own.why, ""
     try:
-        chosen: Choice = choose(found[1:], patient.configured.strategy, needed, now)
+        chosen: Choice = choose(found[1:], context.configured.strategy, needed, now)
     except NoLastingCredential as error:
         best = max((one.until or 0.0 for one in found if one.possible), default=now)
-        return _refused(patient, error.message, error.remedy, best)
-    last = chosen.rungs[-1]
-    _tell(patient, chosen.until, last.ends, chosen.why)
+        return _refused(context, error.message, error.remedy, best)
+    last = chosen.kinds[-1]
+    _tell(context, chosen.until, last.ends, chosen.why)
     return chosen.until, last.ends, chosen.why, ""
 
 
-def _tell(patient: DiagnosticContext, until: float | None, ends: float | None, why: str) -> None:
+def _tell(context: DiagnosticContext, until: float | None, ends: float | None, why: str) -> None:
     end = "without an end" if until is None else f"until {at(until)}"
     if ends is not None and until is not None and ends > until:
         end += f" (the very end is {at(ends)})"
-    patient.add(CHECK, "", Verdict.OK,
+    context.add(CHECK, "", Verdict.OK,
                 f"an operation started now with this login can run {end}, because {why}")
 
 
-def _refused(patient: DiagnosticContext, why: str, remedy: str, until: float
+def _refused(context: DiagnosticContext, why: str, remedy: str, until: float
              ) -> tuple[float | None, float | None, str, str]:
-    patient.add(CHECK, "", Verdict.BROKEN,
-                f"{patient.long} started now would be refused: {why}",
-                f"the longest that would be accepted is {span(max(0.0, until - patient.now))}",
+    context.add(CHECK, "", Verdict.BROKEN,
+                f"{context.long} started now would be refused: {why}",
+                f"the longest that would be accepted is {span(max(0.0, until - context.now))}",
                 remedy)
     return until, until, why, why
 
 
-def predictions(patient: DiagnosticContext) -> list[Prediction]:
+def predictions(context: DiagnosticContext) -> list[Prediction]:
     """Of the login's present token. Empty without a service account that could vouch."""
-    cache, ends = patient.wishes.cache, patient.user.expires_at
+    cache, ends = context.options.cache, context.user.expires_at
     found = [Prediction("the token alone", "keystone", ends, ends, "its end")]
-    usable = [one.type for one in patient.served if one.type not in patient.silent]
+    usable = [one.type for one in context.served if one.type not in context.silent]
     found += [Prediction("the token alone", type, ends, ends,
                          "its end: services look at it at every request") for type in usable]
-    if patient.service is None or patient.unfit:
+    if context.service is None or context.unfit:
         return found
-    first, last = ends + patient.window, ends + patient.window
-    if patient.window_is_short:
-        last = ends + (patient.bounds.at_most or 0.0)
-    because = ("the window that was measured" if patient.window_is_short else
+    first, last = ends + context.window, ends + context.window
+    if context.window_is_short:
+        last = ends + (context.bounds.at_most or 0.0)
+    because = ("the window that was measured" if context.window_is_short else
                "[credentials] allow_expired_window")
-    proved = patient.window_is_proved
+    proved = context.window_is_proved
     found.append(Prediction("the token, looked at by the service account", "keystone",
                             first, last, because, proved))
     for type in usable:
-        if type in patient.refusing:
+        if type in context.refusing:
             continue
         found.append(Prediction(
             "the token with the service token", type, first, last + cache,

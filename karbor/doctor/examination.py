@@ -30,93 +30,93 @@ from karbor.doctor.services import look_at_caches, look_at_expired_tokens, look_
 TRUST_LIFE = 600.0      # seconds after which a trust that was left behind ends by itself
 
 
-def examine(patient: DiagnosticContext) -> Report:
+def examine(context: DiagnosticContext) -> Report:
     """Raises CredentialError when the user cannot log in, or Keystone does not answer. What was
     made is removed at the end, however that comes; `patient.cleanup.left` has what was not."""
     try:
-        patient.user = patient.probe.user()
-        begun = patient.now
-        look_at_accounts(patient)
-        look_at_network(patient)
-        look_at_living_tokens(patient)
-        _try_trust(patient)
-        _try_registered(patient)
-        prepare(patient)
-        deep = DeepProbe(patient) if patient.wishes.deep else None
+        context.user = context.probe.user()
+        begun = context.now
+        look_at_accounts(context)
+        look_at_network(context)
+        look_at_living_tokens(context)
+        _try_trust(context)
+        _try_registered(context)
+        prepare(context)
+        deep = DeepProbe(context) if context.options.deep else None
         if deep:
             deep.prepare()
-        get_probe_token(patient)
-        if patient.canary_ends is not None:
-            wait_for_probe_token(patient)
-            if patient.canary_good is not None:
-                look_at_expired_tokens(patient)
-        _tell_unasked(patient)
-        look_at_chains(patient)
+        get_probe_token(context)
+        if context.canary_ends is not None:
+            wait_for_probe_token(context)
+            if context.canary_good is not None:
+                look_at_expired_tokens(context)
+        _tell_unasked(context)
+        look_at_chains(context)
         if deep:
             deep.try_it()
-        follow_probe_token(patient)
-        if revocable(patient) and not patient.void and patient.canary_good is not None:
-            look_at_caches(patient, lambda: drop_probe_token(patient))
-        check_older_probe_tokens(patient)
-        judge_window(patient)
-        tell_unseen(patient)
-        found = countdown(patient)
+        follow_probe_token(context)
+        if revocable(context) and not context.void and context.canary_good is not None:
+            look_at_caches(context, lambda: drop_probe_token(context))
+        check_older_probe_tokens(context)
+        judge_window(context)
+        tell_unseen(context)
+        found = countdown(context)
     finally:
-        patient.told("removing what was made")
-        patient.cleanup.remove_all()
-    return Report(patient, found, begun)
+        context.told("removing what was made")
+        context.cleanup.remove_all()
+    return Report(context, found, begun)
 
 
-def _try_trust(patient: DiagnosticContext) -> None:
-    if not patient.wishes.active or patient.trustee_unfit or patient.unfit:
+def _try_trust(context: DiagnosticContext) -> None:
+    if not context.options.active or context.trustee_unfit or context.unfit:
         return
-    roles = sorted(patient.configured.trust_roles & set(patient.user.caller.roles))
-    question = next((one.question for one in patient.served if one.type not in patient.silent
-                     and one.type not in patient.refusing), "")
+    roles = sorted(context.configured.trust_roles & set(context.user.caller.roles))
+    question = next((one.question for one in context.served if one.type not in context.silent
+                     and one.type not in context.refusing), "")
     if not roles or not question:
         return
     for _ in range(3):
         # Keystone refuses a second trust between the same users that ends in the same second.
-        ends = patient.now + TRUST_LIFE + random.randrange(int(TRUST_LIFE))     # noqa: S311
-        patient.cleanup.add(f"trust {patient.mark}", partial(patient.probe.drop_trust, ends))
-        patient.trial = patient.probe.try_trust(roles, ends, question)
-        failed = patient.trial.failed
+        ends = context.now + TRUST_LIFE + random.randrange(int(TRUST_LIFE))     # noqa: S311
+        context.cleanup.add(f"trust {context.mark}", partial(context.probe.drop_trust, ends))
+        context.trial = context.probe.try_trust(roles, ends, question)
+        failed = context.trial.failed
         if failed is None or (failed[0] == "make" and failed[1].status):
-            patient.cleanup.forget(f"trust {patient.mark}")
+            context.cleanup.forget(f"trust {context.mark}")
         if failed is None or failed[0] != "make" or failed[1].status != 409:
             break
-    if patient.trial and patient.trial.failed and patient.trial.failed[0] == "use":
-        patient.add("trust", "use", Verdict.WARNING,
-                    f"a service refused its token: {failure(patient.trial.failed[1])}",
+    if context.trial and context.trial.failed and context.trial.failed[0] == "use":
+        context.add("trust", "use", Verdict.WARNING,
+                    f"a service refused its token: {failure(context.trial.failed[1])}",
                     "operations cannot change to a trust", "see that service's log")
 
 
-def _try_registered(patient: DiagnosticContext) -> None:
+def _try_registered(context: DiagnosticContext) -> None:
     """What was removed in Keystone stands in Karbor's database all the same: one login tells."""
-    configured = patient.configured
+    configured = context.configured
     if not configured.registered_id:
         return
-    answer = patient.probe.try_registered(configured.registered_id, configured.registered_sealed)
+    answer = context.probe.try_registered(configured.registered_id, configured.registered_sealed)
     if answer.good:
-        patient.add("application credential", "registered", Verdict.OK,
+        context.add("application credential", "registered", Verdict.OK,
                     "the one that the user has registered lets Karbor log in")
     elif answer.unsure:
-        patient.add("application credential", "registered", Verdict.UNPROVEN, answer.text,
+        context.add("application credential", "registered", Verdict.UNPROVEN, answer.text,
                     "whether the registered one is good is not known", "run karbor doctor again")
     else:
-        patient.registered_refused = answer.text
-        patient.add("application credential", "registered", Verdict.WARNING, answer.text,
+        context.registered_refused = answer.text
+        context.add("application credential", "registered", Verdict.WARNING, answer.text,
                     "operations cannot change to it, and schedules cannot run on it",
                     "register another one: karbor credential register")
 
 
-def _tell_unasked(patient: DiagnosticContext) -> None:
+def _tell_unasked(context: DiagnosticContext) -> None:
     """Where no canary was shown to the services, that is said of each."""
-    if patient.canary_good is not None:
+    if context.canary_good is not None:
         return
-    why = patient.void or patient.no_canary
-    for one in patient.served:
-        if one.type not in patient.silent | patient.refusing and not patient.unfit:
-            patient.add("service", one.type, Verdict.UNPROVEN,
+    why = context.void or context.no_canary
+    for one in context.served:
+        if one.type not in context.silent | context.refusing and not context.unfit:
+            context.add("service", one.type, Verdict.UNPROVEN,
                         "takes living tokens; an expired one was not shown to it",
                         f"not known beyond the token's end: {why}", "karbor doctor --active")

@@ -27,73 +27,73 @@ _KEY_GONE = "key"
 _OVER = "over"
 
 
-def follow_probe_token(patient: DiagnosticContext) -> None:
+def follow_probe_token(context: DiagnosticContext) -> None:
     """Look at this run's canary until it is forgotten or the patience is over, and note what was
     seen for later runs."""
-    if patient.canary_ends is None or patient.canary_good is None:
+    if context.canary_ends is None or context.canary_good is None:
         return
-    until = patient.canary_ends + patient.wishes.patience
-    seen = ProbeToken(uuid.uuid4().hex, patient.probe.auth_url, patient.canary_ends)
-    if until > patient.now:
-        patient.told(f"waiting up to {until - patient.now:.0f} s for the end of the window")
+    until = context.canary_ends + context.options.patience
+    seen = ProbeToken(uuid.uuid4().hex, context.probe.auth_url, context.canary_ends)
+    if until > context.now:
+        context.told(f"waiting up to {until - context.now:.0f} s for the end of the window")
     while True:
-        seen = _looked_at(seen, patient.probe.validate(allow_expired=True), patient)
+        seen = _looked_at(seen, context.probe.validate(allow_expired=True), context)
         if seen.good_at is not None and seen.bad_at is None:
-            patient.canary_good = max(patient.canary_good, seen.good_at - seen.ends)
-        age = patient.now - patient.canary_ends
-        if seen.bad_at is not None or age >= patient.wishes.patience:
+            context.canary_good = max(context.canary_good, seen.good_at - seen.ends)
+        age = context.now - context.canary_ends
+        if seen.bad_at is not None or age >= context.options.patience:
             break
-        patient.sleep(max(0.0, min(max(1.0, age / 50), until - patient.now)))
+        context.sleep(max(0.0, min(max(1.0, age / 50), until - context.now)))
     if seen.good_at is None:
-        seen = replace(seen, good_at=seen.ends + patient.canary_good)
-    known = bounds(patient.nest.of(patient.probe.auth_url))
-    if seen.bad_at is not None or patient.canary_good > known.at_least:     # else it is no news
-        patient.nest.keep(seen)
-    _tell_lost_key(patient, seen)
+        seen = replace(seen, good_at=seen.ends + context.canary_good)
+    known = bounds(context.nest.of(context.probe.auth_url))
+    if seen.bad_at is not None or context.canary_good > known.at_least:     # else it is no news
+        context.nest.keep(seen)
+    _tell_lost_key(context, seen)
 
 
-def check_older_probe_tokens(patient: DiagnosticContext) -> None:
+def check_older_probe_tokens(context: DiagnosticContext) -> None:
     """Those that earlier runs laid aside, also when they were unknown already: a window can be
     made longer. And lay one aside for the next."""
-    if patient.service is None or patient.unfit:
+    if context.service is None or context.unfit:
         return
-    known = patient.nest.of(patient.probe.auth_url)
-    over = [one for one in known if one.sealed and one.ends < patient.now < one.ends + _LONGEST]
+    known = context.nest.of(context.probe.auth_url)
+    over = [one for one in known if one.sealed and one.ends < context.now < one.ends + _LONGEST]
     for one in [one for one in over if _dead(one)][-_RAISED:]:
-        _look_at_older(patient, one)
+        _look_at_older(context, one)
     for one in over:    # what is known of the oldest is known of the younger ones
-        if not _dead(one) and _look_at_older(patient, one):
+        if not _dead(one) and _look_at_older(context, one):
             break
-    if patient.wishes.active:
-        _lay_aside(patient, known)
+    if context.options.active:
+        _lay_aside(context, known)
 
 
-def judge_window(patient: DiagnosticContext) -> None:
+def judge_window(context: DiagnosticContext) -> None:
     """What is known of it now, against what is configured."""
-    patient.bounds = known = bounds(patient.nest.of(patient.probe.auth_url))
-    configured = patient.configured.window
-    if patient.unfit or patient.service is None:
+    context.bounds = known = bounds(context.nest.of(context.probe.auth_url))
+    configured = context.configured.window
+    if context.unfit or context.service is None:
         return
-    if patient.window_is_short:
+    if context.window_is_short:
         assert known.at_most is not None    # noqa: S101 - else it would not be known
-        ends = patient.user.expires_at + known.at_least
-        fails = patient.now + patient.seconds > ends
-        patient.add(
+        ends = context.user.expires_at + known.at_least
+        fails = context.now + context.seconds > ends
+        context.add(
             CHECK, "", Verdict.BROKEN if fails else Verdict.WARNING,
             f"at least {span(known.at_least)} and at most {span(known.at_most)}; configured in "
             f"Karbor are {span(configured)}",
-            f"with the token alone {patient.long} fails at {at(ends)} or soon after; with a trust "
+            f"with the token alone {context.long} fails at {at(ends)} or soon after; with a trust "
             "each single backup, restore or image fails that takes longer than "
-            f"{span(patient.user.life + known.at_least)}" if fails else
-            f"nothing for {patient.long}; longer ones end earlier than Karbor was told",
+            f"{span(context.user.life + known.at_least)}" if fails else
+            f"nothing for {context.long}; longer ones end earlier than Karbor was told",
             _remedy(known, configured))
         return
-    needed = patient.now + patient.seconds - patient.user.expires_at
+    needed = context.now + context.seconds - context.user.expires_at
     if known.at_least + INEXACT >= min(configured, max(needed, INEXACT)):
-        patient.add(CHECK, "", Verdict.OK, f"at least {span(known.at_least)} were seen; configured "
+        context.add(CHECK, "", Verdict.OK, f"at least {span(known.at_least)} were seen; configured "
                     f"are {span(configured)}")
         return
-    patient.add(
+    context.add(
         CHECK, "", Verdict.UNPROVEN,
         f"at least {span(known.at_least)} were seen; configured are {span(configured)}",
         f"beyond {span(known.at_least)} after a token's end nothing is known",
@@ -114,35 +114,35 @@ def _dead(one: ProbeToken) -> bool:
     return one.bad_at is not None and one.bad_at > (one.good_at or 0.0)
 
 
-def _look_at_older(patient: DiagnosticContext, one: ProbeToken) -> bool:
+def _look_at_older(context: DiagnosticContext, one: ProbeToken) -> bool:
     """Whether it is still known."""
     try:
-        answer = patient.probe.validate_sealed(one.sealed)
+        answer = context.probe.validate_sealed(one.sealed)
     except CredentialError as error:
         if error.transient:
             raise
-        patient.nest.keep(replace(one, sealed=""))      # sealed with keys that are gone
+        context.nest.keep(replace(one, sealed=""))      # sealed with keys that are gone
         return False
-    seen = _looked_at(one, answer, patient)
-    patient.nest.keep(seen)
-    _tell_lost_key(patient, seen)
+    seen = _looked_at(one, answer, context)
+    context.nest.keep(seen)
+    _tell_lost_key(context, seen)
     return answer.good
 
 
-def _lay_aside(patient: DiagnosticContext, known: list[ProbeToken]) -> None:
+def _lay_aside(context: DiagnosticContext, known: list[ProbeToken]) -> None:
     newest = max((one.ends for one in known if one.sealed), default=float("-inf"))
     try:
-        sealed, ends = patient.probe.lay_aside()
+        sealed, ends = context.probe.lay_aside()
     except CredentialError as error:
-        patient.add(CHECK, "token for later", Verdict.WARNING, error.message,
+        context.add(CHECK, "token for later", Verdict.WARNING, error.message,
                     "the window cannot be measured over days", error.remedy)
         return
-    if ends - newest >= min(3600.0, patient.configured.window / _KEPT):
-        patient.nest.keep(ProbeToken(uuid.uuid4().hex, patient.probe.auth_url, ends, sealed))
+    if ends - newest >= min(3600.0, context.configured.window / _KEPT):
+        context.nest.keep(ProbeToken(uuid.uuid4().hex, context.probe.auth_url, ends, sealed))
 
 
-def _looked_at(one: ProbeToken, answer: Answer, patient: DiagnosticContext) -> ProbeToken:
-    now = patient.now
+def _looked_at(one: ProbeToken, answer: Answer, context: DiagnosticContext) -> ProbeToken:
+    now = context.now
     if answer.good:
         return replace(one, good_at=now)
     if answer.status in (401, 404):
@@ -152,19 +152,19 @@ def _looked_at(one: ProbeToken, answer: Answer, patient: DiagnosticContext) -> P
     return one      # Keystone could not answer: nothing is known
 
 
-def _tell_lost_key(patient: DiagnosticContext, seen: ProbeToken) -> None:
+def _tell_lost_key(context: DiagnosticContext, seen: ProbeToken) -> None:
     if seen.cause != _KEY_GONE or seen.bad_at is None or any(
-            one.check == "fernet keys" for one in patient.findings):
+            one.check == "fernet keys" for one in context.findings):
         return
-    life, window = patient.user.life, patient.configured.window
+    life, window = context.user.life, context.configured.window
     age = seen.bad_at - seen.ends
     if age >= window:
         return      # when the window is over its key may go
     daily = max_active_keys(life, window, 86400)
     hourly = max_active_keys(life, window, 3600)
-    verdict, means = patient.beyond_token(
+    verdict, means = context.beyond_token(
         "fails as soon as its token's key is rotated away, whatever the window is")
-    patient.add(
+    context.add(
         "fernet keys", "Keystone", verdict,
         f"a token could not be read any more {span(max(0.0, age))} after its end: its key was "
         "rotated away", means,

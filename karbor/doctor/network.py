@@ -20,36 +20,36 @@ RENEWED_BEFORE = 120.0
 """Seconds before its end at which keystoneauth renews a token: what services' clocks may differ."""
 
 
-def look_at_network(patient: DiagnosticContext) -> None:
-    addresses = patient.probe.addresses()
+def look_at_network(context: DiagnosticContext) -> None:
+    addresses = context.probe.addresses()
     urls = sorted({one.url for one in addresses})
     used = {one.url for one in addresses if one.used}
 
     def ask(url: str) -> Answer:
         # Those that this login does not use may well be out of reach, and are not waited for twice.
-        return (patient if url in used else patient.probe).ask(url, Speaker.NOBODY)
+        return (context if url in used else context.probe).ask(url, Speaker.NOBODY)
     with ThreadPoolExecutor(8) as pool:
         answers = dict(zip(urls, pool.map(ask, urls), strict=True))
-    _clocks(patient, addresses, answers)
-    _reachable(patient, addresses, answers)
-    _readable(patient, urls)
+    _clocks(context, addresses, answers)
+    _reachable(context, addresses, answers)
+    _readable(context, urls)
 
 
 def _clocks(
-    patient: DiagnosticContext, addresses: Iterable[Address], answers: dict[str, Answer]
+    context: DiagnosticContext, addresses: Iterable[Address], answers: dict[str, Answer]
 ) -> None:
-    ours = patient.user.ahead
-    limit = min(RENEWED_BEFORE, margin(patient.configured.window), patient.user.life / 2)
+    ours = context.user.ahead
+    limit = min(RENEWED_BEFORE, margin(context.configured.window), context.user.life / 2)
     side = "behind" if ours > 0 else "ahead of"
     if abs(ours) > TOLERATED:
-        patient.add(
+        context.add(
             "clock", "this machine", Verdict.BROKEN if abs(ours) >= limit else Verdict.WARNING,
             f"{abs(ours):.0f} s {side} Keystone's",
             f"operations change their credential {abs(ours):.0f} s too "
             f"{'late' if ours > 0 else 'early'}; what is kept unused at the end of a window is "
             f"{span(limit)}", "synchronize the clock of this machine (chrony, ntpd)")
     else:
-        patient.add("clock", "this machine", Verdict.OK, f"within {TOLERATED:.0f} s of Keystone's")
+        context.add("clock", "this machine", Verdict.OK, f"within {TOLERATED:.0f} s of Keystone's")
     told = False
     for one in {address.url: address for address in addresses}.values():
         ahead = answers[one.url].ahead
@@ -58,19 +58,19 @@ def _clocks(
         off = ahead - ours
         told = True
         if abs(off) > TOLERATED:
-            patient.add(
+            context.add(
                 "clock", one.type,
                 Verdict.BROKEN if abs(off) >= RENEWED_BEFORE else Verdict.WARNING,
                 f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} Keystone's",
                 "it takes tokens, service tokens too, for expired at other times than Keystone",
                 f"synchronize the clock of the hosts of {one.type}")
     if not told:
-        patient.add("clock", "services", Verdict.UNPROVEN, "no service tells its time",
+        context.add("clock", "services", Verdict.UNPROVEN, "no service tells its time",
                     fix="see that all hosts use one NTP source")
 
 
 def _reachable(
-    patient: DiagnosticContext, addresses: list[Address], answers: dict[str, Answer]
+    context: DiagnosticContext, addresses: list[Address], answers: dict[str, Answer]
 ) -> None:
     elsewhere = []
     good = 0
@@ -80,35 +80,35 @@ def _reachable(
         elif not one.used:
             elsewhere.append(f"{one.type} {one.interface} in {one.region}")
         else:
-            patient.silent |= {one.type}
-            patient.add(
+            context.silent |= {one.type}
+            context.add(
                 "endpoint", one.type, Verdict.BROKEN,
                 f"{one.url} ({one.interface}, {one.region}): {answers[one.url].text}",
-                f"{patient.long} fails when it needs {one.type}",
+                f"{context.long} fails when it needs {one.type}",
                 "see whether the service runs and its address in the catalog is right; "
                 "endpoint_override in the section of the service names another one")
-    patient.add("endpoint", "catalog", Verdict.OK,
+    context.add("endpoint", "catalog", Verdict.OK,
                 f"{good} of {len(addresses)} addresses answer")
     if elsewhere:
-        patient.add("endpoint", "others", Verdict.UNPROVEN,
+        context.add("endpoint", "others", Verdict.UNPROVEN,
                     f"no answer from here: {listed(elsewhere)}",
                     "nothing for this login, whose requests do not go there")
 
 
-def _readable(patient: DiagnosticContext, urls: list[str]) -> None:
-    plain = [url for url in (patient.probe.auth_url, *urls)
+def _readable(context: DiagnosticContext, urls: list[str]) -> None:
+    plain = [url for url in (context.probe.auth_url, *urls)
              if urlsplit(url).scheme == "http" and not _loopback(urlsplit(url).hostname or "")]
     if plain:
         hosts = sorted({urlsplit(url).netloc for url in plain})
-        patient.add("TLS", "", Verdict.WARNING, f"not encrypted: {listed(hosts)}",
+        context.add("TLS", "", Verdict.WARNING, f"not encrypted: {listed(hosts)}",
                     "whoever reads the network can use the tokens, for as long as the window "
                     "lasts", "https addresses in the catalog and in auth_url")
-    elif not patient.configured.verified:
-        patient.add("TLS", "", Verdict.WARNING, "certificates are not verified",
+    elif not context.configured.verified:
+        context.add("TLS", "", Verdict.WARNING, "certificates are not verified",
                     "whoever answers in a service's place gets the tokens",
                     "verify: true in clouds.yaml, insecure = false in [service_user]")
     else:
-        patient.add("TLS", "", Verdict.OK, "nothing leaves this machine unencrypted")
+        context.add("TLS", "", Verdict.OK, "nothing leaves this machine unencrypted")
 
 
 def _loopback(host: str) -> bool:

@@ -16,119 +16,119 @@ _CAPPED = 60.0      # a canary that lives longer than asked for was not capped b
 _NODES = 8          # validations over connections of their own, to meet every node of Keystone
 
 
-def get_probe_token(patient: DiagnosticContext) -> None:
+def get_probe_token(context: DiagnosticContext) -> None:
     """A token of a throw-away application credential; one of the login itself where tokens are so
     short that it can be waited for; else none."""
-    if patient.unfit:
-        patient.no_canary = patient.unfit
-    elif not patient.wishes.active:
-        patient.no_canary = "not asked: that needs a throw-away application credential"
+    if context.unfit:
+        context.no_canary = context.unfit
+    elif not context.options.active:
+        context.no_canary = "not asked: that needs a throw-away application credential"
     else:
-        _make(patient)
-    short = patient.user.expires_at - patient.now <= patient.wishes.patience
-    if patient.no_canary and short and patient.service is not None:
-        _take(patient)
-    if patient.no_canary:
-        patient.add(CHECK, "", Verdict.UNPROVEN, patient.no_canary,
+        _make(context)
+    short = context.user.expires_at - context.now <= context.options.patience
+    if context.no_canary and short and context.service is not None:
+        _take(context)
+    if context.no_canary:
+        context.add(CHECK, "", Verdict.UNPROVEN, context.no_canary,
                     "whether this cloud takes expired tokens with a service token is not known",
                     "karbor doctor --active, with a login by password")
 
 
-def revocable(patient: DiagnosticContext) -> bool:
+def revocable(context: DiagnosticContext) -> bool:
     """Whether it stands for an application credential, which can be removed."""
-    return patient.canary_ends is not None and patient.cleanup.has(_name(patient))
+    return context.canary_ends is not None and context.cleanup.has(_name(context))
 
 
-def drop_probe_token(patient: DiagnosticContext) -> bool:
+def drop_probe_token(context: DiagnosticContext) -> bool:
     """Revoke it; whether that went well."""
-    return patient.cleanup.remove(_name(patient)).good
+    return context.cleanup.remove(_name(context)).good
 
 
-def wait_for_probe_token(patient: DiagnosticContext) -> None:
+def wait_for_probe_token(context: DiagnosticContext) -> None:
     """Until it is over. Adds what Keystone says of it then."""
-    assert patient.canary_ends is not None  # noqa: S101 - asked only when there is one
-    left = patient.canary_ends - patient.now
-    patient.told(f"waiting {max(0.0, left):.0f} s for the probe's token to end")
-    patient.until(patient.canary_ends + 1)
-    alone = patient.validate(allow_expired=False)
+    assert context.canary_ends is not None  # noqa: S101 - asked only when there is one
+    left = context.canary_ends - context.now
+    context.told(f"waiting {max(0.0, left):.0f} s for the probe's token to end")
+    context.until(context.canary_ends + 1)
+    alone = context.validate(allow_expired=False)
     if alone.good:
-        patient.void = "Keystone takes the probe's token for a living one after its end"
-        patient.add(CHECK, "end", Verdict.BROKEN, patient.void,
+        context.void = "Keystone takes the probe's token for a living one after its end"
+        context.add(CHECK, "end", Verdict.BROKEN, context.void,
                     "nothing that is said here of expired tokens is proved",
                     "synchronize the clocks of Keystone's hosts")
         return
-    answer = patient.validate(allow_expired=True)
+    answer = context.validate(allow_expired=True)
     if answer.good:
-        patient.canary_good = patient.now - patient.canary_ends
-        patient.add(CHECK, "Keystone", Verdict.OK, "the service account can look at a token after "
+        context.canary_good = context.now - context.canary_ends
+        context.add(CHECK, "Keystone", Verdict.OK, "the service account can look at a token after "
                     "its end with allow_expired, and not without")
-        _nodes(patient)
+        _nodes(context)
         return
-    patient.void = ("Keystone does not tell the service account of an expired token: "
+    context.void = ("Keystone does not tell the service account of an expired token: "
                     f"{failure(answer)}")
     if answer.unsure:
-        patient.add(CHECK, "Keystone", Verdict.UNPROVEN, patient.void, fix="look again later")
+        context.add(CHECK, "Keystone", Verdict.UNPROVEN, context.void, fix="look again later")
         return
     if answer.status == 403:
-        patient.add(CHECK, "Keystone", Verdict.BROKEN, patient.void,
+        context.add(CHECK, "Keystone", Verdict.BROKEN, context.void,
                     "no operation can be resumed by another process, nor outlast its token",
                     "the policy identity:validate_token must allow the role "
-                    f"{patient.configured.role}")
+                    f"{context.configured.role}")
         return
-    verdict, means = patient.beyond_token("fails")
-    patient.add(CHECK, "Keystone", verdict, patient.void, means,
+    verdict, means = context.beyond_token("fails")
+    context.add(CHECK, "Keystone", verdict, context.void, means,
                 "[token] allow_expired_window in Keystone: the length of operations")
 
 
-def _take(patient: DiagnosticContext) -> None:
+def _take(context: DiagnosticContext) -> None:
     try:
-        patient.canary_ends = patient.probe.take_canary()
-        patient.no_canary = ""
+        context.canary_ends = context.probe.take_canary()
+        context.no_canary = ""
     except KarborError as error:
-        patient.no_canary += f"; and no second token to be had: {error.message}"
+        context.no_canary += f"; and no second token to be had: {error.message}"
 
 
-def _make(patient: DiagnosticContext) -> None:
-    name = _name(patient)
+def _make(context: DiagnosticContext) -> None:
+    name = _name(context)
     for life in LIVES:
-        patient.cleanup.add(name, lambda: patient.probe.drop_canary(patient.mark))
-        begun = patient.now
+        context.cleanup.add(name, lambda: context.probe.drop_canary(context.mark))
+        begun = context.now
         try:
-            patient.canary_ends = patient.probe.make_canary(patient.mark, life)
+            context.canary_ends = context.probe.make_canary(context.mark, life)
             break
         except KarborError as error:
-            patient.no_canary = error.message
-            patient.cleanup.remove(name)
-            if patient.now < begun + life - 1:
+            context.no_canary = error.message
+            context.cleanup.remove(name)
+            if context.now < begun + life - 1:
                 return      # refused for another reason than being too late
-    if patient.canary_ends is None:
+    if context.canary_ends is None:
         return
-    patient.no_canary = ""
-    if patient.canary_ends - patient.now > _CAPPED:
-        patient.canary_ends = None
-        patient.no_canary = ("Keystone gives tokens a longer life than the application credential "
+    context.no_canary = ""
+    if context.canary_ends - context.now > _CAPPED:
+        context.canary_ends = None
+        context.no_canary = ("Keystone gives tokens a longer life than the application credential "
                              "they came from (CVE-2022-2447)")
-        patient.cleanup.remove(name)
+        context.cleanup.remove(name)
 
 
-def _nodes(patient: DiagnosticContext) -> None:
+def _nodes(context: DiagnosticContext) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers: Sequence[Answer] = list(pool.map(
-            lambda _: patient.probe.validate(allow_expired=True, fresh=True), range(_NODES)))
+            lambda _: context.probe.validate(allow_expired=True, fresh=True), range(_NODES)))
     answers = [one for one in answers if not one.unsure]
     bad = [one for one in answers if not one.good]
     if bad and len(bad) < len(answers):
-        patient.add(CHECK, "Keystone's nodes", Verdict.BROKEN,
+        context.add(CHECK, "Keystone's nodes", Verdict.BROKEN,
                     f"{len(bad)} of {len(answers)} validations of one token failed: "
                     f"{failure(bad[0])}",
-                    f"{patient.long} fails now and then, at any time",
+                    f"{context.long} fails now and then, at any time",
                     "the same fernet keys on every node of Keystone (synchronize them before "
                     "they are rotated), and one time")
     elif answers and not bad:
-        patient.add(CHECK, "Keystone's nodes", Verdict.OK,
+        context.add(CHECK, "Keystone's nodes", Verdict.OK,
                     f"{len(answers)} validations of one token agree")
 
 
-def _name(patient: DiagnosticContext) -> str:
-    return f"application credential {patient.mark}"
+def _name(context: DiagnosticContext) -> str:
+    return f"application credential {context.mark}"
 

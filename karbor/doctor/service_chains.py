@@ -60,29 +60,29 @@ UNSEEN: Sequence[Chain] = (
 )
 
 
-def prepare(patient: DiagnosticContext) -> None:
+def prepare(context: DiagnosticContext) -> None:
     """While the user's token lives: an image that is too large for what will be asked with it."""
-    glance = _served(patient, "glance")
-    if not patient.wishes.active or glance is None or _served(patient, "cinder") is None:
+    glance = _served(context, "glance")
+    if not context.options.active or glance is None or _served(context, "cinder") is None:
         return
-    name = f"image {patient.mark}"
-    patient.cleanup.add(name, lambda: _remove_named(
-        patient, glance, "/images", "images", patient.mark))
-    made = patient.probe.ask(f"{glance.url}/images", Speaker.USER, "POST", json={
-        "name": patient.mark, "disk_format": "raw", "container_format": "bare",
+    name = f"image {context.mark}"
+    context.cleanup.add(name, lambda: _remove_named(
+        context, glance, "/images", "images", context.mark))
+    made = context.probe.ask(f"{glance.url}/images", Speaker.USER, "POST", json={
+        "name": context.mark, "disk_format": "raw", "container_format": "bare",
         "visibility": "private", "min_disk": 2, "min_ram": 1 << 20})
     if made.status == 201:
-        patient.image = str(made.body["id"])
-        stored = patient.probe.ask(f"{glance.url}/images/{patient.image}/file", Speaker.USER,
+        context.image = str(made.body["id"])
+        stored = context.probe.ask(f"{glance.url}/images/{context.image}/file", Speaker.USER,
                                    "PUT", data=b"karbor doctor")
         if stored.good:
             return
         made = stored
-    patient.image = ""
-    patient.no_image = f"no image could be made: {failure(made)}"
+    context.image = ""
+    context.no_image = f"no image could be made: {failure(made)}"
 
 
-def look_at_chains(patient: DiagnosticContext) -> None:
+def look_at_chains(context: DiagnosticContext) -> None:
     """With the canary, right after its end."""
     probes: Sequence[tuple[str, str, Callable[[DiagnosticContext, Served], None]]] = (
         ("cinder to glance", "cinder", _cinder_to_glance),
@@ -90,80 +90,80 @@ def look_at_chains(patient: DiagnosticContext) -> None:
         ("nova-api to cinder", "nova", _nova_to_cinder),
         ("nova-api to neutron", "nova", _nova_to_neutron))
     for name, first, look in probes:
-        served = _served(patient, first)
-        if served is None or served.type in patient.silent:
+        served = _served(context, first)
+        if served is None or served.type in context.silent:
             continue
-        if served.type in patient.refusing:
-            patient.add(CHECK, name, Verdict.UNPROVEN, f"{served.type} itself refuses the token")
-        elif patient.void or patient.canary_ends is None or patient.canary_good is None:
-            patient.add(CHECK, name, Verdict.UNPROVEN, patient.void or patient.no_canary
+        if served.type in context.refusing:
+            context.add(CHECK, name, Verdict.UNPROVEN, f"{served.type} itself refuses the token")
+        elif context.void or context.canary_ends is None or context.canary_good is None:
+            context.add(CHECK, name, Verdict.UNPROVEN, context.void or context.no_canary
                         or "there is no expired token to ask with",
                         fix=f"{SERVICE_USER}, in {first}.conf")
         else:
-            look(patient, served)
+            look(context, served)
 
 
-def tell_unseen(patient: DiagnosticContext) -> None:
-    names = {one.name for one in patient.served}
+def tell_unseen(context: DiagnosticContext) -> None:
+    names = {one.name for one in context.served}
     for chain in UNSEEN:
         if all(one in names for one in chain.needs):
-            patient.add(
+            context.add(
                 CHECK, chain.name, Verdict.UNPROVEN, "cannot be seen from outside",
                 f"matters for: {chain.when}", chain.option)
-    if "cinder" in names and "swift" in names and not patient.backed_up:
-        patient.add(
+    if "cinder" in names and "swift" in names and not context.backed_up:
+        context.add(
             CHECK, "cinder-backup to swift", Verdict.UNPROVEN,
             "not tried: that needs a volume of 1 GiB and its backup",
             "by default backups that begin after the token's end fail, and those under way too",
             "karbor doctor --active --deep; backup_swift_service_auth = true and "
             f"{SERVICE_USER}, in cinder.conf of cinder-backup; or backup_swift_auth = single_user")
-    patient.add(
+    context.add(
         "revocation", "Keystone", Verdict.UNPROVEN, "not tried: that needs a revocation",
         "a token that was revoked may be good again after Keystone has forgotten why",
         "[revoke] expiration_buffer of at least allow_expired_window")
 
 
-def _cinder_to_glance(patient: DiagnosticContext, cinder: Served) -> None:
+def _cinder_to_glance(context: DiagnosticContext, cinder: Served) -> None:
     """A volume that is smaller than the image's min_disk: Cinder looks at the image and refuses."""
     name, option = "cinder to glance", f"{SERVICE_USER}, in cinder.conf"
-    if not patient.image:
-        patient.add(CHECK, name, Verdict.UNPROVEN,
-                    patient.no_image or "not tried: that needs a throw-away image",
+    if not context.image:
+        context.add(CHECK, name, Verdict.UNPROVEN,
+                    context.no_image or "not tried: that needs a throw-away image",
                     fix=f"karbor doctor --active; {option}")
         return
     _ask_refusable(
-        patient, Hop(name, "cinder has looked at an image with an expired token", option,
+        context, Hop(name, "cinder has looked at an image with an expired token", option,
                      "making volumes from images and images from volumes"), cinder, "volumes",
-        {"volume": {"name": patient.mark, "size": 1, "imageRef": patient.image}}, "disk", "")
+        {"volume": {"name": context.mark, "size": 1, "imageRef": context.image}}, "disk", "")
 
 
-def _nova_to_glance(patient: DiagnosticContext, nova: Served) -> None:
+def _nova_to_glance(context: DiagnosticContext, nova: Served) -> None:
     """A server that is too small for the image's min_ram: Nova looks at the image and refuses."""
-    flavors = patient.probe.ask(f"{nova.url}/flavors?limit=1", Speaker.USER)
-    if not patient.image or not flavors.good or not flavors.body["flavors"]:
-        patient.add(CHECK, "nova-api to glance", Verdict.UNPROVEN,
-                    patient.no_image or "not tried: that needs a throw-away image and a flavor",
+    flavors = context.probe.ask(f"{nova.url}/flavors?limit=1", Speaker.USER)
+    if not context.image or not flavors.good or not flavors.body["flavors"]:
+        context.add(CHECK, "nova-api to glance", Verdict.UNPROVEN,
+                    context.no_image or "not tried: that needs a throw-away image and a flavor",
                     fix="karbor doctor --active")
         return
     _ask_refusable(
-        patient, Hop("nova-api to glance", "nova-api has looked at an image with an expired token",
+        context, Hop("nova-api to glance", "nova-api has looked at an image with an expired token",
                      _nova_option("glance-api.conf"), "booting servers from images"), nova,
         "servers", {"server": {
-            "name": patient.mark, "imageRef": patient.image, "networks": "none",
+            "name": context.mark, "imageRef": context.image, "networks": "none",
             "flavorRef": flavors.body["flavors"][0]["id"]}}, "memory", "compute 2.90")
 
 
-def _nova_to_cinder(patient: DiagnosticContext, nova: Served) -> None:
+def _nova_to_cinder(context: DiagnosticContext, nova: Served) -> None:
     """Nova's old face of volumes: each of its requests goes on to Cinder."""
-    if _served(patient, "cinder") is not None:
-        _ask_proxy(patient, nova, "/os-volumes?limit=1", Hop(
+    if _served(context, "cinder") is not None:
+        _ask_proxy(context, nova, "/os-volumes?limit=1", Hop(
             "nova-api to cinder", "nova-api has looked at volumes with an expired token",
             _nova_option("cinder.conf"), "attaching volumes"))
 
 
-def _nova_to_neutron(patient: DiagnosticContext, nova: Served) -> None:
-    if _served(patient, "neutron") is not None:
-        _ask_proxy(patient, nova, "/os-security-groups?limit=1", Hop(
+def _nova_to_neutron(context: DiagnosticContext, nova: Served) -> None:
+    if _served(context, "neutron") is not None:
+        _ask_proxy(context, nova, "/os-security-groups?limit=1", Hop(
             "nova-api to neutron", "nova-api has looked at security groups with an expired token",
             _nova_option("neutron.conf"), "booting servers with ports"))
 
@@ -183,33 +183,33 @@ def _nova_option(conf: str) -> str:
             "[keystone_authtoken] in nova.conf")
 
 
-def _ask_refusable(patient: DiagnosticContext, hop: Hop, served: Served, kind: str,  # noqa: PLR0917
+def _ask_refusable(context: DiagnosticContext, hop: Hop, served: Served, kind: str,  # noqa: PLR0917
                    body: Mapping[str, Any], word: str, version: str) -> None:
     """A request to make something that is refused for what is in the image, if that was seen. What
     it makes after all is removed."""
-    undo = f"{kind} {patient.mark}"
-    patient.cleanup.add(undo, lambda: _remove_named(
-        patient, served, f"/{kind}", kind, patient.mark))
+    undo = f"{kind} {context.mark}"
+    context.cleanup.add(undo, lambda: _remove_named(
+        context, served, f"/{kind}", kind, context.mark))
     made = False
 
     def ask(speaker: Speaker) -> Answer:
         nonlocal made
-        answer = patient.probe.ask(f"{served.url}/{kind}", speaker, "POST", json=body,
+        answer = context.probe.ask(f"{served.url}/{kind}", speaker, "POST", json=body,
                                    version=version)
         made = made or answer.good or not answer.status
         return answer
 
-    _judge(patient, hop, ask, lambda answer: answer.status == 400 and word in answer.text.lower())
+    _judge(context, hop, ask, lambda answer: answer.status == 400 and word in answer.text.lower())
     if not made:
-        patient.cleanup.forget(undo)
+        context.cleanup.forget(undo)
 
 
-def _ask_proxy(patient: DiagnosticContext, nova: Served, path: str, hop: Hop) -> None:
-    _judge(patient, hop, lambda speaker: patient.probe.ask(
+def _ask_proxy(context: DiagnosticContext, nova: Served, path: str, hop: Hop) -> None:
+    _judge(context, hop, lambda speaker: context.probe.ask(
         f"{nova.url}{path}", speaker, version="compute 2.1"), lambda answer: answer.good)
 
 
-def _judge(patient: DiagnosticContext, hop: Hop, ask: Callable[[Speaker], Answer],
+def _judge(context: DiagnosticContext, hop: Hop, ask: Callable[[Speaker], Answer],
            passed: Callable[[Answer], bool]) -> None:
     """A refusal counts only if a living token is not refused, and Keystone still knows the other.
     """
@@ -217,36 +217,36 @@ def _judge(patient: DiagnosticContext, hop: Hop, ask: Callable[[Speaker], Answer
     if not passed(answer):
         answer = ask(Speaker.CANARY_VOUCHED)    # once more: see services._ask_expired
     if passed(answer):
-        patient.add(CHECK, hop.name, Verdict.OK, hop.works)
+        context.add(CHECK, hop.name, Verdict.OK, hop.works)
         return
     alive = ask(Speaker.VOUCHED)
     if not passed(alive):
-        patient.add(CHECK, hop.name, Verdict.UNPROVEN,
+        context.add(CHECK, hop.name, Verdict.UNPROVEN,
                     f"a living token is refused too: {failure(alive) or alive.status}",
                     fix=hop.option)
-    elif not patient.judged_by_canary():
-        patient.add(CHECK, hop.name, Verdict.UNPROVEN, patient.void, fix=hop.option)
+    elif not context.judged_by_canary():
+        context.add(CHECK, hop.name, Verdict.UNPROVEN, context.void, fix=hop.option)
     else:
-        verdict, means = patient.beyond_token(f"fails at {hop.what}")
-        patient.add(CHECK, hop.name, verdict, "refused with an expired token, though not with a "
+        verdict, means = context.beyond_token(f"fails at {hop.what}")
+        context.add(CHECK, hop.name, verdict, "refused with an expired token, though not with a "
                     f"living one: {failure(answer) or answer.status}", means, hop.option)
 
 
-def _served(patient: DiagnosticContext, name: str) -> Served | None:
-    return next((one for one in patient.served if one.name == name
-                 and one.type not in patient.silent), None)
+def _served(context: DiagnosticContext, name: str) -> Served | None:
+    return next((one for one in context.served if one.name == name
+                 and one.type not in context.silent), None)
 
 
 def _remove_named(
-    patient: DiagnosticContext, served: Served, path: str, key: str, name: str
+    context: DiagnosticContext, served: Served, path: str, key: str, name: str
 ) -> Answer:
     """Everything of this name. Names of the doctor's are unique."""
-    found = patient.probe.ask(f"{served.url}{path}?name={name}", Speaker.USER)
+    found = context.probe.ask(f"{served.url}{path}?name={name}", Speaker.USER)
     if not found.good:
         return found
     for one in found.body[key]:
         if one["name"] == name:
-            answer = patient.probe.ask(f"{served.url}{path}/{one['id']}", Speaker.USER, "DELETE")
+            answer = context.probe.ask(f"{served.url}{path}/{one['id']}", Speaker.USER, "DELETE")
             if not answer.good and answer.status != 404:
                 return answer
     return Answer(204)

@@ -15,62 +15,62 @@ CHECK = "service"
 _ASKED_AGAIN = 4        # an API's workers may each have a cache of their own
 
 
-def look_at_living_tokens(patient: DiagnosticContext) -> None:
+def look_at_living_tokens(context: DiagnosticContext) -> None:
     """Before the canary is over: whom can be asked at all, and who takes the service token."""
-    patient.served = patient.probe.services()
-    _each(patient, lambda one: _living(patient, one))
+    context.served = context.probe.services()
+    _each(context, lambda one: _living(context, one))
 
 
-def look_at_expired_tokens(patient: DiagnosticContext) -> None:
+def look_at_expired_tokens(context: DiagnosticContext) -> None:
     """Right after the canary's end."""
-    asked = [one for one in patient.served if _judgeable(patient, one)]
+    asked = [one for one in context.served if _judgeable(context, one)]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda one: _ask_expired(patient, one), asked))
-    if not patient.judged_by_canary():
+        answers = list(pool.map(lambda one: _ask_expired(context, one), asked))
+    if not context.judged_by_canary():
         for one in asked:
-            patient.add(CHECK, one.type, Verdict.UNPROVEN, patient.void,
+            context.add(CHECK, one.type, Verdict.UNPROVEN, context.void,
                         fix="[token] allow_expired_window in Keystone")
         return
     for one, (vouched, alone, doubtful) in zip(asked, answers, strict=True):
-        _judge(patient, one, vouched, alone, doubtful)
+        _judge(context, one, vouched, alone, doubtful)
 
 
-def look_at_caches(patient: DiagnosticContext, revoke: Callable[[], bool]) -> None:
+def look_at_caches(context: DiagnosticContext, revoke: Callable[[], bool]) -> None:
     """Shows the canary, revokes it, and shows it again: who takes it then has it in a cache."""
-    asked = [one for one in patient.served
-             if _judgeable(patient, one) and one.type not in patient.refusing]
+    asked = [one for one in context.served
+             if _judgeable(context, one) and one.type not in context.refusing]
 
     def takes(one: Served) -> bool:
-        return _recognized(patient.ask(one.question, Speaker.CANARY_VOUCHED))
+        return _recognized(context.ask(one.question, Speaker.CANARY_VOUCHED))
 
     def keeps(one: Served) -> bool:
         return any(takes(one) for _ in range(_ASKED_AGAIN))
     with ThreadPoolExecutor(8) as pool:
         shown = [one for one, taken in zip(asked, pool.map(takes, asked), strict=True) if taken]
-        if not revoke() or patient.validate(allow_expired=True).good:
-            patient.add("token caches", "", Verdict.UNPROVEN, "the probe's token was not revoked")
+        if not revoke() or context.validate(allow_expired=True).good:
+            context.add("token caches", "", Verdict.UNPROVEN, "the probe's token was not revoked")
             return
-        patient.caching = {one.type: kept for one, kept in zip(
+        context.caching = {one.type: kept for one, kept in zip(
             shown, pool.map(keeps, shown), strict=True)}
-    keeping = sorted(type for type, kept in patient.caching.items() if kept)
-    if patient.caching:
-        patient.add(
+    keeping = sorted(type for type, kept in context.caching.items() if kept)
+    if context.caching:
+        context.add(
             "token caches", "", Verdict.OK,
             (f"a revoked token is still taken by {', '.join(keeping)}" if keeping else
              "no service was seen to keep a token that it has validated"),
-            f"a service may take a token that it has seen for {span(patient.wishes.cache)} more "
+            f"a service may take a token that it has seen for {span(context.options.cache)} more "
             "(token_cache_time) after it was revoked or its window was over" if keeping else "")
 
 
-def _living(patient: DiagnosticContext, one: Served) -> None:
-    if one.type in patient.silent:
-        patient.add(CHECK, one.type, Verdict.UNPROVEN, "it does not answer")
+def _living(context: DiagnosticContext, one: Served) -> None:
+    if one.type in context.silent:
+        context.add(CHECK, one.type, Verdict.UNPROVEN, "it does not answer")
         return
-    nobody = patient.ask(one.question, Speaker.NOBODY)
-    user = patient.ask(one.question, Speaker.USER)
+    nobody = context.ask(one.question, Speaker.NOBODY)
+    user = context.ask(one.question, Speaker.USER)
     if nobody.status != 401:
-        patient.silent |= {one.type}
-        patient.add(
+        context.silent |= {one.type}
+        context.add(
             CHECK, one.type, Verdict.UNPROVEN,
             f"no cheap request is known that needs a token here: {one.question} answers "
             f"{failure(nobody) or nobody.status} without one",
@@ -78,32 +78,32 @@ def _living(patient: DiagnosticContext, one: Served) -> None:
             "[keystone_authtoken] service_token_roles = service in its configuration")
         return
     if not _recognized(user):
-        patient.silent |= {one.type}
-        patient.add(CHECK, one.type, Verdict.BROKEN,
+        context.silent |= {one.type}
+        context.add(CHECK, one.type, Verdict.BROKEN,
                     f"refuses the user's living token: {failure(user)}",
-                    f"{patient.long} fails when it needs {one.type}",
+                    f"{context.long} fails when it needs {one.type}",
                     "see the service's log: it may not reach Keystone, or its own account in "
                     "[keystone_authtoken] is not good")
         return
-    if patient.service is None or patient.unfit:
-        patient.add(CHECK, one.type, Verdict.UNPROVEN,
-                    f"takes the user's token; more cannot be asked: {patient.unfit}")
+    if context.service is None or context.unfit:
+        context.add(CHECK, one.type, Verdict.UNPROVEN,
+                    f"takes the user's token; more cannot be asked: {context.unfit}")
         return
-    vouched = patient.ask(one.question, Speaker.VOUCHED)
+    vouched = context.ask(one.question, Speaker.VOUCHED)
     if not _recognized(vouched):
-        patient.refusing |= {one.type}
-        patient.add(
+        context.refusing |= {one.type}
+        context.add(
             CHECK, one.type, Verdict.BROKEN,
             f"refuses the user's living token when Karbor's service token is beside it: "
             f"{failure(vouched)}",
             f"every operation fails at its first request to {one.type}",
             f"[keystone_authtoken] service_token_roles in the configuration of {one.name} must "
-            f"have {patient.configured.role} (and service_token_roles_required = true is right)")
+            f"have {context.configured.role} (and service_token_roles_required = true is right)")
 
 
-def _ask_expired(patient: DiagnosticContext, one: Served) -> tuple[Answer, Answer, Answer | None]:
+def _ask_expired(context: DiagnosticContext, one: Served) -> tuple[Answer, Answer, Answer | None]:
     def ask(speaker: Speaker) -> Answer:
-        return patient.ask(one.question, speaker)
+        return context.ask(one.question, speaker)
 
     vouched = ask(Speaker.CANARY_VOUCHED)
     if vouched.status == 401:
@@ -112,41 +112,41 @@ def _ask_expired(patient: DiagnosticContext, one: Served) -> tuple[Answer, Answe
         # request tells.
         vouched = ask(Speaker.CANARY_VOUCHED)
     # A member's token for a service token proves something only if the member is no service.
-    doubtful = None if patient.configured.role in patient.user.caller.roles else ask(
+    doubtful = None if context.configured.role in context.user.caller.roles else ask(
         Speaker.CANARY_DOUBTFUL)
     return vouched, ask(Speaker.CANARY), doubtful
 
 
-def _judge(patient: DiagnosticContext, one: Served, vouched: Answer, alone: Answer,
+def _judge(context: DiagnosticContext, one: Served, vouched: Answer, alone: Answer,
            doubtful: Answer | None) -> None:
     wrong = [words for words, answer in (
         ("an expired token alone", alone),
         ("an expired token with a token beside it that lacks the role", doubtful))
         if answer is not None and answer.status != 401]
     if wrong:
-        patient.add(
+        context.add(
             CHECK, f"{one.type} (refusal)", Verdict.WARNING,
             f"does not refuse {' and '.join(wrong)} with 401",
             "tokens that are over open it to anybody: a hole in that service",
             f"see the authtoken filter of {one.name}, and its service_token_roles")
     if _recognized(vouched):
-        patient.add(CHECK, one.type, Verdict.OK,
+        context.add(CHECK, one.type, Verdict.OK,
                     "takes an expired token with Karbor's service token"
                     + ("" if wrong else ", and refuses it without"))
-    elif one.type in patient.refusing:
+    elif one.type in context.refusing:
         pass        # it was told already why
     elif vouched.status == 401:
-        patient.refusing |= {one.type}
-        verdict, means = patient.beyond_token(f"fails at its first request to {one.type}")
-        patient.add(
+        context.refusing |= {one.type}
+        verdict, means = context.beyond_token(f"fails at its first request to {one.type}")
+        context.add(
             CHECK, one.type, verdict,
             "refuses an expired token in spite of Karbor's service token: 401", means,
-            _remedy(one, patient.configured.role))
+            _remedy(one, context.configured.role))
     else:
-        patient.refusing |= {one.type}
-        patient.add(CHECK, one.type, Verdict.UNPROVEN,
+        context.refusing |= {one.type}
+        context.add(CHECK, one.type, Verdict.UNPROVEN,
                     f"gave no clear answer to an expired token: {failure(vouched)}",
-                    f"it may fail after {at(patient.user.expires_at)}",
+                    f"it may fail after {at(context.user.expires_at)}",
                     "ask again; see the service's log")
 
 
@@ -160,8 +160,8 @@ def _remedy(one: Served, role: str) -> str:
     return common
 
 
-def _judgeable(patient: DiagnosticContext, one: Served) -> bool:
-    return one.type not in patient.silent
+def _judgeable(context: DiagnosticContext, one: Served) -> bool:
+    return one.type not in context.silent
 
 
 def _recognized(answer: Answer) -> bool:
@@ -169,6 +169,6 @@ def _recognized(answer: Answer) -> bool:
     return 200 <= answer.status < 500 and answer.status != 401
 
 
-def _each(patient: DiagnosticContext, look: Callable[[Served], None]) -> None:
+def _each(context: DiagnosticContext, look: Callable[[Served], None]) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(look, patient.served))
+        list(pool.map(look, context.served))

@@ -66,7 +66,7 @@ class CredentialOption:
     """What one rung promises. `until` is the end of its usefulness, margin deducted (None: it
     renews itself for good); `ends` the very end. `why` says why it can, or why it cannot."""
 
-    rung: CredentialKind
+    kind: CredentialKind
     possible: bool
     why: str
     until: float | None = None
@@ -78,14 +78,14 @@ class CredentialOption:
 class Choice:
     """The rungs an operation will stand on, one after the other, and the reason for them."""
 
-    rungs: Sequence[CredentialOption]
+    kinds: Sequence[CredentialOption]
     why: str
     refused: Sequence[CredentialOption] = field(default=())     # those that could not be had
 
     @property
     def until(self) -> float | None:
         """When the last of them ends; None: never."""
-        return self.rungs[-1].until
+        return self.kinds[-1].until
 
 
 def credential_options(
@@ -99,9 +99,9 @@ def choose(
     found: Sequence[CredentialOption], strategy: Strategy, needed: float, now: float
 ) -> Choice:
     """Raises NoLastingCredential, with each reason, when nothing lasts for `needed` seconds."""
-    by_rung = {one.rung: one for one in found}
+    by_rung = {one.kind: one for one in found}
     token = by_rung[CredentialKind.USER_AND_SERVICE]
-    lasting = [one for one in found if one.rung is not CredentialKind.USER_AND_SERVICE]
+    lasting = [one for one in found if one.kind is not CredentialKind.USER_AND_SERVICE]
     wanted: list[CredentialOption]
     match strategy:
         case Strategy.TOKEN:
@@ -113,29 +113,29 @@ def choose(
         case _:
             # One that lasts is enough, and the first is the one that leaves no secret with us.
             wanted = [token, *[one for one in lasting if one.possible][:1]]
-    rungs = [one for one in wanted if one.possible]
+    kinds = [one for one in wanted if one.possible]
     refused = [one for one in found if not one.possible
                and (one in wanted or strategy is Strategy.AUTO)]
-    end = rungs[-1].until if rungs else now
-    if not rungs or (end is not None and now + needed > end):
-        raise _refusal(rungs, refused, strategy, needed, now)
-    return Choice(rungs, "; then ".join(one.why for one in rungs), refused)
+    end = kinds[-1].until if kinds else now
+    if not kinds or (end is not None and now + needed > end):
+        raise _refusal(kinds, refused, strategy, needed, now)
+    return Choice(kinds, "; then ".join(one.why for one in kinds), refused)
 
 
 def _token(caller: Caller, means: CredentialPolicy) -> CredentialOption:
-    rung = CredentialKind.USER_AND_SERVICE
+    kind = CredentialKind.USER_AND_SERVICE
     if not means.vouched:
         return CredentialOption(
-            rung,
+            kind,
             False,
             "no [service_user] is configured",
             remedy="configure an account with the role service as [service_user]",
         )
     if caller.expires_at is None:
-        return CredentialOption(rung, True, "the token has no end")
+        return CredentialOption(kind, True, "the token has no end")
     ends = caller.expires_at + means.window
     return CredentialOption(
-        rung,
+        kind,
         True,
         "[service_user] vouches for the user's token after its end, while Keystone's window lasts",
         until=ends - margin(means.window),
@@ -144,39 +144,39 @@ def _token(caller: Caller, means: CredentialPolicy) -> CredentialOption:
 
 
 def _trust(caller: Caller, means: CredentialPolicy, now: float) -> CredentialOption:
-    rung = CredentialKind.TRUST
+    kind = CredentialKind.TRUST
     ends = now + means.longest
     if not means.vouched:
         return CredentialOption(
-            rung,
+            kind,
             False,
             "no [service_user] is configured",
             remedy="configure an account with the role service as [service_user]",
         )
     if means.trustee:
-        return CredentialOption(rung, False, means.trustee,
+        return CredentialOption(kind, False, means.trustee,
                                 remedy="give [trustee] a user with a password")
     if caller.application_credential_id or caller.delegated_methods:
         return CredentialOption(
-            rung, False, "the login is delegated itself ("
+            kind, False, "the login is delegated itself ("
             + (", ".join(caller.methods) or "by a trust")
             + "), and Keystone lets such logins make no trusts (CVE-2026-43000)",
             remedy="log in with a password, or register an application credential: "
                    "karbor credential register")
     if caller.trust_id:
         return CredentialOption(
-            rung,
+            kind,
             False,
             "the login stands for a trust, which cannot be passed on",
             remedy="log in with a password",
         )
     if not means.trust_roles & set(caller.roles):
         return CredentialOption(
-            rung, False, "the user has none of the roles that Karbor may take over "
+            kind, False, "the user has none of the roles that Karbor may take over "
             f"({', '.join(sorted(means.trust_roles))})",
             remedy="the operator can name others: [credentials] trust_roles")
     return CredentialOption(
-        rung,
+        kind,
         True,
         "the user grants Karbor a trust for as long as an operation may take",
         until=ends - margin(means.longest),
@@ -185,42 +185,42 @@ def _trust(caller: Caller, means: CredentialPolicy, now: float) -> CredentialOpt
 
 
 def _registered(means: CredentialPolicy, now: float) -> CredentialOption:
-    rung = CredentialKind.APPLICATION_CREDENTIAL
+    kind = CredentialKind.APPLICATION_CREDENTIAL
     ends = means.registered_until
     if not means.vouched:
         return CredentialOption(
-            rung,
+            kind,
             False,
             "no [service_user] is configured",
             remedy="configure an account with the role service as [service_user]",
         )
     if ends is None:
-        return CredentialOption(rung, False, "the user has registered no application credential",
+        return CredentialOption(kind, False, "the user has registered no application credential",
                                 remedy="karbor credential register")
     if ends <= now:
-        return CredentialOption(rung, False, "the registered application credential has expired",
+        return CredentialOption(kind, False, "the registered application credential has expired",
                                 remedy="register a new one: karbor credential register")
     why = "the user has registered an application credential with Karbor"
     if ends == float("inf"):
-        return CredentialOption(rung, True, why)
-    return CredentialOption(rung, True, why, until=ends - margin(ends - now), ends=ends)
+        return CredentialOption(kind, True, why)
+    return CredentialOption(kind, True, why, until=ends - margin(ends - now), ends=ends)
 
 
 def _refusal(
-    rungs: Sequence[CredentialOption],
+    kinds: Sequence[CredentialOption],
     refused: Sequence[CredentialOption],
     strategy: Strategy,
     needed: float,
     now: float,
 ) -> NoLastingCredential:
-    best = max((one.until or 0.0 for one in rungs), default=now)
+    best = max((one.until or 0.0 for one in kinds), default=now)
     left = max(0.0, best - now)
     message = (f"it is expected to take {span_text(needed)}, and no credential lasts that long: "
-               f"the longest has {span_text(left)} left") if rungs else (
+               f"the longest has {span_text(left)} left") if kinds else (
         f"none of the credentials that [credentials] strategy = {strategy} allows can be had")
-    reasons = "; ".join(f"no {one.rung}: {one.why}" for one in refused)
+    reasons = "; ".join(f"no {one.kind}: {one.why}" for one in refused)
     remedies = dict.fromkeys(one.remedy for one in refused if one.remedy)
-    if rungs:
+    if kinds:
         remedies["protect less at a time, or say how long it really takes: --hours"] = None
     return NoLastingCredential(f"{message}{'. ' if reasons else ''}{reasons}",
                                remedy="; or ".join(remedies))

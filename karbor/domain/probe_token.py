@@ -38,11 +38,11 @@ class WindowBounds:
     at_most: float | None = None
 
 
-def bounds(canaries: Iterable[ProbeToken]) -> WindowBounds:
+def bounds(probe_tokens: Iterable[ProbeToken]) -> WindowBounds:
     """The later word counts where two contradict: a window may be changed, and a canary that was
     revoked looks like one whose window is over until a younger one is found to have lived longer.
     """
-    seen = list(canaries)
+    seen = list(probe_tokens)
     goods = [(one.good_at, one.good_at - one.ends) for one in seen if one.good_at is not None]
     bads = [(one.bad_at, one.bad_at - one.ends) for one in seen if one.bad_at is not None]
     known = [age for at, age in goods

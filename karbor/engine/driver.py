@@ -240,15 +240,15 @@ class Driver:
         if step.releases is not None:       # undoes the other step, with a handle of its own
             made = self._steps[step.releases]
             made = replace(made, handle={**made.handle, **step.handle})
-            return self._runner.undo(operation, made, self._sight(step))
+            return self._runner.undo(operation, made, self._step_context(step))
         if step.removing:
-            return self._runner.undo(operation, step, self._sight(step))
-        return self._runner.run(operation, step, self._sight(step))
+            return self._runner.undo(operation, step, self._step_context(step))
+        return self._runner.run(operation, step, self._step_context(step))
 
     def _call_undo(self, operation: Operation, step: Step) -> Outcome:
-        return self._runner.undo(operation, step, self._sight(step))
+        return self._runner.undo(operation, step, self._step_context(step))
 
-    def _sight(self, step: Step) -> StepContext:
+    def _step_context(self, step: Step) -> StepContext:
         def report(progress: Progress) -> None:
             self._progress[step.number] = progress
 

@@ -54,11 +54,11 @@ class Runner(Protocol):
     def plan(self, operation: Operation) -> Planned:
         """Look up what there is to do. Makes nothing in the cloud."""
 
-    def run(self, operation: Operation, step: Step, sight: StepContext) -> Outcome:
+    def run(self, operation: Operation, step: Step, step_context: StepContext) -> Outcome:
         """One entry of a step. `step.state` is what it was before this entry: ENTERED means that
         an earlier entry was cut off and may have sent its request."""
 
-    def undo(self, operation: Operation, step: Step, sight: StepContext) -> Outcome:
+    def undo(self, operation: Operation, step: Step, step_context: StepContext) -> Outcome:
         """Remove what the step made, if it made anything; re-entered until Done."""
 
     def undoable(self, operation: Operation, step: Step) -> bool:

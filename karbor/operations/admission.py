@@ -205,103 +205,103 @@ class Admission:
             LOG.warning("not written down: %s: %s", "; ".join(told), error)
 
     # ------------------------------------------------------------------ the verbs
-    def protect(self, asking: RequestContext, words: Sequence[str], *, name: str = "",
+    def protect(self, context: RequestContext, words: Sequence[str], *, name: str = "",
                 parameters: Parameters | None = None) -> Draft:
         """Raises UnknownName, AmbiguousName, Obstacles, BadInput, BankError, and what the cloud
         answers."""
         if not words:
             raise BadInput("nothing was named that should be protected",
                            remedy="see what there is with: karbor resources")
-        provider, cloud = self._setting.provider, asking.cloud
+        provider, cloud = self._setting.provider, context.cloud
         listings = DiscoveryLists(cloud)
         chosen = select(words, self._setting.protectables, listings, lambda: restore.origins(
-            self._records.list(asking.caller.project_id, limit=restore.RESTORES_LOOKED_AT)))
+            self._records.list(context.caller.project_id, limit=restore.RESTORES_LOOKED_AT)))
         title = _title(name or ", ".join(one.name or one.id for one in chosen))
         graph = discover(cloud, self._setting.protectables, chosen, listings)
         check(parameters or {}, Verb.PROTECT, graph, provider.protections)
         protect.refuse(f"{title} cannot be protected as it stands", [
-            *rights(asking.caller, self._setting.reader_roles, "to make snapshots and backups"),
+            *rights(context.caller, self._setting.reader_roles, "to make snapshots and backups"),
             *protect.obstacles(graph, provider, cloud)])
-        self._probe_bank(asking, provider.bank)
+        self._probe_bank(context, provider.bank)
         now = self._setting.clock()
-        return Draft(self._operation(asking, Verb.PROTECT, time_ordered_uuid(now), {
+        return Draft(self._operation(context, Verb.PROTECT, time_ordered_uuid(now), {
             "resources": [one.to_dict() for one in chosen], "name": title,
             "parameters": dict(parameters or {})}, graph), graph,
             protect.preview(graph, provider), room(provider, graph)).with_lengths(
                 self._setting, lambda one: provider.protections[one.type].protect(one))
 
-    def restore(self, asking: RequestContext, name_or_id: str,
-                wishes: RestoreOptions | None = None) -> Draft:
+    def restore(self, context: RequestContext, name_or_id: str,
+                options: RestoreOptions | None = None) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, Obstacles, BadInput, BankError, and what the
         cloud answers."""
-        wishes = wishes or RestoreOptions()
-        checkpoint = restore.restorable(self._found(asking, name_or_id))
-        self._require_peace(asking.caller.project_id, reads={checkpoint.id})
+        options = options or RestoreOptions()
+        checkpoint = restore.restorable(self._found(context, name_or_id))
+        self._require_peace(context.caller.project_id, reads={checkpoint.id})
         graph = _graph(checkpoint)
         provider = self._setting.provider
-        check_mapping(wishes.mapping, checkpoint, provider.protections)
-        parameters = with_names(wishes.parameters, wishes.names, graph, provider.protections)
+        check_mapping(options.mapping, checkpoint, provider.protections)
+        parameters = with_names(options.parameters, options.names, graph, provider.protections)
         check(parameters, Verb.RESTORE, graph, provider.protections)
-        operation = self._operation(asking, Verb.RESTORE, checkpoint.id, {
-            "name": checkpoint.name, "map": dict(wishes.mapping),
-            "new_networks": wishes.new_networks, "keep": wishes.keep,
+        operation = self._operation(context, Verb.RESTORE, checkpoint.id, {
+            "name": checkpoint.name, "map": dict(options.mapping),
+            "new_networks": options.new_networks, "keep": options.keep,
             "parameters": parameters}, graph)
-        target = restore.make_target(checkpoint, asking.cloud,
-                                     partial(parameters_of, operation), wishes.mapping)
+        target = restore.make_target(checkpoint, context.cloud,
+                                     partial(parameters_of, operation), options.mapping)
         protect.refuse(
             f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
-            [*rights(asking.caller, self._setting.reader_roles, "to make anything"),
+            [*rights(context.caller, self._setting.reader_roles, "to make anything"),
              *restore.obstacles(checkpoint, provider, target)])
         return Draft(operation, graph, restore.preview(checkpoint, provider, target),
                      _warnings(checkpoint)).with_lengths(
             self._setting, lambda one: provider.protections[one.type].restore(one))
 
-    def verify(self, asking: RequestContext, name_or_id: str) -> Draft:
+    def verify(self, context: RequestContext, name_or_id: str) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, BankError."""
-        checkpoint = restore.restorable(self._found(asking, name_or_id))
-        self._require_peace(asking.caller.project_id, reads={checkpoint.id})
+        checkpoint = restore.restorable(self._found(context, name_or_id))
+        self._require_peace(context.caller.project_id, reads={checkpoint.id})
         graph = _graph(checkpoint)
-        return Draft(self._operation(asking, Verb.VERIFY, checkpoint.id,
+        return Draft(self._operation(context, Verb.VERIFY, checkpoint.id,
                                      {"name": checkpoint.name}, graph), graph)
 
-    def delete(self, asking: RequestContext, name_or_id: str) -> Draft:
+    def delete(self, context: RequestContext, name_or_id: str) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, BankError. A checkpoint that is being deleted
         may be deleted again: then an earlier deletion was not finished."""
-        checkpoint = self._found(asking, name_or_id, whatever_state=True)
-        self._require_peace(asking.caller.project_id, changes={checkpoint.id})
+        checkpoint = self._found(context, name_or_id, whatever_state=True)
+        self._require_peace(context.caller.project_id, changes={checkpoint.id})
         if checkpoint.state is CheckpointState.PROTECTING and not self._known(
-                asking.caller.project_id, checkpoint.operation_id):
+                context.caller.project_id, checkpoint.operation_id):
             # These records know nothing of who is making it: it may be another machine.
             raise Conflict(
                 f"checkpoint {checkpoint.name or checkpoint.id} is being made by operation "
                 f"{checkpoint.operation_id}, of which nothing is known here",
                 remedy="finish or cancel it where it was begun")
         graph = _graph(checkpoint)
-        return Draft(self._operation(asking, Verb.DELETE, checkpoint.id,
+        return Draft(self._operation(context, Verb.DELETE, checkpoint.id,
                                      {"name": checkpoint.name}, graph), graph)
 
-    def copy(self, asking: RequestContext, name_or_id: str, target: Provider) -> Draft:
+    def copy(self, context: RequestContext, name_or_id: str, target: Provider) -> Draft:
         """Into the bank of `target`, whose operation it is. Raises NotFound, AmbiguousName,
         Conflict, Obstacles, BankError."""
         provider = self._setting.provider
-        original = restore.restorable(self._found(asking, name_or_id))
-        self._require_peace(asking.caller.project_id, reads={original.id})
+        original = restore.restorable(self._found(context, name_or_id))
+        self._require_peace(context.caller.project_id, reads={original.id})
         protect.refuse(f"checkpoint {original.name or original.id} cannot be copied",
                        copy.obstacles(original, provider, target))
-        self._probe_bank(asking, target.bank)
+        self._probe_bank(context, target.bank)
         preview, size = copy.preview(original, provider)
         return Draft(
-            self.operation(asking, Verb.COPY, time_ordered_uuid(self._setting.clock()),
+            self.operation(context, Verb.COPY, time_ordered_uuid(self._setting.clock()),
                            copy.request_of(original, provider, target), size),
             _graph(original), preview, _warnings(original))
 
     # ------------------------------------------------------------------ what they share
-    def _found(self, asking: RequestContext, name_or_id: str, *, whatever_state: bool = False
+    def _found(self, context: RequestContext, name_or_id: str, *, whatever_state: bool = False
                ) -> Checkpoint:
         """One of this provider: what another one keeps only its own protections understand, also
         where both have the same bank."""
         provider = self._setting.provider
-        found = CheckpointRepository(provider.bank, asking.caller.project_id).find(
+        found = CheckpointRepository(provider.bank, context.caller.project_id).find(
             name_or_id, whatever_state=whatever_state)
         if found.provider_id not in ("", provider.id):
             raise Conflict(
@@ -309,21 +309,21 @@ class Admission:
                 f"{provider.name}", remedy=f"name that one: --provider {found.provider_id}")
         return found
 
-    def _operation(self, asking: RequestContext, verb: Verb, checkpoint_id: str,
+    def _operation(self, context: RequestContext, verb: Verb, checkpoint_id: str,
                    request: Mapping[str, Any], graph: ResourceGraph) -> Operation:
-        return self.operation(asking, verb, checkpoint_id, request, estimate.size_of(graph))
+        return self.operation(context, verb, checkpoint_id, request, estimate.size_of(graph))
 
-    def operation(self, asking: RequestContext, verb: Verb, checkpoint_id: str,
+    def operation(self, context: RequestContext, verb: Verb, checkpoint_id: str,
                   request: Mapping[str, Any], size: int, *, operation_id: str = "") -> Operation:
         """One that moves `size` bytes, with the credential that fits; not written down yet. It is
         this provider's where the request does not name another one. Raises NoLastingCredential."""
-        needed = asking.expected
+        needed = context.expected
         if needed is None:
-            earlier = self._records.list(asking.caller.project_id, limit=estimate.LOOKED_AT)
+            earlier = self._records.list(context.caller.project_id, limit=estimate.LOOKED_AT)
             needed = estimate.seconds(verb, size, earlier, self._setting.slowest_rate)
         return Operation(
-            id=operation_id or str(uuid.uuid4()), verb=verb, project_id=asking.caller.project_id,
-            caller=asking.caller.to_dict(), credential=asking.delegation.choose(needed),
+            id=operation_id or str(uuid.uuid4()), verb=verb, project_id=context.caller.project_id,
+            caller=context.caller.to_dict(), credential=context.delegation.choose(needed),
             request={"provider_id": self._setting.provider.id, **request, "size": size},
             checkpoint_id=checkpoint_id,
             created_at=self._setting.clock())
@@ -342,9 +342,9 @@ class Admission:
         return True
 
     @staticmethod
-    def _probe_bank(asking: RequestContext, bank: Bank) -> None:
+    def _probe_bank(context: RequestContext, bank: Bank) -> None:
         """A bank that is full or read-only should say so before the cloud is asked for anything."""
-        section = Section(bank, f"projects/{asking.caller.project_id}")
+        section = Section(bank, f"projects/{context.caller.project_id}")
         key = f"probes/{uuid.uuid4()}"
         section.put(key, [bytes(PROBE)])
         section.delete([key])

@@ -38,10 +38,10 @@ def sweep(provider: Provider, project_id: str, connect: Callable[[], Cloud]) -> 
     `connect` is called only where something was left. Raises nothing."""
     swept = CleanupResult()
     try:
-        tombstones = DeferredDeletions(provider.bank, project_id)
-        left = dict(tombstones.all())
+        deferred_deletions = DeferredDeletions(provider.bank, project_id)
+        left = dict(deferred_deletions.all())
         if left:
-            _bury(left, provider, connect(), tombstones, swept)
+            _delete_deferred(left, provider, connect(), deferred_deletions, swept)
     except KarborError as error:
         swept.obstacles.append(str(error))
     except Exception as error:      # a bug in a plugin must not hinder what was asked for
@@ -50,15 +50,15 @@ def sweep(provider: Provider, project_id: str, connect: Callable[[], Cloud]) -> 
     return swept
 
 
-def _bury(left: dict[str, Mapping[str, Any]], provider: Provider, cloud: Cloud,
-          tombstones: DeferredDeletions, swept: CleanupResult) -> None:
+def _delete_deferred(left: dict[str, Mapping[str, Any]], provider: Provider, cloud: Cloud,
+                     deferred_deletions: DeferredDeletions, swept: CleanupResult) -> None:
     before = -1
     while len(swept.gone) > before:     # a chain is freed from its end, one after another
         before = len(swept.gone)
         for name, facts in list(left.items()):
             protection = provider.protections.get(facts["type"])
             try:
-                gone = protection is not None and protection.bury(facts, cloud)
+                gone = protection is not None and protection.delete_deferred(facts, cloud)
             except (CloudError, PluginFault) as error:
                 if error.transient:
                     raise               # the others would only wait in vain as well
@@ -66,6 +66,6 @@ def _bury(left: dict[str, Mapping[str, Any]], provider: Provider, cloud: Cloud,
                 del left[name]
                 continue
             if gone:
-                tombstones.remove(name)
+                deferred_deletions.remove(name)
                 swept.gone.append(facts["id"])
                 del left[name]

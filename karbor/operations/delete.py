@@ -51,12 +51,12 @@ class Delete:
         return True     # what is deleted cannot be undone
 
     def finish(self, run: Run, steps: Sequence[Step]) -> Mapping[str, Any]:
-        tombstones = DeferredDeletions(run.setting.provider.bank, run.operation.project_id)
+        deferred_deletions = DeferredDeletions(run.setting.provider.bank, run.operation.project_id)
         deferred = []
         for step in steps:
             if step.state is StepState.DONE and (later := step.saved.get("deferred")):
                 resource = run.graph[step.resource]
-                tombstones.add(resource.type, later["id"], {
+                deferred_deletions.add(resource.type, later["id"], {
                     **later, "checkpoint_id": run.operation.checkpoint_id})
                 deferred.append({"type": resource.type, "name": resource.name, **later})
         run.checkpoints.removing(run.operation.checkpoint_id)

@@ -41,17 +41,17 @@ class ProtectRequest:
 class PlanRequests:
     """Drafts operations; `Desk.enter` writes them down. Reads records and the bank only."""
 
-    def __init__(self, desk: Admission) -> None:
-        self._desk = desk
-        self._setting = desk.setting
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._setting = admission.setting
 
-    def protect(self, asking: RequestContext, order: ProtectRequest, *, operation_id: str = "",
+    def protect(self, context: RequestContext, order: ProtectRequest, *, operation_id: str = "",
                 checkpoint_id: str = "") -> Operation:
         """`operation_id` is given by who may ask twice for the same. Raises BadInput,
         NoLastingCredential."""
         if not order.resources and not order.selectors:
             raise BadInput(f"plan {order.name} names no resources and no selectors")
-        size = self._size_then(asking, order.plan_id)
+        size = self._size_then(context, order.plan_id)
         request = {
             "plan_id": order.plan_id, "name": order.name,
             "resources": [{"type": one["type"], "id": one["id"], "name": one.get("name") or ""}
@@ -59,15 +59,15 @@ class PlanRequests:
             "selectors": [dict(one) for one in order.selectors],
             "parameters": {key: dict(given) for key, given in order.parameters.items()},
             "origin": dict(order.origin)}
-        return self._desk.operation(
-            asking, Verb.PROTECT,
+        return self._admission.operation(
+            context, Verb.PROTECT,
             checkpoint_id or time_ordered_uuid(self._setting.clock()), request, size,
             operation_id=operation_id)
 
-    def restore(self, asking: RequestContext, checkpoint_id: str, parameters: Parameters, *,
+    def restore(self, context: RequestContext, checkpoint_id: str, parameters: Parameters, *,
                 target: str | None = None) -> Operation:
         """Raises NotFound, Conflict, BadInput, BankError, NoLastingCredential."""
-        checkpoint = restorable(self.checkpoint(asking.caller.project_id, checkpoint_id))
+        checkpoint = restorable(self.checkpoint(context.caller.project_id, checkpoint_id))
         graph = checkpoint.graph
         assert graph is not None    # noqa: S101 - every checkpoint of a bank has one
         protections = self._setting.provider.protections
@@ -76,33 +76,39 @@ class PlanRequests:
             raise BadInput(f"parameters for {', '.join(strange)}: the checkpoint holds nothing of "
                            "the kind", remedy="keys are TYPE or TYPE#ID of what it holds")
         check(fit, Verb.RESTORE, graph, protections)
-        return self._desk.operation(
-            asking, Verb.RESTORE, checkpoint.id,
+        return self._admission.operation(
+            context, Verb.RESTORE, checkpoint.id,
             {"name": checkpoint.name, "map": {}, "new_networks": False, "keep": False,
              "parameters": fit, "target": target}, estimate.size_of(graph))
 
     def verify(
-        self, asking: RequestContext, checkpoint_id: str, parameters: Parameters
+        self, context: RequestContext, checkpoint_id: str, parameters: Parameters
     ) -> Operation:
         """Raises NotFound, Conflict, BadInput, BankError, NoLastingCredential."""
-        checkpoint = restorable(self.checkpoint(asking.caller.project_id, checkpoint_id))
+        checkpoint = restorable(self.checkpoint(context.caller.project_id, checkpoint_id))
         graph = checkpoint.graph
         assert graph is not None    # noqa: S101
         check(parameters, Verb.VERIFY, graph, self._setting.provider.protections)
-        return self._desk.operation(
-            asking, Verb.VERIFY, checkpoint.id,
+        return self._admission.operation(
+            context, Verb.VERIFY, checkpoint.id,
             {"name": checkpoint.name, "parameters": {k: dict(v) for k, v in parameters.items()}},
             estimate.size_of(graph))
 
     def delete(
-        self, asking: RequestContext, checkpoint_id: str, *, operation_id: str = ""
+        self, context: RequestContext, checkpoint_id: str, *, operation_id: str = ""
     ) -> Operation:
         """Raises NotFound, BankError, NoLastingCredential."""
-        checkpoint = self.checkpoint(asking.caller.project_id, checkpoint_id)
-        return self._desk.operation(asking, Verb.DELETE, checkpoint.id, {"name": checkpoint.name},
-                                    0, operation_id=operation_id)
+        checkpoint = self.checkpoint(context.caller.project_id, checkpoint_id)
+        return self._admission.operation(
+            context,
+            Verb.DELETE,
+            checkpoint.id,
+            {"name": checkpoint.name},
+            0,
+            operation_id=operation_id,
+        )
 
-    def copy(self, asking: RequestContext, checkpoint_id: str, target: Provider,
+    def copy(self, context: RequestContext, checkpoint_id: str, target: Provider,
              parameters: Parameters | None = None, *, operation_id: str = "",
              copy_id: str = "") -> Operation:
         """Into the bank of `target`: the operation is that one's, and its `checkpoint_id` that of
@@ -110,7 +116,7 @@ class PlanRequests:
         is known without a look at the cloud, so it is said at once. Raises NotFound, Conflict,
         Obstacles, BadInput, BankError, NoLastingCredential."""
         provider = self._setting.provider
-        original = restorable(self.checkpoint(asking.caller.project_id, checkpoint_id))
+        original = restorable(self.checkpoint(context.caller.project_id, checkpoint_id))
         graph = copy.graph_of(original)
         refuse(f"checkpoint {original.name or original.id} cannot be copied",
                copy.obstacles(original, provider, target))
@@ -119,8 +125,8 @@ class PlanRequests:
         request = copy.request_of(original, provider, target)
         if given:
             request["parameters"] = {key: dict(one) for key, one in given.items()}
-        return self._desk.operation(
-            asking, Verb.COPY, copy_id or time_ordered_uuid(self._setting.clock()), request,
+        return self._admission.operation(
+            context, Verb.COPY, copy_id or time_ordered_uuid(self._setting.clock()), request,
             estimate.size_of(graph), operation_id=operation_id)
 
     def checkpoint(self, project_id: str, checkpoint_id: str) -> Checkpoint:
@@ -134,8 +140,8 @@ class PlanRequests:
             raise NotFound(f"provider {provider.name} has no checkpoint {checkpoint_id}")
         return found
 
-    def _size_then(self, asking: RequestContext, plan_id: str) -> int:
+    def _size_then(self, context: RequestContext, plan_id: str) -> int:
         """What the plan came to when it was last protected: nobody has looked yet."""
         return max((estimate.moved(one)
-                    for one in self._desk.earlier(asking.caller.project_id)
+                    for one in self._admission.earlier(context.caller.project_id)
                     if one.request.get("plan_id") == plan_id), default=0)

@@ -58,16 +58,16 @@ class OperationRunner:
         return _VERBS[operation.verb].abandon(self._of(operation), steps, error)
 
     # ------------------------------------------------------------------ single steps
-    def run(self, operation: Operation, step: Step, sight: StepContext) -> Outcome:
+    def run(self, operation: Operation, step: Step, step_context: StepContext) -> Outcome:
         if step.stage == BARRIER:
             return Done()
-        work = self._work(operation, step, sight)
+        work = self._work(operation, step, step_context)
         stage = self._stage(operation, step)
         return work.noted(self._checked(operation, step, lambda: (
             staging.perform(stage, work) if isinstance(stage, Stage) else stage.run(work))))
 
-    def undo(self, operation: Operation, step: Step, sight: StepContext) -> Outcome:
-        work = self._work(operation, step, sight)
+    def undo(self, operation: Operation, step: Step, step_context: StepContext) -> Outcome:
+        work = self._work(operation, step, step_context)
         stage = self._stage(operation, step)
         return self._checked(operation, step, lambda: (
             staging.undo(stage, work) if isinstance(stage, Stage) else stage.undo(work)))
@@ -124,11 +124,11 @@ class OperationRunner:
         plugin = name_of(protection) if protection else "plugin that is not installed any more"
         return outcome_of(run, plugin, step.stage.removeprefix(RELEASE))
 
-    def _work(self, operation: Operation, step: Step, sight: StepContext) -> StepWork:
+    def _work(self, operation: Operation, step: Step, step_context: StepContext) -> StepWork:
         if not self._index:
             self._index = {(one.resource, one.stage): number
-                           for number, one in sight.steps.items()}
-        return StepWork(self._of(operation), step, sight, self._index)
+                           for number, one in step_context.steps.items()}
+        return StepWork(self._of(operation), step, step_context, self._index)
 
     def _stage(self, operation: Operation, step: Step) -> Stage | Task:
         wanted = (step.resource, step.stage)

@@ -21,7 +21,7 @@ def perform(stage: Stage, work: Work) -> Outcome:
     if made is None:
         made = (stage.find(work) if work.entered_before else None) or stage.create(work)
         asked = dict(work.cloud.asked(made))
-        return Again(work.cloud.soon(stage.kind),
+        return Again(work.cloud.first_poll_delay(stage.kind),
                      handle={**work.handle, "id": made, **({"asked": asked} if asked else {})})
     seen = work.cloud.look(stage.kind, made)
     if seen is None:
@@ -79,7 +79,9 @@ def undo(stage: Stage, work: Work) -> Outcome:
         except CloudNotFound:
             return Done()
         else:
-            return Again(work.cloud.soon(stage.kind), handle={**handle, "deleting": True})
+            return Again(
+                work.cloud.first_poll_delay(stage.kind), handle={**handle, "deleting": True}
+            )
     seen = work.cloud.look(stage.kind, made)
     if seen is None or stage.status(seen) == "deleted":
         return Done()

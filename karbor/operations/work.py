@@ -23,12 +23,12 @@ does it with, in seconds since the epoch."""
 class StepWork:
     """One entry of one step. `steps_by_stage` maps (resource key, stage name) → step number."""
 
-    def __init__(self, run: Run, step: Step, sight: StepContext,
+    def __init__(self, run: Run, step: Step, step_context: StepContext,
                  steps_by_stage: Mapping[tuple[str, str], int], operation_id: str = "") -> None:
         self._run = run
         self._operation_id = operation_id or run.operation.id
         self._step = step
-        self._sight = sight
+        self._step_context = step_context
         self._steps_by_stage = steps_by_stage
         self.credential_ends: float | None = None   # of what this entry has asked a service with
 
@@ -79,12 +79,12 @@ class StepWork:
     def undoing(self, operation_id: str, stage: str, handle: Mapping[str, Any]) -> StepWork:
         """The same entry, to undo a stage of another operation with the handle that it had."""
         step = replace(self._step, stage=stage, handle=handle, state=StepState.UNDOING)
-        return StepWork(self._run, step, self._sight, self._steps_by_stage, operation_id)
+        return StepWork(self._run, step, self._step_context, self._steps_by_stage, operation_id)
 
     def saved(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
         key = (resource or self.resource).key
         number = self._steps_by_stage.get((key, stage))
-        return self._sight.steps[number].saved if number is not None else {}
+        return self._step_context.steps[number].saved if number is not None else {}
 
     def kept(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
         if self._run.operation.verb is Verb.PROTECT:
@@ -96,7 +96,7 @@ class StepWork:
         self.credential_ends = self.cloud.ensure_credential(seconds)
 
     def report(self, progress: Progress) -> None:
-        self._sight.report(progress)
+        self._step_context.report(progress)
 
     def noted(self, outcome: Outcome) -> Outcome:
         """The outcome, whose handle says when the token ends that a service works with."""
@@ -108,4 +108,4 @@ class StepWork:
 
     @property
     def stopping(self) -> bool:
-        return self._sight.stopping()
+        return self._step_context.stopping()

@@ -109,6 +109,6 @@ class Cloud(Protocol):
     def interval(self, kind: str) -> float:
         """Seconds until a further look of this kind is worth while: 1 s growing to 15 s."""
 
-    def soon(self, kind: str) -> float:
+    def first_poll_delay(self, kind: str) -> float:
         """Seconds until a first look at something that was just asked for is worth while: none
         while few things of the kind are waited for, else until the next list of all of them."""

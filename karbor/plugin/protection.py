@@ -251,7 +251,7 @@ class Protection(ABC):
         taken to keep things elsewhere, and what it keeps is not copied."""
         return UNSAID if any(self.protect(resource).values()) else ""
 
-    def bury(self, facts: Mapping[str, Any], cloud: Cloud) -> bool:
+    def delete_deferred(self, facts: Mapping[str, Any], cloud: Cloud) -> bool:
         """Try to remove what a `remove` stage had to leave: the `deferred` facts that it saved
         (`id` and whatever else it needs). True when it is gone, False when it is still needed or
         still going: Karbor forgets what is gone, and asks again for the rest."""

@@ -46,7 +46,9 @@ class SnapshotRemoval(Task):
             if (status := str(seen["status"]).lower()) in GOING:
                 return Again(pause, {"asked": asked}, wait=self._going(id, status))
             return self._failed(work, id, error.message)
-        return Again(work.cloud.soon(self._kind) if not asked else pause, {"asked": asked + 1})
+        return Again(
+            work.cloud.first_poll_delay(self._kind) if not asked else pause, {"asked": asked + 1}
+        )
 
     @staticmethod
     def _going(id: str, status: str) -> Wait:

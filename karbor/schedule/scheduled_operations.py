@@ -70,55 +70,55 @@ class ScheduleDesk:
         self._plans = plans
         self._occurrences = occurrences
 
-    def create(self, project_id: str, operation_type: str, wishes: ScheduleUpdate, now: float
+    def create(self, project_id: str, operation_type: str, options: ScheduleUpdate, now: float
                ) -> ScheduledOperation:
         """It is due from the next time of its trigger on. Raises BadInput, and NotFound when the
         trigger or the plan is not in this project."""
-        definition = dict(wishes.operation_definition or {})
-        trigger = self._triggers.show(project_id, wishes.trigger_id or "")
+        definition = dict(options.operation_definition or {})
+        trigger = self._triggers.show(project_id, options.trigger_id or "")
         one = ScheduledOperation(
-            id=str(uuid.uuid4()), project_id=project_id, name=_name(wishes.name),
-            description=wishes.description or "", operation_type=_type(operation_type),
+            id=str(uuid.uuid4()), project_id=project_id, name=_name(options.name),
+            description=options.description or "", operation_type=_type(operation_type),
             trigger_id=trigger.id, operation_definition=definition,
-            caller=dict(wishes.caller or {}), credential=dict(wishes.credential or {}),
+            caller=dict(options.caller or {}), credential=dict(options.credential or {}),
             created_at=now, next_due_at=next_after(trigger.properties, now))
         self._check(one)
         self._records.add(one)
         return one
 
     def changed(
-        self, one: ScheduledOperation, wishes: ScheduleUpdate, enabled: bool | None, now: float
+        self, one: ScheduledOperation, options: ScheduleUpdate, enabled: bool | None, now: float
     ) -> ScheduledOperation:
         """What it is with these wishes; nothing is written down. With another trigger, and when it
         is resumed (`enabled`), it is due next at the next time of its trigger from now on: times
         that passed while it was paused are neither caught up nor missed. Raises BadInput, and
         NotFound when the trigger or the plan is not in this project."""
-        if wishes.name is not None:
-            one = replace(one, name=_name(wishes.name))
-        if wishes.description is not None:
-            one = replace(one, description=wishes.description)
-        if wishes.operation_definition is not None:
-            one = replace(one, operation_definition=dict(wishes.operation_definition))
+        if options.name is not None:
+            one = replace(one, name=_name(options.name))
+        if options.description is not None:
+            one = replace(one, description=options.description)
+        if options.operation_definition is not None:
+            one = replace(one, operation_definition=dict(options.operation_definition))
             self._check(one)
-        if wishes.caller is not None:
-            one = replace(one, caller=dict(wishes.caller))
-        if wishes.credential is not None:
-            one = replace(one, credential=dict(wishes.credential))
+        if options.caller is not None:
+            one = replace(one, caller=dict(options.caller))
+        if options.credential is not None:
+            one = replace(one, credential=dict(options.credential))
         if enabled is False:
             one = replace(one, enabled=False, next_due_at=None)
-        another = wishes.trigger_id is not None and wishes.trigger_id != one.trigger_id
+        another = options.trigger_id is not None and options.trigger_id != one.trigger_id
         if another or (enabled and not one.enabled):
-            one = self._from(replace(one, trigger_id=wishes.trigger_id or one.trigger_id,
+            one = self._from(replace(one, trigger_id=options.trigger_id or one.trigger_id,
                                      enabled=one.enabled if enabled is None else enabled), now)
         return replace(one, updated_at=now)
 
     def update(
-        self, project_id: str, id: str, wishes: ScheduleUpdate, now: float
+        self, project_id: str, id: str, options: ScheduleUpdate, now: float
     ) -> ScheduledOperation:
         """As `changed`, written down. Raises Conflict too, when somebody else changes it at the
         same time."""
         one = self._records.show(project_id, id)
-        return self._records.replace(self.changed(one, wishes, None, now))
+        return self._records.replace(self.changed(one, options, None, now))
 
     def pause(self, project_id: str, id: str, now: float) -> ScheduledOperation:
         """Nothing is due any more; a run that is going goes on."""

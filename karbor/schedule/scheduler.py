@@ -68,14 +68,22 @@ class TickResult:
 class Scheduler:
     """Of one process; not for several threads at once."""
 
-    def __init__(self, ledger: OccurrenceStore, *, firing: OperationStarter, outcomes: Outcomes,
-                 aftermath: PostRun, limits: Limits, pace: SchedulerIntervals) -> None:
-        self._ledger = ledger
-        self._firing = firing
+    def __init__(
+        self,
+        occurrences: OccurrenceStore,
+        *,
+        operation_starter: OperationStarter,
+        outcomes: Outcomes,
+        post_run: PostRun,
+        limits: Limits,
+        intervals: SchedulerIntervals,
+    ) -> None:
+        self._occurrences = occurrences
+        self._operation_starter = operation_starter
         self._outcomes = outcomes
-        self._aftermath = aftermath
+        self._post_run = post_run
         self._limits = limits
-        self._pace = pace
+        self._intervals = intervals
         self._pruned = float("-inf")
         self._more = False
 
@@ -90,7 +98,7 @@ class Scheduler:
         self._begin_due(now, told)
         self._retain(now, told)
         if now - self._pruned >= 3600.0:
-            self._ledger.prune(now - self._pace.history)
+            self._occurrences.prune(now - self._intervals.history)
             self._pruned = now
         self._more = told.more
         return told
@@ -100,8 +108,8 @@ class Scheduler:
         if the last tick did not get to everything. Raises StoreError."""
         if self._more:
             return now
-        coming = self._ledger.next_due()
-        longest = now + self._pace.poll
+        coming = self._occurrences.next_due()
+        longest = now + self._intervals.poll
         if coming is None or coming >= longest:
             return longest
         # One that is due although we have just looked: somebody else is about to claim it.
@@ -111,7 +119,7 @@ class Scheduler:
     def _follow(self, now: float, told: TickResult) -> None:
         """Occurrences end as their operations do."""
         last = ""
-        while page := self._ledger.running(last):
+        while page := self._occurrences.running(last):
             last = page[-1][0].id
             known = self._outcomes.of([one.operation_id for one, _ in page])
             for occurrence, scheduled in page:
@@ -121,36 +129,36 @@ class Scheduler:
                 state, reason = ended
                 wanted = (WANTED if state is _S.DONE and scheduled.operation_type
                           is OperationType.RETENTION_PROTECT else "")
-                told.ended += self._ledger.end(occurrence, state, now, reason, wanted)
+                told.ended += self._occurrences.end(occurrence, state, now, reason, wanted)
 
     def _take_over(self, now: float, told: TickResult) -> None:
         """Those that somebody claimed, asked for or postponed, and nobody holds."""
-        for occurrence, scheduled, trigger in self._ledger.waiting(now):
-            if told.fired + told.failed + told.postponed >= self._pace.at_once:
+        for occurrence, scheduled, trigger in self._occurrences.waiting(now):
+            if told.fired + told.failed + told.postponed >= self._intervals.at_once:
                 told.more = True
                 return
-            held = self._ledger.hold(occurrence, now + self._pace.hold)
+            held = self._occurrences.hold(occurrence, now + self._intervals.hold)
             if held is None:
                 continue
             if self._outcomes.of([held.reserved_operation_id]):
                 # Whoever claimed it died between the acceptance and the note of it.
-                told.fired += self._ledger.begin(held, held.reserved_operation_id, now)
+                told.fired += self._occurrences.begin(held, held.reserved_operation_id, now)
             elif not scheduled.enabled:
-                told.skipped += self._ledger.end(held, _S.SKIPPED, now,
-                                                 "it was paused before this run was begun")
+                told.skipped += self._occurrences.end(held, _S.SKIPPED, now,
+                                                      "it was paused before this run was begun")
             elif now > occurrence.due_at + self._limits.window(trigger.properties):
                 if occurrence.reason:
-                    told.failed += self._ledger.end(held, _S.FAILED, now, occurrence.reason)
+                    told.failed += self._occurrences.end(held, _S.FAILED, now, occurrence.reason)
                 else:
-                    told.missed += self._ledger.end(held, _S.MISSED, now,
-                                                    "nobody began it in its window")
+                    told.missed += self._occurrences.end(held, _S.MISSED, now,
+                                                         "nobody began it in its window")
             else:
                 self._fire(scheduled, held, now, told)
 
     # ------------------------------------------------------------------ what is due now
     def _begin_due(self, now: float, told: TickResult) -> None:
-        for scheduled, trigger in self._ledger.due(now):
-            if told.fired + told.failed + told.postponed >= self._pace.at_once:
+        for scheduled, trigger in self._occurrences.due(now):
+            if told.fired + told.failed + told.postponed >= self._intervals.at_once:
                 told.more = True
                 return
             try:
@@ -167,10 +175,10 @@ class Scheduler:
                told: TickResult) -> None:
         rows, coming = written_down(
             scheduled, trigger, now=now, window=self._limits.window(trigger.properties),
-            held_until=now + self._pace.hold)
+            held_until=now + self._intervals.hold)
         if trigger.fault:
-            self._ledger.fault(trigger.id, "")
-        claimed = self._ledger.claim(scheduled, coming, rows)
+            self._occurrences.fault(trigger.id, "")
+        claimed = self._occurrences.claim(scheduled, coming, rows)
         for row in claimed or ():
             if row.state is _S.DUE:
                 self._fire(scheduled, row, now, told)
@@ -187,51 +195,53 @@ class Scheduler:
         if trigger.fault != why:
             LOG.error("trigger %s of project %s cannot tell its times, so scheduled operation %s "
                       "does not run: %s", trigger.id, trigger.project_id, scheduled.id, why)
-            self._ledger.fault(trigger.id, why)
+            self._occurrences.fault(trigger.id, why)
 
     def _fire(self, scheduled: ScheduledOperation, held: Occurrence, now: float, told: TickResult
               ) -> None:
         try:
-            operation_id = self._firing.run(scheduled, held)
+            operation_id = self._operation_starter.run(scheduled, held)
         except KarborError as error:
             if error.transient:
-                told.postponed += self._ledger.postpone(held, now + self._pace.retry, str(error))
+                told.postponed += self._occurrences.postpone(
+                    held, now + self._intervals.retry, str(error)
+                )
             else:
-                told.failed += self._ledger.end(held, _S.FAILED, now, str(error))
+                told.failed += self._occurrences.end(held, _S.FAILED, now, str(error))
             LOG.warning("scheduled operation %s of project %s was not begun: %s", scheduled.id,
                         scheduled.project_id, error)
         except Exception as error:      # a fault of ours must not stop the others
             LOG.exception("scheduled operation %s of project %s was not begun", scheduled.id,
                           scheduled.project_id)
-            told.failed += self._ledger.end(held, _S.FAILED, now, _unexpected(error))
+            told.failed += self._occurrences.end(held, _S.FAILED, now, _unexpected(error))
         else:
-            told.fired += self._ledger.begin(held, operation_id, now)
+            told.fired += self._occurrences.begin(held, operation_id, now)
             LOG.info("scheduled operation %s of project %s began operation %s", scheduled.id,
                      scheduled.project_id, operation_id)
 
     # ------------------------------------------------------------------ what follows
     def _retain(self, now: float, told: TickResult) -> None:
-        for occurrence, scheduled, trigger in self._ledger.to_retain(now):
-            if told.retained >= self._pace.at_once:
+        for occurrence, scheduled, trigger in self._occurrences.to_retain(now):
+            if told.retained >= self._intervals.at_once:
                 told.more = True
                 return
-            held = self._ledger.hold(occurrence, now + self._pace.hold)
+            held = self._occurrences.hold(occurrence, now + self._intervals.hold)
             if held is None:
                 continue
             try:
-                words = self._aftermath.carry_out(scheduled, trigger, now)
+                words = self._post_run.carry_out(scheduled, trigger, now)
             except KarborError as error:
                 LOG.warning("retention of scheduled operation %s of project %s: %s", scheduled.id,
                             scheduled.project_id, error)
                 if error.transient:
-                    self._ledger.postpone(held, now + self._pace.retry, "")
+                    self._occurrences.postpone(held, now + self._intervals.retry, "")
                     continue
                 words = f"failed: {error}"
             except Exception as error:
                 LOG.exception("retention of scheduled operation %s of project %s", scheduled.id,
                               scheduled.project_id)
                 words = f"failed: {_unexpected(error)}"
-            told.retained += self._ledger.retained(held, words)
+            told.retained += self._occurrences.retained(held, words)
 
 
 def _outcome(operation: Operation | None) -> tuple[OccurrenceState, str] | None:

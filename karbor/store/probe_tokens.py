@@ -28,14 +28,14 @@ class ProbeTokens:
                 .order_by(CANARIES.c.ends)).mappings()
             return [ProbeToken(**row) for row in rows]
 
-    def keep(self, canary: ProbeToken) -> None:
+    def keep(self, probe_token: ProbeToken) -> None:
         """As it is now, whether it is new or was known. One whose end is long past is dropped."""
-        row = asdict(replace(canary, auth_url=_plain(canary.auth_url)))
+        row = asdict(replace(probe_token, auth_url=_plain(probe_token.auth_url)))
         with writing(self._engine) as connection:
             connection.execute(sa.delete(CANARIES).where(sa.or_(
-                CANARIES.c.id == canary.id,
+                CANARIES.c.id == probe_token.id,
                 sa.and_(CANARIES.c.auth_url == row["auth_url"],
-                        CANARIES.c.ends < canary.ends - REMEMBERED))))
+                        CANARIES.c.ends < probe_token.ends - REMEMBERED))))
             connection.execute(sa.insert(CANARIES).values(row))
 
 

@@ -68,7 +68,7 @@ class RungFigure:
     """The live operations that stand on one rung: when the first of them has to leave it, and when
     nothing carries the first of them any more. None: that has no end."""
 
-    rung: str
+    kind: str
     count: int
     leaves: float | None
     ends: float | None
@@ -152,14 +152,14 @@ class Statistics:
     def credentials(self) -> Sequence[RungFigure]:
         """What is sealed is not read."""
         credential = OPERATIONS.c.credential
-        rung = credential["rung"].as_string()
+        kind = credential["rung"].as_string()
         query = sa.select(
-            rung.label("rung"), sa.func.count().label("count"),
+            kind.label("rung"), sa.func.count().label("count"),
             sa.func.min(credential["deadline"].as_float()).label("leaves"),
             sa.func.min(credential["until"].as_float()).label("ends"),
-        ).where(OPERATIONS.c.state.not_in(_OVER)).group_by(rung)
+        ).where(OPERATIONS.c.state.not_in(_OVER)).group_by(kind)
         with reading(self._engine) as connection:
-            return [RungFigure(row.rung or "", int(row[1]), row.leaves, row.ends)
+            return [RungFigure(row.kind or "", int(row[1]), row.leaves, row.ends)
                     for row in connection.execute(query)]
 
 

@@ -133,12 +133,12 @@ def _credentials(found: Sequence[RungFigure], now: float) -> Iterator[Metric]:
     end = GaugeMetricFamily("karbor_credential_end_seconds", "Seconds until nothing carries the "
                             "first of them any more: it is undone then.", labels=["rung"])
     for one in found:
-        rung = one.rung or "none"
-        operations.add_metric([rung], one.count)
+        kind = one.kind or "none"
+        operations.add_metric([kind], one.count)
         if one.leaves is not None:
-            change.add_metric([rung], one.leaves - now)
+            change.add_metric([kind], one.leaves - now)
         if one.ends is not None:
-            end.add_metric([rung], one.ends - now)
+            end.add_metric([kind], one.ends - now)
     yield operations
     yield change
     yield end

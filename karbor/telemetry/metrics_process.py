@@ -53,16 +53,16 @@ def _version() -> Iterator[Metric]:
     yield family
 
 
-def _requests(tally: RequestCounters) -> Iterator[Metric]:
+def _requests(counters: RequestCounters) -> Iterator[Metric]:
     requests = CounterMetricFamily("karbor_cloud_requests", "Requests to the cloud: outcome is the "
                                    "status of the answer, or why there was none.",
                                    labels=["service", "method", "outcome"])
-    for (service, method, outcome), count in tally.requests.items():
+    for (service, method, outcome), count in counters.requests.items():
         requests.add_metric([service, method, outcome], count)
     seconds = CounterMetricFamily("karbor_cloud_request_seconds", "What these requests took all "
                                   "together, until their answers began.",
                                   labels=["service", "method"])
-    for (service, method), total in tally.seconds.items():
+    for (service, method), total in counters.seconds.items():
         seconds.add_metric([service, method], total)
     yield requests
     yield seconds

@@ -36,7 +36,7 @@ def notifications(conf: config.ConfigOpts, publisher: str) -> Bus | None:
     from karbor.telemetry.message_bus import sender  # noqa: PLC0415 - optional, and it loads much
 
     return Bus(sender(conf, publisher), waiting=conf.notifications.waiting,
-               last_words=conf.notifications.last_words)
+               shutdown_timeout=conf.notifications.shutdown_timeout)
 
 
 class Bus:
@@ -44,11 +44,11 @@ class Bus:
     wait; `close` takes `last_words` seconds at most. The thread begins with the first event, so
     that a process may be forked before. `first_pause` is in seconds."""
 
-    def __init__(self, send: Send, *, waiting: int = 1000, last_words: float = 5.0,
+    def __init__(self, send: Send, *, waiting: int = 1000, shutdown_timeout: float = 5.0,
                  first_pause: float = FIRST) -> None:
         self._send = send
         self._room = waiting
-        self._last_words = last_words
+        self._shutdown_timeout = shutdown_timeout
         self._first_pause = first_pause
         self._changed = threading.Condition()
         self._queue: deque[_Waiting] = deque()
@@ -98,7 +98,7 @@ class Bus:
             self._changed.notify_all()
             thread = self._thread
         if thread is not None:
-            thread.join(self._last_words)
+            thread.join(self._shutdown_timeout)
         with self._changed:
             self._counted[LOST] += len(self._queue)
             self._queue.clear()

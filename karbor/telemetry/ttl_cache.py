@@ -27,18 +27,18 @@ class TtlCache(Generic[T]):
         self._ask = ask
         self._seconds = seconds
         self._clock = clock
-        self._asking = threading.Lock()
+        self._context = threading.Lock()
         self._answer: _Answer[T] | None = None
 
     def __call__(self) -> T:
         answer = self._answer
         if answer is None or self._clock() - answer.at >= self._seconds:
-            if self._asking.acquire(blocking=answer is None):
+            if self._context.acquire(blocking=answer is None):
                 try:
                     if self._answer is answer:      # nobody has asked while this thread waited
                         self._answer = self._asked()
                 finally:
-                    self._asking.release()
+                    self._context.release()
             answer = self._answer
         assert answer is not None   # noqa: S101 - whoever found none has waited for one
         if answer.error is not None:

@@ -54,7 +54,7 @@ class SchedulerThread:
         self._wake.set()
         self._thread.join()
 
-    def hurry(self) -> None:
+    def wake_up(self) -> None:
         """From any thread."""
         self._wake.set()
 

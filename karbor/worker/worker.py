@@ -117,7 +117,7 @@ class Worker:
         self._rereading.set()
         self._wake.set()
 
-    def hurry(self) -> None:
+    def wake_up(self) -> None:
         """Look for what was accepted at once: for whoever accepts operations in this process."""
         self._wake.set()
 

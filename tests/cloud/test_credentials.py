@@ -74,7 +74,7 @@ def test_sdk_and_native_clients_speak_on_the_same_session(vouched: OpenStackClou
 
 def test_another_process_goes_on_from_what_an_operation_keeps(speak: Speaking) -> None:
     with speak("karbor").log_in("demo") as first:
-        assert first.credential.rung is CredentialKind.USER_AND_SERVICE
+        assert first.credential.kind is CredentialKind.USER_AND_SERVICE
         kept = json.loads(json.dumps(first.credential.to_dict()))
     with speak("karbor").resume(kept) as again:
         assert again.caller == first.caller

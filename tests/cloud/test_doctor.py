@@ -106,7 +106,7 @@ class Report:
         assert len(found) == 1, self.body["findings"]
         return dict(found[0])
 
-    def rung(self, name: str) -> dict[str, Any]:
+    def kind(self, name: str) -> dict[str, Any]:
         return dict(next(one for one in self.body["rungs"] if one["rung"].startswith(name)))
 
 
@@ -373,15 +373,15 @@ def test_a_service_account_without_its_role(runs: Mapping[str, Future[Report]]) 
     assert found["verdict"] == "broken"
     assert found["fix"] == "openstack role add --user noservice --project service service"
     assert report.code == 1
-    assert not any(report.rung(name)["possible"] for name in ("user", "trust", "application"))
+    assert not any(report.kind(name)["possible"] for name in ("user", "trust", "application"))
 
 
 def test_a_person_with_nothing_but_a_login(runs: Mapping[str, Future[Report]]) -> None:
     report = runs["own login"].result()
     assert report.code == 0
-    assert report.rung("own login")["possible"]
+    assert report.kind("own login")["possible"]
     assert report.body["operation"]["until"] is None
-    assert not report.rung("trust")["possible"]
+    assert not report.kind("trust")["possible"]
     assert report.wrong() == []
 
 
@@ -389,7 +389,7 @@ def test_a_login_that_can_make_neither_trusts_nor_probes(
         runs: Mapping[str, Future[Report]]) -> None:
     """It has only read, and waited for a token of its own to end."""
     report = runs["application credential"].result()
-    trust = report.rung("trust")
+    trust = report.kind("trust")
     assert not trust["possible"]
     assert "CVE-2026-43000" in trust["why"]
     assert {f"service: {one}" for one in SERVICES} <= report.named("ok")

@@ -37,11 +37,11 @@ BACK: dict[str, Callable[[Somebody], None]] = {
 STRATEGIES = {"token": "auto", "trust": "trust", "application credential": "application_credential"}
 
 
-def begun_on(on: Scene, rung: str, wait: float) -> Begun:
-    connector = on.speak("karbor", f"[credentials]\nstrategy = {STRATEGIES[rung]}\n"
+def begun_on(on: Scene, kind: str, wait: float) -> Begun:
+    connector = on.speak("karbor", f"[credentials]\nstrategy = {STRATEGIES[kind]}\n"
                                    f"refusal_wait = {wait}\n")
     registered = None
-    if rung == "application credential":
+    if kind == "application credential":
         on.somebody.make_application_credential()       # waits until Keystone knows the new role
         with connector.log_in(on.name) as live:
             registrar = Registrar(connector.authority, live.login)
@@ -49,9 +49,9 @@ def begun_on(on: Scene, rung: str, wait: float) -> Begun:
     return begin(connector, on.name, registered=registered)
 
 
-def taken_back(on: Scene, happens: str, rung: str) -> None:
+def taken_back(on: Scene, happens: str, kind: str) -> None:
     how, cause, words = HAPPENS[happens]
-    begun = begun_on(on, rung, wait=0.0)
+    begun = begun_on(on, kind, wait=0.0)
     with begun.live, begun.connect() as opened:
         speaks(opened)
         assert opened.ended is None
@@ -62,10 +62,10 @@ def taken_back(on: Scene, happens: str, rung: str) -> None:
         assert words in str(opened.ended)
 
 
-def given_back(on: Scene, happens: str, rung: str) -> None:
+def given_back(on: Scene, happens: str, kind: str) -> None:
     """What is put right again is waited for, and the same operation goes on."""
     how, _, words = HAPPENS[happens]
-    begun = begun_on(on, rung, wait=600.0)
+    begun = begun_on(on, kind, wait=600.0)
     with begun.live, begun.connect() as opened:
         speaks(opened)
         how(on.somebody)
@@ -89,11 +89,11 @@ def given_back(on: Scene, happens: str, rung: str) -> None:
 
 
 SCENES: dict[str, Play] = {
-    f"{happens} on the {rung}": partial(taken_back, happens=happens, rung=rung)
-    for happens in HAPPENS for rung in STRATEGIES
-    if not happens.endswith("removed") or happens in (f"{rung} removed", "role removed")}
-SCENES |= {f"{happens} on the {rung} for a while": partial(given_back, happens=happens, rung=rung)
-           for happens in BACK for rung in STRATEGIES}
+    f"{happens} on the {kind}": partial(taken_back, happens=happens, kind=kind)
+    for happens in HAPPENS for kind in STRATEGIES
+    if not happens.endswith("removed") or happens in (f"{kind} removed", "role removed")}
+SCENES |= {f"{happens} on the {kind} for a while": partial(given_back, happens=happens, kind=kind)
+           for happens in BACK for kind in STRATEGIES}
 
 
 @pytest.fixture(scope="module")

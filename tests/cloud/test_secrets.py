@@ -150,15 +150,15 @@ def test_no_secret_of_what_was_delegated_is_written_or_said(
     conf = tmp_path / "karbor.conf"
     plain = conf.read_text()
     answers = [karbor("--debug", "credential", "register", "-f", "json")]
-    rungs = set()
+    kinds = set()
     for strategy in ("trust", "application_credential"):
         conf.write_text(f"{plain}\n[credentials]\nstrategy = {strategy}\n")
         answers.append(karbor("--debug", "protect", volume, "--name", strategy, "-f", "json"))
         operation = answers[-1].json
-        rungs.add(operation["credential"]["rung"])
+        kinds.add(operation["credential"]["rung"])
         answers.append(karbor("--debug", "operation", "show", operation["id"], "-f", "json"))
         answers.append(karbor("--debug", "checkpoint", "delete", strategy, "--yes"))
-    assert rungs == {"trust + service token", "application credential + service token"}
+    assert kinds == {"trust + service token", "application credential + service token"}
     keys, _ = sealed_token(karbor, operation["id"])
     with contextlib.closing(sqlite3.connect(karbor.state / "karbor.sqlite")) as database:
         [(sealed,)] = database.execute("SELECT sealed FROM registrations")

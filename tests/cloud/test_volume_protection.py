@@ -150,7 +150,7 @@ def delete_in_turn(mine: OpenStackCloud, resource: Resource, full: ByHand, secon
     first.run(PLUGIN.remove(resource))
     id = full.saved_ones["backup"]["id"]
     assert first.saved_ones["backup_removed"]["deferred"]["id"] == id
-    assert PLUGIN.bury(first.saved_ones["backup_removed"]["deferred"], mine) is False
+    assert PLUGIN.delete_deferred(first.saved_ones["backup_removed"]["deferred"], mine) is False
 
     # With the full one's data gone the incremental one is worth nothing, and verify says so.
     lost = next(name for name in objects(mine) if id in name and name.endswith("-00001"))

@@ -103,17 +103,24 @@ class World:
         self.triggers = Triggers(self.engines[0])
         self.scheduled = ScheduledOperations(self.engines[0])
         self.occurrences = Occurrences(self.engines[0])
-        self.firing = Firing(Operations(self.engines[0]))
-        self.aftermath = Aftermath()
+        self.operation_starter = Firing(Operations(self.engines[0]))
+        self.post_run = Aftermath()
         self.clock = self.another_clock()
 
-    def another_clock(self, *, firing: Firing | None = None, **pace: Any) -> Scheduler:
+    def another_clock(
+        self, *, operation_starter: Firing | None = None, **intervals: Any
+    ) -> Scheduler:
         """As in another process: with connections of its own."""
         engine = connect(self.url)
         self.engines.append(engine)
-        return Scheduler(Occurrences(engine), firing=firing or self.firing,
-                         outcomes=Outcomes(engine), aftermath=self.aftermath,
-                         limits=Limits(min_interval=1), pace=replace(SchedulerIntervals(), **pace))
+        return Scheduler(
+            Occurrences(engine),
+            operation_starter=operation_starter or self.operation_starter,
+            outcomes=Outcomes(engine),
+            post_run=self.post_run,
+            limits=Limits(min_interval=1),
+            intervals=replace(SchedulerIntervals(), **intervals),
+        )
 
     def trigger(self, id: str = "t", properties: TriggerProperties = NIGHTLY, **more: Any
                 ) -> Trigger:

@@ -57,7 +57,7 @@ def test_what_is_due_is_begun_and_ends_as_its_operation(world: World) -> None:
     assert world.clock.tick(TWO).fired == 1
     one = world.newest()
     assert (one.state, one.due_at, one.started_at) == (OccurrenceState.RUNNING, TWO, TWO)
-    assert [one.operation_id] == world.firing.accepted == [one.reserved_operation_id]
+    assert [one.operation_id] == world.operation_starter.accepted == [one.reserved_operation_id]
     assert world.clock.tick(TWO + 15).fired == 0
     assert world.occurrences.of_operation("p", one.operation_id) == one
     assert world.occurrences.of_operation("other", one.operation_id) is None
@@ -80,17 +80,17 @@ def test_the_reason_of_a_failure_is_that_of_its_operation(
     world.trigger()
     world.add(operation_type=RETENTION)
     world.clock.tick(TWO)
-    world.ends(world.firing.accepted[0], state, error)
+    world.ends(world.operation_starter.accepted[0], state, error)
     world.clock.tick(TWO + 15)
     assert (world.newest().state, world.newest().reason) == (OccurrenceState.FAILED, reason)
-    assert world.aftermath.done == []       # what failed removes nothing
+    assert world.post_run.done == []       # what failed removes nothing
 
 
 def test_an_operation_whose_record_is_gone_has_failed(world: World) -> None:
     world.trigger()
     world.add()
     world.clock.tick(TWO)
-    world.firing.records.withdraw(world.firing.accepted[0])
+    world.operation_starter.records.withdraw(world.operation_starter.accepted[0])
     world.clock.tick(TWO + 15)
     assert "is gone" in world.newest().reason
 
@@ -101,8 +101,8 @@ def test_while_a_run_is_going_the_next_is_skipped(world: World) -> None:
     world.clock.tick(T0 + 3600)
     assert world.clock.tick(T0 + 7200).skipped == 1
     assert world.newest().reason == ("the previous run is still going (operation "
-                                     f"{world.firing.accepted[0]})")
-    world.ends(world.firing.accepted[0])
+                                     f"{world.operation_starter.accepted[0]})")
+    world.ends(world.operation_starter.accepted[0])
     world.clock.tick(T0 + 10800)
     assert world.told() == [("26 01:00", "done"), ("26 02:00", "skipped"), ("26 03:00", "running")]
 
@@ -152,12 +152,12 @@ def test_a_clock_that_is_put_back_begins_nothing_twice(world: World) -> None:
     world.trigger()
     one = world.add()
     world.clock.tick(TWO)
-    world.ends(world.firing.accepted[0])
+    world.ends(world.operation_starter.accepted[0])
     world.clock.tick(TWO + 1)
     found = world.scheduled.show("p", "s")
     world.scheduled.replace(replace(found, next_due_at=one.next_due_at))    # as if never seen
     world.clock.tick(TWO + 2)
-    assert (world.told(), len(world.firing.asked)) == ([("26 02:00", "done")], 1)
+    assert (world.told(), len(world.operation_starter.asked)) == ([("26 02:00", "done")], 1)
 
 
 # ---------------------------------------------------------------------- engines that die
@@ -165,7 +165,9 @@ def test_a_clock_that_is_put_back_begins_nothing_twice(world: World) -> None:
 def test_what_a_dead_engine_had_claimed_is_begun_by_another(world: World, dies: str) -> None:
     world.trigger()
     world.add()
-    dying = world.another_clock(firing=Firing(world.firing.records, dies=dies))
+    dying = world.another_clock(
+        operation_starter=Firing(world.operation_starter.records, dies=dies)
+    )
     with pytest.raises(Died):
         dying.tick(TWO)
     assert world.newest().state is OccurrenceState.DUE
@@ -174,14 +176,16 @@ def test_what_a_dead_engine_had_claimed_is_begun_by_another(world: World, dies: 
     one = world.newest()
     assert (one.state, one.attempts) == (OccurrenceState.RUNNING, 2)
     assert one.operation_id == one.reserved_operation_id
-    assert len(world.firing.asked) == (1 if dies == "before" else 0)
+    assert len(world.operation_starter.asked) == (1 if dies == "before" else 0)
 
 
 def test_what_a_dead_engine_had_accepted_is_found_even_after_the_window(world: World) -> None:
     world.trigger()
     world.add()
     with pytest.raises(Died):
-        world.another_clock(firing=Firing(world.firing.records, dies="after")).tick(TWO)
+        world.another_clock(
+            operation_starter=Firing(world.operation_starter.records, dies="after")
+        ).tick(TWO)
     world.clock.tick(TWO + 2 * WINDOW)
     assert world.told() == [("26 02:00", "running")]
 
@@ -190,7 +194,9 @@ def test_what_nobody_took_over_in_its_window_is_missed(world: World) -> None:
     world.trigger()
     world.add()
     with pytest.raises(Died):
-        world.another_clock(firing=Firing(world.firing.records, dies="before")).tick(TWO)
+        world.another_clock(
+            operation_starter=Firing(world.operation_starter.records, dies="before")
+        ).tick(TWO)
     assert world.clock.tick(TWO + WINDOW + 1).missed == 1
     assert world.told() == [("26 02:00", "missed")]
 
@@ -206,7 +212,10 @@ def test_an_engine_that_was_only_slow_is_believed(world: World) -> None:
             assert world.told() == [("26 02:00", "missed")]
             return super().run(scheduled_operation, occurrence)
 
-    assert world.another_clock(firing=Slow(world.firing.records)).tick(TWO).fired == 1
+    assert (
+        world.another_clock(operation_starter=Slow(world.operation_starter.records)).tick(TWO).fired
+        == 1
+    )
     assert world.told() == [("26 02:00", "running")]
     assert world.newest().finished_at is None
 
@@ -216,7 +225,9 @@ def test_a_dead_engine_stops_no_other(world: World) -> None:
     for number in range(3):
         world.add(f"s{number}")
     with pytest.raises(Died):
-        world.another_clock(firing=Firing(world.firing.records, dies="before")).tick(TWO)
+        world.another_clock(
+            operation_starter=Firing(world.operation_starter.records, dies="before")
+        ).tick(TWO)
     assert world.clock.tick(TWO).fired == 2     # all but the one that is held
 
 
@@ -224,12 +235,12 @@ def test_a_dead_engine_stops_no_other(world: World) -> None:
 def test_what_may_work_later_is_tried_again_while_the_window_lasts(world: World) -> None:
     world.trigger()
     world.add()
-    world.firing.broken["s"] = CloudUnavailable("cinder does not answer")
+    world.operation_starter.broken["s"] = CloudUnavailable("cinder does not answer")
     assert world.clock.tick(TWO).postponed == 1
     assert (world.newest().state, world.newest().reason) == (
         OccurrenceState.DUE, "cinder does not answer")
     assert world.clock.tick(TWO + 29).postponed == 0
-    del world.firing.broken["s"]
+    del world.operation_starter.broken["s"]
     assert world.clock.tick(TWO + 30).fired == 1
     assert (world.newest().attempts, world.newest().reason) == (2, "")
 
@@ -237,7 +248,7 @@ def test_what_may_work_later_is_tried_again_while_the_window_lasts(world: World)
 def test_what_never_worked_in_its_window_has_failed_with_the_last_reason(world: World) -> None:
     world.trigger()
     world.add()
-    world.firing.broken["s"] = CloudUnavailable("cinder does not answer")
+    world.operation_starter.broken["s"] = CloudUnavailable("cinder does not answer")
     for later in range(0, WINDOW + 60, 30):
         world.clock.tick(TWO + later)
     assert (world.newest().state, world.newest().reason) == (
@@ -254,7 +265,7 @@ def test_one_that_cannot_be_begun_says_why_and_stops_no_other(
     world.trigger()
     for id in ("a", "b", "c"):
         world.add(id)
-    world.firing.broken["a"] = error
+    world.operation_starter.broken["a"] = error
     done = world.clock.tick(TWO)
     assert (done.fired, done.failed) == (2, 1)
     assert (world.newest("a").state, world.newest("a").reason) == (OccurrenceState.FAILED, reason)
@@ -327,23 +338,23 @@ def test_retention_follows_a_success_and_is_told(world: World) -> None:
     world.trigger()
     world.add(operation_type=RETENTION)
     world.clock.tick(TWO)
-    world.ends(world.firing.accepted[0])
+    world.ends(world.operation_starter.accepted[0])
     done = world.clock.tick(TWO + 15)
     assert (done.ended, done.retained) == (1, 1)
     assert world.newest().retention == "removed 1, kept 2"
     assert world.clock.tick(TWO + 30).retained == 0
-    assert world.aftermath.done == ["s"]
+    assert world.post_run.done == ["s"]
 
 
 def test_retention_that_may_work_later_is_tried_again(world: World) -> None:
     world.trigger()
     world.add(operation_type=RETENTION)
     world.clock.tick(TWO)
-    world.ends(world.firing.accepted[0])
-    world.aftermath.broken = CloudUnavailable("swift does not answer")
+    world.ends(world.operation_starter.accepted[0])
+    world.post_run.broken = CloudUnavailable("swift does not answer")
     assert world.clock.tick(TWO + 15).retained == 0
     assert world.newest().retention == WANTED
-    world.aftermath.broken = None
+    world.post_run.broken = None
     assert world.clock.tick(TWO + 45).retained == 1
 
 
@@ -354,9 +365,9 @@ def test_retention_that_may_work_later_is_tried_again(world: World) -> None:
 def test_retention_that_cannot_work_says_so(world: World, error: Exception, told: str) -> None:
     world.trigger()
     world.add(operation_type=RETENTION)
-    world.aftermath.broken = error
+    world.post_run.broken = error
     world.clock.tick(TWO)
-    world.ends(world.firing.accepted[0])
+    world.ends(world.operation_starter.accepted[0])
     world.clock.tick(TWO + 15)
     assert (world.newest().retention, world.newest().state) == (told, OccurrenceState.DONE)
 
@@ -365,7 +376,7 @@ def test_what_ended_long_ago_is_forgotten(world: World) -> None:
     world.trigger()
     world.add()
     world.clock.tick(TWO)
-    world.ends(world.firing.accepted[0])
+    world.ends(world.operation_starter.accepted[0])
     world.clock.tick(TWO + 15)
     world.clock.tick(TWO + 91 * DAY)
     assert [state for _, state in world.told()] == ["missed", "running"]
@@ -384,7 +395,9 @@ def test_of_two_that_take_over_one_wins(world: World) -> None:
     world.trigger()
     world.add()
     with pytest.raises(Died):
-        world.another_clock(firing=Firing(world.firing.records, dies="before")).tick(TWO)
+        world.another_clock(
+            operation_starter=Firing(world.operation_starter.records, dies="before")
+        ).tick(TWO)
     (one, _, _), = world.occurrences.waiting(TWO + 300)
     assert world.occurrences.hold(one, TWO + 600) is not None
     assert world.occurrences.hold(one, TWO + 600) is None
@@ -417,8 +430,10 @@ def test_two_clocks_side_by_side_begin_each_once(world: World) -> None:
         world.add(f"s{number}")
     moments = [T0 + 3600 * hour for hour in range(1, 4)]
     together(world, moments)
-    assert len(world.firing.accepted) == 8      # no run ends here, so the later ones are skipped
-    assert Counter(world.firing.asked) == {f"s{number}": 1 for number in range(8)}
+    assert (
+        len(world.operation_starter.accepted) == 8
+    )  # no run ends here, so the later ones are skipped
+    assert Counter(world.operation_starter.asked) == {f"s{number}": 1 for number in range(8)}
     for number in range(8):
         assert world.told(f"s{number}") == [
             ("26 01:00", "running"), ("26 02:00", "skipped"), ("26 03:00", "skipped")]
@@ -442,12 +457,14 @@ def test_however_the_engines_tick_each_due_time_is_in_one_row_and_begun_once(
             rows = world.occurrences.list("p", f"s{number}")
             assert sum(one.count for one in rows) == (now - T0) // 3600
             begun = [one for one in rows if one.operation_id]
-            assert world.firing.asked.count(f"s{number}") == len(begun)
+            assert world.operation_starter.asked.count(f"s{number}") == len(begun)
             before = [T0, *moments]
             on_time = [now for prev, now in zip(before, moments, strict=False)
                        if now - now % 3600 > prev and now % 3600 <= WINDOW]
             assert len(begun) == (len(on_time) if end else min(1, len(on_time)))
-        assert sorted(world.firing.accepted) == sorted(set(world.firing.accepted))
+        assert sorted(world.operation_starter.accepted) == sorted(
+            set(world.operation_starter.accepted)
+        )
 
 
 def test_an_occurrence_asked_for_is_begun_by_the_next_tick(world: World) -> None:

@@ -132,16 +132,16 @@ def test_nobody_is_inside_together(where: tuple[Path, str], tmp_path: Path) -> N
 def test_asking_who_has_it_is_not_in_the_way(locks: Locks, make: Callable[[], Locks]) -> None:
     over = threading.Event()
 
-    def ask(asking: Locks) -> None:
+    def ask(request_context: Locks) -> None:
         while not over.is_set():
-            asking.holder("op-1")
+            request_context.holder("op-1")
 
     with ThreadPoolExecutor(2) as pool:
-        asking = [pool.submit(ask, make()) for _ in range(2)]
+        request_context = [pool.submit(ask, make()) for _ in range(2)]
         for _ in range(200):
             locks.take("op-1").release()
         over.set()
-        for one in asking:
+        for one in request_context:
             one.result()
 
 

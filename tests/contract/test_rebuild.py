@@ -56,7 +56,7 @@ class Installation:
     @property
     def conf(self) -> config.ConfigOpts:
         file = self.place / "karbor.conf"
-        file.write_text(f"[DEFAULT]\nstate_path = {self.place}\n"
+        file.write_text(f"[DEFAULT]\nstate_path = {self.endpoint_settings}\n"
                         f"[database]\nconnection = {self.url}\n")
         return config.load([file])
 

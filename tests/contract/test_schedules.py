@@ -49,15 +49,15 @@ def triggers(world: World) -> TriggerDesk:
 
 
 @pytest.fixture
-def desk(world: World) -> ScheduleDesk:
+def admission(world: World) -> ScheduleDesk:
     return ScheduleDesk(world.scheduled, triggers=world.triggers, plans=Plans(),
                         occurrences=world.occurrences)
 
 
-def make(desk: ScheduleDesk, type: str = "protect", **wishes: Any) -> ScheduledOperation:
-    return desk.create("p", type, replace(ScheduleUpdate(
+def make(admission: ScheduleDesk, type: str = "protect", **options: Any) -> ScheduledOperation:
+    return admission.create("p", type, replace(ScheduleUpdate(
         name="nightly", trigger_id="t", operation_definition=DEFINITION,
-        caller={"user_id": "u"}, credential={"sealed": "gAAAA"}), **wishes), T0)
+        caller={"user_id": "u"}, credential={"sealed": "gAAAA"}), **options), T0)
 
 
 # ---------------------------------------------------------------------- triggers
@@ -99,11 +99,11 @@ def test_a_trigger_in_use_stays_and_names_its_users(world: World, triggers: Trig
 
 
 def test_a_new_pattern_counts_from_now_for_all_that_are_not_paused(
-        world: World, triggers: TriggerDesk, desk: ScheduleDesk) -> None:
+        world: World, triggers: TriggerDesk, admission: ScheduleDesk) -> None:
     world.trigger(fault="broken")
     world.add("a")
     world.add("paused")
-    desk.pause("p", "paused", T0)
+    admission.pause("p", "paused", T0)
     before, = world.occurrences.due(TWO)
     now = at("2026-11-26 01:30")
     changed = triggers.update("p", "t", now=now, name="new", properties={
@@ -171,9 +171,9 @@ def test_triggers_are_listed_filtered_sorted_and_in_pages(world: World) -> None:
 
 
 # ---------------------------------------------------------------------- scheduled operations
-def test_a_scheduled_operation_is_kept_and_due_next(world: World, desk: ScheduleDesk) -> None:
+def test_a_scheduled_operation_is_kept_and_due_next(world: World, admission: ScheduleDesk) -> None:
     world.trigger()
-    made = make(desk, "retention_protect", description="d", operation_definition={
+    made = make(admission, "retention_protect", description="d", operation_definition={
         **DEFINITION, "max_backups": "2", "keep_daily": 7})
     assert world.scheduled.show("p", made.id) == made
     assert (made.next_due_at, made.enabled, made.revision) == (TWO, True, 0)
@@ -198,71 +198,71 @@ def test_a_scheduled_operation_is_kept_and_due_next(world: World, desk: Schedule
       "operation_definition": {**DEFINITION, "max_backups": "few"}}, BadInput, "max_backups"),
 ])
 def test_what_could_not_run_is_refused(
-        world: World, desk: ScheduleDesk, wrong: dict[str, Any], error: type[Exception],
+        world: World, admission: ScheduleDesk, wrong: dict[str, Any], error: type[Exception],
         said: str) -> None:
     world.trigger()
     with pytest.raises(error, match=said):
-        make(desk, **wrong)
+        make(admission, **wrong)
     assert world.scheduled.list(Listing("p")) == []
 
 
-def test_of_a_foreign_project_there_is_no_trigger(world: World, desk: ScheduleDesk) -> None:
+def test_of_a_foreign_project_there_is_no_trigger(world: World, admission: ScheduleDesk) -> None:
     world.trigger(project_id="other")
     with pytest.raises(NotFound):
-        make(desk)
+        make(admission)
 
 
 def test_a_paused_one_begins_nothing_and_has_missed_nothing(
-        world: World, desk: ScheduleDesk) -> None:
+        world: World, admission: ScheduleDesk) -> None:
     world.trigger()
-    id = make(desk).id
-    assert desk.pause("p", id, T0).enabled is False
-    assert desk.pause("p", id, T0).revision == 1        # it was paused already
+    id = make(admission).id
+    assert admission.pause("p", id, T0).enabled is False
+    assert admission.pause("p", id, T0).revision == 1        # it was paused already
     world.clock.tick(TWO)
     with pytest.raises(BadInput, match="is paused"):
-        desk.run_now("p", id, TWO + 60)
+        admission.run_now("p", id, TWO + 60)
     now = at("2026-11-29 02:10")
-    assert desk.resume("p", id, now).next_due_at == at("2026-11-30 02:00")
+    assert admission.resume("p", id, now).next_due_at == at("2026-11-30 02:00")
     world.clock.tick(now)
     assert world.told(id) == []
-    assert desk.resume("p", id, now).revision == 2
+    assert admission.resume("p", id, now).revision == 2
     world.clock.tick(at("2026-11-30 02:00"))
     assert world.told(id) == [("30 02:00", "running")]
 
 
-def test_one_that_is_paused_before_it_is_begun_is_skipped(world: World, desk: ScheduleDesk
+def test_one_that_is_paused_before_it_is_begun_is_skipped(world: World, admission: ScheduleDesk
                                                           ) -> None:
     world.trigger()
-    id = make(desk).id
-    asked = desk.run_now("p", id, T0 + 60)
+    id = make(admission).id
+    asked = admission.run_now("p", id, T0 + 60)
     assert (asked.state, asked.manual, asked.due_at) == (OccurrenceState.DUE, True, T0 + 60)
-    desk.pause("p", id, T0 + 61)
+    admission.pause("p", id, T0 + 61)
     world.clock.tick(T0 + 62)
     assert world.newest(id).reason == "it was paused before this run was begun"
-    assert world.firing.asked == []
+    assert world.operation_starter.asked == []
 
 
-def test_run_now_is_beside_the_times_of_the_trigger(world: World, desk: ScheduleDesk) -> None:
+def test_run_now_is_beside_the_times_of_the_trigger(world: World, admission: ScheduleDesk) -> None:
     world.trigger()
-    id = make(desk).id
-    desk.run_now("p", id, T0 + 60)
+    id = make(admission).id
+    admission.run_now("p", id, T0 + 60)
     with pytest.raises(Conflict, match="not been begun"):
-        desk.run_now("p", id, T0 + 61)
+        admission.run_now("p", id, T0 + 61)
     world.clock.tick(T0 + 62)
     with pytest.raises(Conflict, match="still going"):
-        desk.run_now("p", id, T0 + 63)
-    world.ends(world.firing.accepted[0])
+        admission.run_now("p", id, T0 + 63)
+    world.ends(world.operation_starter.accepted[0])
     world.clock.tick(TWO)
     assert world.told(id) == [("26 00:01", "done"), ("26 02:00", "running")]
     with pytest.raises(NotFound):
-        desk.run_now("other", id, T0)
+        admission.run_now("other", id, T0)
 
 
-def test_one_can_be_changed(world: World, desk: ScheduleDesk) -> None:
+def test_one_can_be_changed(world: World, admission: ScheduleDesk) -> None:
     world.trigger()
     world.trigger("t2", HOURLY)
-    id = make(desk, "retention_protect").id
-    changed = desk.update(
+    id = make(admission, "retention_protect").id
+    changed = admission.update(
         "p",
         id,
         ScheduleUpdate(
@@ -279,24 +279,24 @@ def test_one_can_be_changed(world: World, desk: ScheduleDesk) -> None:
     assert (changed.name, changed.trigger_id, changed.next_due_at, changed.caller) == (
         "new", "t2", T0 + 3600, {"user_id": "v"})
     assert (changed.revision, changed.updated_at) == (1, T0 + 5)
-    assert desk.update("p", id, ScheduleUpdate(), T0 + 6).next_due_at == T0 + 3600
-    for wishes, error in (
+    assert admission.update("p", id, ScheduleUpdate(), T0 + 6).next_due_at == T0 + 3600
+    for options, error in (
         (ScheduleUpdate(name=""), BadInput),
         (ScheduleUpdate(trigger_id="x"), NotFound),
         (ScheduleUpdate(operation_definition={}), BadInput),
     ):
         with pytest.raises(error):
-            desk.update("p", id, wishes, T0)
+            admission.update("p", id, options, T0)
     with pytest.raises(NotFound):
-        desk.update("other", id, ScheduleUpdate(name="x"), T0)
-    desk.pause("p", id, T0)
-    assert desk.update("p", id, ScheduleUpdate(trigger_id="t"), T0).next_due_at is None
+        admission.update("other", id, ScheduleUpdate(name="x"), T0)
+    admission.pause("p", id, T0)
+    assert admission.update("p", id, ScheduleUpdate(trigger_id="t"), T0).next_due_at is None
 
 
-def test_of_two_who_change_it_at_once_one_is_told(world: World, desk: ScheduleDesk) -> None:
+def test_of_two_who_change_it_at_once_one_is_told(world: World, admission: ScheduleDesk) -> None:
     world.trigger()
-    one = make(desk)
-    desk.pause("p", one.id, T0)
+    one = make(admission)
+    admission.pause("p", one.id, T0)
     with pytest.raises(Conflict, match="somebody else"):
         world.scheduled.replace(one)
     with pytest.raises(NotFound):
@@ -305,23 +305,23 @@ def test_of_two_who_change_it_at_once_one_is_told(world: World, desk: ScheduleDe
         world.scheduled.replace(replace(world.scheduled.show("p", one.id), trigger_id="x"))
 
 
-def test_one_goes_with_its_history(world: World, desk: ScheduleDesk) -> None:
+def test_one_goes_with_its_history(world: World, admission: ScheduleDesk) -> None:
     world.trigger()
-    id = make(desk).id
+    id = make(admission).id
     world.clock.tick(TWO)
     with pytest.raises(NotFound):
-        desk.delete("other", id)
-    desk.delete("p", id)
-    assert (world.rows(), len(world.firing.accepted)) == (0, 1)
+        admission.delete("other", id)
+    admission.delete("p", id)
+    assert (world.rows(), len(world.operation_starter.accepted)) == (0, 1)
     assert world.clock.tick(TWO + 15).ended == 0
 
 
 def test_scheduled_operations_are_listed_filtered_and_sorted(
-        world: World, desk: ScheduleDesk) -> None:
+        world: World, admission: ScheduleDesk) -> None:
     world.trigger()
-    ids = [make(desk, name=name, description=text).id
+    ids = [make(admission, name=name, description=text).id
            for name, text in (("b", "Shop"), ("a", ""), ("c", "SHOPPING"))]
-    desk.pause("p", ids[1], T0)
+    admission.pause("p", ids[1], T0)
 
     def places(filters: dict[str, str] | None = None, sort: Any = (("created_at", True),),
                **page: Any) -> list[int]:

@@ -117,7 +117,7 @@ class Needs(Protocol):
     @property
     def plans(self) -> PlanReader: ...
     @property
-    def checkpoint_desk(self) -> CheckpointService: ...
+    def checkpoint_service(self) -> CheckpointService: ...
 
 
 CHECKPOINTS = Collection("checkpoints", ("id", "status", "created_at", "name"), {
@@ -143,7 +143,7 @@ class Checkpoints(Resource):
         provider_id = call.path["provider_id"]
         span = Span(provider_id, asked.filters.get("plan_id", ""),
                     _day(asked.filters, "start_date"), _day(asked.filters, "end_date", after=True))
-        found = self._needs.checkpoint_desk.checkpoints(
+        found = self._needs.checkpoint_service.checkpoints(
             asked.project_id, provider_id, replace(asked, filters={
                 name: value for name, value in asked.filters.items() if name == "status"}), span)
         return CheckpointsBody([view(one) for one in found],
@@ -155,7 +155,7 @@ class Checkpoints(Resource):
         """Protect what a plan says, now. Answers before anything has happened."""
         given = call.body.checkpoint
         plan = self._needs.plans.show(call.project_id, given.plan_id)
-        made = self._needs.checkpoint_desk.protect(
+        made = self._needs.checkpoint_service.protect(
             call.context, call.path["provider_id"], plan,
             given.extra_info or given.extra_info_)
         return CheckpointBody(view(made))
@@ -169,8 +169,8 @@ class Checkpoints(Resource):
     def delete(self, call: Call[None]) -> Nothing:
         """Delete a checkpoint. Answers before it is gone."""
         self._own(call)
-        self._needs.checkpoint_desk.delete(call.context, call.path["provider_id"],
-                                           call.path["checkpoint_id"])
+        self._needs.checkpoint_service.delete(call.context, call.path["provider_id"],
+                                              call.path["checkpoint_id"])
         return Nothing()
 
     @route("PUT", _ONE, rule="provider:checkpoint_update", body=ResetBody, answer=Nothing,
@@ -178,20 +178,20 @@ class Checkpoints(Resource):
     def reset(self, call: Call[ResetBody]) -> Nothing:
         """Set the status of a checkpoint: to `error`, or back to what its bank says of it."""
         self._own(call)
-        self._needs.checkpoint_desk.reset(
+        self._needs.checkpoint_service.reset(
             call.context, call.path["provider_id"], call.path["checkpoint_id"],
             RecordStatus(call.body.reset.state))
         return Nothing()
 
     def _admitted(self, call: Call[Any]) -> CheckpointRecord:
         provider_id, id = call.path["provider_id"], call.path["checkpoint_id"]
-        desk = self._needs.checkpoint_desk
+        admission = self._needs.checkpoint_service
         try:
-            return desk.checkpoint(call.project_id, provider_id, id)
+            return admission.checkpoint(call.project_id, provider_id, id)
         except NotFound:
             if call.reach is not None:
                 raise
-        found = desk.checkpoint(None, provider_id, id)
+        found = admission.checkpoint(None, provider_id, id)
         call.admit(found.project_id, "Checkpoint", id)
         return found
 

@@ -82,7 +82,7 @@ class Needs(Protocol):
     @property
     def plans(self) -> PlanReader: ...
     @property
-    def copy_desk(self) -> CopyService: ...
+    def copy_service(self) -> CopyService: ...
 
 
 class Copies(Resource):
@@ -97,16 +97,17 @@ class Copies(Resource):
         """Copy checkpoints into the bank of another provider. Answers before anything has
         happened; what the cloud's own services hold is refused, and then nothing is copied."""
         given, provider_id = call.body.copy, call.path["provider_id"]
-        parameters, desk = given.parameters or {}, self._needs.copy_desk
+        parameters, admission = given.parameters or {}, self._needs.copy_service
         if (given.plan_id is None) == (given.checkpoint_id is None):
             raise BadInput("a copy is asked for with either plan_id or checkpoint_id")
         if given.plan_id is not None:
             plan = self._needs.plans.show(call.project_id, given.plan_id)
-            accepted = desk.copy_plan(call.context, provider_id, plan, given.target_provider_id,
-                                      parameters)
+            accepted = admission.copy_plan(
+                call.context, provider_id, plan, given.target_provider_id, parameters
+            )
         else:
-            accepted = desk.copy_one(call.context, provider_id, str(given.checkpoint_id),
-                                     given.target_provider_id, parameters)
+            accepted = admission.copy_one(call.context, provider_id, str(given.checkpoint_id),
+                                          given.target_provider_id, parameters)
         return CopyBody(CopyView(
             call.project_id, provider_id, accepted.target_provider_id, given.plan_id, parameters,
             _pairs(accepted)))

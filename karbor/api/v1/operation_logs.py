@@ -91,7 +91,7 @@ class EventsBody(msgspec.Struct):
 
 class Needs(Protocol):
     @property
-    def operation_shelf(self) -> OperationReader: ...
+    def operation_reader(self) -> OperationReader: ...
     @property
     def streams(self) -> StreamLimiter: ...
 
@@ -122,7 +122,7 @@ class OperationLogs(Resource):
         wanted = asked.filters
         restore = wanted.get("restore_id", "")
         verbs = _verbs(wanted.get("operation_type"), restore)
-        found = self._needs.operation_shelf.list(by_state(asked), Which(
+        found = self._needs.operation_reader.list(by_state(asked), Which(
             verbs, standing(wanted.get("status")), (restore,) if restore else (),
             wanted.get("checkpoint_id", ""), wanted.get("plan_id", ""),
             wanted.get("provider_id", ""), wanted.get("scheduled_operation_id", "")))
@@ -133,7 +133,7 @@ class OperationLogs(Resource):
            answer=OperationLogBody, refuses=(404,))
     def show(self, call: Call[None]) -> OperationLogBody:
         """Show an operation, with how far it is with each resource."""
-        shelf = self._needs.operation_shelf
+        shelf = self._needs.operation_reader
         found = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
         view = _view(found)
         view.resources = progress(found, shelf.steps(found))
@@ -143,7 +143,7 @@ class OperationLogs(Resource):
            answer=EventsBody, query=(AFTER,), refuses=(404,), streams=True)
     def events(self, call: Call[None]) -> EventsBody | Iterator[bytes]:
         """List what happened during an operation, or follow it."""
-        shelf = self._needs.operation_shelf
+        shelf = self._needs.operation_reader
         found = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
         after = _number(call.last_event or call.query.get("after") or "0")
         if call.last_event is not None:

@@ -60,7 +60,7 @@ class ProviderReader(Protocol):
 
 class Needs(Protocol):
     @property
-    def provider_shelf(self) -> ProviderReader: ...
+    def provider_reader(self) -> ProviderReader: ...
 
 
 PROVIDERS = Collection("providers", ("id", "name", "status", "created_at"), {
@@ -79,7 +79,7 @@ class Providers(Resource):
     def list(self, call: Call[None]) -> ProvidersBody:
         """List providers."""
         asked = call.listing()
-        found = [one for one in self._needs.provider_shelf.all()
+        found = [one for one in self._needs.provider_reader.all()
                  if all(getattr(one, name) == value for name, value in asked.filters.items())]
         if not {"sort", "sort_key", "sort_dir"}.isdisjoint(call.query):     # else by their ids
             for sort in reversed(asked.sort):
@@ -99,7 +99,7 @@ class Providers(Resource):
     def show(self, call: Call[None]) -> ProviderBody:
         """Show a provider."""
         wanted = call.path["provider_id"]
-        for one in self._needs.provider_shelf.all():
+        for one in self._needs.provider_reader.all():
             if one.id == wanted:
                 return ProviderBody(_view(one))
         raise NotFound(f"Provider {wanted} could not be found.")

@@ -71,9 +71,9 @@ class RestoreService(Protocol):
 
 class Needs(Protocol):
     @property
-    def operation_shelf(self) -> OperationReader: ...
+    def operation_reader(self) -> OperationReader: ...
     @property
-    def restore_desk(self) -> RestoreService: ...
+    def restore_service(self) -> RestoreService: ...
 
 
 RESTORES = Collection("restores", ("id", "status", "created_at"), {
@@ -93,11 +93,11 @@ class Restores(Resource):
     def list(self, call: Call[None]) -> RestoresBody:
         """List restores, the newest first."""
         asked = call.listing()
-        found = self._needs.operation_shelf.list(by_state(asked), Which(
+        found = self._needs.operation_reader.list(by_state(asked), Which(
             (Verb.RESTORE,), standing(asked.filters.get("status"), Verb.RESTORE),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
             provider_id=asked.filters.get("provider_id", "")))
-        steps = self._needs.operation_shelf.steps_of(found)
+        steps = self._needs.operation_reader.steps_of(found)
         return RestoresBody([_view(one, steps[one.id]) for one in found],
                             call.next_page(asked, [one.id for one in found], cut=found.cut))
 
@@ -106,7 +106,7 @@ class Restores(Resource):
     def create(self, call: Call[NewRestoreBody]) -> RestoreBody:
         """Restore a checkpoint. Answers before anything has been made."""
         given = call.body.restore
-        made = self._needs.restore_desk.restore(
+        made = self._needs.restore_service.restore(
             call.context, given.provider_id, given.checkpoint_id,
             {key: one or {} for key, one in given.parameters.items()}, given.restore_target)
         return RestoreBody(self._shown(made))
@@ -116,11 +116,11 @@ class Restores(Resource):
     def show(self, call: Call[None]) -> RestoreBody:
         """Show how a restore stands."""
         return RestoreBody(self._shown(admitted(
-            call, self._needs.operation_shelf, "Restore", call.path["restore_id"],
+            call, self._needs.operation_reader, "Restore", call.path["restore_id"],
             (Verb.RESTORE,))))
 
     def _shown(self, one: Operation) -> RestoreView:
-        return _view(one, self._needs.operation_shelf.steps(one))
+        return _view(one, self._needs.operation_reader.steps(one))
 
 
 def _view(one: Operation, steps: Sequence[Step]) -> RestoreView:

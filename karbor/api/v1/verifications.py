@@ -65,9 +65,9 @@ class VerificationService(Protocol):
 
 class Needs(Protocol):
     @property
-    def operation_shelf(self) -> OperationReader: ...
+    def operation_reader(self) -> OperationReader: ...
     @property
-    def verification_desk(self) -> VerificationService: ...
+    def verification_service(self) -> VerificationService: ...
 
 
 VERIFICATIONS = Collection("verifications", ("id", "status", "created_at"), {
@@ -87,11 +87,11 @@ class Verifications(Resource):
     def list(self, call: Call[None]) -> VerificationsBody:
         """List verifications, the newest first."""
         asked = call.listing()
-        found = self._needs.operation_shelf.list(by_state(asked), Which(
+        found = self._needs.operation_reader.list(by_state(asked), Which(
             (Verb.VERIFY,), standing(asked.filters.get("status"), Verb.VERIFY),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
             provider_id=asked.filters.get("provider_id", "")))
-        steps = self._needs.operation_shelf.steps_of(found)
+        steps = self._needs.operation_reader.steps_of(found)
         return VerificationsBody([_view(one, steps[one.id]) for one in found],
                                  call.next_page(asked, [one.id for one in found], cut=found.cut))
 
@@ -100,7 +100,7 @@ class Verifications(Resource):
     def create(self, call: Call[NewVerificationBody]) -> VerificationBody:
         """Read back what a checkpoint keeps. Answers before anything has been read."""
         given = call.body.verification
-        made = self._needs.verification_desk.verify(
+        made = self._needs.verification_service.verify(
             call.context, given.provider_id, given.checkpoint_id,
             {key: one or {} for key, one in given.parameters.items()})
         return VerificationBody(self._shown(made))
@@ -110,11 +110,11 @@ class Verifications(Resource):
     def show(self, call: Call[None]) -> VerificationBody:
         """Show how a verification stands."""
         return VerificationBody(self._shown(admitted(
-            call, self._needs.operation_shelf, "Verification", call.path["verification_id"],
+            call, self._needs.operation_reader, "Verification", call.path["verification_id"],
             (Verb.VERIFY,))))
 
     def _shown(self, one: Operation) -> VerificationView:
-        return _view(one, self._needs.operation_shelf.steps(one))
+        return _view(one, self._needs.operation_reader.steps(one))
 
 
 def _view(one: Operation, steps: Sequence[Step]) -> VerificationView:

@@ -129,7 +129,7 @@ class Removal(Task):
                                        request=f"DELETE /backups/{id}",
                                        resource=work.resource.key,
                                        remedy="tell the cloud's operator"))
-        return Again(work.cloud.soon("cinder.backup"), {"asked": True})
+        return Again(work.cloud.first_poll_delay("cinder.backup"), {"asked": True})
 
     @staticmethod
     def _watch(work: Work, id: str) -> Outcome:

@@ -57,7 +57,7 @@ class VolumeBackup(Protection):
     def held_by(self, resource: Resource) -> str:
         return "Cinder"
 
-    def bury(self, facts: Mapping[str, Any], cloud: Cloud) -> bool:
+    def delete_deferred(self, facts: Mapping[str, Any], cloud: Cloud) -> bool:
         return bury_backup(cloud, facts["id"])
 
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:

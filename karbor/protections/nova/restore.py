@@ -128,7 +128,7 @@ class _Build:
         if self.work.entered_before or self.work.handle:
             found = find_server(self.work)
         self.state["server"] = found or self._create()
-        return Again(self.work.cloud.soon("nova.server"), self.state,
+        return Again(self.work.cloud.first_poll_delay("nova.server"), self.state,
                      Progress(text="the server is being built"))
 
     def _create(self) -> str:

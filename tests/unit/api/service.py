@@ -79,7 +79,7 @@ class ListedService(ServiceContext):
         yield ListedCloud(who.caller)
 
     @contextmanager
-    def asking(self, who: Requester) -> Iterator[RequestContext]:
+    def context(self, who: Requester) -> Iterator[RequestContext]:
         yield RequestContext(who.caller, Delegating(), ListedCloud(who.caller))     # type: ignore[arg-type]
 
     @property

@@ -128,14 +128,14 @@ class World:
         one = ScheduledOperations(self.service.database).show(MINE, id)
         return str(one.credential["grant"]["id"])
 
-    def tick(self, firing: Any = None) -> None:
+    def tick(self, operation_starter: Any = None) -> None:
         """What a worker does with what is due."""
         requests = CheckpointRequests(self.service, lambda: None)
         made = clock(
             self.service.conf,
             Occurrences(self.service.database),
             Outcomes(self.service.database),
-            firing or ScheduledRuns(self.service, requests),
+            operation_starter or ScheduledRuns(self.service, requests),
             ScheduledCheckpoints(self.service, requests),
         )
         made.tick(time.time())
@@ -243,12 +243,14 @@ class Meanwhile:
     somebody asks for something else."""
 
     def __init__(self, world: World, ask: Any) -> None:
-        self._firing = ScheduledRuns(world.service, CheckpointRequests(world.service, lambda: None))
+        self._operation_starter = ScheduledRuns(
+            world.service, CheckpointRequests(world.service, lambda: None)
+        )
         self._ask = ask
 
     def run(self, scheduled_operation: Any, occurrence: Any) -> str:
         self._ask()
-        return self._firing.run(scheduled_operation, occurrence)
+        return self._operation_starter.run(scheduled_operation, occurrence)
 
 
 def test_run_and_at_once_delete(world: World) -> None:

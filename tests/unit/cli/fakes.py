@@ -143,9 +143,9 @@ class FakeLocal:
                       expected: float | None = None) -> Draft:
         return self._draft("protect", tuple(words), name, parameters)
 
-    def draft_restore(self, checkpoint: str, wishes: Any = None, *,
+    def draft_restore(self, checkpoint: str, options: Any = None, *,
                       expected: float | None = None) -> Draft:
-        return self._draft("restore", checkpoint, wishes)
+        return self._draft("restore", checkpoint, options)
 
     def draft_verify(self, checkpoint: str, *, expected: float | None = None) -> Draft:
         return self._draft("verify", checkpoint)

@@ -56,75 +56,75 @@ def cinder() -> Any:
 
 
 @pytest.fixture
-def board(clock: Clock) -> StatusPoller:
+def poller(clock: Clock) -> StatusPoller:
     return StatusPoller(LOOKED["cinder.backup"][1], "p", clock)
 
 
-def state(board: StatusPoller, id: str, cinder: Any) -> str | None:
-    seen = board.look(id, cinder)
+def state(poller: StatusPoller, id: str, cinder: Any) -> str | None:
+    seen = poller.look(id, cinder)
     return None if seen is None else str(seen["status"])
 
 
-def test_a_hundred_waits_share_one_list(board: StatusPoller, cinder: Any, clock: Clock) -> None:
+def test_a_hundred_waits_share_one_list(poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {str(n): "creating" for n in range(100)}
     for id in cinder.backups:
-        board.touched([id])
+        poller.touched([id])
     clock.sleep(1)
-    assert {state(board, id, cinder) for id in cinder.backups} == {"creating"}
+    assert {state(poller, id, cinder) for id in cinder.backups} == {"creating"}
     assert cinder.asked == (1, 0)
-    clock.sleep(board.interval)
-    assert {state(board, id, cinder) for id in cinder.backups} == {"creating"}
+    clock.sleep(poller.interval)
+    assert {state(poller, id, cinder) for id in cinder.backups} == {"creating"}
     assert cinder.asked == (2, 0)
 
 
 def test_within_an_interval_nothing_is_asked(
-    board: StatusPoller, cinder: Any, clock: Clock
+    poller: StatusPoller, cinder: Any, clock: Clock
 ) -> None:
     cinder.backups = {"1": "creating"}
-    state(board, "1", cinder)
+    state(poller, "1", cinder)
     cinder.backups["1"] = "available"
-    clock.sleep(board.interval * 0.8)
-    assert state(board, "1", cinder) == "creating"
-    clock.sleep(board.interval * 0.2)
-    assert state(board, "1", cinder) == "available"
+    clock.sleep(poller.interval * 0.8)
+    assert state(poller, "1", cinder) == "creating"
+    clock.sleep(poller.interval * 0.2)
+    assert state(poller, "1", cinder) == "available"
     assert cinder.asked == (2, 0)
 
 
 def test_the_first_look_is_fresh_also_right_after_a_list(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "creating", "2": "creating"}
-    state(board, "1", cinder)
+    state(poller, "1", cinder)
     cinder.backups["2"] = "available"
     clock.sleep(0.1)
-    assert state(board, "2", cinder) == "available"
+    assert state(poller, "2", cinder) == "available"
     assert cinder.asked == (1, 1)       # the list is too young for another: this one alone
 
 
 def test_what_a_request_named_is_looked_at_afresh(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "available"}
-    assert state(board, "1", cinder) == "available"
+    assert state(poller, "1", cinder) == "available"
     clock.sleep(0.1)
     cinder.backups["1"] = "restoring"       # a restore was asked for
-    board.touched(["1"])
-    assert state(board, "1", cinder) == "restoring"
+    poller.touched(["1"])
+    assert state(poller, "1", cinder) == "restoring"
     clock.sleep(5)
     cinder.backups["1"] = "error"
-    board.touched(["1"])
-    assert state(board, "1", cinder) == "error"
+    poller.touched(["1"])
+    assert state(poller, "1", cinder) == "error"
     assert cinder.asked == (2, 1)
 
 
 def test_a_list_asked_for_before_a_request_says_nothing_of_its_effect(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "available", "2": "available"}
     cinder.gate = threading.Event()
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(state, board, "1", cinder)
+        first = pool.submit(state, poller, "1", cinder)
         assert cinder.inside.wait(30)
         clock.sleep(2)
-        board.touched(["2"])                # while the list is under way
-        second = pool.submit(state, board, "2", cinder)
+        poller.touched(["2"])                # while the list is under way
+        second = pool.submit(state, poller, "2", cinder)
         clock.sleep(0.5)
         cinder.gate.set()
         assert first.result(30) == "available"
@@ -135,34 +135,34 @@ def test_a_list_asked_for_before_a_request_says_nothing_of_its_effect(
 
 
 def test_the_interval_grows_without_news_and_begins_anew_with_them(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "creating"}
     seen = []
     for _ in range(12):
-        state(board, "1", cinder)
-        seen.append(board.interval)
-        clock.sleep(board.interval)
+        state(poller, "1", cinder)
+        seen.append(poller.interval)
+        clock.sleep(poller.interval)
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (1.5, LONGEST)
     cinder.backups["1"] = "available"
-    state(board, "1", cinder)
-    assert board.interval == 1.0
+    state(poller, "1", cinder)
+    assert poller.interval == 1.0
 
 
 def test_what_a_list_lacks_is_asked_for_by_its_id_before_it_counts_as_gone(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "creating", "2": "deleting"}
     cinder.unlisted = {"1"}                 # a list may be cut, or filtered
-    assert state(board, "1", cinder) == "creating"
+    assert state(poller, "1", cinder) == "creating"
     assert cinder.asked == (1, 1)
-    assert state(board, "2", cinder) == "deleting"
+    assert state(poller, "2", cinder) == "deleting"
     del cinder.backups["2"]
-    clock.sleep(board.interval)
-    assert state(board, "2", cinder) is None
-    assert state(board, "nonesuch", cinder) is None
+    clock.sleep(poller.interval)
+    assert state(poller, "2", cinder) is None
+    assert state(poller, "nonesuch", cinder) is None
 
 
-def test_a_slow_list_is_asked_for_seldom(board: StatusPoller, cinder: Any, clock: Clock) -> None:
+def test_a_slow_list_is_asked_for_seldom(poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "creating"}
     listing = cinder.list
 
@@ -171,22 +171,22 @@ def test_a_slow_list_is_asked_for_seldom(board: StatusPoller, cinder: Any, clock
         return listing(*given, **options)
 
     cinder.list = slow
-    state(board, "1", cinder)
-    assert board.interval == 10.0
+    state(poller, "1", cinder)
+    assert poller.interval == 10.0
     clock.sleep(3)
     cinder.backups["2"] = "creating"
-    assert state(board, "2", cinder) == "creating"
+    assert state(poller, "2", cinder) == "creating"
     assert cinder.asked == (1, 1)
 
 
 def test_threads_that_come_together_wait_for_one_list(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {str(n): "creating" for n in range(16)}
-    board.touched(cinder.backups)
+    poller.touched(cinder.backups)
     clock.sleep(1)
     cinder.gate = threading.Event()
     with ThreadPoolExecutor(16) as pool:
-        looks = [pool.submit(state, board, id, cinder) for id in cinder.backups]
+        looks = [pool.submit(state, poller, id, cinder) for id in cinder.backups]
         assert cinder.inside.wait(30)
         cinder.gate.set()
         assert {one.result(30) for one in looks} == {"creating"}
@@ -194,21 +194,21 @@ def test_threads_that_come_together_wait_for_one_list(
 
 
 def test_a_list_that_fails_is_told_to_all_and_the_next_look_tries_again(
-        board: StatusPoller, cinder: Any) -> None:
+        poller: StatusPoller, cinder: Any) -> None:
     cinder.backups = {"1": "creating"}
     cinder.away = True
     with pytest.raises(CloudUnavailable):
-        board.look("1", cinder)
+        poller.look("1", cinder)
     cinder.away = False
-    assert state(board, "1", cinder) == "creating"
+    assert state(poller, "1", cinder) == "creating"
 
 
-def test_what_nobody_looks_at_is_forgotten(board: StatusPoller, cinder: Any, clock: Clock) -> None:
+def test_what_nobody_looks_at_is_forgotten(poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "available", "2": "creating"}
-    state(board, "1", cinder)
+    state(poller, "1", cinder)
     clock.sleep(FORGOTTEN + 1)
-    state(board, "2", cinder)
-    assert set(board._watched) == {"2"}
+    state(poller, "2", cinder)
+    assert set(poller._watched) == {"2"}
 
 
 # -- as plugins see it ----------------------------------------------------------------------------
@@ -278,75 +278,75 @@ def test_an_unknown_kind_is_told(cloud: OpenStackCloud) -> None:
 
 def test_many_that_are_waited_for_wait_for_the_next_list(cinder: Any, clock: Clock) -> None:
     """Looked at again and again within the second after a list, none is asked for by itself."""
-    board = StatusPoller(LOOKED["cinder.backup"][1], "p", clock)
+    poller = StatusPoller(LOOKED["cinder.backup"][1], "p", clock)
     for n in range(30):
         cinder.backups[str(n)] = "creating"
-        board.touched([str(n)])
-        clock.sleep(board.soon())
-        assert state(board, str(n), cinder) == "creating"
+        poller.touched([str(n)])
+        clock.sleep(poller.first_poll_delay())
+        assert state(poller, str(n), cinder) == "creating"
         clock.sleep(0.05)
     assert cinder.shows <= FEW
     assert cinder.lists <= 30
 
 
 def test_few_are_looked_at_at_once_and_many_with_the_next_list(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     ids = [str(n) for n in range(FEW)]
     cinder.backups = dict.fromkeys(ids, "creating")
     for id in ids:
-        board.touched(["a volume", "a snapshot", id])   # requests name things of other kinds, too
-        assert board.soon() == 0
-        state(board, id, cinder)
+        poller.touched(["a volume", "a snapshot", id])   # requests name things of other kinds, too
+        assert poller.first_poll_delay() == 0
+        state(poller, id, cinder)
     assert cinder.asked == (1, FEW - 1)
     clock.sleep(0.25)
-    assert board.soon() == 0.75
+    assert poller.first_poll_delay() == 0.75
     clock.sleep(LONGEST + 1)            # nobody has asked for most of them for long
-    assert board.soon() == 0
+    assert poller.first_poll_delay() == 0
 
 
 def test_what_lists_showed_until_its_deletion_is_gone_with_the_first_that_does_not(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {str(n): "available" for n in range(50)}
-    board.touched(list(cinder.backups))
+    poller.touched(list(cinder.backups))
     for id in list(cinder.backups):
-        assert state(board, id, cinder) == "available"
+        assert state(poller, id, cinder) == "available"
     clock.sleep(1)
-    board.touched(list(cinder.backups), deleted=True)
+    poller.touched(list(cinder.backups), deleted=True)
     cinder.backups = {"7": "deleting"}
-    assert [state(board, str(n), cinder) for n in range(50)] == [
+    assert [state(poller, str(n), cinder) for n in range(50)] == [
         "deleting" if n == 7 else None for n in range(50)]
     assert cinder.asked == (2, 0)
 
 
 def test_a_list_says_nothing_of_what_it_never_showed_or_nobody_deleted(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"seen": "available", "unseen": "available"}
     cinder.unlisted = {"unseen"}
-    assert state(board, "seen", cinder) == "available"
-    board.touched(["unseen"], deleted=True)     # deleted, and no list has shown it
-    board.touched(["seen"])                     # shown, and nobody has deleted it
+    assert state(poller, "seen", cinder) == "available"
+    poller.touched(["unseen"], deleted=True)     # deleted, and no list has shown it
+    poller.touched(["seen"])                     # shown, and nobody has deleted it
     cinder.unlisted = {"seen", "unseen"}
     clock.sleep(1)
-    assert state(board, "seen", cinder) == "available"
-    assert state(board, "unseen", cinder) == "available"
+    assert state(poller, "seen", cinder) == "available"
+    assert state(poller, "unseen", cinder) == "available"
 
 
 def test_a_deletion_that_came_after_the_question_is_not_answered_by_it(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     cinder.backups = {"1": "available", "2": "available"}
-    assert state(board, "1", cinder) == state(board, "2", cinder) == "available"
+    assert state(poller, "1", cinder) == state(poller, "2", cinder) == "available"
     clock.sleep(1.5)
     cinder.backups = {"2": "available"}         # a list that is under way lacks it
     cinder.gate = threading.Event()
     cinder.inside.clear()
     with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(state, board, "2", cinder)
+        other = pool.submit(state, poller, "2", cinder)
         assert cinder.inside.wait(30)
-        board.touched(["1"], deleted=True)
+        poller.touched(["1"], deleted=True)
         cinder.gate.set()
         assert other.result(30) == "available"
     shows = cinder.shows
-    assert state(board, "1", cinder) is None
+    assert state(poller, "1", cinder) is None
     assert cinder.shows == shows + 1            # asked for itself
 
 
@@ -355,11 +355,11 @@ def test_nova_may_leave_out_servers_of_a_cell_that_is_down() -> None:
 
 
 def test_nobody_is_kept_waiting_for_a_list_that_takes_long(
-        board: StatusPoller, cinder: Any, clock: Clock) -> None:
+        poller: StatusPoller, cinder: Any, clock: Clock) -> None:
     """A list of ten seconds is asked for once a minute; a first look does not block so long."""
     ids = [str(n) for n in range(20)]
     cinder.backups = dict.fromkeys(ids, "creating")
-    board.touched(ids)
+    poller.touched(ids)
     slow = cinder.list
 
     def ten_seconds(*args: Any, **options: Any) -> Any:
@@ -367,18 +367,18 @@ def test_nobody_is_kept_waiting_for_a_list_that_takes_long(
         return slow(*args, **options)
 
     cinder.list = ten_seconds
-    assert {state(board, id, cinder) for id in ids} == {"creating"}
-    assert board.soon() == 40
+    assert {state(poller, id, cinder) for id in ids} == {"creating"}
+    assert poller.first_poll_delay() == 40
     cinder.backups["new"] = "creating"
-    board.touched(["new"])
-    assert state(board, "new", cinder) == "creating"
+    poller.touched(["new"])
+    assert state(poller, "new", cinder) == "creating"
     assert cinder.asked == (1, 1)
 
 
 def test_what_was_only_named_is_forgotten_without_any_list(
-    board: StatusPoller, clock: Clock
+    poller: StatusPoller, clock: Clock
 ) -> None:
-    board.touched([f"old-{n}" for n in range(MANY)])
+    poller.touched([f"old-{n}" for n in range(MANY)])
     clock.sleep(FORGOTTEN + 1)
-    board.touched(["new"])
-    assert list(board._watched) == ["new"]
+    poller.touched(["new"])
+    assert list(poller._watched) == ["new"]

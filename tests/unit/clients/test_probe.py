@@ -24,11 +24,13 @@ def test_a_service_under_two_names_is_one_by_its_own(catalog: Any, tmp_path: Pat
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "karbor.conf"
     file.write_text("[DEFAULT]\n")
-    place = SimpleNamespace(interface="public", region_name="one", endpoints={}, verify=True)
+    endpoint_settings = SimpleNamespace(
+        interface="public", region_name="one", endpoints={}, verify=True
+    )
     access = SimpleNamespace(project_id="p", has_service_catalog=lambda: True,
                              service_catalog=SimpleNamespace(catalog=list(catalog)))
     monkeypatch.setattr("karbor.clients.cloud_probe.KeystoneProbe", lambda *_: SimpleNamespace(
-        own=SimpleNamespace(place=place), access=access))
+        own=SimpleNamespace(endpoint_settings=endpoint_settings), access=access))
     monkeypatch.setattr("karbor.clients.cloud_probe.TrustProbe", lambda _keystone: None)
     probe = CloudProbe(config.load([file]), None, None)     # type: ignore[arg-type]
     [served] = probe.services()

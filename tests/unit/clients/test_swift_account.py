@@ -18,7 +18,10 @@ def test_a_file_of_karbor_1_is_understood() -> None:
         "auth_type": "password", "auth_url": "http://k/v3/", "username": "demo",
         "password": "secret-word", "project_name": "demo", "user_domain_name": "Default",
         "project_domain_name": "Default"}
-    assert (account.place.verify, account.place.interface) == ("/ca.pem", "internal")
+    assert (account.endpoint_settings.verify, account.endpoint_settings.interface) == (
+        "/ca.pem",
+        "internal",
+    )
     assert "secret-word" not in repr(account)
 
 
@@ -28,9 +31,9 @@ def test_options_of_keystoneauth_are_understood() -> None:
     account = account_of({**auth, "endpoint_override": "http://s/v1/AUTH_x", "insecure": "true",
                           "region_name": "r"})
     assert account.auth == auth
-    assert account.place.endpoints == {"object-store": "http://s/v1/AUTH_x"}
-    assert account.place.verify is False
-    assert account.place.region_name == "r"
+    assert account.endpoint_settings.endpoints == {"object-store": "http://s/v1/AUTH_x"}
+    assert account.endpoint_settings.verify is False
+    assert account.endpoint_settings.region_name == "r"
 
 
 def test_without_an_account_that_of_service_user_counts() -> None:

@@ -103,14 +103,14 @@ def test_requests_are_counted_by_outcome_and_no_address_is_told() -> None:
             raise rq.ConnectTimeout
         return Reply(404)
 
-    tally = RequestCounters()
-    session = Transport(1, Wire(answer), tally)
+    counters = RequestCounters()
+    session = Transport(1, Wire(answer), counters)
     session.name("http://h/v3", "cinder")
     session.get("http://h/v3/x")
     session.get("http://user:hunter2@elsewhere/")
     with pytest.raises(rq.ConnectTimeout):
         session.get("http://h/v3/dead")
-    text = scrape(metrics(conf(), Sources(requests=tally)))
+    text = scrape(metrics(conf(), Sources(requests=counters)))
     for labels in ('method="GET",outcome="404",service="cinder"',
                    'method="GET",outcome="timeout",service="cinder"',
                    'method="GET",outcome="404",service="other"'):

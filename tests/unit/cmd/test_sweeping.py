@@ -25,7 +25,7 @@ BOX = "Toy::Box"
 class Boxes(Protection):
     types = frozenset({BOX})
 
-    def bury(self, facts: Mapping[str, Any], cloud: Any) -> bool:
+    def delete_deferred(self, facts: Mapping[str, Any], cloud: Any) -> bool:
         return bool(cloud == "the cloud")
 
 

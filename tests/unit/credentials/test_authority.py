@@ -39,12 +39,12 @@ def vouching(configured: Configured, wire: Wire, clock: Clock) -> Authority:
 def test_without_a_service_user_the_own_login_is_used_and_has_no_end(
         alone: Authority, keystone: Keystone) -> None:
     login = alone.represent("demo")
-    assert login.credential.rung is CredentialKind.OWN_LOGIN
+    assert login.credential.kind is CredentialKind.OWN_LOGIN
     assert (login.credential.deadline, login.caller.expires_at) == (None, None)
     assert login.credential.sealed == ""
     assert (login.caller.user_id, login.caller.project_id) == ("id-demo", "project-demo")
     assert (login.caller.roles, login.caller.methods) == (("member",), ("password",))
-    assert login.credential.place.region_name == "RegionOne"
+    assert login.credential.endpoint_settings.region_name == "RegionOne"
     assert keystone.logins == 1
     assert "X-Service-Token" not in login.session.auth.get_headers(login.session)
 
@@ -60,7 +60,7 @@ def test_an_own_login_is_read_again_in_another_process(
 def test_with_a_service_user_the_token_is_vouched_for(
         vouching: Authority, keystone: Keystone, clock: Clock) -> None:
     login = vouching.represent("demo")
-    assert login.credential.rung is CredentialKind.USER_AND_SERVICE
+    assert login.credential.kind is CredentialKind.USER_AND_SERVICE
     headers = login.session.auth.get_headers(login.session)
     assert headers["X-Auth-Token"].startswith("token-demo-")
     assert headers["X-Service-Token"].startswith("token-karbor-")
@@ -102,7 +102,7 @@ def test_an_unfit_service_user_is_an_error_and_never_a_bare_token(
         vouching.represent("demo")
     assert len(wire.of("POST", "/v3/auth/tokens")) == 1     # the user was not even logged in
     keystone.roles["karbor"] = ["service"]
-    assert vouching.represent("demo").credential.rung is CredentialKind.USER_AND_SERVICE
+    assert vouching.represent("demo").credential.kind is CredentialKind.USER_AND_SERVICE
 
 
 def test_an_operation_begun_with_a_service_user_does_not_go_on_without(

@@ -47,7 +47,7 @@ def test_a_trust_is_made_on_a_live_login_however_long_it_took_to_find_out_what_t
     clock.sleep(passed)
     granted = Credential.from_dict(delegator.grant(chosen))
     assert granted.trust == "trust-1"
-    assert [one.rung for one in granted.following] == [CredentialKind.TRUST]
+    assert [one.kind for one in granted.following] == [CredentialKind.TRUST]
     trust = wire.of("POST", TRUSTS)[0].json()["trust"]
     assert (trust["trustor_user_id"], trust["trustee_user_id"]) == ("id-demo", "id-karbor")
     # What the operation itself begins with is the token that it was chosen with.

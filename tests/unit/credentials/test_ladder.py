@@ -71,31 +71,31 @@ class World:
     life: float = 3600.0                # of the tokens of a login that renews itself
 
     def build(self, credential: Credential) -> ActiveCredential:
-        rung = credential.rung
-        if rung in self.over:
-            raise self.over[rung]
+        kind = credential.kind
+        if kind in self.over:
+            raise self.over[kind]
 
         ends = [credential.token_ends]
 
         def log_in() -> None:
-            if rung in self.refusing:
-                raise self.refusing[rung]
+            if kind in self.refusing:
+                raise self.refusing[kind]
             ends[0] = self.clock() + self.life
 
         def prove() -> None:
-            self.proved.append(rung)
+            self.proved.append(kind)
             log_in()
 
         def renew() -> None:
-            if rung is not CredentialKind.USER_AND_SERVICE:
-                self.renewed.append(rung)
+            if kind is not CredentialKind.USER_AND_SERVICE:
+                self.renewed.append(kind)
                 log_in()
 
         def examine() -> TokenRejected | None:
-            self.examined.append(rung)
-            return self.dead.get(rung)
+            self.examined.append(kind)
+            return self.dead.get(kind)
 
-        return ActiveCredential(Auth(rung.value), prove, examine,    # type: ignore[arg-type]
+        return ActiveCredential(Auth(kind.value), prove, examine,    # type: ignore[arg-type]
                                 lambda: ends[0], renew)
 
     def ladder(self, *, deadline: float = 100.0, trust: bool = True, window: float = 0.0,

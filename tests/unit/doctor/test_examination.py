@@ -114,27 +114,27 @@ class Cloud:
 
 
 class Nest:
-    def __init__(self, *canaries: ProbeToken) -> None:
-        self.kept = {one.id: one for one in canaries}
+    def __init__(self, *probe_tokens: ProbeToken) -> None:
+        self.kept = {one.id: one for one in probe_tokens}
 
     def of(self, auth_url: str) -> list[ProbeToken]:
         return list(self.kept.values())
 
-    def keep(self, canary: ProbeToken) -> None:
-        self.kept[canary.id] = canary
+    def keep(self, probe_token: ProbeToken) -> None:
+        self.kept[probe_token.id] = probe_token
 
 
-def examined(cloud: Cloud, *canaries: ProbeToken, configured: Configured | None = None,
-             **wishes: Any) -> Report:
-    patient = DiagnosticContext(
+def examined(cloud: Cloud, *probe_tokens: ProbeToken, configured: Configured | None = None,
+             **options: Any) -> Report:
+    context = DiagnosticContext(
         cloud,
-        DoctorOptions(active=True, **wishes),
+        DoctorOptions(active=True, **options),
         configured or Configured(),
-        Nest(*canaries),
+        Nest(*probe_tokens),
         clock=cloud.clock,
         sleep=cloud.sleep,
     )
-    return examine(patient)
+    return examine(context)
 
 
 def told(report: Report, check: str, subject: str = "") -> Finding:
@@ -219,7 +219,7 @@ def test_an_interruption_removes_what_was_made() -> None:
     def interrupted(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    patient = DiagnosticContext(
+    context = DiagnosticContext(
         cloud,
         DoctorOptions(active=True),
         Configured(),
@@ -228,9 +228,9 @@ def test_an_interruption_removes_what_was_made() -> None:
         sleep=interrupted,
     )
     with pytest.raises(KeyboardInterrupt):
-        examine(patient)
+        examine(context)
     assert cloud.removed == ["canary"]
-    assert patient.cleanup.left == []
+    assert context.cleanup.left == []
 
 
 def test_the_window_is_measured_with_patience_and_counts() -> None:
@@ -238,11 +238,11 @@ def test_the_window_is_measured_with_patience_and_counts() -> None:
     report = examined(cloud, patience=60.0)
     found = told(report, "window")
     assert found.verdict is Verdict.BROKEN
-    assert 28 <= report.patient.bounds.at_least <= 30
-    assert 30 <= (report.patient.bounds.at_most or 0) <= 32
+    assert 28 <= report.context.bounds.at_least <= 30
+    assert 30 <= (report.context.bounds.at_most or 0) <= 32
     assert "[token] allow_expired_window = 172800" in found.fix
     token = report.to_dict()["rungs"][1]
-    assert token["ends"] == NOW + 3600 + report.patient.bounds.at_least
+    assert token["ends"] == NOW + 3600 + report.context.bounds.at_least
 
 
 def test_a_token_laid_aside_by_an_earlier_run_proves_the_window() -> None:
@@ -308,14 +308,14 @@ REGISTERED = Configured(registered_until=float("inf"), registered_id="an-id",
                         registered_sealed="sealed", trust_roles=frozenset({"nobody"}))
 
 
-def rung(report: Report, name: str) -> dict[str, Any]:
+def kind(report: Report, name: str) -> dict[str, Any]:
     return next(one for one in report.to_dict()["rungs"] if one["rung"].startswith(name))
 
 
 def test_a_registered_credential_is_tried() -> None:
     report = examined(Cloud(), configured=REGISTERED)
     assert told(report, "application credential", "registered").verdict is Verdict.OK
-    assert rung(report, "application credential")["possible"]
+    assert kind(report, "application credential")["possible"]
     assert report.to_dict()["operation"]["until"] is None
 
 
@@ -325,7 +325,7 @@ def test_a_registered_credential_that_keystone_has_not_promises_nothing() -> Non
     found = told(report, "application credential", "registered")
     assert found.verdict is Verdict.WARNING
     assert "karbor credential register" in found.fix
-    assert not rung(report, "application credential")["possible"]
+    assert not kind(report, "application credential")["possible"]
     assert report.to_dict()["operation"]["refused"]
     assert report.verdict is Verdict.BROKEN
 

@@ -32,7 +32,7 @@ def chosen(caller: Caller, means: CredentialPolicy, needed: float = HOUR,
 
 
 def by_rung(caller: Caller, means: CredentialPolicy) -> dict[CredentialKind, CredentialOption]:
-    return {one.rung: one for one in credential_options(caller, means, NOW)}
+    return {one.kind: one for one in credential_options(caller, means, NOW)}
 
 
 def test_something_is_left_of_a_window_for_what_services_still_do() -> None:
@@ -44,7 +44,7 @@ def test_something_is_left_of_a_window_for_what_services_still_do() -> None:
 
 def test_a_password_login_gets_the_token_first_and_then_a_trust() -> None:
     choice = chosen(MEMBER, CredentialPolicy(longest=7 * DAY))
-    assert [one.rung for one in choice.rungs] == [
+    assert [one.kind for one in choice.kinds] == [
         CredentialKind.USER_AND_SERVICE,
         CredentialKind.TRUST,
     ]
@@ -53,11 +53,11 @@ def test_a_password_login_gets_the_token_first_and_then_a_trust() -> None:
 
 def test_one_that_lasts_is_enough_and_the_trust_comes_first() -> None:
     both = CredentialPolicy(registered_until=float("inf"))
-    assert [one.rung for one in chosen(MEMBER, both).rungs] == [
+    assert [one.kind for one in chosen(MEMBER, both).kinds] == [
         CredentialKind.USER_AND_SERVICE,
         CredentialKind.TRUST,
     ]
-    assert [one.rung for one in chosen(BY_APP, both).rungs] == [
+    assert [one.kind for one in chosen(BY_APP, both).kinds] == [
         CredentialKind.USER_AND_SERVICE, CredentialKind.APPLICATION_CREDENTIAL]
     assert chosen(BY_APP, both).until is None
 
@@ -81,8 +81,8 @@ def test_why_there_is_no_trust(caller: Caller, means: CredentialPolicy, said: st
 def test_without_a_lasting_rung_what_fits_is_accepted_and_what_does_not_is_refused() -> None:
     means = CredentialPolicy(window=2 * HOUR)
     fits = chosen(BY_APP, means, needed=2 * HOUR)
-    assert [one.rung for one in fits.rungs] == [CredentialKind.USER_AND_SERVICE]
-    assert {one.rung for one in fits.refused} == {
+    assert [one.kind for one in fits.kinds] == [CredentialKind.USER_AND_SERVICE]
+    assert {one.kind for one in fits.refused} == {
         CredentialKind.TRUST,
         CredentialKind.APPLICATION_CREDENTIAL,
     }
@@ -101,9 +101,9 @@ def test_without_a_lasting_rung_what_fits_is_accepted_and_what_does_not_is_refus
     (Strategy.APPLICATION_CREDENTIAL, [CredentialKind.APPLICATION_CREDENTIAL]),
     (Strategy.AUTO, [CredentialKind.USER_AND_SERVICE, CredentialKind.TRUST]),
 ])
-def test_the_operator_decides(strategy: Strategy, rungs: list[CredentialKind]) -> None:
+def test_the_operator_decides(strategy: Strategy, kinds: list[CredentialKind]) -> None:
     means = CredentialPolicy(registered_until=NOW + 10 * DAY)
-    assert [one.rung for one in chosen(MEMBER, means, HOUR, strategy).rungs] == rungs
+    assert [one.kind for one in chosen(MEMBER, means, HOUR, strategy).kinds] == kinds
 
 
 def test_a_strategy_that_cannot_be_followed_says_which_and_why() -> None:

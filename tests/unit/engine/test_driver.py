@@ -67,7 +67,7 @@ class Toy:
     def plan(self, operation: Operation) -> Planned:
         return Planned({"graph": {}}, self.planned, "checkpoint")
 
-    def run(self, operation: Operation, step: Step, sight: StepContext) -> Outcome:
+    def run(self, operation: Operation, step: Step, step_context: StepContext) -> Outcome:
         if step.releases is None and step.number in self.trouble:
             return self.trouble[step.number]()
         mark = f"{operation.id}/{step.number}"
@@ -75,12 +75,12 @@ class Toy:
             if not (step.state is StepState.ENTERED and mark in self.world.things):
                 self.world.make(mark, self.looks)
             under_way = sum(one.state in (StepState.ENTERED, StepState.RUNNING)
-                            for one in sight.steps.values())
+                            for one in step_context.steps.values())
             self.most_under_way = max(self.most_under_way, under_way)
             return Again(0.0, handle={"mark": mark})
         return Done({"mark": mark}) if self.world.look(mark) else Again(0.0)
 
-    def undo(self, operation: Operation, step: Step, sight: StepContext) -> Outcome:
+    def undo(self, operation: Operation, step: Step, step_context: StepContext) -> Outcome:
         self.world.things.pop(f"{operation.id}/{step.number}", None)
         return Done()
 
@@ -162,9 +162,9 @@ def test_a_thing_that_was_released_is_not_removed_again() -> None:
     runner = Toy(world, steps, trouble={5: lambda: Failed(RemoteFailed("no"))})
     undo = runner.undo
 
-    def recording(operation: Operation, one: Step, sight: StepContext) -> Outcome:
+    def recording(operation: Operation, one: Step, step_context: StepContext) -> Outcome:
         undone.append(one.number)
-        return undo(operation, one, sight)
+        return undo(operation, one, step_context)
 
     runner.undo = recording     # type: ignore[method-assign]
     accepted(journal)
@@ -304,8 +304,10 @@ def test_a_cancelled_operation_is_undone() -> None:
     driver = Driver(journal, runner)
     waiting = runner.run
 
-    def cancel_when_under_way(operation: Operation, one: Step, sight: StepContext) -> Outcome:
-        outcome = waiting(operation, one, sight)
+    def cancel_when_under_way(
+        operation: Operation, one: Step, step_context: StepContext
+    ) -> Outcome:
+        outcome = waiting(operation, one, step_context)
         journal.want("project", "op", Wanted.CANCEL)
         return outcome
 
@@ -322,10 +324,10 @@ def test_a_stopped_driver_leaves_an_operation_that_another_one_finishes() -> Non
     runner = Toy(world, CHAIN, looks=2)
     going = runner.run
 
-    def stop_soon(operation: Operation, one: Step, sight: StepContext) -> Outcome:
+    def stop_soon(operation: Operation, one: Step, step_context: StepContext) -> Outcome:
         if one.number == 1:
             stopping.set()
-        return going(operation, one, sight)
+        return going(operation, one, step_context)
 
     runner.run = stop_soon  # type: ignore[method-assign]
     assert Driver(journal, runner).drive("op", stopping) is None
@@ -340,9 +342,9 @@ def test_a_driver_that_was_overtaken_touches_nothing_any_more() -> None:
     runner = Toy(world, CHAIN)
     going = runner.run
 
-    def overtaken(operation: Operation, one: Step, sight: StepContext) -> Outcome:
+    def overtaken(operation: Operation, one: Step, step_context: StepContext) -> Outcome:
         journal.claim("op")
-        return going(operation, one, sight)
+        return going(operation, one, step_context)
 
     runner.run = overtaken  # type: ignore[method-assign]
     with pytest.raises(Fenced):
@@ -441,13 +443,13 @@ class Restarted:
     def into(self, runner: Toy) -> Toy:
         going, self.world = runner.run, runner.world
 
-        def run(operation: Operation, one: Step, sight: StepContext) -> Outcome:
+        def run(operation: Operation, one: Step, step_context: StepContext) -> Outcome:
             mark = f"{operation.id}/{one.number}"
             if not one.handle:
                 assert mark not in self.world.things or one.state is StepState.ENTERED
             elif one.number == self.number and self.left > self.world.made.count(mark) - 1:
                 return Failed(WorkInterrupted("backup b went to state error: reset on restart"))
-            return going(operation, one, sight)
+            return going(operation, one, step_context)
 
         runner.run = run        # type: ignore[method-assign]
         return runner

@@ -83,7 +83,7 @@ class BoxProtection(Protection):
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
         return [f"make {target.parameters(resource).get('restore_name', resource.name)}"]
 
-    def bury(self, facts: Mapping[str, Any], cloud: Any) -> bool:
+    def delete_deferred(self, facts: Mapping[str, Any], cloud: Any) -> bool:
         self.asked.append(facts["id"])
         if facts["id"] in self.refusing:
             raise self.refusing[facts["id"]]
@@ -164,8 +164,8 @@ def connected() -> list[str]:
 
 
 @pytest.fixture
-def desk(protection: BoxProtection, bank: MemoryBank, records: Records,
-         connected: list[str]) -> Admission:
+def admission(protection: BoxProtection, bank: MemoryBank, records: Records,
+              connected: list[str]) -> Admission:
     clock = itertools.count(1000.0)
 
     def connect(operation: Operation) -> Any:
@@ -214,7 +214,7 @@ def trusting() -> Trusting:
 
 
 @pytest.fixture
-def asking(trusting: Trusting) -> RequestContext:
+def context(trusting: Trusting) -> RequestContext:
     return RequestContext(Caller("u", "p"), trusting, Cloud())
 
 
@@ -230,28 +230,29 @@ def keep(bank: MemoryBank, state: CheckpointState = CheckpointState.AVAILABLE) -
 
 
 # ---------------------------------------------------------------- protect
-def test_a_protect_is_written_down_with_all_that_was_found(desk: Admission, asking: RequestContext,
-                                                           records: Records) -> None:
-    draft = desk.protect(asking, ["red"], parameters={BOX: {"depth": 2}})
+def test_a_protect_is_written_down_with_all_that_was_found(
+    admission: Admission, context: RequestContext, records: Records
+) -> None:
+    draft = admission.protect(context, ["red"], parameters={BOX: {"depth": 2}})
     assert records.kept == []
-    accepted = desk.accept(draft, asking.delegation)
+    accepted = admission.accept(draft, context.delegation)
     assert records.kept == [accepted]
     assert (accepted.verb, accepted.state) == (Verb.PROTECT, OperationState.QUEUED)
     assert accepted.request == {"resources": [BOXES[0].to_dict()], "name": "red",
                                 "parameters": {BOX: {"depth": 2}}, "size": 0,
                                 "provider_id": "prov"}
     assert accepted.credential == {"rung": "own login", "cloud": "toys", "needed": 60.0}
-    assert Caller.from_dict(accepted.caller) == asking.caller
+    assert Caller.from_dict(accepted.caller) == context.caller
     assert parameters_of(accepted, BOXES[0]) == {"depth": 2}
     assert len(accepted.id) == len(accepted.checkpoint_id) == 36
 
 
 @pytest.mark.parametrize(("words", "error"), [
     ([], BadInput), (["green"], UnknownName), (["blue"], AmbiguousName)])
-def test_names_must_say_which(desk: Admission, asking: RequestContext, words: list[str],
+def test_names_must_say_which(admission: Admission, context: RequestContext, words: list[str],
                               error: type[Exception]) -> None:
     with pytest.raises(error):
-        desk.protect(asking, words)
+        admission.protect(context, words)
 
 
 @pytest.mark.parametrize(("parameters", "why"), [
@@ -260,31 +261,31 @@ def test_names_must_say_which(desk: Admission, asking: RequestContext, words: li
     ({BOX: {"depth": "2"}}, "depth must be an integer, not '2'"),
     ({"Toy::Ball": {}}, "no such resource type")])
 def test_parameters_must_fit(
-    desk: Admission, asking: RequestContext, parameters: Any, why: str
+    admission: Admission, context: RequestContext, parameters: Any, why: str
 ) -> None:
     with pytest.raises(BadInput, match=why):
-        desk.protect(asking, ["red"], parameters=parameters)
+        admission.protect(context, ["red"], parameters=parameters)
 
 
 def test_obstacles_and_a_full_bank_are_found_before(
-    desk: Admission,
-    asking: RequestContext,
+    admission: Admission,
+    context: RequestContext,
     bank: MemoryBank,
     protection: BoxProtection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     protection.obstacles = [Obstacle("the lid is nailed")]
     with pytest.raises(Obstacles, match="the lid is nailed"):
-        desk.protect(asking, ["red"])
+        admission.protect(context, ["red"])
     protection.obstacles = []
-    desk.protect(asking, ["red"])
+    admission.protect(context, ["red"])
     assert bank.list() == []        # the probe leaves nothing
 
     def full(*_arguments: Any, **_options: Any) -> None:
         raise BankFull("no space")
     monkeypatch.setattr(bank, "put", full)
     with pytest.raises(BankFull):
-        desk.protect(asking, ["red"])
+        admission.protect(context, ["red"])
 
 
 @pytest.mark.parametrize("verb", [Verb.PROTECT, Verb.RESTORE])
@@ -292,20 +293,20 @@ def test_obstacles_and_a_full_bank_are_found_before(
     (("reader",), True), (("reader", "member"), False), (("gardener",), False), ((), False)])
 def test_who_may_only_read_is_told_before(
     *,
-    desk: Admission,
-    asking: RequestContext,
+    admission: Admission,
+    context: RequestContext,
     bank: MemoryBank,
     verb: Verb,
     roles: tuple[str, ...],
     stands: bool,
 ) -> None:
     keep(bank)
-    asking = replace(asking, caller=replace(asking.caller, roles=roles))
+    context = replace(context, caller=replace(context.caller, roles=roles))
     if not stands:
-        drafted(desk, asking, verb)
+        drafted(admission, context, verb)
         return
     with pytest.raises(Obstacles) as caught:
-        drafted(desk, asking, verb)
+        drafted(admission, context, verb)
     [found] = caught.value.found
     assert "but reader, which only reads: the cloud would refuse" in found["what"]
     assert "[credentials] reader_roles" in found["remedy"]
@@ -313,12 +314,18 @@ def test_who_may_only_read_is_told_before(
 
 @pytest.mark.parametrize(("left", "warned"), [(1 << 20, True), (2 << 20, False), (None, False)])
 def test_a_bank_with_less_room_than_may_be_needed_is_warned_of(
-        *, desk: Admission, asking: RequestContext, bank: MemoryBank, protection: BoxProtection,
-        left: int | None, warned: bool) -> None:
+    *,
+    admission: Admission,
+    context: RequestContext,
+    bank: MemoryBank,
+    protection: BoxProtection,
+    left: int | None,
+    warned: bool,
+) -> None:
     protection.stored_bytes = lambda resource: 2 << 20      # type: ignore[method-assign]
-    assert not desk.protect(asking, ["red"]).warnings       # this bank does not tell
+    assert not admission.protect(context, ["red"]).warnings       # this bank does not tell
     bank.room = lambda: left        # type: ignore[attr-defined]
-    told = desk.protect(asking, ["red"]).warnings
+    told = admission.protect(context, ["red"]).warnings
     assert list(told) == ([
         ("the bank of provider toys has room for 1.0 MiB, and up to 2.0 MiB will be written to it, "
          "less as far as they can be compressed: make room in it, or raise its quota")]
@@ -326,21 +333,21 @@ def test_a_bank_with_less_room_than_may_be_needed_is_warned_of(
 
 
 def test_a_protection_that_tells_no_preview_is_not_said_to_make_nothing(
-    desk: Admission, asking: RequestContext, bank: MemoryBank, monkeypatch: pytest.MonkeyPatch
+    admission: Admission, context: RequestContext, bank: MemoryBank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(bank)
     monkeypatch.delattr(BoxProtection, "restore_preview")
-    assert {line for _, line in desk.restore(asking, "first").preview} == {
+    assert {line for _, line in admission.restore(context, "first").preview} == {
         "its protection (BoxProtection) does not say what would be made"}
 
 
 # ---------------------------------------------------------------- sweeping
-def drafted(desk: Admission, asking: RequestContext, verb: Verb) -> Draft:
-    return {Verb.PROTECT: lambda: desk.protect(asking, ["red"]),
-            Verb.RESTORE: lambda: desk.restore(asking, "first"),
-            Verb.VERIFY: lambda: desk.verify(asking, "first"),
-            Verb.DELETE: lambda: desk.delete(asking, "first"),
-            Verb.COPY: lambda: desk.copy(asking, "first", vault())}[verb]()
+def drafted(admission: Admission, context: RequestContext, verb: Verb) -> Draft:
+    return {Verb.PROTECT: lambda: admission.protect(context, ["red"]),
+            Verb.RESTORE: lambda: admission.restore(context, "first"),
+            Verb.VERIFY: lambda: admission.verify(context, "first"),
+            Verb.DELETE: lambda: admission.delete(context, "first"),
+            Verb.COPY: lambda: admission.copy(context, "first", vault())}[verb]()
 
 
 def vault() -> Provider:
@@ -351,41 +358,54 @@ def vault() -> Provider:
 @pytest.mark.parametrize("verb", [Verb.PROTECT, Verb.RESTORE, Verb.VERIFY])
 @pytest.mark.parametrize("resumed", [False, True])
 def test_every_operation_removes_once_what_deletions_left(
-        *, desk: Admission, asking: RequestContext, bank: MemoryBank, records: Records, verb: Verb,
-        protection: BoxProtection, resumed: bool) -> None:
+    *,
+    admission: Admission,
+    context: RequestContext,
+    bank: MemoryBank,
+    records: Records,
+    verb: Verb,
+    protection: BoxProtection,
+    resumed: bool,
+) -> None:
     keep(bank)
-    tombstones = DeferredDeletions(bank, "p")
-    draft = drafted(desk, asking, verb)
+    deferred_deletions = DeferredDeletions(bank, "p")
+    draft = drafted(admission, context, verb)
     if resumed:
-        accepted = desk.accept(draft, asking.delegation)
+        accepted = admission.accept(draft, context.delegation)
     for one in ("b0", "b9"):
-        tombstones.add(BOX, one, {})
+        deferred_deletions.add(BOX, one, {})
     if resumed:
-        desk.tidy(accepted)
+        admission.tidy(accepted)
     else:
-        accepted = desk.accept(draft, asking.delegation)
-    assert tombstones.all() == []
+        accepted = admission.accept(draft, context.delegation)
+    assert deferred_deletions.all() == []
     assert protection.asked == ["b0", "b9"]
     assert records.notes == [
         (accepted.id, "removed what earlier deletions had to leave: b0, b9")]
 
 
 def test_a_delete_leaves_sweeping_to_its_end(
-    desk: Admission, asking: RequestContext, bank: MemoryBank, protection: BoxProtection
+    admission: Admission, context: RequestContext, bank: MemoryBank, protection: BoxProtection
 ) -> None:
     keep(bank)
     DeferredDeletions(bank, "p").add(BOX, "b0", {})
-    desk.tidy(desk.accept(drafted(desk, asking, Verb.DELETE), asking.delegation))
+    admission.tidy(admission.accept(drafted(admission, context, Verb.DELETE), context.delegation))
     assert protection.asked == []
 
 
 @pytest.mark.parametrize("verb", list(Verb))
 def test_where_nothing_was_left_no_cloud_is_asked(
-        *, desk: Admission, asking: RequestContext, bank: MemoryBank, records: Records, verb: Verb,
-        connected: list[str]) -> None:
+    *,
+    admission: Admission,
+    context: RequestContext,
+    bank: MemoryBank,
+    records: Records,
+    verb: Verb,
+    connected: list[str],
+) -> None:
     keep(bank)
     DeferredDeletions(bank, "other").add(BOX, "b0", {})
-    desk.tidy(desk.accept(drafted(desk, asking, verb), asking.delegation))
+    admission.tidy(admission.accept(drafted(admission, context, verb), context.delegation))
     assert connected == []
     assert records.notes == []
 
@@ -396,8 +416,8 @@ def test_where_nothing_was_left_no_cloud_is_asked(
     (ZeroDivisionError("a bug"), ["b0"])])
 def test_an_error_in_sweeping_is_told_and_hinders_nothing(
     *,
-    desk: Admission,
-    asking: RequestContext,
+    admission: Admission,
+    context: RequestContext,
     bank: MemoryBank,
     records: Records,
     error: Exception,
@@ -409,7 +429,7 @@ def test_an_error_in_sweeping_is_told_and_hinders_nothing(
     for one in ("b0", "b9"):
         DeferredDeletions(bank, "p").add(BOX, one, {})
     protection.refusing["b0"] = error
-    accepted = desk.accept(drafted(desk, asking, Verb.VERIFY), asking.delegation)
+    accepted = admission.accept(drafted(admission, context, Verb.VERIFY), context.delegation)
     assert records.kept == [accepted]
     assert protection.asked[:2] == asked
     assert protection.asked.count("b0") == 1
@@ -422,52 +442,52 @@ def test_an_error_in_sweeping_is_told_and_hinders_nothing(
 
 
 def test_a_bank_or_a_journal_that_fails_while_sweeping_hinders_nothing(
-        *, desk: Admission, asking: RequestContext, bank: MemoryBank, records: Records,
+        *, admission: Admission, context: RequestContext, bank: MemoryBank, records: Records,
         monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     keep(bank)
     bank.put("projects/p/tombstones/box-b0.json", [b"{"])
-    draft = drafted(desk, asking, Verb.VERIFY)
+    draft = drafted(admission, context, Verb.VERIFY)
 
     def locked(*_arguments: Any) -> None:
         raise StoreUnavailable("the database is locked")
     monkeypatch.setattr(records, "note", locked)
-    assert records.kept == [desk.accept(draft, asking.delegation)]
+    assert records.kept == [admission.accept(draft, context.delegation)]
     assert "unexpected JSONDecodeError" in caplog.text
     assert "the database is locked" in caplog.text
 
 
 # ---------------------------------------------------------------- restore, verify, delete
 def test_a_restore_is_checked_with_its_wishes(
-    desk: Admission, asking: RequestContext, bank: MemoryBank, protection: BoxProtection
+    admission: Admission, context: RequestContext, bank: MemoryBank, protection: BoxProtection
 ) -> None:
     made = keep(bank)
-    wishes = RestoreOptions({"red": "new"}, keep=True, names={"red": "crimson"})
-    draft = desk.restore(asking, "first", wishes)
+    options = RestoreOptions({"red": "new"}, keep=True, names={"red": "crimson"})
+    draft = admission.restore(context, "first", options)
     assert draft.operation.checkpoint_id == made.id
     assert draft.operation.request["keep"]
     assert list(draft.preview) == [(BOXES[0], "make crimson")]
     assert protection.targets[0].mapping == {"red": "new"}
     with pytest.raises(UnknownName, match="green"):
-        desk.restore(asking, "first", RestoreOptions(names={"green": "x"}))
+        admission.restore(context, "first", RestoreOptions(names={"green": "x"}))
 
 
 def test_a_restore_is_told_of_damage(
-    desk: Admission, asking: RequestContext, bank: MemoryBank
+    admission: Admission, context: RequestContext, bank: MemoryBank
 ) -> None:
     made = keep(bank)
-    assert desk.restore(asking, "first").warnings == ()
+    assert admission.restore(context, "first").warnings == ()
     CheckpointRepository(bank, "p").note_verified(made.id, Verification("op", 5.0, "", (
         Damage(BOXES[0].key, BOX, "b1", "red", "the lid is gone"),)))
-    [told] = desk.restore(asking, "first").warnings
+    [told] = admission.restore(context, "first").warnings
     assert told == f"a verify found damage: {BOX} red: the lid is gone"
 
 
 def test_an_answer_to_nothing_is_refused(
-    desk: Admission, asking: RequestContext, bank: MemoryBank
+    admission: Admission, context: RequestContext, bank: MemoryBank
 ) -> None:
     made = keep(bank)
     with pytest.raises(UnknownName, match="--map smal=x: the checkpoint says smal nowhere"):
-        desk.restore(asking, "first", RestoreOptions({"smal": "x"}))
+        admission.restore(context, "first", RestoreOptions({"smal": "x"}))
     kept = {"flavor": {"original_name": "small", "vcpus": 1}, "zones": ["az1", None]}
     full = replace(made, kept={BOXES[0].key: Kept(BOXES[0].key, {"box": kept})})
     check_mapping({"small": "x", "az1": "y", "red": "z"}, full, {})
@@ -489,65 +509,77 @@ def test_only_what_a_protection_can_do_without_is_left_out(bank: MemoryBank) -> 
             check_mapping({old: ""}, full, protections)
 
 
-def test_only_a_checkpoint_that_is_available_can_be_used(desk: Admission, asking: RequestContext,
-                                                         bank: MemoryBank) -> None:
+def test_only_a_checkpoint_that_is_available_can_be_used(
+    admission: Admission, context: RequestContext, bank: MemoryBank
+) -> None:
     with pytest.raises(NotFound):
-        desk.restore(asking, "first")
+        admission.restore(context, "first")
     keep(bank, CheckpointState.ERROR)
-    for verb in (desk.restore, desk.verify):
+    for verb in (admission.restore, admission.verify):
         with pytest.raises(Conflict, match="first is error"):
-            verb(asking, "first")
-    assert desk.delete(asking, "first").operation.verb is Verb.DELETE
+            verb(context, "first")
+    assert admission.delete(context, "first").operation.verb is Verb.DELETE
 
 
 def test_a_checkpoint_in_the_making_elsewhere_is_not_deleted(
-    desk: Admission, asking: RequestContext, bank: MemoryBank
+    admission: Admission, context: RequestContext, bank: MemoryBank
 ) -> None:
     keep(bank, CheckpointState.PROTECTING)
     with pytest.raises(Conflict, match="op-elsewhere"):
-        desk.delete(asking, "first")
+        admission.delete(context, "first")
 
 
 def test_a_checkpoint_whose_making_is_known_to_be_over_is_deleted(
-        desk: Admission, asking: RequestContext, bank: MemoryBank, records: Records) -> None:
+        admission: Admission, context: RequestContext, bank: MemoryBank, records: Records) -> None:
     made = keep(bank, CheckpointState.PROTECTING)
     records.add(Operation("op-elsewhere", Verb.PROTECT, "p", {}, {}, {}, made.id,
                           OperationState.FAILED))
-    assert desk.delete(asking, "first").operation.checkpoint_id == made.id
+    assert admission.delete(context, "first").operation.checkpoint_id == made.id
 
 
 @pytest.mark.parametrize("live", list(Verb))
 @pytest.mark.parametrize("asked", [Verb.RESTORE, Verb.VERIFY, Verb.DELETE])
 def test_nobody_works_on_a_checkpoint_that_another_changes(
-        *, desk: Admission, asking: RequestContext, bank: MemoryBank, records: Records, live: Verb,
-        asked: Verb) -> None:
+    *,
+    admission: Admission,
+    context: RequestContext,
+    bank: MemoryBank,
+    records: Records,
+    live: Verb,
+    asked: Verb,
+) -> None:
     made = keep(bank)
     other = Operation("other", live, "p", {}, {}, {"source_id": "another"}, made.id,
                       OperationState.RUNNING)
-    ask = {Verb.RESTORE: desk.restore, Verb.VERIFY: desk.verify, Verb.DELETE: desk.delete}[asked]
-    draft = ask(asking, made.id)
+    ask = {
+        Verb.RESTORE: admission.restore,
+        Verb.VERIFY: admission.verify,
+        Verb.DELETE: admission.delete,
+    }[asked]
+    draft = ask(context, made.id)
     records.kept.append(other)
     if {live, asked} <= {Verb.RESTORE, Verb.VERIFY}:    # readers do not disturb each other
-        desk.accept(draft, asking.delegation)
+        admission.accept(draft, context.delegation)
         return
     with pytest.raises(Conflict, match="other"):
-        ask(asking, made.id)
+        ask(context, made.id)
     with pytest.raises(Conflict, match="other"):
-        desk.accept(draft, asking.delegation)        # it came between the draft and its acceptance
+        admission.accept(draft, context.delegation)  # it came between the draft and its acceptance
     records.kept[:] = [replace(other, state=OperationState.FAILED)]
-    desk.accept(draft, asking.delegation)
+    admission.accept(draft, context.delegation)
 
 
-def test_a_damaged_checkpoint_does_not_hide_the_others(desk: Admission, asking: RequestContext,
-                                                       bank: MemoryBank) -> None:
+def test_a_damaged_checkpoint_does_not_hide_the_others(
+    admission: Admission, context: RequestContext, bank: MemoryBank
+) -> None:
     made = keep(bank)
     damaged = time_ordered_uuid(2.0)
     bank.put(f"projects/p/checkpoints/{damaged}/begin.json", [b"{"])
-    assert desk.verify(asking, "first").operation.checkpoint_id == made.id
+    assert admission.verify(context, "first").operation.checkpoint_id == made.id
     with pytest.raises(NotFound, match=f"as far as can be read.*{damaged}"):
-        desk.verify(asking, "second")
+        admission.verify(context, "second")
     with pytest.raises(ObjectDamaged):
-        desk.verify(asking, damaged)
+        admission.verify(context, damaged)
 
 
 # ---------------------------------------------------------------- options
@@ -575,9 +607,10 @@ def test_what_fits_an_option(value: Any, schema: dict[str, Any], why: str) -> No
 
 # ---------------------------------------------------------------- credentials
 def test_what_a_credential_wants_is_made_after_the_record_stands(
-        desk: Admission, asking: RequestContext, records: Records, trusting: Trusting) -> None:
+    admission: Admission, context: RequestContext, records: Records, trusting: Trusting
+) -> None:
     trusting.wanted = True
-    draft = desk.protect(asking, ["red"])
+    draft = admission.protect(context, ["red"])
     seen: list[str] = []
     grant = trusting.grant
 
@@ -585,7 +618,7 @@ def test_what_a_credential_wants_is_made_after_the_record_stands(
         seen.extend([one.id for one in records.kept] + list(records.trusts.values()))
         return grant(credential)
     trusting.grant = looking    # type: ignore[method-assign]
-    accepted = desk.accept(draft, trusting)
+    accepted = admission.accept(draft, trusting)
     assert seen == [accepted.id, "wanted"]
     assert records.trusts == {accepted.id: "t1"}
     assert records.kept == [accepted]
@@ -593,22 +626,28 @@ def test_what_a_credential_wants_is_made_after_the_record_stands(
 
 
 def test_an_operation_without_a_lasting_credential_is_refused_and_leaves_no_record(
-        desk: Admission, asking: RequestContext, records: Records, trusting: Trusting) -> None:
+    admission: Admission, context: RequestContext, records: Records, trusting: Trusting
+) -> None:
     trusting.lasts = 30.0
     with pytest.raises(NoLastingCredential):
-        desk.protect(asking, ["red"])
-    assert desk.protect(replace(asking, expected=20.0), ["red"]).needed == 20.0
+        admission.protect(context, ["red"])
+    assert admission.protect(replace(context, expected=20.0), ["red"]).needed == 20.0
     assert trusting.heard == [60.0, 20.0]
 
     trusting.wanted, trusting.refused = True, NoLastingCredential("Keystone made no trust")
     with pytest.raises(NoLastingCredential):
-        desk.accept(desk.protect(replace(asking, expected=20.0), ["red"]), trusting)
+        admission.accept(admission.protect(replace(context, expected=20.0), ["red"]), trusting)
     assert records.kept == []
 
 
 @pytest.mark.parametrize("taken", [2, 99])
 def test_a_trust_whose_second_another_one_has_is_asked_for_anew(
-    *, desk: Admission, asking: RequestContext, records: Records, trusting: Trusting, taken: int
+    *,
+    admission: Admission,
+    context: RequestContext,
+    records: Records,
+    trusting: Trusting,
+    taken: int,
 ) -> None:
     trusting.wanted = True
     grant, asked = trusting.grant, itertools.count(1)
@@ -618,21 +657,22 @@ def test_a_trust_whose_second_another_one_has_is_asked_for_anew(
             raise Conflict("Keystone has a trust like this one already")
         return grant(credential)
     trusting.grant = conflicting    # type: ignore[method-assign]
-    draft = desk.protect(asking, ["red"])
+    draft = admission.protect(context, ["red"])
     if taken > 9:
         with pytest.raises(Conflict):
-            desk.accept(draft, trusting)
+            admission.accept(draft, trusting)
         assert [one.state for one in records.kept] == [OperationState.FAILED]
         return
-    accepted = desk.accept(draft, trusting)
+    accepted = admission.accept(draft, trusting)
     assert records.trusts == {accepted.id: "t1"}
     assert len(trusting.heard) == 3
 
 
 def test_a_trust_of_which_nothing_was_heard_is_on_record(
-        desk: Admission, asking: RequestContext, records: Records, trusting: Trusting) -> None:
+    admission: Admission, context: RequestContext, records: Records, trusting: Trusting
+) -> None:
     trusting.wanted, trusting.refused = True, KeystoneUnreachable("nobody answers")
     with pytest.raises(KeystoneUnreachable):
-        desk.accept(desk.protect(asking, ["red"]), trusting)
+        admission.accept(admission.protect(context, ["red"]), trusting)
     assert [one.state for one in records.kept] == [OperationState.FAILED]
     assert list(records.trusts.values()) == ["wanted"]

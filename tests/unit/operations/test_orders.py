@@ -92,7 +92,7 @@ def orders(setting: ExecutionContext, records: Records) -> PlanRequests:
 
 
 @pytest.fixture
-def asking() -> RequestContext:
+def context() -> RequestContext:
     return RequestContext(Caller("u", "p"), Delegation(), Cloud())      # type: ignore[arg-type]
 
 
@@ -116,10 +116,10 @@ def planned(operation: Operation, setting: ExecutionContext) -> Any:
 
 # ---------------------------------------------------------------- protect
 def test_a_plan_is_accepted_unseen_and_looked_up_when_it_is_planned(
-    orders: PlanRequests, asking: RequestContext, setting: ExecutionContext, bank: MemoryBank
+    orders: PlanRequests, context: RequestContext, setting: ExecutionContext, bank: MemoryBank
 ) -> None:
     origin = {"created_by": "manual", "plan": {"id": "plan"}}
-    drafted = orders.protect(asking, order(origin=origin, parameters={
+    drafted = orders.protect(context, order(origin=origin, parameters={
         BOX: {"depth": "2", "lid": "True"}, "Toy::Ball": {"size": "9"}}))
     assert (drafted.verb, drafted.request["plan_id"]) == (Verb.PROTECT, "plan")
     assert planned(drafted, setting).plan["parameters"] == {BOX: {"depth": 2, "lid": True}}
@@ -136,26 +136,26 @@ def test_a_plan_is_accepted_unseen_and_looked_up_when_it_is_planned(
     ({"parameters": {BOX: {"depth": "deep"}}}, "depth must be an integer, not 'deep'")])
 def test_what_does_not_fit_fails_before_anything_is_written(
     orders: PlanRequests,
-    asking: RequestContext,
+    context: RequestContext,
     setting: ExecutionContext,
     changes: Mapping[str, Any],
     error: str,
 ) -> None:
-    drafted = orders.protect(asking, order(**changes))
+    drafted = orders.protect(context, order(**changes))
     with pytest.raises(BadInput, match=error):
         planned(drafted, setting)
     assert setting.provider.bank.list() == []
 
 
-def test_a_plan_of_nothing_is_refused(orders: PlanRequests, asking: RequestContext) -> None:
+def test_a_plan_of_nothing_is_refused(orders: PlanRequests, context: RequestContext) -> None:
     with pytest.raises(BadInput, match="names no resources"):
-        orders.protect(asking, order(resources=[]))
+        orders.protect(context, order(resources=[]))
 
 
 def test_what_the_credential_does_not_last_for_fails_before_anything_is_written(
-    orders: PlanRequests, asking: RequestContext, setting: ExecutionContext, bank: MemoryBank
+    orders: PlanRequests, context: RequestContext, setting: ExecutionContext, bank: MemoryBank
 ) -> None:
-    drafted = orders.protect(asking, order())
+    drafted = orders.protect(context, order())
     short = Operation(**{**vars(drafted), "credential": {"rung": "x", "until": 1030.0}})
     with pytest.raises(NoLastingCredential, match="expected to take"):
         planned(short, setting)
@@ -163,12 +163,12 @@ def test_what_the_credential_does_not_last_for_fails_before_anything_is_written(
 
 
 def test_the_same_plan_is_expected_to_take_as_long_as_before(
-        orders: PlanRequests, asking: RequestContext, records: Records) -> None:
-    first = orders.protect(asking, order())
+        orders: PlanRequests, context: RequestContext, records: Records) -> None:
+    first = orders.protect(context, order())
     records.kept.append(Operation(**{**vars(first), "plan": {"size": 100 << 30}}))
-    second = orders.protect(asking, order())
+    second = orders.protect(context, order())
     assert second.credential["needed"] > first.credential["needed"] + 5000
-    assert orders.protect(asking, order(plan_id="other")).credential == first.credential
+    assert orders.protect(context, order(plan_id="other")).credential == first.credential
 
 
 # ---------------------------------------------------------------- selectors, parameters
@@ -205,38 +205,38 @@ def test_parameters_of_what_is_not_there_today_do_not_apply() -> None:
 
 # ---------------------------------------------------------------- restore, verify, delete
 def test_a_restore_has_its_parameters_checked(
-    orders: PlanRequests, asking: RequestContext, bank: MemoryBank
+    orders: PlanRequests, context: RequestContext, bank: MemoryBank
 ) -> None:
     keep(bank)
-    made = orders.restore(asking, "c1", {f"{BOX}#b1": {"depth": "3"}}, target="http://elsewhere")
+    made = orders.restore(context, "c1", {f"{BOX}#b1": {"depth": "3"}}, target="http://elsewhere")
     assert (made.verb, made.checkpoint_id) == (Verb.RESTORE, "c1")
     assert made.request["parameters"] == {f"{BOX}#b1": {"depth": 3}}
     with pytest.raises(BadInput, match="parameters for Toy::Ball: the checkpoint holds nothing"):
-        orders.restore(asking, "c1", {"Toy::Ball": {}})
+        orders.restore(context, "c1", {"Toy::Ball": {}})
     with pytest.raises(BadInput, match="depth must be at least 1"):
-        orders.restore(asking, "c1", {BOX: {"depth": "0"}})
+        orders.restore(context, "c1", {BOX: {"depth": "0"}})
 
 
 @pytest.mark.parametrize("verb", ["restore", "verify"])
 def test_only_an_available_checkpoint_of_this_project_and_provider_is_read(
-        orders: PlanRequests, asking: RequestContext, bank: MemoryBank, verb: str) -> None:
+        orders: PlanRequests, context: RequestContext, bank: MemoryBank, verb: str) -> None:
     ask = getattr(orders, verb)
     with pytest.raises(NotFound, match="no checkpoint c1"):
-        ask(asking, "c1", {})
+        ask(context, "c1", {})
     keep(bank, CheckpointState.ERROR)
     with pytest.raises(Conflict, match="is error"):
-        ask(asking, "c1", {})
+        ask(context, "c1", {})
 
 
 def test_what_another_provider_keeps_does_not_exist_here(
-        orders: PlanRequests, asking: RequestContext, bank: MemoryBank) -> None:
+        orders: PlanRequests, context: RequestContext, bank: MemoryBank) -> None:
     keep(bank, provider="another")
     with pytest.raises(NotFound, match="provider toys has no checkpoint c1"):
-        orders.delete(asking, "c1")
+        orders.delete(context, "c1")
 
 
-def test_a_delete_may_be_asked_for_twice_under_one_id(orders: PlanRequests, asking: RequestContext,
+def test_a_delete_may_be_asked_for_twice_under_one_id(orders: PlanRequests, context: RequestContext,
                                                       bank: MemoryBank) -> None:
     keep(bank, CheckpointState.ERROR)
-    made = orders.delete(asking, "c1", operation_id="known")
+    made = orders.delete(context, "c1", operation_id="known")
     assert (made.id, made.verb) == ("known", Verb.DELETE)

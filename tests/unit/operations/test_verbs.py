@@ -80,7 +80,7 @@ class ToyCloud:
     def interval(self, kind: str) -> float:
         return 0.0
 
-    def soon(self, kind: str) -> float:
+    def first_poll_delay(self, kind: str) -> float:
         return 0.0
 
     def left(self) -> dict[str, int]:
@@ -158,7 +158,7 @@ class ThingProtection(Protection):
     def remove(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [Remove()]}
 
-    def bury(self, facts: Mapping[str, Any], cloud: Any) -> bool:
+    def delete_deferred(self, facts: Mapping[str, Any], cloud: Any) -> bool:
         if facts["id"] in cloud.needed:
             return False
         cloud.things["backups"].pop(facts["id"], None)
@@ -532,7 +532,7 @@ def test_a_deletion_succeeds_although_an_older_one_cannot_be_tidied_up(
     def forbidden(facts: Mapping[str, Any], cloud: Any) -> bool:
         raise kind("not now", service="toys", request="DELETE /things/b0")
 
-    toys.protection.bury = forbidden  # type: ignore[method-assign]
+    toys.protection.delete_deferred = forbidden  # type: ignore[method-assign]
     operation = toys.run(Verb.DELETE, {}, checkpoint)
     assert operation.state is OperationState.DONE
     assert "DELETE /things/b0" in operation.result["not_swept"]

@@ -76,7 +76,7 @@ class World:
     def interval(self, kind: str) -> float:
         return 0.0
 
-    def soon(self, kind: str) -> float:
+    def first_poll_delay(self, kind: str) -> float:
         return 0.0
 
     # --

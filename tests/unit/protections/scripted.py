@@ -113,7 +113,7 @@ class ScriptedCloud:
     def interval(self, kind: str) -> float:
         return 1.0
 
-    def soon(self, kind: str) -> float:
+    def first_poll_delay(self, kind: str) -> float:
         return 0.0
 
 

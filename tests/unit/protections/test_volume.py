@@ -253,16 +253,16 @@ def test_removal_defers_a_backup_that_others_are_built_upon() -> None:
     assert isinstance(done, Done)
     deferred = done.saved["deferred"]
     assert deferred["id"] == "bak"
-    assert VolumeBackup().bury(deferred, cloud) is False
+    assert VolumeBackup().delete_deferred(deferred, cloud) is False
     going = ScriptedCloud(cinder={"DELETE /backups/bak": None,
                                   "GET /backups/bak": after("deleting")})
-    assert VolumeBackup().bury(deferred, going) is False        # it may fail yet
+    assert VolumeBackup().delete_deferred(deferred, going) is False        # it may fail yet
     gone = ScriptedCloud(cinder={"DELETE /backups/bak": None, "GET /backups/bak": after(None)})
-    assert VolumeBackup().bury(deferred, gone) is True
+    assert VolumeBackup().delete_deferred(deferred, gone) is True
     stuck = ScriptedCloud(cinder={"DELETE /backups/bak": CONFLICT,
                                   "GET /backups/bak": after("error_deleting")})
     with pytest.raises(RemoteFailed, match="could not delete backup bak"):
-        VolumeBackup().bury(deferred, stuck)
+        VolumeBackup().delete_deferred(deferred, stuck)
 
 
 def test_removal_gives_up_on_a_cinder_that_ignores_it() -> None:
@@ -305,14 +305,14 @@ def test_the_new_volume_is_like_the_old_one_and_bears_the_mark() -> None:
 
 def test_a_new_volume_is_called_as_users_say() -> None:
     cloud = restoring("available", [], **{"POST /volumes": {"volume": {"id": "new"}}})
-    wishes = {"restore_name": "mine", "restore_description": "again"}
-    work = StepOf(RESOURCE, cloud, kept={"backup": KEPT}, parameters=wishes)
+    options = {"restore_name": "mine", "restore_description": "again"}
+    work = StepOf(RESOURCE, cloud, kept={"backup": KEPT}, parameters=options)
     Volume().create(work)
     body = cloud.api("cinder").sent[-1][1]["volume"]
     assert (body["name"], body["description"]) == ("mine", "again")
     done = Restored().run(StepOf(RESOURCE, cloud, saved={"volume": {"id": "new"}},
                                  kept={"backup": KEPT}, handle={"asked": True},
-                                 parameters=wishes))
+                                 parameters=options))
     assert isinstance(done, Done)
     # What Cinder restores with the bytes are the old volume's.
     assert ("PUT /volumes/new", {"volume": {"name": "mine", "description": "again"}}) in (

@@ -113,7 +113,7 @@ def test_credentials_of_live_operations_by_rung(engine: sa.Engine) -> None:
             "rung": "token", "deadline": deadline, "until": until, "sealed": "gAAAA-secret"}))
     records.add(operation("d", Verb.PROTECT, OperationState.RUNNING, 0.0))
     found = {
-        one.rung: (one.count, one.leaves, one.ends) for one in Statistics(engine).credentials()
+        one.kind: (one.count, one.leaves, one.ends) for one in Statistics(engine).credentials()
     }
     assert found == {"token": (2, 90.0, 5e9), "": (1, None, None)}
 

@@ -215,18 +215,18 @@ def test_postgresql_is_reached_with_psycopg() -> None:
 
 def test_what_canaries_told_is_known_by_keystone(engine: sa.Engine) -> None:
     assert bounds(ProbeTokens(engine).of("http://a.test:5000/v3")) == WindowBounds(0.0, None)
-    canaries = ProbeTokens(engine)
-    canaries.keep(ProbeToken("1", "http://a.test:5000/v3/", 100.0, "sealed"))
-    canaries.keep(ProbeToken("2", "http://b.test:5000", 100.0, good_at=105.0, bad_at=110.0))
-    canaries.keep(ProbeToken("1", "http://a.test:5000", 100.0, "sealed", good_at=150.0))
+    probe_tokens = ProbeTokens(engine)
+    probe_tokens.keep(ProbeToken("1", "http://a.test:5000/v3/", 100.0, "sealed"))
+    probe_tokens.keep(ProbeToken("2", "http://b.test:5000", 100.0, good_at=105.0, bad_at=110.0))
+    probe_tokens.keep(ProbeToken("1", "http://a.test:5000", 100.0, "sealed", good_at=150.0))
     assert bounds(ProbeTokens(engine).of("http://a.test:5000")) == WindowBounds(50.0, None)
     assert bounds(ProbeTokens(engine).of("http://a.test:5000/v3")) == WindowBounds(50.0, None)
     assert bounds(ProbeTokens(engine).of("http://b.test:5000/v3")) == WindowBounds(5.0, 10.0)
-    assert [one.sealed for one in canaries.of("http://a.test:5000")] == ["sealed"]
+    assert [one.sealed for one in probe_tokens.of("http://a.test:5000")] == ["sealed"]
 
 
 def test_what_a_canary_told_long_ago_is_forgotten(engine: sa.Engine) -> None:
-    canaries = ProbeTokens(engine)
-    canaries.keep(ProbeToken("old", "http://a.test", 100.0, good_at=150.0, bad_at=160.0))
-    canaries.keep(ProbeToken("new", "http://a.test", 101.0 + REMEMBERED))
-    assert [one.id for one in canaries.of("http://a.test")] == ["new"]
+    probe_tokens = ProbeTokens(engine)
+    probe_tokens.keep(ProbeToken("old", "http://a.test", 100.0, good_at=150.0, bad_at=160.0))
+    probe_tokens.keep(ProbeToken("new", "http://a.test", 101.0 + REMEMBERED))
+    assert [one.id for one in probe_tokens.of("http://a.test")] == ["new"]
