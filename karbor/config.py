@@ -203,7 +203,7 @@ _CREDENTIALS = [
                help="Seconds for which Keystone lets services use expired tokens ([token] "
                     "allow_expired_window of Keystone, whose default is the same). Deadlines of "
                     "operations are computed from it; a larger value here does not extend it."),
-    cfg.StrOpt("strategy", default="auto", choices=[one.value for one in Strategy],
+    cfg.StrOpt("strategy", default="auto", choices=[strategy.value for strategy in Strategy],
                help="Which credentials carry an operation. auto: without [service_user] the "
                     "user's own login, else the user's token together with a service token while "
                     "Keystone's window lasts, and then a trust, or an application credential that "
@@ -389,7 +389,7 @@ def load(files: Sequence[Path] | None = None) -> ConfigOpts:
     chosen = usual_files() if files is None else list(files)
     conf = options()
     try:
-        conf(args=[], project="karbor", default_config_files=[str(one) for one in chosen],
+        conf(args=[], project="karbor", default_config_files=[str(path) for path in chosen],
              default_config_dirs=[])
     except cfg.ConfigFilesNotFoundError as error:
         raise BadInput("no such configuration file: " + ", ".join(error.config_files)) from error
@@ -414,7 +414,9 @@ def load(files: Sequence[Path] | None = None) -> ConfigOpts:
 def reread(conf: ConfigOpts) -> None:
     """Read the same files again; options that may change while a service runs change. Raises
     BadInput; then all stays as it is."""
-    load([Path(one) for one in conf.default_config_files or ()])    # a bad value would stay
+    load(
+        [Path(default_config_file) for default_config_file in conf.default_config_files or ()]
+    )  # a bad value would stay
     conf.mutate_config_files()
 
 
@@ -483,8 +485,8 @@ def provider_directory(conf: ConfigOpts) -> tuple[Path, bool]:
     named = conf.provider_config_dir
     if named:
         return beside[-1] / Path(named).expanduser(), True
-    found = [one / "providers.d" for one in beside]
-    return next((one for one in reversed(found) if one.is_dir()), found[-1]), False
+    paths = [path / "providers.d" for path in beside]
+    return next((path for path in reversed(paths) if path.is_dir()), paths[-1]), False
 
 
 def service_user_configured(conf: ConfigOpts) -> bool:

@@ -43,11 +43,11 @@ class Known:
 
     def add(self, group: str, options: Sequence[cfg.Opt]) -> None:
         found = self.groups.setdefault(group, {})
-        for one in options:
-            found[one.dest] = one
-            for old in one.deprecated_opts:
+        for option in options:
+            found[option.dest] = option
+            for old in option.deprecated_opts:
                 self.groups.setdefault(old.group or group, {})[
-                    (old.name or one.dest).replace("-", "_")] = one
+                    (old.name or option.dest).replace("-", "_")] = option
 
     def option(self, group: str, name: str) -> cfg.Opt | None:
         return self.groups.get(group, {}).get(name)

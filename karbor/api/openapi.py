@@ -75,12 +75,24 @@ def _operation(resource: type[Resource], route: Route, refs: Mapping[Any, Any]
     if content and route.streams:
         content[event_stream.MEDIA] = {"schema": {"type": "string"}}
     made: dict[str, Any] = {
-        "operationId": f"{room}_{route.name}", "tags": [resource.tag], "summary": route.summary,
+        "operationId": f"{room}_{route.name}",
+        "tags": [resource.tag],
+        "summary": route.summary,
         "description": f"Policy: `{route.rule}`.",
-        "parameters": [*(_list_parameters(route.collection) if route.collection else ()),
-                       *({"name": one.name, "in": "query", "description": one.description,
-                          "schema": dict(one.schema)} for one in route.query)],
-        "responses": {"200": _success("Done.", content), **_errors(route)}}
+        "parameters": [
+            *(_list_parameters(route.collection) if route.collection else ()),
+            *(
+                {
+                    "name": query_parameter.name,
+                    "in": "query",
+                    "description": query_parameter.description,
+                    "schema": dict(query_parameter.schema),
+                }
+                for query_parameter in route.query
+            ),
+        ],
+        "responses": {"200": _success("Done.", content), **_errors(route)},
+    }
     if route.body:
         made["requestBody"] = {"required": True, "content": {JSON: {"schema": refs[route.body]}}}
     return made

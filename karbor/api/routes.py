@@ -89,4 +89,4 @@ class Resource:
     @classmethod
     def routes(cls) -> list[Route]:
         """In the order in which they are written."""
-        return [one.route for one in vars(cls).values() if hasattr(one, "route")]
+        return [var.route for var in vars(cls).values() if hasattr(var, "route")]

@@ -64,14 +64,14 @@ class RegisteredCredentials:
 
     def remove(self, project_id: str, user_id: str) -> builtins.list[ApplicationCredential]:
         """Here, and in Keystone where Karbor made it. Raises NotFound, CredentialError."""
-        found = self._kept.list(project_id, user_id)
-        if not found:
+        application_credentials = self._kept.list(project_id, user_id)
+        if not application_credentials:
             raise NotFound("you have registered no application credential in this project")
         registrar = self._registrar()
-        for one in found:
-            registrar.remove(one)
-            self._kept.drop(one)
-        return found
+        for application_credential in application_credentials:
+            registrar.remove(application_credential)
+            self._kept.drop(application_credential)
+        return application_credentials
 
     def rotate_keys(self) -> int:
         """New sealing key; everything that is sealed is sealed with it. How many things."""
@@ -82,13 +82,13 @@ class RegisteredCredentials:
     def _instead(self, registrar: Registrar, made: ApplicationCredential) -> Made:
         self._kept.put(made)
         left = []
-        for one in self._kept.list(made.project_id, made.user_id):
-            if one.id == made.id:
+        for application_credential in self._kept.list(made.project_id, made.user_id):
+            if application_credential.id == made.id:
                 continue
             try:
-                registrar.remove(one)
+                registrar.remove(application_credential)
             except CredentialError as error:
                 left.append(error.message)      # it stays listed, and goes with the next one
             else:
-                self._kept.drop(one)
+                self._kept.drop(application_credential)
         return Made(made, left)

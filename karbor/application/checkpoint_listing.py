@@ -27,16 +27,16 @@ def list_checkpoints(
     shelf = CheckpointListing()
     for identity in checkpoints.ids():
         try:
-            one = checkpoints.show(identity)
+            checkpoint = checkpoints.show(identity)
         except ObjectMissing:
             continue        # removed between the listing and the look
         except (ObjectDamaged, NewerFormat) as error:
             shelf.unreadable.append(type(error)(f"checkpoint {identity}: {error.message}",
                                                 remedy=error.remedy))
             continue
-        if one.provider_id not in ("", provider_id):
+        if checkpoint.provider_id not in ("", provider_id):
             shelf.others += 1
-        elif hidden or one.state is not CheckpointState.DELETING:
-            shelf.found.append(one)
+        elif hidden or checkpoint.state is not CheckpointState.DELETING:
+            shelf.found.append(checkpoint)
     shelf.found.reverse()
     return shelf

@@ -55,9 +55,9 @@ class CheckpointSync:
             # Those in the making here are followed by their operations.
             if (provider.id, identity) not in self._strange and (status is None or (
                     owner == provider.id and has_graph and status.coming)):
-                found = self._read(bank, identity, provider)
-                if found is not None:
-                    adopted.append(found)
+                record = self._read(bank, identity, provider)
+                if record is not None:
+                    adopted.append(record)
         if adopted:
             self._records.keep(adopted)
         self._note_verifies(bank, provider, project_id, listed)
@@ -74,14 +74,14 @@ class CheckpointSync:
         known = self._records.verified(project_id, provider.id)
         for identity, checksum in listed.items():
             if checksum and known.get(identity, checksum) != checksum:
-                found = bank.verified(identity)
-                if found is not None:
-                    self._records.note_verified(project_id, identity, found, checksum)
+                verification = bank.verified(identity)
+                if verification is not None:
+                    self._records.note_verified(project_id, identity, verification, checksum)
 
     def _read(self, bank: CheckpointRepository, identity: str, provider: Provider
               ) -> CheckpointRecord | None:
         try:
-            found = bank.show(identity)
+            checkpoint = bank.show(identity)
         except ObjectMissing:
             return None         # removed between the listing and the look
         except (ObjectDamaged, NewerFormat) as error:
@@ -89,10 +89,10 @@ class CheckpointSync:
                         provider.name, error)
             self._strange.add((provider.id, identity))
             return None
-        if found.provider_id not in ("", provider.id):      # another one's, in the same bank
+        if checkpoint.provider_id not in ("", provider.id):      # another one's, in the same bank
             self._strange.add((provider.id, identity))
             return None
-        return from_bank(found, provider.id)
+        return from_bank(checkpoint, provider.id)
 
 
 def note_verify(records: CheckpointRecords, operation: Operation) -> None:

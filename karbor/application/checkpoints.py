@@ -41,7 +41,7 @@ class CheckpointRequests:
     def types(self) -> Mapping[str, Sequence[str]]:
         """Resource type → the types that may belong to it."""
         known = self._service.protectables
-        return {type: [other for other, one in known.items() if type in one.parents]
+        return {type: [other for other, protectable in known.items() if type in protectable.parents]
                 for type in known}
 
     def instances(self, who: Requester, type: str) -> ResourceGraph:
@@ -111,16 +111,16 @@ class CheckpointRequests:
         """Also a deleted one. Raises NotFound, BankError."""
         self._service.checkpoints.settle()
         try:
-            found = self._service.checkpoints.show(project_id, checkpoint_id)
+            record = self._service.checkpoints.show(project_id, checkpoint_id)
         except NotFound:
             if project_id is None:
                 raise
             # Made by a command, and not looked for yet.
             self._service.bank_records.refresh(self.provider(provider_id), project_id)
-            found = self._service.checkpoints.show(project_id, checkpoint_id)
-        if found.provider_id != provider_id:
+            record = self._service.checkpoints.show(project_id, checkpoint_id)
+        if record.provider_id != provider_id:
             raise NotFound(f"Checkpoint {checkpoint_id} could not be found.")
-        return found
+        return record
 
     def delete(self, who: Requester, provider_id: str, checkpoint_id: str) -> None:
         """Raises NotFound, Conflict, BankError, CredentialError."""
@@ -202,9 +202,9 @@ class CheckpointRequests:
     # ------------------------------------------------------------------ what they share
     def provider(self, provider_id: str) -> Provider:
         """One that is enabled, as its file says now. Raises NotFound, BankError."""
-        for one in self._service.providers.list():
-            if one.id == provider_id and one.enabled:
-                return self._service.providers.open(one)
+        for info in self._service.providers.list():
+            if info.id == provider_id and info.enabled:
+                return self._service.providers.open(info)
         raise NotFound(f"Provider {provider_id} could not be found.")
 
     def enter(self, context: RequestContext, provider: Provider, operation: Operation) -> Operation:
@@ -226,9 +226,9 @@ def protect_request_of(plan: Plan, extra_info: Mapping[str, Any], scheduled_oper
     origin = {"created_by": extra_info.get("created_by", MANUAL),
               "extra_info": dict(extra_info),
               "plan": {"id": plan.id, "name": plan.name, "provider_id": plan.provider_id,
-                       "resources": [dict(one) for one in plan.resources]}}
+                       "resources": [dict(resource) for resource in plan.resources]}}
     if scheduled_operation_id:
         origin["scheduled_operation_id"] = scheduled_operation_id
     return ProtectRequest(
-        plan.id, plan.name, plan.resources, [one.to_dict() for one in plan.selectors],
+        plan.id, plan.name, plan.resources, [selector.to_dict() for selector in plan.selectors],
         {key: dict(given or {}) for key, given in plan.parameters.items()}, origin)

@@ -139,8 +139,12 @@ class Clouds:
             return _ended_or_waiting(operation, over)
 
     def close(self) -> None:
-        for one in {id(one): one for one in (*self._of.values(), self._mine) if one}.values():
-            one.close()
+        for open_stack_cloud in {
+            id(open_stack_cloud): open_stack_cloud
+            for open_stack_cloud in (*self._of.values(), self._mine)
+            if open_stack_cloud
+        }.values():
+            open_stack_cloud.close()
 
     @property
     def authority(self) -> Authority:

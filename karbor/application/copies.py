@@ -35,16 +35,21 @@ class CheckpointCopies:
                            f"({plan.provider_id})")
         source, target = self._source(who, provider_id), self._target(provider_id, target_id)
         made = self._service.checkpoints.of_plan(who.caller.project_id, plan.id)
-        originals = [one for one in made if one.provider_id == source.id
-                     and one.status is RecordStatus.AVAILABLE]
+        originals = [record for record in made if record.provider_id == source.id
+                     and record.status is RecordStatus.AVAILABLE]
         if not originals:
             raise BadInput(f"plan {plan.id} has no available checkpoint in the bank of provider "
                            f"{source.name}", remedy="protect it first")
-        copied = {one.origin[COPIED_FROM]["checkpoint_id"] for one in made
-                  if COPIED_FROM in one.origin and one.provider_id == target.id
-                  and one.status in (RecordStatus.AVAILABLE, RecordStatus.COPYING)}
-        return self._accept(who, source, target,
-                            [one for one in originals if one.id not in copied], parameters)
+        copied = {record.origin[COPIED_FROM]["checkpoint_id"] for record in made
+                  if COPIED_FROM in record.origin and record.provider_id == target.id
+                  and record.status in (RecordStatus.AVAILABLE, RecordStatus.COPYING)}
+        return self._accept(
+            who,
+            source,
+            target,
+            [original for original in originals if original.id not in copied],
+            parameters,
+        )
 
     def copy_one(self, who: Requester, provider_id: str, checkpoint_id: str,
                  target_id: str | None, parameters: Parameters) -> Accepted:
@@ -64,10 +69,10 @@ class CheckpointCopies:
         """Karbor 1.x had no word for it: without one it is the only other provider."""
         if target_id is not None:
             return self._requests.provider(target_id)
-        others = [one for one in self._service.providers.list()
-                  if one.enabled and one.id != provider_id]
+        others = [info for info in self._service.providers.list()
+                  if info.enabled and info.id != provider_id]
         if len(others) != 1:
-            named = ", ".join(f"{one.name} ({one.id})" for one in others) or "there is none"
+            named = ", ".join(f"{other.name} ({other.id})" for other in others) or "there is none"
             raise BadInput("where to copy to is not said", remedy="name it as target_provider_id: "
                            + named)
         return self._service.providers.open(others[0])
@@ -79,9 +84,9 @@ class CheckpointCopies:
             return Accepted(target.id, [])
         orders = self._service.orders(source)
         with self._service.context(who) as context:
-            drafts = [(one, orders.copy(context, one.id, target, parameters,
-                                        copy_id=time_ordered_uuid(time.time())))
-                      for one in originals]
+            drafts = [(record, orders.copy(context, record.id, target, parameters,
+                                           copy_id=time_ordered_uuid(time.time())))
+                      for record in originals]
             # For all of them there is room, or for none: a part is not what was asked for.
             self._service.checkpoints.add(*(_record(original, draft, source, target)
                                             for original, draft in drafts))
@@ -97,11 +102,11 @@ class CheckpointCopies:
 
     def _take_back(self, accepted: Sequence[Operation], others: Sequence[Operation]) -> None:
         """Of copies that were asked for together, and of which one was refused."""
-        for one in others:
-            self._service.checkpoints.drop(one.project_id, one.checkpoint_id)
-        for one in accepted:
+        for other in others:
+            self._service.checkpoints.drop(other.project_id, other.checkpoint_id)
+        for other in accepted:
             with suppress(Conflict):        # it is over already
-                self._service.records.want(one.project_id, one.id, Wanted.CANCEL)
+                self._service.records.want(other.project_id, other.id, Wanted.CANCEL)
 
 
 def _record(original: CheckpointRecord, draft: Operation, source: Provider, target: Provider

@@ -83,13 +83,13 @@ class Rebuilding:
         one. Raises AmbiguousName when banks have copies of several lost databases and none is
         named, StoreError."""
         told = Rebuilt()
-        found: list[Found] = []
+        founds: list[Found] = []
         for provider, bank in self._banks(told):
             for copy in self._copies(provider, bank, told):
                 if copy.database_id == self._own and self._changes.pending(copy.project_id):
                     continue        # the database is newer than what it has written there
                 if database_id in ("", copy.database_id):
-                    found.append(Found(provider, copy, self._records.missing(
+                    founds.append(Found(provider, copy, self._records.missing(
                         copy.project_id, copy.rows)))
                     told.databases[copy.database_id] = max(
                         copy.written_at, told.databases.get(copy.database_id, 0.0))
@@ -100,25 +100,25 @@ class Rebuilding:
                     f"{one} (until {_at(told.databases[one])})" for one in lost),
                 remedy="name the lost one: --from ID")
         seen: set[tuple[str, str]] = set()
-        for one in found:       # a trigger may be in several banks
+        for one in founds:       # a trigger may be in several banks
             told.count(one.copy.project_id, {
                 kind: [row for row in rows if _first(seen, kind, row)]
                 for kind, rows in one.missing.items()})
-        return told, found
+        return told, founds
 
     def rebuild(self, database_id: str = "") -> Rebuilt:
         """Put it back, and copy it anew under the id of this database; then the copies of the lost
         one go. Raises as `look`."""
-        looked, found = self.look(database_id)
-        found = [one for one in found
-                 if one.copy.database_id != self._own or any(one.missing.values())]
+        looked, founds = self.look(database_id)
+        founds = [one for one in founds
+                  if one.copy.database_id != self._own or any(one.missing.values())]
         told = replace(looked, rows={})
         now = time.time()
-        whole = _together(found)
+        whole = _together(founds)
         for project_id, rows in whole.items():
             told.count(project_id, self._records.put_back(project_id, _due_again(rows, now)))
         for project_id in whole:
-            mine = [one for one in found if one.copy.project_id == project_id
+            mine = [one for one in founds if one.copy.project_id == project_id
                     and one.copy.database_id != self._own]
             try:
                 self._copier.copy(project_id)
@@ -155,19 +155,19 @@ class Rebuilding:
 
     def _banks(self, told: Rebuilt) -> Iterator[tuple[ProviderInfo, Bank]]:
         """Of all providers, those that are disabled too."""
-        for one in self._providers.list():
+        for info in self._providers.list():
             try:
-                bank = self._providers.open(one).bank
+                bank = self._providers.open(info).bank
                 bank.list(prefix_of(OF_NO_PROJECT), limit=1)
             except (KarborError, OSError) as error:
-                told.unreadable.append(f"the bank of provider {one.name}: {error}")
+                told.unreadable.append(f"the bank of provider {info.name}: {error}")
             else:
-                yield one, bank
+                yield info, bank
 
     def _copies(self, provider: ProviderInfo, bank: Bank, told: Rebuilt) -> Iterator[Copy]:
         for project_id in (OF_NO_PROJECT, *projects_in(bank)):
             prefix = prefix_of(project_id)
-            for key in [one.key for one in bank.list(f"{prefix}{provider.id}.")]:
+            for key in [stored.key for stored in bank.list(f"{prefix}{provider.id}.")]:
                 try:
                     yield read(bank, self._seal, key)
                 except UNREADABLE as error:

@@ -93,8 +93,8 @@ class OperationTrusts:
     def sweep(self, project_id: str) -> None:
         """What is left of operations that were over when their process was killed."""
         try:
-            for one in self._records.with_standing_trusts(project_id):
-                self._forget(one)
+            for with_standing_trust in self._records.with_standing_trusts(project_id):
+                self._forget(with_standing_trust)
         except StoreError as error:
             LOG.warning("trusts of earlier operations were not looked for: %s", error)
 

@@ -185,24 +185,24 @@ class RecordCopier:
         rows, database_id = self._records.of(project_id), self._changes.installation()
         listed = self._providers.list()
         wanted = _wanted(rows, listed)
-        for strange in sorted(set(wanted) - {one.id for one in listed}):
+        for strange in sorted(set(wanted) - {info.id for info in listed}):
             LOG.warning("plans or schedules of project %s are of provider %s, which no file "
                         "describes: they are in no bank", project_id, strange)
         failed: KarborError | None = None
-        for one in listed:
-            mine = _part(rows, one.id) if one.id in wanted else {}
-            made = Copy(project_id, one.id, database_id, time.time(), mine)
+        for info in listed:
+            mine = _part(rows, info.id) if info.id in wanted else {}
+            made = Copy(project_id, info.id, database_id, time.time(), mine)
             try:
-                bank = self._providers.open(one).bank
+                bank = self._providers.open(info).bank
                 if any(mine.values()):
                     write(bank, self._seal, made)
                 else:
                     bank.delete([made.key])
             except (KarborError, OSError) as error:
-                if one.id not in wanted and not one.enabled:
+                if info.id not in wanted and not info.enabled:
                     continue        # nothing belongs there, and nobody looks after it
                 failed = error if isinstance(error, KarborError) else BadInput(
-                    f"the bank of provider {one.name} cannot be used: {error}")
+                    f"the bank of provider {info.name} cannot be used: {error}")
         if failed is not None:
             raise failed
 
@@ -212,7 +212,7 @@ def _wanted(rows: Rows, listed: Sequence[ProviderInfo]) -> set[str]:
     enabled."""
     named = {str(row["provider_id"]) for kind in ("plans", "scheduled_operations")
              for row in rows.get(kind, ())}
-    return named or {one.id for one in listed if one.enabled}
+    return named or {info.id for info in listed if info.enabled}
 
 
 def _part(rows: Rows, provider_id: str) -> Rows:

@@ -29,7 +29,11 @@ def _identity_endpoints(token_body: Mapping[str, Any]) -> Iterable[str]:
     """Public, internal and admin ones of all regions: one Keystone serves them all."""
     for service in (token_body.get("token") or {}).get("catalog") or ():
         if service.get("type") == "identity":
-            yield from (one["url"] for one in service.get("endpoints") or () if one.get("url"))
+            yield from (
+                endpoint["url"]
+                for endpoint in service.get("endpoints") or ()
+                if endpoint.get("url")
+            )
 
 
 def _plain(address: str) -> tuple[object, ...]:

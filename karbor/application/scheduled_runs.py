@@ -83,16 +83,18 @@ class ScheduledCheckpoints:
             self._requests.accept_delete(request_context_of(one), provider, checkpoint_id)
 
 
-def request_context_of(one: ScheduledOperation) -> RequestContext:
+def request_context_of(scheduled_operation: ScheduledOperation) -> RequestContext:
     """Its user, who is not there, with what they left. Raises RightsPending."""
     from karbor.credentials.schedule_delegation import BorrowedTrust  # noqa: PLC0415 - not for whoever only reads
 
-    if "rung" not in one.credential:
+    if "rung" not in scheduled_operation.credential:
         raise RightsPending("the rights that it shall run on are just being made")
-    if ENDING in one.credential:
+    if ENDING in scheduled_operation.credential:
         raise RightsPending("it is being deleted")
     return RequestContext(
-        Caller.from_dict(one.caller), BorrowedTrust(one.credential, time.time), _UNSEEN
+        Caller.from_dict(scheduled_operation.caller),
+        BorrowedTrust(scheduled_operation.credential, time.time),
+        _UNSEEN,
     )
 
 

@@ -115,92 +115,132 @@ class Schedules:
         self._wake_up()
         return made
 
-    def update(self, who: Requester, one: ScheduledOperation, options: ScheduleUpdate,
-               enabled: bool | None) -> ScheduledOperation:
+    def update(
+        self,
+        who: Requester,
+        scheduled_operation: ScheduledOperation,
+        options: ScheduleUpdate,
+        enabled: bool | None,
+    ) -> ScheduledOperation:
         """Whoever changes what it does, does it in their own name from then on; its owner renews
         rights that end soon, where their login allows it. Raises BadInput, NotFound, Conflict,
         Forbidden, CredentialError; it is as it was then."""
-        mine = who.caller.user_id == one.caller.get("user_id")
+        mine = who.caller.user_id == scheduled_operation.caller.get("user_id")
         now = self._clock()
-        new_name = (not mine and options.operation_definition is not None
-                    and dict(options.operation_definition) != dict(one.operation_definition))
-        renew = mine and self.ends_soon(one) and who.caller.project_id == one.project_id
+        new_name = (
+            not mine
+            and options.operation_definition is not None
+            and dict(options.operation_definition) != dict(scheduled_operation.operation_definition)
+        )
+        renew = (
+            mine
+            and self.ends_soon(scheduled_operation)
+            and who.caller.project_id == scheduled_operation.project_id
+        )
 
         def change(it: ScheduledOperation) -> ScheduledOperation:
             return self._admission.changed(it, options, enabled, now)
 
         if new_name:
-            changed = self._given(who, one, change)
+            changed = self._given(who, scheduled_operation, change)
         elif renew:
             try:
-                changed = self._given(who, one, change)
+                changed = self._given(who, scheduled_operation, change)
             except NoLastingCredential:     # those that it has are still good
-                changed = self._records.replace(change(one))
+                changed = self._records.replace(change(scheduled_operation))
         else:
-            changed = self._records.replace(change(one))
+            changed = self._records.replace(change(scheduled_operation))
         self._wake_up()
         return changed
 
-    def take_over(self, who: Requester, one: ScheduledOperation) -> ScheduledOperation:
+    def take_over(
+        self, who: Requester, scheduled_operation: ScheduledOperation
+    ) -> ScheduledOperation:
         """It runs on the rights of whoever asks from now on. What runs goes on with those that it
         has. Raises Forbidden, CredentialError, Conflict, NotFound; it is as it was then."""
-        return self._given(who, one, lambda it: it)
+        return self._given(who, scheduled_operation, lambda it: it)
 
-    def _given(self, who: Requester, one: ScheduledOperation, change: Change
+    def _given(self, who: Requester, scheduled_operation: ScheduledOperation, change: Change
                ) -> ScheduledOperation:
-        self._require_project(who, one)
+        self._require_project(who, scheduled_operation)
         with self._standing(who) as standing:
-            return self.rights.give(one, standing, who.caller, change)
+            return self.rights.give(scheduled_operation, standing, who.caller, change)
 
-    def run(self, one: ScheduledOperation) -> Occurrence:
+    def run(self, scheduled_operation: ScheduledOperation) -> Occurrence:
         """Now, beside its times. Raises BadInput when it is paused, Conflict while it runs."""
-        asked = self._admission.run_now(one.project_id, one.id, self._clock())
+        asked = self._admission.run_now(
+            scheduled_operation.project_id, scheduled_operation.id, self._clock()
+        )
         self._wake_up()
         return asked
 
-    def delete(self, one: ScheduledOperation) -> None:
+    def delete(self, scheduled_operation: ScheduledOperation) -> None:
         """Its checkpoints stay. While an operation runs on its rights it is paused only: raises
         Conflict then, which says so. Raises a transient CredentialError when Keystone cannot be
         heard; it is as it was then."""
-        paused = self._admission.pause(one.project_id, one.id, self._clock())
+        paused = self._admission.pause(
+            scheduled_operation.project_id, scheduled_operation.id, self._clock()
+        )
         try:
             # Nothing begins on its rights from here on, so that none of them ends under it.
-            ending = self._records.begin_end(one.project_id, one.id, self._clock())
+            ending = self._records.begin_end(
+                scheduled_operation.project_id, scheduled_operation.id, self._clock()
+            )
         except InUse as error:
             raise Conflict(
-                f"The scheduled operation {one.id} can not be deleted yet: {error.message}. It is "
-                "paused now", remedy="delete it again when that operation has ended") from error
+                f"The scheduled operation {scheduled_operation.id} can not be deleted yet: {error.message}. It is "
+                "paused now",
+                remedy="delete it again when that operation has ended",
+            ) from error
         try:
             self.rights.end(ending)
         except CredentialError:
             now = self._clock()
-            self.rights.write(ending, lambda it: self._admission.changed(
-                replace(it, credential=paused.credential), ScheduleUpdate(), one.enabled, now))
+            self.rights.write(
+                ending,
+                lambda it: self._admission.changed(
+                    replace(it, credential=paused.credential),
+                    ScheduleUpdate(),
+                    scheduled_operation.enabled,
+                    now,
+                ),
+            )
             raise
         with suppress(NotFound):        # a worker that took this process for dead was quicker
-            self._admission.delete(one.project_id, one.id)
+            self._admission.delete(scheduled_operation.project_id, scheduled_operation.id)
 
-    def occurrences(self, one: ScheduledOperation, listing: Listing) -> Sequence[Occurrence]:
+    def occurrences(
+        self, scheduled_operation: ScheduledOperation, listing: Listing
+    ) -> Sequence[Occurrence]:
         """What came of its due times. Raises NotFound, BadInput."""
-        return self._occurrences.list(one.project_id, one.id, listing)
+        return self._occurrences.list(
+            scheduled_operation.project_id, scheduled_operation.id, listing
+        )
 
-    def retention(self, one: ScheduledOperation) -> Sequence[Verdict]:
+    def retention(self, scheduled_operation: ScheduledOperation) -> Sequence[Verdict]:
         """What would be kept, what would go, and why. Raises BankError, BadInput, NotFound."""
-        trigger = self._triggers.show(one.project_id, one.trigger_id)
-        return self._retention.preview(one, trigger, self._clock())
+        trigger = self._triggers.show(
+            scheduled_operation.project_id, scheduled_operation.trigger_id
+        )
+        return self._retention.preview(scheduled_operation, trigger, self._clock())
 
-    def next_run(self, one: ScheduledOperation) -> float | None:
+    def next_run(self, scheduled_operation: ScheduledOperation) -> float | None:
         """When it is due next; None when it is paused or has ended."""
-        if not one.enabled or one.next_due_at is None:
+        if not scheduled_operation.enabled or scheduled_operation.next_due_at is None:
             return None
         now = self._clock()
-        if one.next_due_at > now:
-            return one.next_due_at
-        return next_after(self._triggers.show(one.project_id, one.trigger_id).properties, now)
+        if scheduled_operation.next_due_at > now:
+            return scheduled_operation.next_due_at
+        return next_after(
+            self._triggers.show(
+                scheduled_operation.project_id, scheduled_operation.trigger_id
+            ).properties,
+            now,
+        )
 
-    def ends_soon(self, one: ScheduledOperation) -> bool:
+    def ends_soon(self, scheduled_operation: ScheduledOperation) -> bool:
         """Whether its rights end within the days of [schedule] rights_warning_days."""
-        until = one.credential.get("until")
+        until = scheduled_operation.credential.get("until")
         warning = self._service.conf.schedule.rights_warning_days * DAY
         return until is not None and until - self._clock() < warning
 
@@ -211,11 +251,13 @@ class Schedules:
             yield found
 
     @staticmethod
-    def _require_project(who: Requester, one: ScheduledOperation) -> None:
-        if who.caller.project_id != one.project_id:
+    def _require_project(who: Requester, scheduled_operation: ScheduledOperation) -> None:
+        if who.caller.project_id != scheduled_operation.project_id:
             raise Forbidden(
-                f"scheduled operation {one.id} belongs to the project {one.project_id}: it can "
-                "only run on rights in that", remedy="ask with a token for that project")
+                f"scheduled operation {scheduled_operation.id} belongs to the project {scheduled_operation.project_id}: it can "
+                "only run on rights in that",
+                remedy="ask with a token for that project",
+            )
 
 
 class _Plans:

@@ -36,12 +36,17 @@ class ServiceProcesses:
         locks = operation_locks(config.state_path(self._conf), config.database_url(self._conf))
         with closing(locks):
             has = self._operations(locks)
-        return [replace(one, operations=tuple(has[one.pid, one.machine])) for one in known]
+        return [
+            replace(
+                service_process, operations=tuple(has[service_process.pid, service_process.machine])
+            )
+            for service_process in known
+        ]
 
     def of(self, process: Process) -> ServiceProcess | None:
         """Its row, if it is one of a service; without its operations."""
-        return next((one for one in self._services.processes()
-                     if (one.pid, one.machine) == process), None)
+        return next((service_process for service_process in self._services.processes()
+                     if (service_process.pid, service_process.machine) == process), None)
 
     def _operations(self, locks: Locks) -> dict[tuple[int, str], list[str]]:
         has: dict[tuple[int, str], list[str]] = defaultdict(list)

@@ -179,17 +179,17 @@ class DirectoryBank:
         return told.f_bavail * told.f_frsize
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[Stored]:
-        found: list[Stored] = []
+        storeds: list[Stored] = []
         if limit <= 0:
-            return found
+            return storeds
         with self._reading("the list of objects"), closing(
                 tree.walk(self._objects, prefix, after)) as walk:
             for key, path in walk:
                 with suppress(ObjectMissing), self._opened(path, key) as fd:
-                    found.append(_listed(fd, key))
-                if len(found) == limit:
+                    storeds.append(_listed(fd, key))
+                if len(storeds) == limit:
                     break
-        return found
+        return storeds
 
     @contextmanager
     def _opened(self, path: Path, key: str) -> Iterator[int]:

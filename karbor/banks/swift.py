@@ -165,9 +165,9 @@ class SwiftBank:
         if limit <= 0:
             return []
         with self._using("list objects of") as store:
-            found = store.list(OBJECTS + prefix, after=OBJECTS + after if after else "",
+            blobs = store.list(OBJECTS + prefix, after=OBJECTS + after if after else "",
                                limit=limit)
-        return [_stored(one) for one in found]
+        return [_stored(blob) for blob in blobs]
 
     def room(self) -> int | None:
         with self._using("ask for the quota of") as store:

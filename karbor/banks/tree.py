@@ -22,9 +22,9 @@ def path_of(root: Path, key: str) -> Path:
 def sync_upwards(directory: Path, root: Path) -> None:
     """Make the names in `directory`, and those of all directories up to `root`, last. All of them,
     because another thread may have made one a moment ago and not have come to its sync yet."""
-    for one in (directory, *directory.parents):
-        sync_directory(one)
-        if one == root:
+    for path in (directory, *directory.parents):
+        sync_directory(path)
+        if path == root:
             return
 
 
@@ -42,8 +42,8 @@ def remove_empty(directory: Path, root: Path) -> None:
     Safe while others write: only a directory that is empty goes, and a writer makes it again."""
     if directory == root or not _remove_hollow(directory):
         return
-    for one in directory.parents:
-        if one == root or not _removed(one):
+    for parent in directory.parents:
+        if parent == root or not _removed(parent):
             return
 
 
@@ -72,11 +72,11 @@ def _removed(directory: Path) -> bool:
 
 def sync_nearest(directory: Path, root: Path) -> None:
     """Make removals last: sync the nearest directory that still exists."""
-    for one in (directory, *directory.parents):
+    for path in (directory, *directory.parents):
         with suppress(FileNotFoundError):
-            sync_directory(one)
+            sync_directory(path)
             return
-        if one == root:
+        if path == root:
             return
 
 

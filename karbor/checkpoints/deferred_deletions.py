@@ -29,9 +29,9 @@ class DeferredDeletions:
     def all(self) -> list[tuple[str, Mapping[str, Any]]]:
         """(name, facts) of each."""
         found: list[tuple[str, Mapping[str, Any]]] = []
-        for one in self._section.all():
+        for stored in self._section.all():
             try:
-                found.append((one.key, json.loads(b"".join(self._section.get(one.key)))))
+                found.append((stored.key, json.loads(b"".join(self._section.get(stored.key)))))
             except ObjectMissing:
                 continue        # another process has just removed it
         return found

@@ -55,14 +55,14 @@ class CheckpointRepository:
         """As `ids`, each with the checksum of what its last verify found, "" before there was one.
         From one listing: no object is read."""
         last, checksum = "", ""
-        for one in self._section.all():
-            identity, _, name = one.key.partition("/")
+        for stored in self._section.all():
+            identity, _, name = stored.key.partition("/")
             if identity != last:
                 if last:
                     yield last, checksum
                 last, checksum = identity, ""
             if name == VERIFIED:
-                checksum = one.checksum
+                checksum = stored.checksum
         if last:
             yield last, checksum
 
@@ -70,11 +70,11 @@ class CheckpointRepository:
         """Newest last. `hidden` shows those that are being deleted as well."""
         for identity in self.ids():
             try:
-                found = self.show(identity)
+                checkpoint = self.show(identity)
             except ObjectMissing:
                 continue        # removed between the listing and the look
-            if hidden or found.state is not CheckpointState.DELETING:
-                yield found
+            if hidden or checkpoint.state is not CheckpointState.DELETING:
+                yield checkpoint
 
     def has(self, checkpoint_id: str) -> bool:
         """Whether there is anything of it, in whatever state."""
@@ -83,10 +83,10 @@ class CheckpointRepository:
     def sizes(self, checkpoint_id: str) -> dict[str, tuple[int, int]]:
         """Section of a resource → how many objects and bytes are in it."""
         found: dict[str, tuple[int, int]] = {}
-        for one in self._bytes.section(checkpoint_id).all():
-            name = one.key.split("/", 1)[0]
+        for stored in self._bytes.section(checkpoint_id).all():
+            name = stored.key.split("/", 1)[0]
             objects, size = found.get(name, (0, 0))
-            found[name] = objects + 1, size + one.size
+            found[name] = objects + 1, size + stored.size
         return found
 
     def find(self, name_or_id: str, *, whatever_state: bool = False) -> Checkpoint:
@@ -99,13 +99,15 @@ class CheckpointRepository:
         if name_or_id in ids:
             return self.show(name_or_id)
         named, unreadable = self._named(name_or_id)
-        available = [one for one in named if one.state is CheckpointState.AVAILABLE]
+        available = [
+            checkpoint for checkpoint in named if checkpoint.state is CheckpointState.AVAILABLE
+        ]
         if len(named) > 1 and len(available) == 1 and not ids and not whatever_state:
             named = available
         if len(named) == 1:
             return named[0]
         if named or ids:
-            told = [*ids, *(f"{one.id} ({one.state})" for one in named)]
+            told = [*ids, *(f"{checkpoint.id} ({checkpoint.state})" for checkpoint in named)]
             raise AmbiguousName(
                 f"{name_or_id} is the name or the beginning of several checkpoints",
                 remedy="give one id: " + ", ".join(told[:8]))
@@ -119,14 +121,14 @@ class CheckpointRepository:
         named, unreadable = [], []
         for identity in self.ids():
             try:
-                found = self.show(identity)
+                checkpoint = self.show(identity)
             except ObjectMissing:
                 continue
             except (ObjectDamaged, NewerFormat):
                 unreadable.append(identity)
                 continue
-            if found.name == name and found.state is not CheckpointState.DELETING:
-                named.append(found)
+            if checkpoint.name == name and checkpoint.state is not CheckpointState.DELETING:
+                named.append(checkpoint)
         return named, unreadable
 
     def show(self, checkpoint_id: str) -> Checkpoint:
@@ -280,14 +282,14 @@ class CheckpointRepository:
         """Keep what a verify found in place of what an earlier one did, complete or not at all;
         what a later one has found stays. Returns what is kept now."""
         earlier = self.verified(checkpoint_id)
-        if earlier is not None and earlier.at > found.at:
+        if earlier is not None and earlier.at > verification.at:
             return earlier
-        found = found.after(earlier)
+        verification = verification.after(earlier)
         if self.has(checkpoint_id):
-            body = {"format": FORMAT, "id": checkpoint_id, **found.to_dict()}
+            body = {"format": FORMAT, "id": checkpoint_id, **verification.to_dict()}
             self._section.put(f"{checkpoint_id}/{VERIFIED}",
                               [json.dumps(body, sort_keys=True).encode()])
-        return found
+        return verification
 
     def forget(self, checkpoint_id: str) -> None:
         """Remove the record of one that was written down as begun and never came to anything."""
@@ -307,7 +309,7 @@ class CheckpointRepository:
     @staticmethod
     def _clear(section: Section, prefix: str) -> None:
         while page := section.list(prefix, limit=PAGE):
-            section.delete([one.key for one in page])
+            section.delete([stored.key for stored in page])
 
     def _write(self, checkpoint_id: str, key: str, body: Mapping[str, Any]) -> bool:
         """Whether it was not there yet."""

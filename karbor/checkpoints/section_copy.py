@@ -37,14 +37,14 @@ class Copied(Task):
         page = original.list(after=after, limit=PAGE)
         total = work.handle.get("total")
         if total is None:
-            total = sum(one.size for one in original.all())
+            total = sum(stored.size for stored in original.all())
         if not page:        # a bank may list less than it was asked for, and have more
             return Done({"objects": objects, "bytes": done})
-        there = {one.key: one for one in work.bank.list(after=after, limit=PAGE)}
-        for one in page:
-            if not one.checksum or there.get(one.key) != one:
-                _copy(original, work.bank, one)
-            after, objects, done = one.key, objects + 1, done + one.size
+        there = {stored.key: stored for stored in work.bank.list(after=after, limit=PAGE)}
+        for stored in page:
+            if not stored.checksum or there.get(stored.key) != stored:
+                _copy(original, work.bank, stored)
+            after, objects, done = stored.key, objects + 1, done + stored.size
             work.report(Progress(done, total, "bytes"))
             if work.stopping:
                 break
@@ -55,16 +55,18 @@ class Copied(Task):
         page = work.bank.list(limit=PAGE)
         if not page:
             return Done()
-        work.bank.delete([one.key for one in page])
+        work.bank.delete([stored.key for stored in page])
         return Again()
 
 
-def _copy(original: Section, copy: Section, one: Stored) -> None:
+def _copy(original: Section, copy: Section, stored: Stored) -> None:
     """Raises ObjectDamaged when the bytes are not what the original's bank has recorded."""
-    made = copy.put(one.key, original.get(one.key))
-    if one.checksum and made != one:
-        raise ObjectDamaged(f"the copy of {one.key} has {made.size} bytes with the checksum "
-                            f"{made.checksum}, and the original {one.size} with {one.checksum}")
+    made = copy.put(stored.key, original.get(stored.key))
+    if stored.checksum and made != stored:
+        raise ObjectDamaged(
+            f"the copy of {stored.key} has {made.size} bytes with the checksum "
+            f"{made.checksum}, and the original {stored.size} with {stored.checksum}"
+        )
 
 
 class Compared(Task):
@@ -76,7 +78,7 @@ class Compared(Task):
 
     def __init__(self, original: Callable[[], Section], proofs: Sequence[Stage | Task]) -> None:
         self._original = original
-        self._proofs = [one.name for one in proofs]
+        self._proofs = [proof.name for proof in proofs]
 
     def run(self, work: Work) -> Outcome:
         after, done = str(work.handle.get("after", "")), int(work.handle.get("bytes", 0))
@@ -84,19 +86,19 @@ class Compared(Task):
         page = self._original().list(after=after, limit=PAGE)
         if not page:
             return Done()
-        there = {one.key: one for one in work.bank.list(after=after, limit=PAGE)}
+        there = {stored.key: stored for stored in work.bank.list(after=after, limit=PAGE)}
         read = not self._were_read(work)
-        for one in page:
+        for stored in page:
             # A list may be a little older than the last objects.
-            found = there.get(one.key) or work.bank.stat(one.key)
+            found = there.get(stored.key) or work.bank.stat(stored.key)
             if found is None:
-                raise ObjectMissing(f"the copy has no {one.key}")
-            if one.checksum and found != one:
-                raise ObjectDamaged(f"{one.key} of the copy is not the object that was copied")
+                raise ObjectMissing(f"the copy has no {stored.key}")
+            if stored.checksum and found != stored:
+                raise ObjectDamaged(f"{stored.key} of the copy is not the object that was copied")
             if read:
-                for _ in work.bank.get(one.key):
+                for _ in work.bank.get(stored.key):
                     pass        # the bank compares the checksum
-            after, done = one.key, done + one.size
+            after, done = stored.key, done + stored.size
             work.report(Progress(done, total, "bytes"))
             if work.stopping:
                 break

@@ -35,8 +35,8 @@ def checkpoint() -> None:
 
 def _interrupted(local: EmbeddedKarbor) -> dict[str, str]:
     """Checkpoint → the protect, copy or delete that has to be finished."""
-    return {one.checkpoint_id: one.id for one in local.interrupted()
-            if one.verb in (Verb.PROTECT, Verb.COPY, Verb.DELETE)}
+    return {operation.checkpoint_id: operation.id for operation in local.interrupted()
+            if operation.verb in (Verb.PROTECT, Verb.COPY, Verb.DELETE)}
 
 
 @checkpoint.command("list", short_help="The newest first.")
@@ -124,16 +124,32 @@ def copy(checkpoint: str, to: str, dry_run: bool, hours: float | None) -> None:
 def _show_copy(draft: Draft, *, as_data: bool) -> None:
     operation = draft.operation
     if as_data:
-        as_json({"dry_run": True, "source_id": operation.request["source_id"],
-                 "provider_id": operation.request["provider_id"],
-                 "bytes": operation.request["size"],
-                 "preview": [{"type": one.type, "id": one.id, "name": one.name,
-                              "within": one.within, "what": line} for one, line in draft.preview],
-                 "credential": credential_json(operation.credential)})
+        as_json(
+            {
+                "dry_run": True,
+                "source_id": operation.request["source_id"],
+                "provider_id": operation.request["provider_id"],
+                "bytes": operation.request["size"],
+                "preview": [
+                    {
+                        "type": resource.type,
+                        "id": resource.id,
+                        "name": resource.name,
+                        "within": resource.within,
+                        "what": line,
+                    }
+                    for resource, line in draft.preview
+                ],
+                "credential": credential_json(operation.credential),
+            }
+        )
         return
     names = titles(draft.graph)
-    as_table(("RESOURCE", "WHAT WOULD BE DONE"),
-             [(names[one.key], line) for one, line in draft.preview], "nothing would be copied")
+    as_table(
+        ("RESOURCE", "WHAT WOULD BE DONE"),
+        [(names[resource.key], line) for resource, line in draft.preview],
+        "nothing would be copied",
+    )
     say("nothing stands in the way of this copy")
     as_facts(credential_facts(operation.credential))
 
@@ -151,7 +167,7 @@ def delete(checkpoint: tuple[str, ...], yes: bool) -> None:
     """
     invocation = this()
     with invocation.local() as local:
-        drafts = [local.draft_delete(one) for one in dict.fromkeys(checkpoint)]
+        drafts = [local.draft_delete(fromkey) for fromkey in dict.fromkeys(checkpoint)]
         drafts = list({one.operation.checkpoint_id: one for one in drafts}.values())
         if not confirmed(yes, "delete for ever?", [
                 f"{one.operation.checkpoint_id}  {one.operation.request['name']}"

@@ -45,8 +45,8 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
         ("skew", skew),
         ("evidence", str(checkpoint.evidence or "none")),
         ("verified", verified(checkpoint, whole=True)),
-        *(("DAMAGED", f"{short(one.type)} {one.name or one.id}: {one.what}")
-          for one in (checkpoint.verified.damage if checkpoint.verified else ())),
+        *(("DAMAGED", f"{short(damage.type)} {damage.name or damage.id}: {damage.what}")
+          for damage in (checkpoint.verified.damage if checkpoint.verified else ())),
         ("operation", checkpoint.operation_id)))
     if checkpoint.graph is None:
         return
@@ -73,12 +73,14 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
 
 def verified(checkpoint: Checkpoint, *, whole: bool = False) -> str:
     """When the last verify was and what it came to; `whole`: by which operation as well."""
-    found = checkpoint.verified
-    if found is None:
+    verification = checkpoint.verified
+    if verification is None:
         return "never" if whole else ""
-    outcome = "damage was found" if found.damaged else found.evidence or "nothing proved"
-    by = f", by operation {found.operation_id}" if whole else ""
-    return f"{moment(found.at)}: {outcome}{by}"
+    outcome = (
+        "damage was found" if verification.damaged else verification.evidence or "nothing proved"
+    )
+    by = f", by operation {verification.operation_id}" if whole else ""
+    return f"{moment(verification.at)}: {outcome}{by}"
 
 
 def _copied_from(told: Mapping[str, Any] | None) -> str:

@@ -32,19 +32,26 @@ def check(online: bool) -> None:
     from karbor.doctor.finding import Verdict, worst  # noqa: PLC0415
 
     invocation = this()
-    found = list(checking(invocation.config_files or None, online=online))
-    verdict = worst(found)
+    findings = list(checking(invocation.config_files or None, online=online))
+    verdict = worst(findings)
     if invocation.json:
-        as_json({"verdict": verdict.value, "findings": [one.to_dict() for one in found]})
+        as_json({"verdict": verdict.value, "findings": [finding.to_dict() for finding in findings]})
     else:
-        as_table(("OK", "", "SEEN"), [(one.check, one.subject, one.seen) for one in found
-                                      if one.verdict is Verdict.OK], "")
+        as_table(
+            ("OK", "", "SEEN"),
+            [
+                (finding.check, finding.subject, finding.seen)
+                for finding in findings
+                if finding.verdict is Verdict.OK
+            ],
+            "",
+        )
         for kind in (Verdict.UNPROVEN, Verdict.WARNING, Verdict.BROKEN):
-            for one in found:
-                if one.verdict is kind:
-                    paint_finding(one)
+            for finding in findings:
+                if finding.verdict is kind:
+                    paint_finding(finding)
         counts = [f"{number} {kind.value}" for kind in Verdict
-                  if (number := sum(one.verdict is kind for one in found))]
+                  if (number := sum(finding.verdict is kind for finding in findings))]
         say(f"karbor config check: {', '.join(counts)}")
     if verdict is Verdict.BROKEN:
         sys.exit(exit_codes.FAILED)
@@ -59,12 +66,12 @@ def show(defaults: bool) -> None:
     from karbor.config_check.effective_options import show as showing  # noqa: PLC0415 - slow imports
 
     invocation = this()
-    found = [one for one in showing(invocation.config_files or None)
-             if defaults or one.source != "default"]
+    showns = [shown for shown in showing(invocation.config_files or None)
+              if defaults or shown.source != "default"]
     if invocation.json:
-        as_json([{"section": one.group, "option": one.name, "value": one.value,
-                  "source": one.source} for one in found])
+        as_json([{"section": shown.group, "option": shown.name, "value": shown.value,
+                  "source": shown.source} for shown in showns])
     else:
         as_table(("SECTION", "OPTION", "VALUE", "SOURCE"), [
-            (one.group, one.name, "" if one.value is None else str(one.value), one.source)
-            for one in found], "every option has its default (see --all)")
+            (shown.group, shown.name, "" if shown.value is None else str(shown.value), shown.source)
+            for shown in showns], "every option has its default (see --all)")

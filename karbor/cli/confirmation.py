@@ -32,8 +32,8 @@ def confirmed(yes: bool, question: str, things: Sequence[str]) -> bool:
     """Return whether a person agrees that `things` go; say so if not."""
     if yes:
         return True
-    for one in things:
-        say(one)
+    for thing in things:
+        say(thing)
     if click.confirm(question, err=True):
         return True
     say("nothing was done")

@@ -53,14 +53,20 @@ def register(id: str | None, days: float | None, roles: tuple[str, ...]) -> None
             made = kept.own()
         else:
             made = kept.make(roles, days)
-        name, found = local.cloud.caller.user_name, made.registration
+        name, application_credential = local.cloud.caller.user_name, made.registration
     for told in made.left:
         say(f"an earlier one is still there: {told}")
     if invocation.json:
-        as_json(_json(found))
+        as_json(_json(application_credential))
         return
-    as_facts((("registered", found.application_credential_id), ("name", found.name),
-              ("user", name), ("expires", _expires(found))))
+    as_facts(
+        (
+            ("registered", application_credential.application_credential_id),
+            ("name", application_credential.name),
+            ("user", name),
+            ("expires", _expires(application_credential)),
+        )
+    )
 
 
 def _refuse_with(what: str, days: float | None, roles: tuple[str, ...]) -> None:
@@ -84,14 +90,27 @@ def list_() -> None:
     """The application credentials that are registered in this project."""
     invocation = this()
     with invocation.local() as local:
-        found = local.application_credentials.list(local.project_id)
+        application_credentials = local.application_credentials.list(local.project_id)
     if invocation.json:
-        as_json([_json(one) for one in found])
+        as_json(
+            [_json(application_credential) for application_credential in application_credentials]
+        )
         return
-    as_table(("ID", "NAME", "USER", "MADE BY", "EXPIRES"), [
-        (one.application_credential_id or "(not finished)", one.name, one.user_id,
-         "Karbor" if one.made_here else "its user", _expires(one)) for one in found],
-        "no application credential is registered in this project", spare=("USER", "NAME"))
+    as_table(
+        ("ID", "NAME", "USER", "MADE BY", "EXPIRES"),
+        [
+            (
+                application_credential.application_credential_id or "(not finished)",
+                application_credential.name,
+                application_credential.user_id,
+                "Karbor" if application_credential.made_here else "its user",
+                _expires(application_credential),
+            )
+            for application_credential in application_credentials
+        ],
+        "no application credential is registered in this project",
+        spare=("USER", "NAME"),
+    )
 
 
 @credential.command(short_help="Forget yours; remove it from Keystone if Karbor made it.")
@@ -108,10 +127,12 @@ def remove(yes: bool) -> None:
             return
         gone = local.application_credentials.remove(local.cloud.project_id, local.cloud.user_id)
     if this().json:
-        as_json([_json(one) for one in gone])
+        as_json([_json(application_credential) for application_credential in gone])
         return
-    for one in gone:
-        say(f"removed {one.name or one.application_credential_id}")
+    for application_credential in gone:
+        say(
+            f"removed {application_credential.name or application_credential.application_credential_id}"
+        )
 
 
 @credential.command("rotate-keys", short_help="A new key for everything that is kept sealed.")
@@ -127,13 +148,23 @@ def rotate_keys() -> None:
     say(f"a new key is in use; {count(sealed, 'secret')} sealed with it")
 
 
-def _expires(one: ApplicationCredential) -> str:
-    return moment(one.expires_at) if one.expires_at is not None else "never"
+def _expires(application_credential: ApplicationCredential) -> str:
+    return (
+        moment(application_credential.expires_at)
+        if application_credential.expires_at is not None
+        else "never"
+    )
 
 
-def _json(one: ApplicationCredential) -> dict[str, Any]:
+def _json(application_credential: ApplicationCredential) -> dict[str, Any]:
     """Without what is sealed."""
-    return {"id": one.id, "application_credential_id": one.application_credential_id,
-            "name": one.name, "user_id": one.user_id, "project_id": one.project_id,
-            "made_by_karbor": one.made_here, "expires_at": one.expires_at,
-            "created_at": one.created_at}
+    return {
+        "id": application_credential.id,
+        "application_credential_id": application_credential.application_credential_id,
+        "name": application_credential.name,
+        "user_id": application_credential.user_id,
+        "project_id": application_credential.project_id,
+        "made_by_karbor": application_credential.made_here,
+        "expires_at": application_credential.expires_at,
+        "created_at": application_credential.created_at,
+    }

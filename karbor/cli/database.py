@@ -106,7 +106,7 @@ def rebuild(dry_run: bool, from_: str, end_trusts: bool) -> None:
     if this().json:
         as_json({"dry_run": dry_run, "projects": told.rows, "databases": told.databases,
                  "problems": told.unreadable, "projects_with_checkpoints": told.checkpoints,
-                 "unknown_trusts": [{**vars(one), "ended": end_trusts} for one in trusts]})
+                 "unknown_trusts": [{**vars(trust), "ended": end_trusts} for trust in trusts]})
     else:
         _paint_rebuilt(told, dry_run=dry_run)
         _paint_trusts(trusts, ended=end_trusts)
@@ -133,8 +133,8 @@ def _paint_trusts(trusts: Sequence[UnknownTrust], *, ended: bool) -> None:
     if not trusts:
         return
     as_table(("TRUST", "USER", "PROJECT", "ENDS"), [
-        (one.id, one.user_id, one.project_id, "removed" if ended else one.expires_at)
-        for one in trusts], "")
+        (trust.id, trust.user_id, trust.project_id, "removed" if ended else trust.expires_at)
+        for trust in trusts], "")
     if not ended:
         say("these trusts stand in Keystone, and nothing in this database runs on them: they end "
             "by themselves, or are removed with --end-trusts")

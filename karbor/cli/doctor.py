@@ -92,38 +92,46 @@ def paint(report: Report) -> None:
         ("asked for", f"{found['hours']:g} h")))
     click.echo()
     as_table(("CREDENTIAL", "USE UNTIL", "VERY END"), [
-        (one["rung"], moment(one["until"]) if one["until"] is not None else
-         "no end" if one["possible"] else "not possible", moment(one["ends"]))
-        for one in found["rungs"]], "")
+        (rung["rung"], moment(rung["until"]) if rung["until"] is not None else
+         "no end" if rung["possible"] else "not possible", moment(rung["ends"]))
+        for rung in found["rungs"]], "")
     for verdict in (Verdict.BROKEN, Verdict.WARNING, Verdict.UNPROVEN):
-        for one in _merged(one for one in report.findings if one.verdict is verdict):
-            paint_finding(one)
+        for finding in _merged(
+            finding for finding in report.findings if finding.verdict is verdict
+        ):
+            paint_finding(finding)
     click.echo()
     as_table(("OK", "", "SEEN"), [
-        (one.check, one.subject, one.seen) for one in report.findings
-        if one.verdict is Verdict.OK], "")
+        (finding.check, finding.subject, finding.seen) for finding in report.findings
+        if finding.verdict is Verdict.OK], "")
     counts = [f"{number} {verdict.value}" for verdict in Verdict
-              if (number := sum(one.verdict is verdict for one in report.findings))]
+              if (number := sum(finding.verdict is verdict for finding in report.findings))]
     say(f"karbor doctor: {', '.join(counts)}")
 
 
 def _merged(findings: Iterable[Finding]) -> list[Finding]:
     """What is said of several services in the same words is said once."""
     alike: dict[tuple[str, ...], list[Finding]] = {}
-    for one in findings:
-        alike.setdefault((one.check, one.seen, one.means, one.fix), []).append(one)
-    return [replace(group[0], subject=", ".join(one.subject for one in group if one.subject))
-            for group in alike.values()]
+    for finding in findings:
+        alike.setdefault((finding.check, finding.seen, finding.means, finding.fix), []).append(
+            finding
+        )
+    return [
+        replace(
+            group[0], subject=", ".join(finding.subject for finding in group if finding.subject)
+        )
+        for group in alike.values()
+    ]
 
 
-def paint_finding(one: Finding) -> None:
+def paint_finding(finding: Finding) -> None:
     width = min(100, shutil.get_terminal_size().columns)
     click.echo()
-    name = f"{one.check}: {one.subject}" if one.subject else one.check
+    name = f"{finding.check}: {finding.subject}" if finding.subject else finding.check
     click.echo(click.style(textwrap.fill(
-        name, width, initial_indent=f"{one.verdict.value:<10}", subsequent_indent=_MARGIN),
+        name, width, initial_indent=f"{finding.verdict.value:<10}", subsequent_indent=_MARGIN),
         bold=True))
-    for label, text in (("", one.seen), ("means", one.means), ("fix", one.fix)):
+    for label, text in (("", finding.seen), ("means", finding.means), ("fix", finding.fix)):
         if text:
             head = f"{_MARGIN}{label + ': ' if label else ''}"
             click.echo(textwrap.fill(text, width, initial_indent=head, subsequent_indent=_MARGIN,

@@ -78,23 +78,25 @@ def titles(resources: Iterable[Resource]) -> dict[str, str]:
     """Return a name for each resource, by key: `server web-1`, and with as much of its id as tells
     it from others of its type and name, `volume data (6f1c2a90)`."""
     alike: dict[str, list[Resource]] = {}
-    for one in resources:
-        alike.setdefault(thing(one), []).append(one)
+    for resource in resources:
+        alike.setdefault(thing(resource), []).append(resource)
     found: dict[str, str] = {}
     for title, those in alike.items():
-        for one in those:
-            found[one.key] = title if len(those) == 1 else f"{title} ({_apart(one, those)})"
+        for resource in those:
+            found[resource.key] = (
+                title if len(those) == 1 else f"{title} ({_apart(resource, those)})"
+            )
     return found
 
 
-def _apart(one: Resource, those: Sequence[Resource]) -> str:
+def _apart(resource: Resource, those: Sequence[Resource]) -> str:
     """Return what of the ids of a resource no other one of `those` has."""
-    others = [each for each in those if each.key != one.key]
-    if all(each.id[:SHORT_ID] != one.id[:SHORT_ID] for each in others):
-        return one.id[:SHORT_ID]
-    if all(each.id != one.id for each in others):
-        return one.id
-    return f"{one.id[:SHORT_ID]} in {one.within[:SHORT_ID]}"
+    others = [each for each in those if each.key != resource.key]
+    if all(each.id[:SHORT_ID] != resource.id[:SHORT_ID] for each in others):
+        return resource.id[:SHORT_ID]
+    if all(each.id != resource.id for each in others):
+        return resource.id
+    return f"{resource.id[:SHORT_ID]} in {resource.within[:SHORT_ID]}"
 
 
 def ids(handle: Mapping[str, Any]) -> str:

@@ -34,18 +34,20 @@ def list_(limit: int) -> None:
     """The project's operations, the newest first."""
     invocation = this()
     with invocation.local() as local:
-        found = local.operations(limit=limit)
+        operations = local.operations(limit=limit)
         interrupted = {one.id for one in local.interrupted()}
     if invocation.json:
-        as_json([{**operation_json(one), "interrupted": one.id in interrupted} for one in found])
+        as_json(
+            [{**operation_json(one), "interrupted": one.id in interrupted} for one in operations]
+        )
         return
     as_table(("ID", "VERB", "WHAT", "CREATED", "TOOK", "STATE"), [
         (one.id, one.verb, one.request.get("name", ""), moment(one.created_at),
          lapse(one.created_at, one.finished_at) if one.finished_at else "",
          "interrupted" if one.id in interrupted else one.state)
-        for one in found], "nothing has been done in this project yet",
+        for one in operations], "nothing has been done in this project yet",
         spare=("TOOK", "CREATED"))
-    for one in found:
+    for one in operations:
         if one.id in interrupted:
             say_unfinished(f"{one.verb} of {one.request.get('name') or one.id}", one.id)
 
@@ -67,7 +69,7 @@ def show(operation: str, steps: bool) -> None:
     if invocation.json:
         as_json({**operation_json(found), "interrupted": interrupted,
                  "driven_by": driver._asdict() if driver else None,
-                 **({"steps": [_step_json(one) for one in listed]} if steps else {}),
+                 **({"steps": [_step_json(step) for step in listed]} if steps else {}),
                  "events": [{"at": at, "text": text} for at, text in events]})
         return
     paint(found, interrupted)
@@ -101,24 +103,33 @@ def paint_steps(found: Operation, steps: list[Step]) -> None:
     graph = graph_of(found)
     names = titles(graph) if graph else {}
 
-    def took(one: Step) -> str:
-        if not one.finished_at or not one.entered_at:
+    def took(step: Step) -> str:
+        if not step.finished_at or not step.entered_at:
             return ""
-        return lapse(one.entered_at, one.finished_at)
+        return lapse(step.entered_at, step.finished_at)
 
     as_table(("STEP", "RESOURCE", "STAGE", "STATE", "TOOK", "SAID"), [
-        (str(one.number), names.get(one.resource, one.resource), stage_name(one), one.state,
-         took(one), message(one) or ("" if one.finished_at else told(one.progress)))
-        for one in steps], "it has no steps yet")
+        (str(step.number), names.get(step.resource, step.resource), stage_name(step), step.state,
+         took(step), message(step) or ("" if step.finished_at else told(step.progress)))
+        for step in steps], "it has no steps yet")
 
 
-def _step_json(one: Step) -> dict[str, object]:
-    return {"number": one.number, "resource": one.resource, "hook": one.hook, "stage": one.stage,
-            "state": one.state, "entries": one.entries, "failures": one.failures,
-            "handle": dict(one.handle), "saved": dict(one.saved),
-            "progress": one.progress.to_dict() if one.progress else None,
-            "error": dict(one.error) if one.error else None,
-            "entered_at": one.entered_at, "finished_at": one.finished_at}
+def _step_json(step: Step) -> dict[str, object]:
+    return {
+        "number": step.number,
+        "resource": step.resource,
+        "hook": step.hook,
+        "stage": step.stage,
+        "state": step.state,
+        "entries": step.entries,
+        "failures": step.failures,
+        "handle": dict(step.handle),
+        "saved": dict(step.saved),
+        "progress": step.progress.to_dict() if step.progress else None,
+        "error": dict(step.error) if step.error else None,
+        "entered_at": step.entered_at,
+        "finished_at": step.finished_at,
+    }
 
 
 @operation.command("resume", short_help="Go on with one that was interrupted.")

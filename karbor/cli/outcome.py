@@ -159,8 +159,11 @@ def _tell_failure(operation: Operation) -> None:
         say(f"karbor: {operation.verb} of {name} was cancelled; what it had begun is undone")
     else:
         say(f"karbor: {operation.verb} of {name} failed: {journalled(error)}")
-    for one in error.get("obstacles", ()):
-        say(f"  - {one['what']}" + (f" ({one['remedy']})" if one.get("remedy") else ""))
+    for obstacle in error.get("obstacles", ()):
+        say(
+            f"  - {obstacle['what']}"
+            + (f" ({obstacle['remedy']})" if obstacle.get("remedy") else "")
+        )
     for text in left_over(operation):
         say(f"left over: {text}")
     if operation.verb is Verb.DELETE:
@@ -168,9 +171,9 @@ def _tell_failure(operation: Operation) -> None:
         say(f"nothing was removed: the checkpoint is {unhidden} as before" if unhidden else
             "the checkpoint stays hidden, since something of it may be gone: when the cause is "
             f"removed, delete it again: karbor checkpoint delete {operation.checkpoint_id}")
-    for one in operation.result.get("kept", ()):
-        say(f"kept: {short(one['type'])} {one['name']} {one['stage']}: "
-            f"{ids({name: value for name, value in one.items() if name not in _OF_THE_STEP})}")
+    for obstacle in operation.result.get("kept", ()):
+        say(f"kept: {short(obstacle['type'])} {obstacle['name']} {obstacle['stage']}: "
+            f"{ids({name: value for name, value in obstacle.items() if name not in _OF_THE_STEP})}")
     if operation.result.get("left"):
         click.echo("        remove what is left, once nothing stands in the way, with: karbor "
                    f"operation cancel {operation.id}", err=True)

@@ -21,7 +21,7 @@ class Lines:
     def __init__(self, *, since: Sequence[Step] = ()) -> None:
         self._state = ""
         self._kind = ""
-        self._seen: dict[int, str] = {one.number: _word(one) for one in since}
+        self._seen: dict[int, str] = {step.number: _word(step) for step in since}
         self._titles: dict[str, str] = {}
 
     def __enter__(self) -> Lines:

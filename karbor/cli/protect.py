@@ -106,7 +106,7 @@ def tell_beforehand(draft: Draft) -> None:
 
 def paint(draft: Draft) -> None:
     as_table(("RESOURCE", "ID"),
-             [("  " * depth + thing(one) + ("" if first else " (see above)"), one.id)
-              for one, depth, first in tree(draft.graph)], "nothing would be protected")
+             [("  " * depth + thing(resource) + ("" if first else " (see above)"), resource.id)
+              for resource, depth, first in tree(draft.graph)], "nothing would be protected")
     say(f"{count(len(draft.graph), 'resource')} would be protected; " + (
         "nothing stands in the way" if not draft.warnings else "what may is told below"))

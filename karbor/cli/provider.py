@@ -35,14 +35,14 @@ def list_(disabled: bool) -> None:
     invocation = this()
     with invocation.local() as local:
         providers = local.providers
-        found = [one for one in providers.list() if disabled or one.enabled]
+        infos = [info for info in providers.list() if disabled or info.enabled]
         broken, default = providers.broken, _default(providers)
     if invocation.json:
-        as_json([{**_json(one), "default": one.id == default} for one in found])
+        as_json([{**_json(info), "default": info.id == default} for info in infos])
     else:
         as_table(("ID", "NAME", "BANK", "DEFAULT", "ENABLED", "DESCRIPTION"), [
-            (one.id, one.name, one.bank, "yes" if one.id == default else "",
-             "yes" if one.enabled else "no", one.description) for one in found],
+            (info.id, info.name, info.bank, "yes" if info.id == default else "",
+             "yes" if info.enabled else "no", info.description) for info in infos],
             "no provider is enabled (see --all)", spare=("DESCRIPTION", "ENABLED", "BANK"))
     if broken:
         sys.exit(exit_codes.USAGE)
@@ -64,13 +64,13 @@ def show(provider: str | None) -> None:
     """What PROVIDER (name or id) consists of. Default: the one that would be used."""
     invocation = this()
     with invocation.local() as local:
-        found = _named(local.providers, _one(provider))
+        info = _named(local.providers, _one(provider))
     if invocation.json:
-        as_json(_json(found))
+        as_json(_json(info))
         return
-    as_facts((("id", found.id), ("name", found.name), ("description", found.description),
-              ("enabled", "yes" if found.enabled else "no"), ("bank", found.bank),
-              *(("plugin", one) for one in found.plugins), ("file", found.file or "built in")))
+    as_facts((("id", info.id), ("name", info.name), ("description", info.description),
+              ("enabled", "yes" if info.enabled else "no"), ("bank", info.bank),
+              *(("plugin", plugin) for plugin in info.plugins), ("file", info.file or "built in")))
 
 
 @provider.command("check", short_help="Try whether one really works.")
@@ -86,19 +86,19 @@ def check(provider: str | None) -> None:
 
     invocation = this()
     with invocation.local() as local:
-        found = _named(local.providers, _one(provider))
+        info = _named(local.providers, _one(provider))
         findings = []
-        for one in checking(local.providers, found):
-            findings.append(one)
+        for finding in checking(local.providers, info):
+            findings.append(finding)
             if not invocation.json:
-                click.echo(f"{'ok' if one.error is None else 'FAILED':<6}  {one.what}: "
-                           f"{one.said if one.error is None else line(one.error)}")
-    failed = [one.error for one in findings if one.error is not None]
+                click.echo(f"{'ok' if finding.error is None else 'FAILED':<6}  {finding.what}: "
+                           f"{finding.said if finding.error is None else line(finding.error)}")
+    failed = [finding.error for finding in findings if finding.error is not None]
     if invocation.json:
-        as_json({"provider": _json(found), "good": not failed,
-                 "findings": [_finding(one) for one in findings]})
+        as_json({"provider": _json(info), "good": not failed,
+                 "findings": [_finding(finding) for finding in findings]})
     if failed:
-        sys.exit(max(exit_codes.code_of(one) for one in failed))
+        sys.exit(max(exit_codes.code_of(karbor_error) for karbor_error in failed))
 
 
 def _one(argument: str | None) -> str | None:
@@ -113,11 +113,11 @@ def _named(providers: ProviderCatalog, name_or_id: str | None) -> ProviderInfo:
     return providers.find(name_or_id) if name_or_id else providers.default()
 
 
-def _json(one: ProviderInfo) -> dict[str, Any]:
-    return {"id": one.id, "name": one.name, "description": one.description, "bank": one.bank,
-            "plugins": list(one.plugins), "enabled": one.enabled, "file": one.file or None}
+def _json(info: ProviderInfo) -> dict[str, Any]:
+    return {"id": info.id, "name": info.name, "description": info.description, "bank": info.bank,
+            "plugins": list(info.plugins), "enabled": info.enabled, "file": info.file or None}
 
 
-def _finding(one: Finding) -> dict[str, Any]:
-    return {"what": one.what, "good": one.error is None, "said": one.said,
-            "error": one.error.facts() if one.error else None}
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {"what": finding.what, "good": finding.error is None, "said": finding.said,
+            "error": finding.error.facts() if finding.error else None}

@@ -27,8 +27,14 @@ def resources() -> None:
     if invocation.json:
         as_json(graph.to_dict())
         return
-    rows = [("  " * depth + thing(one) + ("" if first else " (see above)"), one.id, state(one))
-            for one, depth, first in tree(graph)]
+    rows = [
+        (
+            "  " * depth + thing(resource) + ("" if first else " (see above)"),
+            resource.id,
+            state(resource),
+        )
+        for resource, depth, first in tree(graph)
+    ]
     as_table(("RESOURCE", "ID", "STATE"), rows, "this project has nothing that can be protected",
              spare=("STATE",))
 

@@ -62,12 +62,24 @@ def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_net
         draft = local.draft_restore(checkpoint, options, expected=seconds(hours))
         if dry_run:
             if invocation.json:
-                as_json({"dry_run": True, "checkpoint_id": draft.operation.checkpoint_id,
-                         "preview": [{"type": one.type, "id": one.id, "name": one.name,
-                                      "within": one.within, "what": line}
-                                     for one, line in draft.preview],
-                         "warnings": list(draft.warnings),
-                         "credential": credential_json(draft.operation.credential)})
+                as_json(
+                    {
+                        "dry_run": True,
+                        "checkpoint_id": draft.operation.checkpoint_id,
+                        "preview": [
+                            {
+                                "type": resource.type,
+                                "id": resource.id,
+                                "name": resource.name,
+                                "within": resource.within,
+                                "what": line,
+                            }
+                            for resource, line in draft.preview
+                        ],
+                        "warnings": list(draft.warnings),
+                        "credential": credential_json(draft.operation.credential),
+                    }
+                )
             else:
                 paint(draft)
             return
@@ -78,8 +90,11 @@ def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_net
 
 def paint(draft: Draft) -> None:
     names = titles(draft.graph)
-    as_table(("RESOURCE", "WHAT WOULD BE DONE"),
-             [(names[one.key], line) for one, line in draft.preview], "nothing would be made")
+    as_table(
+        ("RESOURCE", "WHAT WOULD BE DONE"),
+        [(names[resource.key], line) for resource, line in draft.preview],
+        "nothing would be made",
+    )
     for text in draft.warnings:
         say(f"karbor: {text}")
     say("nothing stands in the way of this restore" + (

@@ -47,18 +47,18 @@ class CloudProbe:
     # ------------------------------------------------------------------ where
     def addresses(self) -> list[Address]:
         return [Address(entry.get("type", ""), entry.get("name", ""),
-                        one.get("region_id") or one.get("region") or "",
-                        one.get("interface", ""), str(one["url"]),
-                        self._used(entry.get("type", ""), one))
-                for entry in self._catalog() for one in entry.get("endpoints", ())]
+                        endpoint.get("region_id") or endpoint.get("region") or "",
+                        endpoint.get("interface", ""), str(endpoint["url"]),
+                        self._used(entry.get("type", ""), endpoint))
+                for entry in self._catalog() for endpoint in entry.get("endpoints", ())]
 
     def services(self) -> list[Served]:
         found: dict[str, Served] = {}
         for service in KNOWN.values():
             url = self._override(service)
             if url:
-                one = self._known(service, service.types[0], url)
-                found[one.url] = one
+                served = self._known(service, service.types[0], url)
+                found[served.url] = served
         taken = {one.name for one in found.values()}
         # A catalog has no order, and often the same service under its old name too.
         for address in sorted(self.addresses(), key=lambda one: _preference(one.type, self._conf)):
@@ -68,13 +68,18 @@ class CloudProbe:
             if known is None:
                 path = OTHERS.get(address.type)
                 url = _filled(address.url.rstrip("/"), self._project)
-                one = Served(address.type, address.name or address.type, url, url + (path or "/"),
-                             sure=path is not None)
+                served = Served(
+                    address.type,
+                    address.name or address.type,
+                    url,
+                    url + (path or "/"),
+                    sure=path is not None,
+                )
             elif known.name in taken:
                 continue
             else:
-                one = self._known(known, address.type, address.url)
-            found.setdefault(one.url, one)
+                served = self._known(known, address.type, address.url)
+            found.setdefault(served.url, served)
         return sorted(found.values(), key=lambda one: one.type)
 
     def _known(self, service: Service, type: str, url: str) -> Served:

@@ -77,11 +77,16 @@ class Endpoints:
                        f"configured as [{service.name}] endpoint_override")
         for address in _addresses(offered, interface, region):
             return address
-        there = sorted({f"{one.get('interface')} in {one.get('region_id') or one.get('region')}"
-                        for entry in offered for one in entry.get("endpoints", ())})
+        there = sorted(
+            {
+                f"{endpoint.get('interface')} in {endpoint.get('region_id') or endpoint.get('region')}"
+                for entry in offered
+                for endpoint in entry.get("endpoints", ())
+            }
+        )
         elsewhere = (region is not None and not section.region_name
-                     and not any(_in_region(one, region) for entry in offered
-                                 for one in entry.get("endpoints", ())))
+                     and not any(_in_region(endpoint, region) for entry in offered
+                                 for endpoint in entry.get("endpoints", ())))
         raise (ServiceAbsent if elsewhere else CloudError)(
             f"{service.name} has no {interface} address in the region {region or '(any)'}",
             service=service.name, remedy="the catalog has: " + (", ".join(there) or "no address"))
@@ -100,9 +105,9 @@ class Endpoints:
 def _addresses(entries: list[Mapping[str, Any]], interface: str, region: str | None
                ) -> Iterator[str]:
     for entry in entries:
-        for one in entry.get("endpoints", ()):
-            if one.get("interface") == interface and _in_region(one, region):
-                yield str(one["url"])
+        for endpoint in entry.get("endpoints", ()):
+            if endpoint.get("interface") == interface and _in_region(endpoint, region):
+                yield str(endpoint["url"])
 
 
 def _in_region(endpoint: Mapping[str, Any], region: str | None) -> bool:

@@ -152,8 +152,8 @@ class StatusPoller:
 
     def _few(self, coming: int = 0) -> bool:
         horizon = self._clock() - LONGEST
-        return coming + sum(1 for one in self._watched.values()
-                            if one.looked and one.looked_at > horizon) <= FEW
+        return coming + sum(1 for watched in self._watched.values()
+                            if watched.looked and watched.looked_at > horizon) <= FEW
 
     @property
     def _pause(self) -> float:
@@ -201,7 +201,9 @@ class StatusPoller:
         self._interval = SHORTEST if news else min(LONGEST, self._interval * GROWTH)
 
     def _forget(self, now: float) -> None:
-        for id in [id for id, one in self._watched.items() if one.looked_at < now - FORGOTTEN]:
+        for id in [
+            id for id, watched in self._watched.items() if watched.looked_at < now - FORGOTTEN
+        ]:
             del self._watched[id]
 
     def _alone(self, id: str, watched: _Watched, api: Api) -> Json | None:

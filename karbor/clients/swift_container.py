@@ -225,16 +225,16 @@ class SwiftContainer:
         return min(left, default=None)
 
     def list(self, prefix: str, *, after: str = "", limit: int) -> list[Blob]:
-        found: list[Blob] = []
-        while len(found) < limit:
-            asked = min(limit - len(found), PAGE)
+        blobs: list[Blob] = []
+        while len(blobs) < limit:
+            asked = min(limit - len(blobs), PAGE)
             page, _ = self.listed(prefix, after, asked)
-            found += [Blob(str(one["name"]), int(one["bytes"]), str(one.get("content_type") or ""))
+            blobs += [Blob(str(one["name"]), int(one["bytes"]), str(one.get("content_type") or ""))
                       for one in page]
             if not page:    # a store may list less than it was asked for, and have more
                 break
-            after = found[-1].name
-        return found
+            after = blobs[-1].name
+        return blobs
 
     def listed(self, prefix: str, after: str, limit: int
                ) -> tuple[builtins.list[dict[str, Any]], requests.Response]:

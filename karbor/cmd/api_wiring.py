@@ -68,15 +68,17 @@ class ProviderReader:
 
     def all(self) -> Sequence[ProviderFacts]:
         providers = self._service.providers
-        listed = sorted((one for one in providers.list() if one.enabled), key=lambda one: one.id)
-        return [ProviderFacts(one.id, one.name, one.description, _schemas(providers, one))
-                for one in listed]
+        listed = sorted(
+            (info for info in providers.list() if info.enabled), key=lambda info: info.id
+        )
+        return [ProviderFacts(info.id, info.name, info.description, _schemas(providers, info))
+                for info in listed]
 
     def options(self, provider_id: str) -> Mapping[str, Mapping[str, Any]]:
         """Resource type → JSON Schema of what a protect takes. Raises NotFound."""
-        for one in self.all():
-            if one.id == provider_id:
-                return one.schemas["options"]
+        for provider_facts in self.all():
+            if provider_facts.id == provider_id:
+                return provider_facts.schemas["options"]
         raise NotFound(f"Provider {provider_id} could not be found.")
 
 
@@ -91,9 +93,9 @@ def _schemas(providers: ProviderCatalog, listed: ProviderInfo
         LOG.warning("provider %s has no options: %s", listed.name, error)
         return found
     for kind, verb in _KINDS.items():
-        for type, one in protections.items():
+        for type, protection in protections.items():
             try:
-                found[kind][type] = one.options_schema(verb)
+                found[kind][type] = protection.options_schema(verb)
             except PluginFault as error:
                 LOG.warning("provider %s: %s", listed.name, error)
     return found
@@ -116,7 +118,7 @@ class OperationReader:
         return self._service.records.steps(operation.project_id, operation.id)
 
     def steps_of(self, operations: Sequence[Operation]) -> Mapping[str, Sequence[Step]]:
-        return self._service.records.steps_of([one.id for one in operations])
+        return self._service.records.steps_of([operation.id for operation in operations])
 
     def events(self, operation: Operation) -> Sequence[Event]:
         return self._service.records.events(operation.project_id, operation.id)

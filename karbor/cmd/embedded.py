@@ -173,13 +173,15 @@ class EmbeddedKarbor:
 
     def events(self, which: Which) -> list[tuple[float, str]]:
         """(when, what), oldest first."""
-        return [(one.at, one.text) for one in self._records.events(self.project_id, _id(which))]
+        return [
+            (event.at, event.text) for event in self._records.events(self.project_id, _id(which))
+        ]
 
     def interrupted(self) -> list[Operation]:
         """Those that are not over and that no process drives."""
         live = self._records.live(self.project_id)
-        driven = self._locks.holders([one.id for one in live])
-        return [one for one in live if one.id not in driven]
+        driven = self._locks.holders([operation.id for operation in live])
+        return [operation for operation in live if operation.id not in driven]
 
     def is_interrupted(self, operation: Operation) -> bool:
         return not operation.state.over and self._locks.holder(operation.id) is None

@@ -59,8 +59,13 @@ class HttpServer:
         server.task_dispatcher.shutdown(cancel_pending=False, timeout=GRACE)
         if server.task_dispatcher.threads:
             LOG.warning("requests were still under way after %s s", GRACE)
-        while (any(one.total_outbufs_len for one in list(server.active_channels.values()))
-               and time.monotonic() < until):
+        while (
+            any(
+                active_channel.total_outbufs_len
+                for active_channel in list(server.active_channels.values())
+            )
+            and time.monotonic() < until
+        ):
             time.sleep(LOOK)
         server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
         self._thread.join(GRACE)

@@ -95,16 +95,20 @@ def limited(server: Any, limits: HttpLimits) -> None:
 
     def maintenance(now: float) -> None:
         usual(now)      # closes what is silent
-        for one in list(server.active_channels.values()):
-            if one.request is not None and one.idle and (
-                    now - one.silent_since > limits.receive_seconds):
-                one.will_close = True       # what drips in is no activity
+        for active_channel in list(server.active_channels.values()):
+            if active_channel.request is not None and active_channel.idle and (
+                    now - active_channel.silent_since > limits.receive_seconds):
+                active_channel.will_close = True       # what drips in is no activity
 
     def make_room(fresh: _Connection) -> None:
-        others = [one for one in list(server.active_channels.values()) if one is not fresh]
+        others = [
+            active_channel
+            for active_channel in list(server.active_channels.values())
+            if active_channel is not fresh
+        ]
         if len(others) < limits.connections:
             return
-        if idle := [one for one in others if one.idle]:
+        if idle := [other for other in others if other.idle]:
             LOG.warning("all %s connections are taken: the one that has been silent for longest is "
                         "closed", limits.connections)
             min(idle, key=lambda one: float(one.silent_since)).will_close = True

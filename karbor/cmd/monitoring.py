@@ -25,10 +25,19 @@ class Monitoring:
         self._bus: Bus | None = notifications(service.conf, f"{name}.{config.host(service.conf)}")
         self.notifier = Notifiers(self._driven, *([self._bus] if self._bus else []))
         schedules = ScheduledOperations(service.database)
-        self._registry = metrics(service.conf, Sources(
-            database=service.database, driven=self._driven, outbox=self._bus,
-            service_token_ends=service.service_token_ends,
-            rights=lambda: [one.credential.get("until") for one in schedules.enabled()]))
+        self._registry = metrics(
+            service.conf,
+            Sources(
+                database=service.database,
+                driven=self._driven,
+                outbox=self._bus,
+                service_token_ends=service.service_token_ends,
+                rights=lambda: [
+                    scheduled_operation.credential.get("until")
+                    for scheduled_operation in schedules.enabled()
+                ],
+            ),
+        )
 
     def server(self) -> MetricsServer:
         """Of a worker, as [metrics] says; a context manager."""

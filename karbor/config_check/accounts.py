@@ -24,11 +24,11 @@ def accounts(files: Sequence[Written]) -> Iterator[Finding]:
         real = options.get("auth_section") or section
         if real != section:
             options = {**merged(files, real), **{k: v for k, v in options.items() if k == "cafile"}}
-        found = list(_section(real, options, types.get(real, "")))
+        findings = list(_section(real, options, types.get(real, "")))
         if not options:
-            found = [_absent(section, types)]
-        yield from found or [Finding("account", f"[{section}]", Verdict.OK,
-                                     f"auth_type {types[real]}, complete")]
+            findings = [_absent(section, types)]
+        yield from findings or [Finding("account", f"[{section}]", Verdict.OK,
+                                        f"auth_type {types[real]}, complete")]
 
 
 def merged(files: Sequence[Written], section: str) -> dict[str, str]:
@@ -63,7 +63,7 @@ def _section(section: str, options: dict[str, str], auth_type: str) -> Iterator[
             yield broken("it says no auth_type", "add auth_type = password, or another type of "
                          "keystoneauth", f"{', '.join(login) or 'what it says'} is not used")
         return
-    if not (known := {one.dest for one in plugin_opts(auth_type)}):
+    if not (known := {plugin_opt.dest for plugin_opt in plugin_opts(auth_type)}):
         near = get_close_matches(auth_type, entry_points(group="keystoneauth1.plugin").names, 1)
         yield broken(f"there is no auth_type {auth_type}",
                      f"did you mean {near[0]}?" if near else "password is the usual one")
@@ -97,7 +97,7 @@ def _needed(options: dict[str, str], known: set[str], *, project: bool
                            "default_domain_id"))
     for names in dict.fromkeys(groups):
         former = {"project_name": "tenant_name", "username": "user_name"}
-        if not any(one in options or former.get(one) in options for one in names):
+        if not any(name in options or former.get(name) in options for name in names):
             yield names[:2]
 
 

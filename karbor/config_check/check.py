@@ -20,7 +20,7 @@ def check(files: Sequence[Path] | None = None, *, online: bool = False) -> Itera
     """Of these files, or the usual ones. Without `online` nothing leaves this machine, and nothing
     on it is changed."""
     chosen = config.usual_files() if files is None else list(files)
-    read = [written(one) for one in chosen]
+    read = [written(path) for path in chosen]
     if not read:
         yield Finding("file", "", Verdict.OK, "no configuration file: every option has its default")
     options = known(auth_types(read))
@@ -33,7 +33,7 @@ def check(files: Sequence[Path] | None = None, *, online: bool = False) -> Itera
     try:
         conf = config.load(chosen)
     except BadInput as error:
-        if not any(one.verdict is Verdict.BROKEN for one in trouble):
+        if not any(finding.verdict is Verdict.BROKEN for finding in trouble):
             yield Finding("configuration", "", Verdict.BROKEN, error.message, fix=error.remedy)
         if unread or online:
             yield Finding("the rest", "", Verdict.UNPROVEN, "it was not looked at",
@@ -47,10 +47,10 @@ def check(files: Sequence[Path] | None = None, *, online: bool = False) -> Itera
 
 def _plugins() -> Iterator[Finding]:
     """What is installed and cannot be loaded. A provider that names one says so by itself."""
-    for one in registry.broken():
-        left_out = one.namespace == registry.PROTECTABLES
+    for broken in registry.broken():
+        left_out = broken.namespace == registry.PROTECTABLES
         yield Finding(
-            "plugin", one.name, Verdict.BROKEN if left_out else Verdict.WARNING, str(one),
+            "plugin", broken.name, Verdict.BROKEN if left_out else Verdict.WARNING, str(broken),
             means=("what it would find is left out of every checkpoint" if left_out else
                    "providers that name it cannot be used; nothing else is kept from working"),
             fix="repair or uninstall the package that brings it")
@@ -59,6 +59,6 @@ def _plugins() -> Iterator[Finding]:
 def _lenient(files: Sequence[Path]) -> config.ConfigOpts:
     """Values are judged one by one elsewhere: here a bad one keeps nobody from the others."""
     conf = config.options()
-    conf(args=[], project="karbor", default_config_files=[str(one) for one in files],
+    conf(args=[], project="karbor", default_config_files=[str(file) for file in files],
          default_config_dirs=[])
     return conf

@@ -32,7 +32,7 @@ def show(files: Sequence[Path] | None = None) -> Iterator[Shown]:
     """
     chosen = config.usual_files() if files is None else list(files)
     conf = config.load(chosen)
-    read = [written(one) for one in chosen]
+    read = [written(path) for path in chosen]
     options = known(auth_types(read))
     own = {(group, one.dest): one for group, some in config.own_options().items() for one in some}
     effective: dict[tuple[str, str], Callable[[config.ConfigOpts], Any]] = {

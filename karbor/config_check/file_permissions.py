@@ -133,8 +133,8 @@ def _providers(conf: config.ConfigOpts) -> Iterator[Finding]:
 def _provider(file: ProviderFile) -> Iterator[Finding]:
     secret = any(word in name for options in file.sections.values() for name in options
                  for word in _SECRET)
-    yield from (one for one in _mode("provider", file.path, secret)
-                if one.verdict is not Verdict.OK)
+    yield from (finding for finding in _mode("provider", file.path, secret)
+                if finding.verdict is not Verdict.OK)
     trouble = list(_plugins(file))
     yield from trouble
     if not trouble:
@@ -158,8 +158,8 @@ def _plugins(file: ProviderFile) -> Iterator[Finding]:
     try:
         plugin = registry.bank(file.bank)
         sections = {plugin.section} | ({f"{plugin.service}_client"} if plugin.service else set())
-        for other in sorted(one for one in file.sections
-                            if one.endswith("_bank_plugin") and one not in sections):
+        for other in sorted(section for section in file.sections
+                            if section.endswith("_bank_plugin") and section not in sections):
             yield Finding("provider", str(file.path), Verdict.WARNING,
                           f"[{other}] belongs to another bank than {file.bank}",
                           means="it has no effect")

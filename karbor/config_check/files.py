@@ -49,6 +49,6 @@ def auth_types(files: Sequence[Written]) -> dict[str, str]:
 
 
 def _last(files: Sequence[Written], section: str, name: str) -> str:
-    values = [one.sections[section][name][-1] for one in files
-              if name in one.sections.get(section, {})]
+    values = [file.sections[section][name][-1] for file in files
+              if name in file.sections.get(section, {})]
     return values[-1].strip() if values else ""

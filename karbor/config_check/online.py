@@ -26,9 +26,9 @@ def online(conf: config.ConfigOpts) -> Iterator[Finding]:
     yield _tried("database", "", lambda: _database(config.database_url(conf)))
     providers = ProviderCatalog(conf, lambda: authority)
     try:
-        for one in providers.list():
-            if one.enabled:
-                yield _tried("bank", one.name, partial(_listed, providers, one))
+        for info in providers.list():
+            if info.enabled:
+                yield _tried("bank", info.name, partial(_listed, providers, info))
     except KarborError as error:
         yield _broken("bank", "", error)
     finally:

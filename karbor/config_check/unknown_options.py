@@ -62,7 +62,7 @@ def _option(file: Written, section: str, name: str, known: Known) -> Iterator[Fi
     homes = known.homes(name)
     fix = _fix(said, name, options, "{}")
     if said is None and homes and not get_close_matches(name, options, 1):
-        fix = "it is an option of " + ", ".join(f"[{one}]" for one in homes[:3])
+        fix = "it is an option of " + ", ".join(f"[{home}]" for home in homes[:3])
     yield Finding("option", f"[{section}] {name}", Verdict.BROKEN if said is None else
                   Verdict.WARNING, f"in {file.path}: {_unknown('option', said)}",
                   means="it has no effect", fix=fix)

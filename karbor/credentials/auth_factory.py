@@ -54,9 +54,9 @@ class AuthFactory:
         auth = ServiceTokenAuth(user, self._service)
 
         def examine() -> TokenRejected | None:
-            found = self._user_cause(credential)
-            return None if found is None else refusal_causes.dead_token(
-                found, self._within_window(credential))
+            cause = self._user_cause(credential)
+            return None if cause is None else refusal_causes.dead_token(
+                cause, self._within_window(credential))
 
         return ActiveCredential(auth, prove=lambda: None, examine=examine,
                                 ends=lambda: credential.token_ends)
@@ -112,10 +112,10 @@ class AuthFactory:
         """About the token with which the operation began. Past its window it says nothing."""
         if not credential.sealed:
             return Cause.UNKNOWN
-        found = self._cause(self._seal.open(credential.sealed))
-        if found is Cause.OVER_OR_REVOKED:
+        cause = self._cause(self._seal.open(credential.sealed))
+        if cause is Cause.OVER_OR_REVOKED:
             return Cause.REVOKED if self._within_window(credential) else Cause.OVER
-        return found
+        return cause
 
     def _cause(self, token: str) -> Cause | None:
         try:

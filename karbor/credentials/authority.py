@@ -220,13 +220,13 @@ class Authority:
         kept = Credential.from_dict(credential)
         if kept.grant is None or kept.grant.id:
             return credential
-        found = self.trustee.find(kept.grant, kept.user_id, kept.project_id)
-        if found is None and kept.kind is CredentialKind.TRUST:
+        grant = self.trustee.find(kept.grant, kept.user_id, kept.project_id)
+        if grant is None and kept.kind is CredentialKind.TRUST:
             raise TokenRejected("the trust that the operation was to run on was never made",
                                 remedy="begin the operation anew", cause=Cause.REMOVED)
-        following = tuple(one for one in kept.following
-                          if found is not None or one.kind is not CredentialKind.TRUST)
-        return replace(kept, grant=found, following=following).to_dict()
+        following = tuple(option for option in kept.following
+                          if grant is not None or option.kind is not CredentialKind.TRUST)
+        return replace(kept, grant=grant, following=following).to_dict()
 
     def end(self, credential: Mapping[str, Any]) -> None:
         """Remove the trust that an operation (or a schedule) had for itself, when it is over.

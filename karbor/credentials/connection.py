@@ -27,20 +27,20 @@ class Fault:
 def fault(error: BaseException) -> Fault | None:
     """Return what kept a request from being answered where it was no matter of the service: its
     certificate, a proxy, a CA file. keystoneauth wraps the cause, sometimes twice."""
-    for one in _causes(error):
-        match one:
+    for caus in _causes(error):
+        match caus:
             case requests.exceptions.SSLError() | ssl.SSLError():
-                return _untrusted(one)
+                return _untrusted(caus)
             case requests.exceptions.ProxyError():
-                return Fault(f"cannot be reached: the proxy {_proxy(one)}gives no way to it: "
-                             f"{_words(next(_causes(one)))}",
+                return Fault(f"cannot be reached: the proxy {_proxy(caus)}gives no way to it: "
+                             f"{_words(next(_causes(caus)))}",
                              "check https_proxy, http_proxy and no_proxy in the environment",
                              transient=True)
-            case OSError() if _NO_CA_FILE in str(one):
-                return Fault(f"was not asked: {_words(one)}",
+            case OSError() if _NO_CA_FILE in str(caus):
+                return Fault(f"was not asked: {_words(caus)}",
                              "name a CA file that there is (cacert, cafile, REQUESTS_CA_BUNDLE)")
             case ksa.SSLError():
-                return _untrusted(one)
+                return _untrusted(caus)
     return None
 
 

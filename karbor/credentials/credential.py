@@ -129,8 +129,8 @@ class Credential:
                 "auth_url": self.auth_url, "token_ends": self.token_ends, "window": self.window,
                 "needed": self.needed, "until": self.until, "refused_since": self.refused_since,
                 "token_life": self.token_life, "work_seconds": self.work_seconds,
-                "following": [{"rung": one.kind.value, "why": one.why, "until": one.until,
-                               "ends": one.ends} for one in self.following],
+                "following": [{"rung": option.kind.value, "why": option.why, "until": option.until,
+                               "ends": option.ends} for option in self.following],
                 "grant": self.grant.to_dict() if self.grant else None,
                 "registered": self.registered.to_dict() if self.registered else None}
 

@@ -49,14 +49,20 @@ class Delegator:
         conf = self._authority.conf
         if not service_user_configured(conf):
             return CredentialPolicy(vouched=False)
-        found = self._registration()
+        application_credential = self._registration()
         return CredentialPolicy(
             window=self._authority.window(self._login.auth_url),
             longest=float(conf.credentials.longest_operation),
             trust_roles=frozenset(conf.credentials.trust_roles),
             trustee=self._authority.trustee.unfit(),
-            registered_until=None if found is None else (
-                float("inf") if found.expires_at is None else found.expires_at))
+            registered_until=None
+            if application_credential is None
+            else (
+                float("inf")
+                if application_credential.expires_at is None
+                else application_credential.expires_at
+            ),
+        )
 
     def credential_options(self) -> list[CredentialOption]:
         """Every rung beyond the own login, and what can be said against it."""
@@ -117,7 +123,7 @@ class Delegator:
             return self._on_own_login(credential, needed)
         strategy = Strategy(self._authority.conf.credentials.strategy)
         choice = choose(found, strategy, needed, self._authority.clock())
-        if any(one.kind is CredentialKind.APPLICATION_CREDENTIAL for one in choice.kinds):
+        if any(kind.kind is CredentialKind.APPLICATION_CREDENTIAL for kind in choice.kinds):
             choice = choose(self._tried(found), strategy, needed, self._authority.clock())
         return self._with_means(credential, choice)
 
@@ -132,10 +138,22 @@ class Delegator:
         except CredentialError as error:
             if error.transient:
                 raise
-            return [replace(one, possible=False, until=None, ends=None, why=(
+            return [
+                replace(
+                    option,
+                    possible=False,
+                    until=None,
+                    ends=None,
+                    why=(
                         f"the one that was registered ({registration.name}) was tried, and "
-                        f"{error.message}"), remedy=error.remedy)
-                    if one.kind is CredentialKind.APPLICATION_CREDENTIAL else one for one in found]
+                        f"{error.message}"
+                    ),
+                    remedy=error.remedy,
+                )
+                if option.kind is CredentialKind.APPLICATION_CREDENTIAL
+                else option
+                for option in found
+            ]
         return list(found)
 
     def _on_own_login(self, credential: Credential, needed: float) -> Credential:
@@ -148,7 +166,7 @@ class Delegator:
         return credential
 
     def _with_means(self, credential: Credential, choice: Choice) -> Credential:
-        kinds = {one.kind: one for one in choice.kinds}
+        kinds = {kind.kind: kind for kind in choice.kinds}
         chosen = credential.chosen(choice)
         if CredentialKind.TRUST in kinds:
             ends = (kinds[CredentialKind.TRUST].ends or 0.0) + random.randrange(  # noqa: S311 - no secret
@@ -158,16 +176,24 @@ class Delegator:
                                  & set(self._login.caller.roles)))
             chosen = replace(chosen, grant=Grant("", keystone_time(ends), roles))
         if CredentialKind.APPLICATION_CREDENTIAL in kinds:
-            found = self._registration()
-            assert found is not None    # noqa: S101 - it was among the prospects
-            chosen = replace(chosen, registered=Registered(found.application_credential_id,
-                                                           found.sealed))
+            application_credential = self._registration()
+            assert application_credential is not None  # noqa: S101 - it was among the prospects
+            chosen = replace(
+                chosen,
+                registered=Registered(
+                    application_credential.application_credential_id, application_credential.sealed
+                ),
+            )
         return chosen
 
     def _without_trust(self, kept: Credential, refusal: CredentialError) -> Mapping[str, Any]:
-        found = [replace(one, possible=False, why=refusal.message, remedy=refusal.remedy)
-                 if one.kind is CredentialKind.TRUST else one for one in self.credential_options()]
-        return self._measured(kept.needed, found)
+        options = [
+            replace(credential_option, possible=False, why=refusal.message, remedy=refusal.remedy)
+            if credential_option.kind is CredentialKind.TRUST
+            else credential_option
+            for credential_option in self.credential_options()
+        ]
+        return self._measured(kept.needed, options)
 
     def _registration(self) -> ApplicationCredential | None:
         caller = self._login.caller

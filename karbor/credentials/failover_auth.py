@@ -317,22 +317,22 @@ class FailoverAuth(DelegatingAuth):
                 return False
             self._examined_at = self._clock()
             try:
-                found: CredentialError | None = standing.examine()
+                credential_error: CredentialError | None = standing.examine()
             except ServiceUserUnfit as error:
                 raise self._hold(error) from None
             except CredentialError as error:
                 LOG.warning("Keystone could not be asked about a refused token: %s", error)
                 return False
-            if found is None:
+            if credential_error is None:
                 return False
             refusal: CredentialError | None = self._refused
             if self.credential.following and refusal is None:
-                refusal = self._climb(found.message)
+                refusal = self._climb(credential_error.message)
                 if refusal is None:
                     return True
                 if refusal.transient:
                     return False        # Keystone is away for a moment
-            raise self._hold(nearest(found, refusal))
+            raise self._hold(nearest(credential_error, refusal))
 
     # ------------------------------------------------------------------ waiting
     @property
@@ -376,11 +376,11 @@ class FailoverAuth(DelegatingAuth):
                 return
             if self._clock() - self._looked_at >= LOOK_AGAIN_SECONDS:
                 self._looked_at = self._clock()
-                found = self._still_refused()
-                if found is None:
+                credential_error = self._still_refused()
+                if credential_error is None:
                     self._released()
                     return
-                self._held = found if not found.transient else self._held
+                self._held = credential_error if not credential_error.transient else self._held
             raise self._hold(self._held)
 
     def _still_refused(self) -> CredentialError | None:
@@ -389,15 +389,15 @@ class FailoverAuth(DelegatingAuth):
             if self._standing is None:
                 self._standing = self._build(self.credential)
             self._standing.renew()
-            found: CredentialError | None = self._standing.examine()
+            credential_error: CredentialError | None = self._standing.examine()
         except CredentialError as error:
-            found = error
-        if found is None or found.transient or not self.credential.following:
-            return found
+            credential_error = error
+        if credential_error is None or credential_error.transient or not self.credential.following:
+            return credential_error
         try:
-            self._go_on(found.message)
+            self._go_on(credential_error.message)
         except CredentialError as error:
-            return error if error.transient else nearest(found, error)
+            return error if error.transient else nearest(credential_error, error)
         return None
 
     def _released(self) -> None:

@@ -119,11 +119,13 @@ class KeystoneProbe:
 
     def drop_canary(self, name: str) -> Answer:
         bearing = {"X-Auth-Token": self.user_token()}
-        found = self.asker.send("GET", f"{self._credentials()}?name={name}", bearing)
-        if not found.good:
-            return found
-        for one in found.body["application_credentials"]:
-            removed = self.asker.send("DELETE", f"{self._credentials()}/{one['id']}", bearing)
+        answer = self.asker.send("GET", f"{self._credentials()}?name={name}", bearing)
+        if not answer.good:
+            return answer
+        for application_credential in answer.body["application_credentials"]:
+            removed = self.asker.send(
+                "DELETE", f"{self._credentials()}/{application_credential['id']}", bearing
+            )
             if not removed.good and removed.status != 404:
                 return removed
         return Answer(204)

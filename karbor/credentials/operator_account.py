@@ -84,7 +84,7 @@ class OperatorAccount:
 
     def _value(self, option: Any) -> str | None:
         names = [option.dest, *(one.dest for one in option.deprecated)]
-        return next((self.auth[one] for one in names if one in self.auth), None)
+        return next((self.auth[name] for name in names if name in self.auth), None)
 
     @staticmethod
     def _session(authority: Authority, auth: BaseIdentityPlugin, verify: bool | str,
@@ -102,5 +102,5 @@ def auth_options(auth_type: str) -> frozenset[str]:
         loader = loading.get_plugin_loader(auth_type)
     except ksa.ClientException as error:
         raise ServiceUserUnfit(f"there is no auth_type {auth_type}") from error
-    return frozenset(name for one in loader.get_options()
-                     for name in (one.dest, *(old.dest for old in one.deprecated)))
+    return frozenset(name for get_option in loader.get_options()
+                     for name in (get_option.dest, *(old.dest for old in get_option.deprecated)))

@@ -25,12 +25,12 @@ def refused_trust(error: Exception, *, auth_url: str | None, exists: Callable[[]
     try:
         if not exists():
             return removed("the trust that the operation runs on")
-        found = user_token()
+        cause = user_token()
     except CredentialError as trouble:
         if trouble.transient:
             return trouble
-        found = Cause.UNKNOWN
-    match found:
+        cause = Cause.UNKNOWN
+    match cause:
         case Cause.PROJECT_DISABLED:
             return project_disabled()
         case Cause.ROLE_LOST | None:
@@ -50,14 +50,14 @@ def refused_application_credential(error: Exception, *, auth_url: str | None, la
     if (nobody := away(error, auth_url)) is not None:
         return nobody
     try:
-        found = last_token()
-        if found not in (Cause.REMOVED, Cause.PROJECT_DISABLED, Cause.ROLE_LOST):
-            found = user_token()
+        cause = last_token()
+        if cause not in (Cause.REMOVED, Cause.PROJECT_DISABLED, Cause.ROLE_LOST):
+            cause = user_token()
     except CredentialError as trouble:
         if trouble.transient:
             return trouble
-        found = Cause.UNKNOWN
-    match found:
+        cause = Cause.UNKNOWN
+    match cause:
         case Cause.REMOVED:
             return removed("the application credential that the operation runs on")
         case Cause.PROJECT_DISABLED:

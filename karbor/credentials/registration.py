@@ -120,8 +120,14 @@ class Registrar:
         answer = self._login.session.get(
             path_of(registration.user_id), params={"name": registration.name},
             endpoint_filter=KEYSTONE, log=False)
-        return next((str(one["id"]) for one in answer.json()["application_credentials"]
-                     if one["name"] == registration.name), None)
+        return next(
+            (
+                str(application_credential["id"])
+                for application_credential in answer.json()["application_credentials"]
+                if application_credential["name"] == registration.name
+            ),
+            None,
+        )
 
     def _session(self, id: str, secret: str) -> OperationSession:
         url = self._login.auth_url

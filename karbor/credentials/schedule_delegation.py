@@ -42,17 +42,17 @@ class ScheduleDelegator(Delegator):
                 remedy="configure [service_user], an account with the role service")
         strategy = Strategy(self._authority.conf.credentials.strategy)
         wanted = _ONLY.get(strategy)
-        lasting = [one for one in found if one.kind is not CredentialKind.USER_AND_SERVICE
-                   and wanted in (None, one.kind)]
-        possible = next((one for one in lasting if one.possible), None)
+        lasting = [option for option in found if option.kind is not CredentialKind.USER_AND_SERVICE
+                   and wanted in (None, option.kind)]
+        possible = next((option for option in lasting if option.possible), None)
         if possible is not None and possible.kind is CredentialKind.APPLICATION_CREDENTIAL:
             lasting = self._tried(lasting)
-            possible = next((one for one in lasting if one.possible), None)
+            possible = next((option for option in lasting if option.possible), None)
         if possible is None:
             raise NoLastingCredential(
                 "the login can pass nothing on that outlasts it: " + "; ".join(
-                    f"{one.kind}: {one.why}" for one in lasting),
-                remedy=next((one.remedy for one in lasting if one.remedy), ""))
+                    f"{option.kind}: {option.why}" for option in lasting),
+                remedy=next((option.remedy for option in lasting if option.remedy), ""))
         plain = replace(self._login.credential, sealed="", token_ends=None)
         return self._with_means(plain, Choice([possible], possible.why))
 

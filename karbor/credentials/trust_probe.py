@@ -40,7 +40,7 @@ class TrustProbe:
                 "trustor_user_id": access.user_id, "trustee_user_id": self._trustee.user_id,
                 "project_id": access.project_id, "impersonation": True,
                 "allow_redelegation": False, "expires_at": keystone_time(expires_at),
-                "roles": [{"name": one} for one in roles]}})
+                "roles": [{"name": role} for role in roles]}})
         steps = [("make", made)]
         if made.status != 201:
             return Trial(steps)
@@ -59,13 +59,13 @@ class TrustProbe:
         keystone = self._keystone
         bearing = {"X-Auth-Token": keystone.user_token()}
         trusts = f"{keystone.auth_url}/OS-TRUST/trusts"
-        found = keystone.asker.send(
+        answer = keystone.asker.send(
             "GET", f"{trusts}?trustor_user_id={keystone.access.user_id}", bearing)
-        if not found.good:
-            return found
-        for one in found.body["trusts"]:
-            if one["expires_at"] == keystone_time(expires_at):
-                removed = keystone.asker.send("DELETE", f"{trusts}/{one['id']}", bearing)
+        if not answer.good:
+            return answer
+        for trust in answer.body["trusts"]:
+            if trust["expires_at"] == keystone_time(expires_at):
+                removed = keystone.asker.send("DELETE", f"{trusts}/{trust['id']}", bearing)
                 if not removed.good and removed.status != 404:
                     return removed
         return Answer(204)

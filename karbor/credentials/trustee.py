@@ -182,7 +182,7 @@ def grant_trust(session: Session, wanted: Grant, *, trustor: str, trustee: str,
     body = {"trust": {
         "trustor_user_id": trustor, "trustee_user_id": trustee, "project_id": project_id,
         "impersonation": True, "allow_redelegation": False, "expires_at": wanted.expires_at,
-        "roles": [{"id": one} for one in role_ids]}}
+        "roles": [{"id": role_id} for role_id in role_ids]}}
     try:
         answer = session.post(TRUSTS, json=body, endpoint_filter=KEYSTONE, log=False)
     except (ksa.ClientException, OSError) as error:

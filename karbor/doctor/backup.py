@@ -26,8 +26,8 @@ class DeepProbe:
 
     def __init__(self, context: DiagnosticContext) -> None:
         self._context = context
-        self._cinder = next((one for one in context.served if one.name == "cinder"
-                             and one.type not in context.silent), None)
+        self._cinder = next((served for served in context.served if served.name == "cinder"
+                             and served.type not in context.silent), None)
         self._volume: str = ""
         self._why = ""
 
@@ -143,10 +143,10 @@ class DeepProbe:
         if self._cinder is None:
             return Answer(204)
         name = f"{self._context.mark}-deep"
-        found = self._ask(self._cinder, f"/{plural}?name={name}", Speaker.USER)
-        if not found.good:
-            return found
-        for one in found.body[plural]:
+        answer = self._ask(self._cinder, f"/{plural}?name={name}", Speaker.USER)
+        if not answer.good:
+            return answer
+        for one in answer.body[plural]:
             self._wait(plural, single, one["id"], longest=_SETTLED)
             removed = self._ask(self._cinder, f"/{plural}/{one['id']}", Speaker.USER, "DELETE")
             if not removed.good and removed.status != 404:

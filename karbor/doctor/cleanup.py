@@ -49,7 +49,7 @@ class Cleanup:
     def forget(self, what: str) -> None:
         """It is gone already."""
         with self._lock:
-            self._things = [one for one in self._things if one[0] != what]
+            self._things = [thing for thing in self._things if thing[0] != what]
 
     def remove_all(self) -> None:
         """The last made first. May be called again."""

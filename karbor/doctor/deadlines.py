@@ -66,12 +66,17 @@ def countdown(context: DiagnosticContext) -> Countdown:
         longest=configured.longest, trust_roles=configured.trust_roles,
         trustee=context.trustee_unfit, registered_until=configured.registered_until)
     caller = replace(context.user.caller, expires_at=context.user.expires_at)
-    found = [_own_login(context), *(
-        _as_seen(context, one) for one in credential_options(caller, means, context.now))]
-    _tell_rungs(context, found)
-    _tell_single_work(context, found)
-    until, ends, why, refused = _choice(context, found)
-    return Countdown(found, window, until, ends, why, refused, predictions(context))
+    options = [
+        _own_login(context),
+        *(
+            _as_seen(context, credential_option)
+            for credential_option in credential_options(caller, means, context.now)
+        ),
+    ]
+    _tell_rungs(context, options)
+    _tell_single_work(context, options)
+    until, ends, why, refused = _choice(context, options)
+    return Countdown(options, window, until, ends, why, refused, predictions(context))
 
 
 def _own_login(context: DiagnosticContext) -> CredentialOption:
@@ -89,25 +94,30 @@ def _own_login(context: DiagnosticContext) -> CredentialOption:
     )
 
 
-def _as_seen(context: DiagnosticContext, one: CredentialOption) -> CredentialOption:
+def _as_seen(context: DiagnosticContext, option: CredentialOption) -> CredentialOption:
     """What the ladder promises, corrected by what was seen."""
     if context.configured.vouched and context.unfit:
-        return replace(one, possible=False, why=context.unfit, until=None, ends=None,
+        return replace(option, possible=False, why=context.unfit, until=None, ends=None,
                        remedy="see the finding about the service account")
-    if one.kind is CredentialKind.TRUST and context.trial and context.trial.failed and one.possible:
+    if (
+        option.kind is CredentialKind.TRUST
+        and context.trial
+        and context.trial.failed
+        and option.possible
+    ):
         step, answer = context.trial.failed
-        return replace(one, possible=False, until=None, ends=None,
+        return replace(option, possible=False, until=None, ends=None,
                        why=f"tried, and could not {step}: {failure(answer)}",
                        remedy=_trust_remedy(step, answer.text))
     if (
-        one.kind is CredentialKind.APPLICATION_CREDENTIAL
+        option.kind is CredentialKind.APPLICATION_CREDENTIAL
         and context.registered_refused
-        and one.possible
+        and option.possible
     ):
-        return replace(one, possible=False, until=None, ends=None,
+        return replace(option, possible=False, until=None, ends=None,
                        why=f"the registered one was tried: {context.registered_refused}",
                        remedy="register another one: karbor credential register")
-    return one
+    return option
 
 
 def _trust_remedy(step: str, text: str) -> str:
@@ -122,7 +132,7 @@ def _trust_remedy(step: str, text: str) -> str:
 
 
 def _tell_rungs(context: DiagnosticContext, found: Sequence[CredentialOption]) -> None:
-    trust = next(one for one in found if one.kind is CredentialKind.TRUST)
+    trust = next(option for option in found if option.kind is CredentialKind.TRUST)
     if not trust.possible:
         context.add("trust", "", Verdict.WARNING if context.configured.vouched else
                     Verdict.UNPROVEN, f"not possible: {trust.why}",
@@ -140,7 +150,7 @@ def _tell_single_work(context: DiagnosticContext, found: Sequence[CredentialOpti
     if not context.configured.vouched or context.unfit:
         return
     usable_for = context.window - margin(context.window)
-    renews = any(one.possible for one in found if one.kind in (
+    renews = any(option.possible for option in found if option.kind in (
         CredentialKind.TRUST, CredentialKind.APPLICATION_CREDENTIAL))
     most = max(0.0, usable_for + (context.user.life if renews else
                                   context.user.expires_at - context.now))
@@ -168,7 +178,7 @@ def _choice(context: DiagnosticContext, found: Sequence[CredentialOption]
     try:
         chosen: Choice = choose(found[1:], context.configured.strategy, needed, now)
     except NoLastingCredential as error:
-        best = max((one.until or 0.0 for one in found if one.possible), default=now)
+        best = max((option.until or 0.0 for option in found if option.possible), default=now)
         return _refused(context, error.message, error.remedy, best)
     last = chosen.kinds[-1]
     _tell(context, chosen.until, last.ends, chosen.why)
@@ -196,7 +206,7 @@ def predictions(context: DiagnosticContext) -> list[Prediction]:
     """Of the login's present token. Empty without a service account that could vouch."""
     cache, ends = context.options.cache, context.user.expires_at
     found = [Prediction("the token alone", "keystone", ends, ends, "its end")]
-    usable = [one.type for one in context.served if one.type not in context.silent]
+    usable = [served.type for served in context.served if served.type not in context.silent]
     found += [Prediction("the token alone", type, ends, ends,
                          "its end: services look at it at every request") for type in usable]
     if context.service is None or context.unfit:

@@ -71,8 +71,14 @@ def _try_trust(context: DiagnosticContext) -> None:
     if not context.options.active or context.trustee_unfit or context.unfit:
         return
     roles = sorted(context.configured.trust_roles & set(context.user.caller.roles))
-    question = next((one.question for one in context.served if one.type not in context.silent
-                     and one.type not in context.refusing), "")
+    question = next(
+        (
+            served.question
+            for served in context.served
+            if served.type not in context.silent and served.type not in context.refusing
+        ),
+        "",
+    )
     if not roles or not question:
         return
     for _ in range(3):
@@ -115,8 +121,8 @@ def _tell_unasked(context: DiagnosticContext) -> None:
     if context.canary_good is not None:
         return
     why = context.void or context.no_canary
-    for one in context.served:
-        if one.type not in context.silent | context.refusing and not context.unfit:
-            context.add("service", one.type, Verdict.UNPROVEN,
+    for served in context.served:
+        if served.type not in context.silent | context.refusing and not context.unfit:
+            context.add("service", served.type, Verdict.UNPROVEN,
                         "takes living tokens; an expired one was not shown to it",
                         f"not known beyond the token's end: {why}", "karbor doctor --active")

@@ -58,11 +58,15 @@ def check_older_probe_tokens(context: DiagnosticContext) -> None:
     if context.service is None or context.unfit:
         return
     known = context.nest.of(context.probe.auth_url)
-    over = [one for one in known if one.sealed and one.ends < context.now < one.ends + _LONGEST]
-    for one in [one for one in over if _dead(one)][-_RAISED:]:
-        _look_at_older(context, one)
-    for one in over:    # what is known of the oldest is known of the younger ones
-        if not _dead(one) and _look_at_older(context, one):
+    over = [
+        probe_token
+        for probe_token in known
+        if probe_token.sealed and probe_token.ends < context.now < probe_token.ends + _LONGEST
+    ]
+    for probe_token in [probe_token for probe_token in over if _dead(probe_token)][-_RAISED:]:
+        _look_at_older(context, probe_token)
+    for probe_token in over:    # what is known of the oldest is known of the younger ones
+        if not _dead(probe_token) and _look_at_older(context, probe_token):
             break
     if context.options.active:
         _lay_aside(context, known)
@@ -110,27 +114,29 @@ def _remedy(known: WindowBounds, configured: float) -> str:
             f"karbor.conf{again}")
 
 
-def _dead(one: ProbeToken) -> bool:
-    return one.bad_at is not None and one.bad_at > (one.good_at or 0.0)
+def _dead(probe_token: ProbeToken) -> bool:
+    return probe_token.bad_at is not None and probe_token.bad_at > (probe_token.good_at or 0.0)
 
 
-def _look_at_older(context: DiagnosticContext, one: ProbeToken) -> bool:
+def _look_at_older(context: DiagnosticContext, probe_token: ProbeToken) -> bool:
     """Whether it is still known."""
     try:
-        answer = context.probe.validate_sealed(one.sealed)
+        answer = context.probe.validate_sealed(probe_token.sealed)
     except CredentialError as error:
         if error.transient:
             raise
-        context.nest.keep(replace(one, sealed=""))      # sealed with keys that are gone
+        context.nest.keep(replace(probe_token, sealed=""))      # sealed with keys that are gone
         return False
-    seen = _looked_at(one, answer, context)
+    seen = _looked_at(probe_token, answer, context)
     context.nest.keep(seen)
     _tell_lost_key(context, seen)
     return answer.good
 
 
 def _lay_aside(context: DiagnosticContext, known: list[ProbeToken]) -> None:
-    newest = max((one.ends for one in known if one.sealed), default=float("-inf"))
+    newest = max(
+        (probe_token.ends for probe_token in known if probe_token.sealed), default=float("-inf")
+    )
     try:
         sealed, ends = context.probe.lay_aside()
     except CredentialError as error:
@@ -141,20 +147,20 @@ def _lay_aside(context: DiagnosticContext, known: list[ProbeToken]) -> None:
         context.nest.keep(ProbeToken(uuid.uuid4().hex, context.probe.auth_url, ends, sealed))
 
 
-def _looked_at(one: ProbeToken, answer: Answer, context: DiagnosticContext) -> ProbeToken:
+def _looked_at(probe_token: ProbeToken, answer: Answer, context: DiagnosticContext) -> ProbeToken:
     now = context.now
     if answer.good:
-        return replace(one, good_at=now)
+        return replace(probe_token, good_at=now)
     if answer.status in (401, 404):
         gone = "fernet" in answer.text.lower() or answer.status == 401
-        first = one.bad_at if one.bad_at is not None and _dead(one) else now
-        return replace(one, bad_at=first, cause=_KEY_GONE if gone else _OVER)
-    return one      # Keystone could not answer: nothing is known
+        first = probe_token.bad_at if probe_token.bad_at is not None and _dead(probe_token) else now
+        return replace(probe_token, bad_at=first, cause=_KEY_GONE if gone else _OVER)
+    return probe_token      # Keystone could not answer: nothing is known
 
 
 def _tell_lost_key(context: DiagnosticContext, seen: ProbeToken) -> None:
     if seen.cause != _KEY_GONE or seen.bad_at is None or any(
-            one.check == "fernet keys" for one in context.findings):
+            finding.check == "fernet keys" for finding in context.findings):
         return
     life, window = context.user.life, context.configured.window
     age = seen.bad_at - seen.ends

@@ -36,4 +36,8 @@ class Finding:
 
 def worst(findings: list[Finding]) -> Verdict:
     """OK where nothing was found."""
-    return min((one.verdict for one in findings), key=lambda one: one.weight, default=Verdict.OK)
+    return min(
+        (finding.verdict for finding in findings),
+        key=lambda verdict: verdict.weight,
+        default=Verdict.OK,
+    )

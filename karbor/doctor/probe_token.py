@@ -115,8 +115,8 @@ def _nodes(context: DiagnosticContext) -> None:
     with ThreadPoolExecutor(4) as pool:
         answers: Sequence[Answer] = list(pool.map(
             lambda _: context.probe.validate(allow_expired=True, fresh=True), range(_NODES)))
-    answers = [one for one in answers if not one.unsure]
-    bad = [one for one in answers if not one.good]
+    answers = [answer for answer in answers if not answer.unsure]
+    bad = [answer for answer in answers if not answer.good]
     if bad and len(bad) < len(answers):
         context.add(CHECK, "Keystone's nodes", Verdict.BROKEN,
                     f"{len(bad)} of {len(answers)} validations of one token failed: "

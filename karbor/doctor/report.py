@@ -25,7 +25,7 @@ class Report:
     @property
     def findings(self) -> Sequence[Finding]:
         """The worst first, else in the order they were found."""
-        return sorted(self.context.findings, key=lambda one: one.verdict.weight)
+        return sorted(self.context.findings, key=lambda finding: finding.verdict.weight)
 
     @property
     def left(self) -> Sequence[str]:
@@ -33,26 +33,49 @@ class Report:
         return self.context.cleanup.left
 
     def to_dict(self) -> dict[str, Any]:
-        context, found = self.context, self.countdown
+        context, countdown = self.context, self.countdown
         options = context.options
         return {
-            "verdict": self.verdict.value, "hours": options.hours, "examined_at": self.examined_at,
-            "auth_url": context.probe.auth_url, "active": options.active, "deep": options.deep,
-            "login": {**context.user.caller.to_dict(), "issued_at": context.user.issued_at,
-                      "expires_at": context.user.expires_at, "form": context.user.form,
-                      "renews": context.user.renews},
+            "verdict": self.verdict.value,
+            "hours": options.hours,
+            "examined_at": self.examined_at,
+            "auth_url": context.probe.auth_url,
+            "active": options.active,
+            "deep": options.deep,
+            "login": {
+                **context.user.caller.to_dict(),
+                "issued_at": context.user.issued_at,
+                "expires_at": context.user.expires_at,
+                "form": context.user.form,
+                "renews": context.user.renews,
+            },
             "clock_ahead": -context.user.ahead,
-            "window": {"configured": context.configured.window,
-                       "at_least": context.bounds.at_least, "at_most": context.bounds.at_most,
-                       "used": found.window},
-            "rungs": [{"rung": one.kind.value, "possible": one.possible, "why": one.why,
-                       "until": one.until, "ends": _end(one.ends), "remedy": one.remedy}
-                      for one in found.kinds],
-            "operation": {"until": found.until, "ends": _end(found.ends), "why": found.why,
-                          "refused": found.refused},
-            "predictions": [one.to_dict() for one in found.predictions],
+            "window": {
+                "configured": context.configured.window,
+                "at_least": context.bounds.at_least,
+                "at_most": context.bounds.at_most,
+                "used": countdown.window,
+            },
+            "rungs": [
+                {
+                    "rung": kind.kind.value,
+                    "possible": kind.possible,
+                    "why": kind.why,
+                    "until": kind.until,
+                    "ends": _end(kind.ends),
+                    "remedy": kind.remedy,
+                }
+                for kind in countdown.kinds
+            ],
+            "operation": {
+                "until": countdown.until,
+                "ends": _end(countdown.ends),
+                "why": countdown.why,
+                "refused": countdown.refused,
+            },
+            "predictions": [prediction.to_dict() for prediction in countdown.predictions],
             "caching": context.caching,
-            "findings": [one.to_dict() for one in self.findings],
+            "findings": [finding.to_dict() for finding in self.findings],
             "left": list(self.left),
         }
 

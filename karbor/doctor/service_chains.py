@@ -104,9 +104,9 @@ def look_at_chains(context: DiagnosticContext) -> None:
 
 
 def tell_unseen(context: DiagnosticContext) -> None:
-    names = {one.name for one in context.served}
+    names = {served.name for served in context.served}
     for chain in UNSEEN:
-        if all(one in names for one in chain.needs):
+        if all(need in names for need in chain.needs):
             context.add(
                 CHECK, chain.name, Verdict.UNPROVEN, "cannot be seen from outside",
                 f"matters for: {chain.when}", chain.option)
@@ -233,8 +233,8 @@ def _judge(context: DiagnosticContext, hop: Hop, ask: Callable[[Speaker], Answer
 
 
 def _served(context: DiagnosticContext, name: str) -> Served | None:
-    return next((one for one in context.served if one.name == name
-                 and one.type not in context.silent), None)
+    return next((served for served in context.served if served.name == name
+                 and served.type not in context.silent), None)
 
 
 def _remove_named(

@@ -18,39 +18,41 @@ _ASKED_AGAIN = 4        # an API's workers may each have a cache of their own
 def look_at_living_tokens(context: DiagnosticContext) -> None:
     """Before the canary is over: whom can be asked at all, and who takes the service token."""
     context.served = context.probe.services()
-    _each(context, lambda one: _living(context, one))
+    _each(context, lambda served: _living(context, served))
 
 
 def look_at_expired_tokens(context: DiagnosticContext) -> None:
     """Right after the canary's end."""
-    asked = [one for one in context.served if _judgeable(context, one)]
+    asked = [served for served in context.served if _judgeable(context, served)]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda one: _ask_expired(context, one), asked))
     if not context.judged_by_canary():
-        for one in asked:
-            context.add(CHECK, one.type, Verdict.UNPROVEN, context.void,
+        for served in asked:
+            context.add(CHECK, served.type, Verdict.UNPROVEN, context.void,
                         fix="[token] allow_expired_window in Keystone")
         return
-    for one, (vouched, alone, doubtful) in zip(asked, answers, strict=True):
-        _judge(context, one, vouched, alone, doubtful)
+    for served, (vouched, alone, doubtful) in zip(asked, answers, strict=True):
+        _judge(context, served, vouched, alone, doubtful)
 
 
 def look_at_caches(context: DiagnosticContext, revoke: Callable[[], bool]) -> None:
     """Shows the canary, revokes it, and shows it again: who takes it then has it in a cache."""
-    asked = [one for one in context.served
-             if _judgeable(context, one) and one.type not in context.refusing]
+    asked = [served for served in context.served
+             if _judgeable(context, served) and served.type not in context.refusing]
 
-    def takes(one: Served) -> bool:
-        return _recognized(context.ask(one.question, Speaker.CANARY_VOUCHED))
+    def takes(served: Served) -> bool:
+        return _recognized(context.ask(served.question, Speaker.CANARY_VOUCHED))
 
-    def keeps(one: Served) -> bool:
-        return any(takes(one) for _ in range(_ASKED_AGAIN))
+    def keeps(served: Served) -> bool:
+        return any(takes(served) for _ in range(_ASKED_AGAIN))
     with ThreadPoolExecutor(8) as pool:
-        shown = [one for one, taken in zip(asked, pool.map(takes, asked), strict=True) if taken]
+        shown = [
+            served for served, taken in zip(asked, pool.map(takes, asked), strict=True) if taken
+        ]
         if not revoke() or context.validate(allow_expired=True).good:
             context.add("token caches", "", Verdict.UNPROVEN, "the probe's token was not revoked")
             return
-        context.caching = {one.type: kept for one, kept in zip(
+        context.caching = {served.type: kept for served, kept in zip(
             shown, pool.map(keeps, shown), strict=True)}
     keeping = sorted(type for type, kept in context.caching.items() if kept)
     if context.caching:
@@ -62,48 +64,50 @@ def look_at_caches(context: DiagnosticContext, revoke: Callable[[], bool]) -> No
             "(token_cache_time) after it was revoked or its window was over" if keeping else "")
 
 
-def _living(context: DiagnosticContext, one: Served) -> None:
-    if one.type in context.silent:
-        context.add(CHECK, one.type, Verdict.UNPROVEN, "it does not answer")
+def _living(context: DiagnosticContext, served: Served) -> None:
+    if served.type in context.silent:
+        context.add(CHECK, served.type, Verdict.UNPROVEN, "it does not answer")
         return
-    nobody = context.ask(one.question, Speaker.NOBODY)
-    user = context.ask(one.question, Speaker.USER)
+    nobody = context.ask(served.question, Speaker.NOBODY)
+    user = context.ask(served.question, Speaker.USER)
     if nobody.status != 401:
-        context.silent |= {one.type}
+        context.silent |= {served.type}
         context.add(
-            CHECK, one.type, Verdict.UNPROVEN,
-            f"no cheap request is known that needs a token here: {one.question} answers "
+            CHECK, served.type, Verdict.UNPROVEN,
+            f"no cheap request is known that needs a token here: {served.question} answers "
             f"{failure(nobody) or nobody.status} without one",
             "whether it takes expired tokens with a service token is not known",
             "[keystone_authtoken] service_token_roles = service in its configuration")
         return
     if not _recognized(user):
-        context.silent |= {one.type}
-        context.add(CHECK, one.type, Verdict.BROKEN,
+        context.silent |= {served.type}
+        context.add(CHECK, served.type, Verdict.BROKEN,
                     f"refuses the user's living token: {failure(user)}",
-                    f"{context.long} fails when it needs {one.type}",
+                    f"{context.long} fails when it needs {served.type}",
                     "see the service's log: it may not reach Keystone, or its own account in "
                     "[keystone_authtoken] is not good")
         return
     if context.service is None or context.unfit:
-        context.add(CHECK, one.type, Verdict.UNPROVEN,
+        context.add(CHECK, served.type, Verdict.UNPROVEN,
                     f"takes the user's token; more cannot be asked: {context.unfit}")
         return
-    vouched = context.ask(one.question, Speaker.VOUCHED)
+    vouched = context.ask(served.question, Speaker.VOUCHED)
     if not _recognized(vouched):
-        context.refusing |= {one.type}
+        context.refusing |= {served.type}
         context.add(
-            CHECK, one.type, Verdict.BROKEN,
+            CHECK, served.type, Verdict.BROKEN,
             f"refuses the user's living token when Karbor's service token is beside it: "
             f"{failure(vouched)}",
-            f"every operation fails at its first request to {one.type}",
-            f"[keystone_authtoken] service_token_roles in the configuration of {one.name} must "
+            f"every operation fails at its first request to {served.type}",
+            f"[keystone_authtoken] service_token_roles in the configuration of {served.name} must "
             f"have {context.configured.role} (and service_token_roles_required = true is right)")
 
 
-def _ask_expired(context: DiagnosticContext, one: Served) -> tuple[Answer, Answer, Answer | None]:
+def _ask_expired(
+    context: DiagnosticContext, served: Served
+) -> tuple[Answer, Answer, Answer | None]:
     def ask(speaker: Speaker) -> Answer:
-        return context.ask(one.question, speaker)
+        return context.ask(served.question, speaker)
 
     vouched = ask(Speaker.CANARY_VOUCHED)
     if vouched.status == 401:
@@ -117,7 +121,7 @@ def _ask_expired(context: DiagnosticContext, one: Served) -> tuple[Answer, Answe
     return vouched, ask(Speaker.CANARY), doubtful
 
 
-def _judge(context: DiagnosticContext, one: Served, vouched: Answer, alone: Answer,
+def _judge(context: DiagnosticContext, served: Served, vouched: Answer, alone: Answer,
            doubtful: Answer | None) -> None:
     wrong = [words for words, answer in (
         ("an expired token alone", alone),
@@ -125,43 +129,45 @@ def _judge(context: DiagnosticContext, one: Served, vouched: Answer, alone: Answ
         if answer is not None and answer.status != 401]
     if wrong:
         context.add(
-            CHECK, f"{one.type} (refusal)", Verdict.WARNING,
+            CHECK, f"{served.type} (refusal)", Verdict.WARNING,
             f"does not refuse {' and '.join(wrong)} with 401",
             "tokens that are over open it to anybody: a hole in that service",
-            f"see the authtoken filter of {one.name}, and its service_token_roles")
+            f"see the authtoken filter of {served.name}, and its service_token_roles")
     if _recognized(vouched):
-        context.add(CHECK, one.type, Verdict.OK,
+        context.add(CHECK, served.type, Verdict.OK,
                     "takes an expired token with Karbor's service token"
                     + ("" if wrong else ", and refuses it without"))
-    elif one.type in context.refusing:
+    elif served.type in context.refusing:
         pass        # it was told already why
     elif vouched.status == 401:
-        context.refusing |= {one.type}
-        verdict, means = context.beyond_token(f"fails at its first request to {one.type}")
+        context.refusing |= {served.type}
+        verdict, means = context.beyond_token(f"fails at its first request to {served.type}")
         context.add(
-            CHECK, one.type, verdict,
+            CHECK, served.type, verdict,
             "refuses an expired token in spite of Karbor's service token: 401", means,
-            _remedy(one, context.configured.role))
+            _remedy(served, context.configured.role))
     else:
-        context.refusing |= {one.type}
-        context.add(CHECK, one.type, Verdict.UNPROVEN,
+        context.refusing |= {served.type}
+        context.add(CHECK, served.type, Verdict.UNPROVEN,
                     f"gave no clear answer to an expired token: {failure(vouched)}",
                     f"it may fail after {at(context.user.expires_at)}",
                     "ask again; see the service's log")
 
 
-def _remedy(one: Served, role: str) -> str:
-    common = (f"[keystone_authtoken] service_token_roles in the configuration of {one.name} must "
-              f"have {role}; keystonemiddleware of 10.2 or later")
-    if one.type == "object-store":
+def _remedy(served: Served, role: str) -> str:
+    common = (
+        f"[keystone_authtoken] service_token_roles in the configuration of {served.name} must "
+        f"have {role}; keystonemiddleware of 10.2 or later"
+    )
+    if served.type == "object-store":
         return (f"in the proxy's filter:authtoken: service_token_roles must have {role}; with Ceph "
                 "RGW: rgw_keystone_service_token_enabled = true and "
                 f"rgw_keystone_service_token_accepted_roles = {role}")
     return common
 
 
-def _judgeable(context: DiagnosticContext, one: Served) -> bool:
-    return one.type not in context.silent
+def _judgeable(context: DiagnosticContext, served: Served) -> bool:
+    return served.type not in context.silent
 
 
 def _recognized(answer: Answer) -> bool:

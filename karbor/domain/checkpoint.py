@@ -115,7 +115,7 @@ class Checkpoint:
         """The weakest proof among its resources: a chain is as strong as that. Where nothing was
         saved of a resource (a project is no more than what belongs to it) nothing is to prove."""
         levels = [one.evidence for one in self.kept.values() if one.saved]
-        known = [one for one in levels if one is not None]
+        known = [level for level in levels if level is not None]
         if not known or len(known) < len(levels):
             return None
-        return min(known, key=lambda one: one.rank)
+        return min(known, key=lambda evidence: evidence.rank)

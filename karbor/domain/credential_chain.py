@@ -99,9 +99,9 @@ def choose(
     found: Sequence[CredentialOption], strategy: Strategy, needed: float, now: float
 ) -> Choice:
     """Raises NoLastingCredential, with each reason, when nothing lasts for `needed` seconds."""
-    by_rung = {one.kind: one for one in found}
+    by_rung = {option.kind: option for option in found}
     token = by_rung[CredentialKind.USER_AND_SERVICE]
-    lasting = [one for one in found if one.kind is not CredentialKind.USER_AND_SERVICE]
+    lasting = [option for option in found if option.kind is not CredentialKind.USER_AND_SERVICE]
     wanted: list[CredentialOption]
     match strategy:
         case Strategy.TOKEN:
@@ -112,14 +112,14 @@ def choose(
             wanted = [by_rung[CredentialKind.APPLICATION_CREDENTIAL]]
         case _:
             # One that lasts is enough, and the first is the one that leaves no secret with us.
-            wanted = [token, *[one for one in lasting if one.possible][:1]]
-    kinds = [one for one in wanted if one.possible]
-    refused = [one for one in found if not one.possible
-               and (one in wanted or strategy is Strategy.AUTO)]
+            wanted = [token, *[option for option in lasting if option.possible][:1]]
+    kinds = [option for option in wanted if option.possible]
+    refused = [option for option in found if not option.possible
+               and (option in wanted or strategy is Strategy.AUTO)]
     end = kinds[-1].until if kinds else now
     if not kinds or (end is not None and now + needed > end):
         raise _refusal(kinds, refused, strategy, needed, now)
-    return Choice(kinds, "; then ".join(one.why for one in kinds), refused)
+    return Choice(kinds, "; then ".join(kind.why for kind in kinds), refused)
 
 
 def _token(caller: Caller, means: CredentialPolicy) -> CredentialOption:
@@ -213,13 +213,13 @@ def _refusal(
     needed: float,
     now: float,
 ) -> NoLastingCredential:
-    best = max((one.until or 0.0 for one in kinds), default=now)
+    best = max((kind.until or 0.0 for kind in kinds), default=now)
     left = max(0.0, best - now)
     message = (f"it is expected to take {span_text(needed)}, and no credential lasts that long: "
                f"the longest has {span_text(left)} left") if kinds else (
         f"none of the credentials that [credentials] strategy = {strategy} allows can be had")
-    reasons = "; ".join(f"no {one.kind}: {one.why}" for one in refused)
-    remedies = dict.fromkeys(one.remedy for one in refused if one.remedy)
+    reasons = "; ".join(f"no {option.kind}: {option.why}" for option in refused)
+    remedies = dict.fromkeys(option.remedy for option in refused if option.remedy)
     if kinds:
         remedies["protect less at a time, or say how long it really takes: --hours"] = None
     return NoLastingCredential(f"{message}{'. ' if reasons else ''}{reasons}",

@@ -98,8 +98,8 @@ def why(facts: Mapping[str, Any]) -> str:
     if facts.get("resource"):
         text = f"{facts['resource']}: {text}"
     found = list(dict.fromkeys(
-        one["what"] + (f" ({one['remedy']})" if one.get("remedy") else "")
-        for one in facts.get("obstacles", ())))
+        obstacle["what"] + (f" ({obstacle['remedy']})" if obstacle.get("remedy") else "")
+        for obstacle in facts.get("obstacles", ())))
     for one in found[:OBSTACLES_TOLD]:
         text += f"; {one}"
     if len(found) > OBSTACLES_TOLD:

@@ -43,8 +43,16 @@ def bounds(probe_tokens: Iterable[ProbeToken]) -> WindowBounds:
     revoked looks like one whose window is over until a younger one is found to have lived longer.
     """
     seen = list(probe_tokens)
-    goods = [(one.good_at, one.good_at - one.ends) for one in seen if one.good_at is not None]
-    bads = [(one.bad_at, one.bad_at - one.ends) for one in seen if one.bad_at is not None]
+    goods = [
+        (probe_token.good_at, probe_token.good_at - probe_token.ends)
+        for probe_token in seen
+        if probe_token.good_at is not None
+    ]
+    bads = [
+        (probe_token.bad_at, probe_token.bad_at - probe_token.ends)
+        for probe_token in seen
+        if probe_token.bad_at is not None
+    ]
     known = [age for at, age in goods
              if not any(bad_at > at and bad <= age for bad_at, bad in bads)]
     over = [age for at, age in bads

@@ -70,7 +70,7 @@ class Resource:
 
 def labels_of(tags: Iterable[Any], metadata: Mapping[str, Any]) -> list[str]:
     """For `facts["labels"]`; see Resource.labels."""
-    return sorted({str(one) for one in tags} | {f"{key}={value}" for key, value in
+    return sorted({str(tag) for tag in tags} | {f"{key}={value}" for key, value in
                                                 metadata.items()})
 
 
@@ -98,9 +98,9 @@ class ResourceGraph:
         `discover` raises: a listing that failed must not look like a smaller application.
         """
         graph = cls()
-        level = list({one.key: one for one in start}.values())
-        for one in level:
-            graph._add(one)
+        level = list({resource.key: resource for resource in start}.values())
+        for resource in level:
+            graph._add(resource)
         while level:
             found = discover(level)
             following: list[Resource] = []
@@ -112,7 +112,7 @@ class ResourceGraph:
                     if child.key not in graph._children[parent.key]:
                         graph._children[parent.key].append(child.key)
             level = following
-        graph._find_roots([one.key for one in start])
+        graph._find_roots([resource.key for resource in start])
         list(graph.parents_first())     # raises on a cycle
         return graph
 
@@ -148,7 +148,7 @@ class ResourceGraph:
                 if key in children]
 
     def of_type(self, type: str) -> list[Resource]:
-        return [one for one in self if one.type == type]
+        return [resource for resource in self if resource.type == type]
 
     def parents_first(self) -> Iterator[Resource]:
         """Every resource once, none before all of its parents. Raises CycleFound."""
@@ -172,15 +172,15 @@ class ResourceGraph:
                              + ", ".join(stuck))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"resources": [one.to_dict() for one in self],
+        return {"resources": [resource.to_dict() for resource in self],
                 "children": {key: list(c) for key, c in self._children.items() if c},
                 "roots": list(self.roots)}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> ResourceGraph:
         graph = cls()
-        for one in raw["resources"]:
-            graph._add(Resource.from_dict(one))
+        for resource in raw["resources"]:
+            graph._add(Resource.from_dict(resource))
         for key, children in raw["children"].items():
             graph._children[key] = list(children)
         graph.roots = list(raw["roots"])

@@ -40,8 +40,8 @@ class Rules:
         """From an `operation_definition`: numbers, or strings of digits as Karbor 1.x's command
         line sends them; 0, "" and None switch a rule off, and so does a negative number that an
         earlier Karbor has stored. Raises BadInput."""
-        return cls(**{one.name: max(0, whole_number(one.name, raw.get(one.name)))
-                      for one in fields(cls)})
+        return cls(**{field.name: max(0, whole_number(field.name, raw.get(field.name)))
+                      for field in fields(cls)})
 
     @property
     def none(self) -> bool:
@@ -56,7 +56,7 @@ class Rules:
                                 ("year", "%Y", self.keep_yearly)) if one[2]]
 
 
-RULES = tuple(one.name for one in fields(Rules))
+RULES = tuple(field.name for field in fields(Rules))
 """The keys of an `operation_definition` that are rules of retention."""
 
 
@@ -103,57 +103,75 @@ def judge(candidates: Iterable[Candidate], scheduled_operation_id: str, rules: R
     too old is better than nothing. One that is damaged takes no other's place: it is not counted,
     and goes when the rules would not keep it. `zone`: on whose clocks days and months end.
     """
-    told = sorted((one for one in candidates if one.state is not CheckpointState.DELETING),
-                  key=lambda one: (one.created_at, one.id), reverse=True)
-    own = [one for one in told if one.created_by == BY_SCHEDULE
-           and one.scheduled_operation_id == scheduled_operation_id]
-    good = [one for one in own if one.state is CheckpointState.AVAILABLE and not one.damaged]
-    ended = [one for one in own if one.state is not CheckpointState.PROTECTING]
+    told = sorted(
+        (candidate for candidate in candidates if candidate.state is not CheckpointState.DELETING),
+        key=lambda candidate: (candidate.created_at, candidate.id),
+        reverse=True,
+    )
+    own = [candidate for candidate in told if candidate.created_by == BY_SCHEDULE
+           and candidate.scheduled_operation_id == scheduled_operation_id]
+    good = [
+        candidate
+        for candidate in own
+        if candidate.state is CheckpointState.AVAILABLE and not candidate.damaged
+    ]
+    ended = [candidate for candidate in own if candidate.state is not CheckpointState.PROTECTING]
     failing = bool(ended) and ended[0].state is CheckpointState.ERROR
     of_periods = _of_periods(good, rules, zone)
-    mine = {one.id for one in own}
-    places = {one.id: place for place, one in enumerate(good)}
+    mine = {candidate.id for candidate in own}
+    places = {candidate.id: place for place, candidate in enumerate(good)}
     verdicts = []
-    for one in told:
-        if one.id not in mine:
-            verdict = Verdict(one.id, True, "not made by this scheduled operation")
-        elif one.state is CheckpointState.PROTECTING:
-            verdict = Verdict(one.id, True, "is being made")
+    for candidate in told:
+        if candidate.id not in mine:
+            verdict = Verdict(candidate.id, True, "not made by this scheduled operation")
+        elif candidate.state is CheckpointState.PROTECTING:
+            verdict = Verdict(candidate.id, True, "is being made")
         elif failing:
-            verdict = Verdict(one.id, True, f"the newest protect ({ended[0].id}) failed: nothing "
-                                            "is removed until one succeeds")
-        elif one.state is CheckpointState.ERROR:
-            verdict = Verdict(one.id, False, f"failed, and {good[0].id} is good and newer")
+            verdict = Verdict(
+                candidate.id,
+                True,
+                f"the newest protect ({ended[0].id}) failed: nothing is removed until one succeeds",
+            )
+        elif candidate.state is CheckpointState.ERROR:
+            verdict = Verdict(candidate.id, False, f"failed, and {good[0].id} is good and newer")
         else:
-            place = places.get(one.id, sum((each.created_at, each.id) > (one.created_at, one.id)
-                                           for each in good))
-            verdict = _of_good(one, place, rules, of_periods, now)
+            place = places.get(
+                candidate.id,
+                sum(
+                    (each.created_at, each.id) > (candidate.created_at, candidate.id)
+                    for each in good
+                ),
+            )
+            verdict = _of_good(candidate, place, rules, of_periods, now)
         verdicts.append(verdict)
     return verdicts
 
 
-def _of_good(one: Candidate, place: int, rules: Rules, of_periods: Mapping[str, str],
+def _of_good(candidate: Candidate, place: int, rules: Rules, of_periods: Mapping[str, str],
              now: float) -> Verdict:
     """`place`: how many good ones are newer."""
     if place == 0:
-        return Verdict(one.id, True, "damaged, and no newer one is good" if one.damaged else
-                       "the newest good one")
+        return Verdict(
+            candidate.id,
+            True,
+            "damaged, and no newer one is good" if candidate.damaged else "the newest good one",
+        )
     if rules.none:
-        return Verdict(one.id, True, "no rule of retention is set")
+        return Verdict(candidate.id, True, "no rule of retention is set")
     against = []
-    age = (now - one.created_at) / DAY
+    age = (now - candidate.created_at) / DAY
     if rules.max_backups and place >= rules.max_backups:
         against.append(f"{place} newer ones are there, max_backups is {rules.max_backups}")
     if rules.retention_duration and age > rules.retention_duration:
         against.append(f"{age:.1f} days old, retention_duration is {rules.retention_duration}")
     if not against and (rules.max_backups or rules.retention_duration):
-        return Verdict(one.id, True, f"number {place + 1} of the newest, {age:.1f} days old: "
+        return Verdict(candidate.id, True, f"number {place + 1} of the newest, {age:.1f} days old: "
                                      "within max_backups and retention_duration")
-    if one.id in of_periods:
-        return Verdict(one.id, True, of_periods[one.id])
+    if candidate.id in of_periods:
+        return Verdict(candidate.id, True, of_periods[candidate.id])
     if rules.periods:
         against.append("not the newest of any day, week, month or year that is kept")
-    return Verdict(one.id, False, "; ".join(against))
+    return Verdict(candidate.id, False, "; ".join(against))
 
 
 def _of_periods(good: Sequence[Candidate], rules: Rules, zone: tzinfo) -> dict[str, str]:
@@ -162,12 +180,12 @@ def _of_periods(good: Sequence[Candidate], rules: Rules, zone: tzinfo) -> dict[s
     out: dict[str, list[str]] = {}
     for name, form, wanted in rules.periods:
         seen: set[str] = set()
-        for one in good:
-            period = datetime.fromtimestamp(one.created_at, zone).strftime(form)
+        for candidate in good:
+            period = datetime.fromtimestamp(candidate.created_at, zone).strftime(form)
             if period in seen:
                 continue
             if len(seen) == wanted:
                 break
             seen.add(period)
-            out.setdefault(one.id, []).append(f"{name} {period} ({len(seen)} of {wanted})")
+            out.setdefault(candidate.id, []).append(f"{name} {period} ({len(seen)} of {wanted})")
     return {one: "the newest of " + ", ".join(of) for one, of in out.items()}

@@ -55,12 +55,12 @@ class Verification:
         """With the damage that the earlier one found in what this one did not look at."""
         if earlier is None:
             return self
-        left = tuple(one for one in earlier.damage if one.key in self.unseen)
+        left = tuple(damage for damage in earlier.damage if damage.key in self.unseen)
         return replace(self, damage=(*self.damage, *left))
 
     def to_dict(self) -> dict[str, Any]:
         return {"operation_id": self.operation_id, "at": self.at, "evidence": self.evidence,
-                "damage": [one.to_dict() for one in self.damage], "unseen": list(self.unseen)}
+                "damage": [damage.to_dict() for damage in self.damage], "unseen": list(self.unseen)}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Verification:
@@ -89,6 +89,6 @@ def told(damage: Sequence[Damage]) -> str:
 def _names(families: Iterable[type]) -> set[str]:
     """Of the classes and all that plugins derive from them."""
     found: set[str] = set()
-    for one in families:
-        found |= {one.__name__, *_names(one.__subclasses__())}
+    for family in families:
+        found |= {family.__name__, *_names(family.__subclasses__())}
     return found

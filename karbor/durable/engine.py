@@ -136,10 +136,10 @@ class Engine:
         with self._guard:
             self._stopping = True
             driving = list(self._driving.values())
-            for one in driving:
-                one.stop.set()
-        for one in driving:
-            one.thread.join()
+            for driven in driving:
+                driven.stop.set()
+        for driven in driving:
+            driven.thread.join()
 
     def driven(self, operation_ids: Collection[str]) -> Collection[str]:
         """Those of them that some process drives, this one or another."""

@@ -52,8 +52,8 @@ class OccupiedSlot:
 
 def wanting(steps: Iterable[Step], places: ConcurrencyLimits) -> set[str]:
     """The kinds of which these steps want a place that they do not have yet."""
-    return {one.limit for one in steps
-            if one.state is StepState.WAITING and one.limit in places.limits}
+    return {step.limit for step in steps
+            if step.state is StepState.WAITING and step.limit in places.limits}
 
 
 def admitted(
@@ -62,13 +62,15 @@ def admitted(
     """The numbers of those that may be entered now, the first ones first. `taken` is what is under
     way in all operations of the provider."""
     taken = list(taken)
-    living = set(places.living(sorted({one.operation_id for one in taken})))
+    living = set(places.living(sorted({occupied_slot.operation_id for occupied_slot in taken})))
     all_of: Counter[str] = Counter()
     ours: Counter[str] = Counter()
-    for one in taken:
-        if one.operation_id in living:
-            all_of[one.limit] += one.count
-            ours[one.limit] += one.count if one.project_id == project_id else 0
+    for occupied_slot in taken:
+        if occupied_slot.operation_id in living:
+            all_of[occupied_slot.limit] += occupied_slot.count
+            ours[occupied_slot.limit] += (
+                occupied_slot.count if occupied_slot.project_id == project_id else 0
+            )
     numbers = set()
     for step in steps:
         limit = places.limits.get(step.limit)

@@ -68,7 +68,7 @@ class Driver:
                 self._plan(operation)
                 operation = self._journal.operation(operation_id)
             if operation.state in (OperationState.RUNNING, OperationState.UNDOING):
-                self._steps = {one.number: one for one in self._journal.steps(operation_id)}
+                self._steps = {step.number: step for step in self._journal.steps(operation_id)}
             if operation.state is OperationState.RUNNING:
                 self._forward(operation)
                 operation = self._journal.operation(operation_id)
@@ -199,10 +199,10 @@ class Driver:
         if not ready:
             return
         now = self._clock()
-        entered = self._journal.enter(operation.id, self._fence, [one.number for one in ready],
+        entered = self._journal.enter(operation.id, self._fence, [step.number for step in ready],
                                       now, self._places)
-        self._tell_to_wait(operation, [one for one in ready if one.number not in entered])
-        for before in [one for one in ready if one.number in entered]:
+        self._tell_to_wait(operation, [step for step in ready if step.number not in entered])
+        for before in [step for step in ready if step.number in entered]:
             begun = replace(
                 before, entries=before.entries + 1, entered_at=before.entered_at or now,
                 progress=None if before.state is StepState.WAITING else before.progress,
@@ -217,9 +217,9 @@ class Driver:
         """Whoever looks at a step sees why it does not begin. Written once: what it waits for is
         taken and freed many times."""
         self._settle(operation, [Settlement(
-            one.number, StepState.WAITING,
-            progress=Progress(text=f"waits for others: {one.limit} has no place free"))
-            for one in steps if one.progress is None])
+            step.number, StepState.WAITING,
+            progress=Progress(text=f"waits for others: {step.limit} has no place free"))
+            for step in steps if step.progress is None])
 
     def _run(self, operation: Operation, step: Step,
              call: Callable[[Operation, Step], Outcome]) -> None:
@@ -288,9 +288,9 @@ class Driver:
         if not settlements:
             return []
         self._journal.settle(operation.id, self._fence, settlements)
-        for one in settlements:
-            self._steps[one.number] = apply(self._steps[one.number], one)
-        return [self._steps[one.number] for one in settlements]
+        for settlement in settlements:
+            self._steps[settlement.number] = apply(self._steps[settlement.number], settlement)
+        return [self._steps[settlement.number] for settlement in settlements]
 
     def _due_progress(self) -> list[Settlement]:
         now, out = self._clock(), []

@@ -216,7 +216,7 @@ class Admission:
         listings = DiscoveryLists(cloud)
         chosen = select(words, self._setting.protectables, listings, lambda: restore.origins(
             self._records.list(context.caller.project_id, limit=restore.RESTORES_LOOKED_AT)))
-        title = _title(name or ", ".join(one.name or one.id for one in chosen))
+        title = _title(name or ", ".join(resource.name or resource.id for resource in chosen))
         graph = discover(cloud, self._setting.protectables, chosen, listings)
         check(parameters or {}, Verb.PROTECT, graph, provider.protections)
         protect.refuse(f"{title} cannot be protected as it stands", [
@@ -224,11 +224,24 @@ class Admission:
             *protect.obstacles(graph, provider, cloud)])
         self._probe_bank(context, provider.bank)
         now = self._setting.clock()
-        return Draft(self._operation(context, Verb.PROTECT, time_ordered_uuid(now), {
-            "resources": [one.to_dict() for one in chosen], "name": title,
-            "parameters": dict(parameters or {})}, graph), graph,
-            protect.preview(graph, provider), room(provider, graph)).with_lengths(
-                self._setting, lambda one: provider.protections[one.type].protect(one))
+        return Draft(
+            self._operation(
+                context,
+                Verb.PROTECT,
+                time_ordered_uuid(now),
+                {
+                    "resources": [resource.to_dict() for resource in chosen],
+                    "name": title,
+                    "parameters": dict(parameters or {}),
+                },
+                graph,
+            ),
+            graph,
+            protect.preview(graph, provider),
+            room(provider, graph),
+        ).with_lengths(
+            self._setting, lambda resource: provider.protections[resource.type].protect(resource)
+        )
 
     def restore(self, context: RequestContext, name_or_id: str,
                 options: RestoreOptions | None = None) -> Draft:
@@ -254,7 +267,7 @@ class Admission:
              *restore.obstacles(checkpoint, provider, target)])
         return Draft(operation, graph, restore.preview(checkpoint, provider, target),
                      _warnings(checkpoint)).with_lengths(
-            self._setting, lambda one: provider.protections[one.type].restore(one))
+            self._setting, lambda resource: provider.protections[resource.type].restore(resource))
 
     def verify(self, context: RequestContext, name_or_id: str) -> Draft:
         """Raises NotFound, AmbiguousName, Conflict, BankError."""
@@ -301,13 +314,13 @@ class Admission:
         """One of this provider: what another one keeps only its own protections understand, also
         where both have the same bank."""
         provider = self._setting.provider
-        found = CheckpointRepository(provider.bank, context.caller.project_id).find(
+        checkpoint = CheckpointRepository(provider.bank, context.caller.project_id).find(
             name_or_id, whatever_state=whatever_state)
-        if found.provider_id not in ("", provider.id):
+        if checkpoint.provider_id not in ("", provider.id):
             raise Conflict(
-                f"checkpoint {found.name or found.id} was made by another provider than "
-                f"{provider.name}", remedy=f"name that one: --provider {found.provider_id}")
-        return found
+                f"checkpoint {checkpoint.name or checkpoint.id} was made by another provider than "
+                f"{provider.name}", remedy=f"name that one: --provider {checkpoint.provider_id}")
+        return checkpoint
 
     def _operation(self, context: RequestContext, verb: Verb, checkpoint_id: str,
                    request: Mapping[str, Any], graph: ResourceGraph) -> Operation:
@@ -331,8 +344,8 @@ class Admission:
     def _require_peace(self, project_id: str, *, reads: Set[str] = frozenset(),
                        changes: Set[str] = frozenset()) -> None:
         """Said early; what counts is said when it is written down."""
-        for one in sorted(reads | changes):
-            check_conflicts(self._records.live(project_id, one), reads=reads, changes=changes)
+        for read in sorted(reads | changes):
+            check_conflicts(self._records.live(project_id, read), reads=reads, changes=changes)
 
     def _known(self, project_id: str, operation_id: str) -> bool:
         try:

@@ -46,7 +46,7 @@ class Copy:
         run.checkpoints.begin(self._checkpoint(run, graph, CheckpointState.PROTECTING,
                                                parameters=original.parameters,
                                                origin=origin_of(original, run.source)))
-        steps = build_steps(graph, lambda one: self.stages(run, one))
+        steps = build_steps(graph, lambda resource: self.stages(run, resource))
         return Planned({"graph": graph.to_dict()}, steps, run.operation.checkpoint_id)
 
     def stages(self, run: Run, resource: Resource) -> Stages:
@@ -73,7 +73,7 @@ class Copy:
             self._conclude(run, steps)      # else whoever did it died before it was written down
         return {"checkpoint_id": identity, "source_id": run.original_id,
                 "resources": len(run.graph),
-                **{what: sum(one.saved[what] for one in steps if one.stage == Copied.name)
+                **{what: sum(step.saved[what] for step in steps if step.stage == Copied.name)
                    for what in ("objects", "bytes")},
                 "evidence": run.checkpoints.show(identity).evidence}
 
@@ -112,13 +112,13 @@ class Copy:
 
     def _kept(self, run: Run, original: Kept, steps: Sequence[Step]) -> Kept:
         """What was saved stays as it was said then; the proof is that of the copy."""
-        names = {one.name for one in self._proofs(run, run.graph[original.key])}
-        proofs = [one.saved for one in steps
-                  if one.resource == original.key and one.stage in names]
-        weakest = min((Evidence(one["evidence"]) for one in proofs if one.get("evidence")),
-                      key=lambda one: one.rank, default=None)
+        names = {proof.name for proof in self._proofs(run, run.graph[original.key])}
+        proofs = [step.saved for step in steps
+                  if step.resource == original.key and step.stage in names]
+        weakest = min((Evidence(proof["evidence"]) for proof in proofs if proof.get("evidence")),
+                      key=lambda evidence: evidence.rank, default=None)
         return Kept(original.key, original.saved, weakest,
-                    "; ".join(one["unproved"] for one in proofs if one.get("unproved")),
+                    "; ".join(proof["unproved"] for proof in proofs if proof.get("unproved")),
                     original.not_kept)
 
 
@@ -159,9 +159,15 @@ def obstacles(original: Checkpoint, source: Provider, target: Provider) -> list[
             found.append(Obstacle(f"provider {source.name} has no protection for {type} any more, "
                                   "which could say where it was kept"))
             continue
-        found += [Obstacle(f"{short(type)} {one.name or one.id} is held by {held}, not by the bank",
-                           remedy="only what lies in the bank can be copied", resource=one.key)
-                  for one in resources if (held := keeper.held_by(one))]
+        found += [
+            Obstacle(
+                f"{short(type)} {resource.name or resource.id} is held by {held}, not by the bank",
+                remedy="only what lies in the bank can be copied",
+                resource=resource.key,
+            )
+            for resource in resources
+            if (held := keeper.held_by(resource))
+        ]
         if other is None:
             found.append(Obstacle(f"provider {target.name} has no protection for {type}",
                                   remedy="name another provider"))
@@ -177,9 +183,9 @@ def preview(original: Checkpoint, source: Provider) -> tuple[list[tuple[Resource
     """What would be copied, a line for each resource; and how many bytes in all."""
     lines, total = [], 0
     sizes = CheckpointRepository(source.bank, original.project_id).sizes(original.id)
-    for one in graph_of(original).parents_first():
-        objects, size = sizes.get(section_name(one), (0, 0))
+    for resource in graph_of(original).parents_first():
+        objects, size = sizes.get(section_name(resource), (0, 0))
         total += size
-        lines.append((one, f"copy {objects} object{'' if objects == 1 else 's'} ({size} bytes)"
+        lines.append((resource, f"copy {objects} object{'' if objects == 1 else 's'} ({size} bytes)"
                       if objects else "nothing of it lies in the bank but its record"))
     return lines, total

@@ -37,7 +37,7 @@ class Delete:
         # Nothing is kept of one that failed, nor of one whose head an earlier deletion took; but
         # what the former could not remove is still there.
         steps = ([] if not (checkpoint.kept or checkpoint.left) else
-                 build_steps(checkpoint.graph, lambda one: self.stages(run, one)))
+                 build_steps(checkpoint.graph, lambda resource: self.stages(run, resource)))
         run.checkpoints.hide(checkpoint.id, run.setting.clock(), run.operation.id)
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 
@@ -72,7 +72,7 @@ class Delete:
         """The result says in `unhidden` what the checkpoint is, where it is shown again."""
         identity = run.operation.checkpoint_id
         shown = None
-        if all(_refused(one) for one in steps):
+        if all(_refused(step) for step in steps):
             shown = run.checkpoints.unhide(identity, hidden_by=run.operation.id)
         if shown is None and self._intact(run):
             shown = run.checkpoints.unhide(identity)

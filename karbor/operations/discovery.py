@@ -18,11 +18,11 @@ def discover(cloud: Cloud, protectables: Mapping[str, Protectable], start: Seque
     def of_level(parents: Sequence[Resource]) -> dict[str, list[Resource]]:
         found: dict[str, list[Resource]] = {parent.key: [] for parent in parents}
         for protectable in protectables.values():
-            fitting = [one for one in parents if one.type in protectable.parents]
+            fitting = [resource for resource in parents if resource.type in protectable.parents]
             if fitting:
                 for key, dependents in protectable.dependents(fitting, listings).items():
                     found[key].extend(dependents)
-        return {key: sorted(children, key=lambda one: dependents_rank(one.type))
+        return {key: sorted(children, key=lambda resource: dependents_rank(resource.type))
                 for key, children in found.items()}
 
     return ResourceGraph.build(start, of_level)

@@ -21,11 +21,11 @@ LOOKED_AT = 20              # earlier operations of the project
 def size_of(resources: Iterable[Resource]) -> int:
     """Bytes that may have to be moved: whole volumes and images, as far as they are known."""
     total = 0
-    for one in resources:
-        size = one.facts.get("size") or 0
-        if one.type == VOLUME:
+    for resource in resources:
+        size = resource.facts.get("size") or 0
+        if resource.type == VOLUME:
             total += int(size) * GIB
-        elif one.type == IMAGE:
+        elif resource.type == IMAGE:
             total += int(size)
     return total
 
@@ -35,8 +35,8 @@ def seconds(verb: Verb, size: int, earlier: Iterable[Operation], slowest: float)
     newest first) have shown how quick this verb is here: then the slowest of them does."""
     if verb is Verb.DELETE:
         return AT_LEAST
-    rates = [rate for one in list(earlier)[:LOOKED_AT]
-             if one.verb is verb and (rate := _rate(one)) is not None]
+    rates = [rate for operation in list(earlier)[:LOOKED_AT]
+             if operation.verb is verb and (rate := _rate(operation)) is not None]
     return AT_LEAST + size / (min(rates, default=slowest * MIB))
 
 

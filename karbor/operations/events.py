@@ -53,8 +53,8 @@ class Notifiers:
         self._notifiers = notifiers
 
     def tell(self, event: str, payload: Mapping[str, Any]) -> None:
-        for one in self._notifiers:
-            one.tell(event, payload)
+        for notifier in self._notifiers:
+            notifier.tell(event, payload)
 
 
 NOBODY = Notifiers()

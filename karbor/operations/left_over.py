@@ -21,10 +21,10 @@ from karbor.plugin.protection import Protection, Stage, Stages, Task, Work
 
 def left_by(steps: Sequence[Step]) -> list[Mapping[str, Any]]:
     """What these steps have made and could not remove, in the order in which it was made."""
-    return [{"resource": one.resource, "stage": one.stage,
+    return [{"resource": step.resource, "stage": step.stage,
              # A deletion that failed is asked for again.
-             "handle": {key: value for key, value in one.handle.items() if key != "deleting"}}
-            for one in steps if one.state is StepState.LEFT]
+             "handle": {key: value for key, value in step.handle.items() if key != "deleting"}}
+            for step in steps if step.state is StepState.LEFT]
 
 
 def removals(checkpoint: Checkpoint, resource: Resource, protection: Protection | None) -> Stages:

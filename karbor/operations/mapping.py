@@ -33,9 +33,9 @@ def check_mapping(mapping: Mapping[str, str], checkpoint: Checkpoint,
 
 def _optional(checkpoint: Checkpoint, protections: Mapping[str, Protection]) -> set[str]:
     found: set[str] = set()
-    for one in checkpoint.graph or ():
-        if one.key in checkpoint.kept and one.type in protections:
-            found.update(protections[one.type].optional(checkpoint.kept[one.key].saved))
+    for resource in checkpoint.graph or ():
+        if resource.key in checkpoint.kept and resource.type in protections:
+            found.update(protections[resource.type].optional(checkpoint.kept[resource.key].saved))
     return found
 
 

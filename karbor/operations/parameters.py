@@ -42,8 +42,10 @@ def check(parameters: Parameters, verb: str, graph: ResourceGraph,
     for target, given in parameters.items():
         type = graph[target].type if target in graph else target
         if type not in protections:
-            raise BadInput(f"parameters for {target}: no such resource type or resource here",
-                           remedy="types: " + ", ".join(short(one) for one in protections))
+            raise BadInput(
+                f"parameters for {target}: no such resource type or resource here",
+                remedy="types: " + ", ".join(short(protection) for protection in protections),
+            )
         schema = protections[type].options_schema(verb)
         if problem := misfit(given, schema):
             raise BadInput(f"parameters for {short(type)} ({verb}): {problem}")
@@ -55,18 +57,23 @@ def with_names(parameters: Parameters, names: Mapping[str, str], graph: Resource
     id or key) an old one. Raises UnknownName, AmbiguousName, BadInput."""
     out = {target: dict(given) for target, given in parameters.items()}
     for old, new in names.items():
-        found = ([one for one in graph if old in (one.id, one.key) and not one.within]
-                 or [one for one in graph if one.name == old and not one.within])
-        if not found:
+        resources = [
+            resource
+            for resource in graph
+            if old in (resource.id, resource.key) and not resource.within
+        ] or [resource for resource in graph if resource.name == old and not resource.within]
+        if not resources:
             raise UnknownName(f"the checkpoint holds nothing called {old}")
-        if len(found) > 1:
-            raise AmbiguousName(f"{old} means several resources of the checkpoint",
-                                remedy="give one of: " + ", ".join(one.key for one in found[:8]))
-        [one] = found
-        options = protections[one.type].options_schema(Verb.RESTORE).get("properties", {})
+        if len(resources) > 1:
+            raise AmbiguousName(
+                f"{old} means several resources of the checkpoint",
+                remedy="give one of: " + ", ".join(resource.key for resource in resources[:8]),
+            )
+        [resource] = resources
+        options = protections[resource.type].options_schema(Verb.RESTORE).get("properties", {})
         if "restore_name" not in options:
-            raise BadInput(f"a restored {short(one.type)} cannot be given another name")
-        out.setdefault(one.key, {})["restore_name"] = new
+            raise BadInput(f"a restored {short(resource.type)} cannot be given another name")
+        out.setdefault(resource.key, {})["restore_name"] = new
     return out
 
 

@@ -53,12 +53,16 @@ class PlanRequests:
             raise BadInput(f"plan {order.name} names no resources and no selectors")
         size = self._size_then(context, order.plan_id)
         request = {
-            "plan_id": order.plan_id, "name": order.name,
-            "resources": [{"type": one["type"], "id": one["id"], "name": one.get("name") or ""}
-                          for one in order.resources],
-            "selectors": [dict(one) for one in order.selectors],
+            "plan_id": order.plan_id,
+            "name": order.name,
+            "resources": [
+                {"type": resource["type"], "id": resource["id"], "name": resource.get("name") or ""}
+                for resource in order.resources
+            ],
+            "selectors": [dict(selector) for selector in order.selectors],
             "parameters": {key: dict(given) for key, given in order.parameters.items()},
-            "origin": dict(order.origin)}
+            "origin": dict(order.origin),
+        }
         return self._admission.operation(
             context, Verb.PROTECT,
             checkpoint_id or time_ordered_uuid(self._setting.clock()), request, size,
@@ -133,15 +137,15 @@ class PlanRequests:
         """By its whole id, of this provider. Raises NotFound, BankError."""
         provider = self._setting.provider
         try:
-            found = CheckpointRepository(provider.bank, project_id).show(checkpoint_id)
+            checkpoint = CheckpointRepository(provider.bank, project_id).show(checkpoint_id)
         except ObjectMissing as error:
             raise NotFound(f"this project has no checkpoint {checkpoint_id}") from error
-        if found.provider_id not in ("", provider.id):
+        if checkpoint.provider_id not in ("", provider.id):
             raise NotFound(f"provider {provider.name} has no checkpoint {checkpoint_id}")
-        return found
+        return checkpoint
 
     def _size_then(self, context: RequestContext, plan_id: str) -> int:
         """What the plan came to when it was last protected: nobody has looked yet."""
-        return max((estimate.moved(one)
-                    for one in self._admission.earlier(context.caller.project_id)
-                    if one.request.get("plan_id") == plan_id), default=0)
+        return max((estimate.moved(operation)
+                    for operation in self._admission.earlier(context.caller.project_id)
+                    if operation.request.get("plan_id") == plan_id), default=0)

@@ -29,7 +29,9 @@ def room(provider: Provider, resources: Iterable[Resource]) -> list[str]:
     """Return a warning where a bank has less room than may be needed: how far the bytes can be
     compressed is known when they have been."""
     bank = provider.bank
-    needed = sum(provider.protections[one.type].stored_bytes(one) or 0 for one in resources)
+    needed = sum(
+        provider.protections[resource.type].stored_bytes(resource) or 0 for resource in resources
+    )
     if not needed or not isinstance(bank, Measured):
         return []
     left = bank.room()

@@ -43,7 +43,7 @@ class Protect:
         parameters = self._parameters(run, graph)
         run.checkpoints.begin(self._checkpoint(run, graph, CheckpointState.PROTECTING,
                                                parameters=parameters))
-        steps = build_steps(graph, lambda one: self.stages(run, one))
+        steps = build_steps(graph, lambda resource: self.stages(run, resource))
         return Planned({"graph": graph.to_dict(), "parameters": parameters,
                         "size": estimate.size_of(graph)}, steps, operation.checkpoint_id)
 
@@ -54,7 +54,7 @@ class Protect:
         if "plan_id" in request:
             return resolve(request["resources"], request["selectors"], run.setting.protectables,
                            listings)
-        return [Resource.from_dict(one) for one in request["resources"]]
+        return [Resource.from_dict(resource) for resource in request["resources"]]
 
     @staticmethod
     def _require_time(run: Run, graph: ResourceGraph) -> None:
@@ -93,7 +93,7 @@ class Protect:
 
     def finish(self, run: Run, steps: Sequence[Step]) -> Mapping[str, Any]:
         graph = run.graph
-        kept = {one.key: self._kept(run, one, steps) for one in graph}
+        kept = {resource.key: self._kept(run, resource, steps) for resource in graph}
         checkpoint = self._checkpoint(
             run, graph, CheckpointState.AVAILABLE, kept=kept,
             skew=self._skew(run, steps), finished_at=run.setting.clock())
@@ -150,9 +150,9 @@ class Protect:
             elif step.stage not in temporary:
                 saved[step.stage] = step.saved
                 not_kept.extend(step.saved.get("not_kept", ()))
-        weakest = min((Evidence(one["evidence"]) for one in proofs if one.get("evidence")),
-                      key=lambda one: one.rank, default=None)
-        unproved = "; ".join(one["unproved"] for one in proofs if one.get("unproved"))
+        weakest = min((Evidence(proof["evidence"]) for proof in proofs if proof.get("evidence")),
+                      key=lambda evidence: evidence.rank, default=None)
+        unproved = "; ".join(proof["unproved"] for proof in proofs if proof.get("unproved"))
         if not any(saved.values()) and weakest is None and not unproved:
             saved = {}      # it was found to have nothing of its own: nothing is to prove
         return Kept(resource.key, saved, weakest, unproved, tuple(not_kept))
@@ -167,7 +167,7 @@ class Protect:
                 if any(isinstance(stage, Stage) and stage.name == step.stage
                        for stage in stages.get(Hook.PREPARE_FINISH, ())):
                     times.append(created_at(step.saved))
-        known = [one for one in times if one is not None]
+        known = [time for time in times if time is not None]
         return max(known) - min(known) if known and len(known) == len(times) else None
 
 
@@ -196,7 +196,7 @@ def obstacles(graph: ResourceGraph, provider: Provider, cloud: Cloud) -> list[Ob
         if protection is None:
             found.append(Obstacle(f"provider {provider.name} has no protection for {type}",
                                   remedy="choose another provider, or other resources"))
-        elif any(_unproved(protection, one) for one in resources):
+        elif any(_unproved(protection, resource) for resource in resources):
             found.append(Obstacle(f"the protection of {type} does not say how it would read back "
                                   "what it keeps", remedy="choose another provider: a checkpoint "
                                   "is worth what is proved of it"))
@@ -207,11 +207,11 @@ def obstacles(graph: ResourceGraph, provider: Provider, cloud: Cloud) -> list[Ob
 
 def preview(graph: ResourceGraph, provider: Provider) -> list[tuple[Resource, str]]:
     """What ought to be known beforehand, a line each."""
-    lines = [(one, line) for one in graph.parents_first()
-             for line in provider.protections[one.type].protect_preview(one)]
+    lines = [(resource, line) for resource in graph.parents_first()
+             for line in provider.protections[resource.type].protect_preview(resource)]
     root = next(iter(graph.parents_first()))
-    missing = [f"what the protectable {one.name} would find is left out: it cannot be loaded "
-               f"({one.why})" for one in registry.broken(registry.PROTECTABLES)]
+    missing = [f"what the protectable {broken.name} would find is left out: it cannot be loaded "
+               f"({broken.why})" for broken in registry.broken(registry.PROTECTABLES)]
     return [*((root, line) for line in missing), *lines]
 
 
@@ -224,8 +224,8 @@ def _unproved(protection: Protection, resource: Resource) -> bool:
 
 def by_type(graph: ResourceGraph) -> dict[str, list[Resource]]:
     groups: dict[str, list[Resource]] = defaultdict(list)
-    for one in graph:
-        groups[one.type].append(one)
+    for resource in graph:
+        groups[resource.type].append(resource)
     return dict(groups)
 
 
@@ -233,7 +233,7 @@ def refuse(message: str, found: Sequence[Obstacle]) -> None:
     """Raise Obstacles when there are any."""
     if found:
         raise Obstacles(message, [
-            {"what": one.what, "remedy": one.remedy, "map_from": one.map_from,
-             "resource": one.resource} for one in found])
+            {"what": obstacle.what, "remedy": obstacle.remedy, "map_from": obstacle.map_from,
+             "resource": obstacle.resource} for obstacle in found])
 
 

@@ -32,7 +32,7 @@ class Restore:
         assert checkpoint.graph is not None  # noqa: S101
         refuse(f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
                obstacles(checkpoint, run.setting.provider, target(run)))
-        steps = build_steps(checkpoint.graph, lambda one: self.stages(run, one))
+        steps = build_steps(checkpoint.graph, lambda resource: self.stages(run, resource))
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 
     def stages(self, run: Run, resource: Resource) -> Stages:
@@ -55,11 +55,11 @@ class Restore:
 def origins(earlier: Iterable[Operation]) -> dict[str, str]:
     """Return where things come from that restores have made, by their ids."""
     found: dict[str, str] = {}
-    for one in earlier:
-        if one.verb is not Verb.RESTORE:
+    for operation in earlier:
+        if operation.verb is not Verb.RESTORE:
             continue
-        name = str(one.request.get("name") or one.checkpoint_id)
-        for restored in one.result.get("restored", ()):
+        name = str(operation.request.get("name") or operation.checkpoint_id)
+        for restored in operation.result.get("restored", ()):
             found.update({str(each["id"]): f"by the restore of {name}"
                           for each in (restored, *(restored.get("created") or ()))
                           if each.get("id")})
@@ -107,8 +107,8 @@ def obstacles(checkpoint: Checkpoint, provider: Provider, to: Target) -> list[Ob
 def preview(checkpoint: Checkpoint, provider: Provider, to: Target) -> list[tuple[Resource, str]]:
     """What a restore would make or re-use, a line each."""
     assert checkpoint.graph is not None  # noqa: S101
-    return [(one, line) for one in checkpoint.graph.parents_first()
-            for line in provider.protections[one.type].restore_preview(one, to)]
+    return [(resource, line) for resource in checkpoint.graph.parents_first()
+            for line in provider.protections[resource.type].restore_preview(resource, to)]
 
 
 def not_restored(result: Mapping[str, Any]) -> Iterator[str]:

@@ -93,11 +93,11 @@ class OperationRunner:
     def anew(self, operation: Operation, step: Step, error: KarborError) -> Anew | None:
         if step.stage == BARRIER or step.releases is not None:
             return None
-        found = stage_retry.judge(step, error, self._setting)
+        anew = stage_retry.judge(step, error, self._setting)
         rests_on = self._stage(operation, step).rests_on
-        if found is None or not rests_on:
-            return found
-        return replace(found, rests_on=self._index[step.resource, rests_on])
+        if anew is None or not rests_on:
+            return anew
+        return replace(anew, rests_on=self._index[step.resource, rests_on])
 
     def label(self, operation: Operation, step: Step) -> str:
         name = step.stage.replace("_", " ")

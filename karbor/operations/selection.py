@@ -31,22 +31,27 @@ def select(words: Sequence[str], protectables: Mapping[str, Protectable], listin
     chosen: dict[str, Resource] = {}
     for word in words:
         types, name = _split(word, protectables)
-        everything = [one for type in types
-                      for one in _all(protectables[type], listings, expressly=len(types) == 1)]
-        found = ([one for one in everything if one.id == name]
-                 or [one for one in everything if one.name == name])
-        if not found:
-            found = [one for type in types if (one := _holding(
+        everything = [resource for type in types
+                      for resource in _all(protectables[type], listings, expressly=len(types) == 1)]
+        resources = ([resource for resource in everything if resource.id == name]
+                     or [resource for resource in everything if resource.name == name])
+        if not resources:
+            resources = [one for type in types if (one := _holding(
                 protectables[type], name, listings, by_name=len(types) == 1))]
-        if not found:
+        if not resources:
             raise UnknownName(f"nothing in project {listings.cloud.project_name} is called {word}",
                               remedy="see what there is with: karbor resources")
-        if len(found) > 1:
+        if len(resources) > 1:
             known = origins()
             raise AmbiguousName(
-                f"{word} means several resources", remedy="give one of: "
-                + ", ".join(_described(one, known.get(one.id, "")) for one in _newest(found)[:8]))
-        chosen.setdefault(found[0].key, found[0])
+                f"{word} means several resources",
+                remedy="give one of: "
+                + ", ".join(
+                    _described(resource, known.get(resource.id, ""))
+                    for resource in _newest(resources)[:8]
+                ),
+            )
+        chosen.setdefault(resources[0].key, resources[0])
     return list(chosen.values())
 
 
@@ -58,13 +63,15 @@ def _holding(protectable: Protectable, name_or_id: str, listings: DiscoveryLists
 
 
 def _newest(found: Sequence[Resource]) -> list[Resource]:
-    return sorted(found, key=lambda one: str(one.facts.get("created_at", "")), reverse=True)
+    return sorted(
+        found, key=lambda resource: str(resource.facts.get("created_at", "")), reverse=True
+    )
 
 
-def _described(one: Resource, origin: str) -> str:
-    made = str(one.facts.get("created_at") or "")[:19].replace("T", " ")
+def _described(resource: Resource, origin: str) -> str:
+    made = str(resource.facts.get("created_at") or "")[:19].replace("T", " ")
     told = ", ".join(filter(None, (f"made {made} UTC" if made else "", origin)))
-    return f"{short(one.type)}:{one.id}" + (f" ({told})" if told else "")
+    return f"{short(resource.type)}:{resource.id}" + (f" ({told})" if told else "")
 
 
 def _all(
@@ -98,15 +105,15 @@ def resolve(wanted: Sequence[Mapping[str, Any]], selectors: Sequence[Selector],
     nothing here finds, and where all of it comes to nothing."""
     chosen: dict[str, Resource] = {}
     for one in wanted:
-        found = next((r for r in _of_type(one["type"], protectables, listings)
-                      if r.id == one["id"]), None)
-        if found is None:
-            found = _holding(protectables[one["type"]], str(one["id"]), listings, by_name=False)
-        if found is None:
+        resource = next((r for r in _of_type(one["type"], protectables, listings)
+                         if r.id == one["id"]), None)
+        if resource is None:
+            resource = _holding(protectables[one["type"]], str(one["id"]), listings, by_name=False)
+        if resource is None:
             raise UnknownName(
                 f"the project has no {one['type']} {one.get('name') or one['id']} ({one['id']})",
                 remedy="it may have been deleted: take it out of the plan")
-        chosen.setdefault(found.key, found)
+        chosen.setdefault(resource.key, resource)
     for selector in selectors:
         labels = labels_wanted(selector)
         for r in _of_type(str(selector["type"]), protectables, listings):

@@ -26,9 +26,9 @@ def judge(step: Step, error: KarborError, setting: ExecutionContext) -> Anew | N
     """How the step may be made anew after this failure; None when it may not."""
     ends = step.handle.get(CREDENTIAL_ENDS)     # of the token that a service did the work with
     if isinstance(error, CloudError) and ends is not None and ends <= setting.clock():
-        found = _counted(step, Cause.CREDENTIAL_ENDED, ON_ANOTHER_CREDENTIAL, 0.0)
-        if found is not None:
-            return found
+        anew = _counted(step, Cause.CREDENTIAL_ENDED, ON_ANOTHER_CREDENTIAL, 0.0)
+        if anew is not None:
+            return anew
     if isinstance(error, WorkInterrupted):
         return _counted(step, Cause.INTERRUPTED, setting.made_anew, setting.made_anew_pause)
     return None

@@ -28,42 +28,42 @@ def build_steps(graph: ResourceGraph, stages_of: Callable[[Resource], Stages]) -
 class _Unfolding:
     def __init__(self, graph: ResourceGraph, stages_of: Callable[[Resource], Stages]) -> None:
         self._graph = graph
-        self._stages = {one.key: stages_of(one) for one in graph}
+        self._stages = {resource.key: stages_of(resource) for resource in graph}
         self._exits: dict[tuple[str, Hook], Numbers] = {}
         self.steps: list[Step] = []
         down = list(graph.parents_first())
         up = list(reversed(down))
 
-        begun = self._pass(down, Hook.PREPARE_BEGIN, lambda one: [
-            self._exits[parent.key, Hook.PREPARE_BEGIN] for parent in graph.parents(one.key)])
-        finished = self._pass(up, Hook.PREPARE_FINISH, lambda one: [
-            begun[one.key], *self._of_children(one, Hook.PREPARE_FINISH)])
+        begun = self._pass(down, Hook.PREPARE_BEGIN, lambda resource: [
+            self._exits[parent.key, Hook.PREPARE_BEGIN] for parent in graph.parents(resource.key)])
+        finished = self._pass(up, Hook.PREPARE_FINISH, lambda resource: [
+            begun[resource.key], *self._of_children(resource, Hook.PREPARE_FINISH)])
         barrier = self._barrier({number for exits in (*begun.values(), *finished.values())
                                  for number in exits})
         main = self._pass(down, Hook.MAIN, lambda _: [barrier])
-        for one in down:
-            self._release(one, main[one.key])
-        complete = self._pass(up, Hook.COMPLETE, lambda one: [
-            main[one.key], *self._of_children(one, Hook.COMPLETE)])
-        self._pass(down, Hook.VERIFY, lambda one: [complete[one.key]])
+        for resource in down:
+            self._release(resource, main[resource.key])
+        complete = self._pass(up, Hook.COMPLETE, lambda resource: [
+            main[resource.key], *self._of_children(resource, Hook.COMPLETE)])
+        self._pass(down, Hook.VERIFY, lambda resource: [complete[resource.key]])
 
     def _pass(self, order: Sequence[Resource], hook: Hook,
               needs: Callable[[Resource], Sequence[Numbers]]) -> dict[str, Numbers]:
         """The steps of one hook for all resources; returns on which steps the next must wait. A
         resource without stages hands on what it would have waited for."""
-        for one in order:
-            exits = tuple(sorted({number for group in needs(one) for number in group}))
-            for stage in self._stages[one.key].get(hook, ()):
-                exits = (self._add(one, hook, stage, exits),)
-            self._exits[one.key, hook] = exits
-        return {one.key: self._exits[one.key, hook] for one in order}
+        for resource in order:
+            exits = tuple(sorted({number for group in needs(resource) for number in group}))
+            for stage in self._stages[resource.key].get(hook, ()):
+                exits = (self._add(resource, hook, stage, exits),)
+            self._exits[resource.key, hook] = exits
+        return {resource.key: self._exits[resource.key, hook] for resource in order}
 
-    def _of_children(self, one: Resource, hook: Hook) -> list[Numbers]:
-        return [self._exits[child.key, hook] for child in self._graph.children(one.key)]
+    def _of_children(self, resource: Resource, hook: Hook) -> list[Numbers]:
+        return [self._exits[child.key, hook] for child in self._graph.children(resource.key)]
 
-    def _add(self, one: Resource, hook: Hook, stage: Stage | Task, needs: Numbers) -> int:
+    def _add(self, resource: Resource, hook: Hook, stage: Stage | Task, needs: Numbers) -> int:
         number = len(self.steps)
-        self.steps.append(Step(number, one.key, hook, stage.name, needs, limit=stage.limit,
+        self.steps.append(Step(number, resource.key, hook, stage.name, needs, limit=stage.limit,
                                carries=isinstance(stage, Task) and stage.carries))
         return number
 
@@ -76,11 +76,15 @@ class _Unfolding:
                                tuple(sorted(prepared))))
         return (number,)
 
-    def _release(self, one: Resource, after: Numbers) -> None:
-        temporary = {stage.name for stages in self._stages[one.key].values() for stage in stages
-                     if isinstance(stage, Stage) and stage.temporary}
+    def _release(self, resource: Resource, after: Numbers) -> None:
+        temporary = {
+            stage.name
+            for stages in self._stages[resource.key].values()
+            for stage in stages
+            if isinstance(stage, Stage) and stage.temporary
+        }
         for made in [step for step in self.steps
-                     if step.resource == one.key and step.stage in temporary]:
+                     if step.resource == resource.key and step.stage in temporary]:
             number = len(self.steps)
-            self.steps.append(Step(number, one.key, Hook.COMPLETE, RELEASE + made.stage,
+            self.steps.append(Step(number, resource.key, Hook.COMPLETE, RELEASE + made.stage,
                                    tuple(sorted({*after, made.number})), releases=made.number))

@@ -29,7 +29,7 @@ class Verify:
     def plan(self, run: Run) -> Planned:
         checkpoint = restorable(run.checkpoint)
         assert checkpoint.graph is not None  # noqa: S101
-        steps = build_steps(checkpoint.graph, lambda one: self.stages(run, one))
+        steps = build_steps(checkpoint.graph, lambda resource: self.stages(run, resource))
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 
     def stages(self, run: Run, resource: Resource) -> Stages:
@@ -53,18 +53,18 @@ class Verify:
 def _recorded(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
     """Write it into the bank. What may be possible later is raised, so that it is tried again; a
     bank that takes nothing keeps nobody from hearing what was found."""
-    found = concluded(run, steps)
-    if not found.conclusive:
+    verification = concluded(run, steps)
+    if not verification.conclusive:
         return {}
     try:
-        found = run.checkpoints.note_verified(run.operation.checkpoint_id, found)
+        verification = run.checkpoints.note_verified(run.operation.checkpoint_id, verification)
     except KarborError as error:
         if error.transient:
             raise
         LOG.warning("what the verify of checkpoint %s found is not in its bank: %s",
                     run.operation.checkpoint_id, error)
-        return {"verification": found.to_dict(), "not_recorded": str(error)}
-    return {"verification": found.to_dict()}
+        return {"verification": verification.to_dict(), "not_recorded": str(error)}
+    return {"verification": verification.to_dict()}
 
 
 def concluded(run: Run, steps: Sequence[Step]) -> Verification:
@@ -83,7 +83,7 @@ def concluded(run: Run, steps: Sequence[Step]) -> Verification:
                                  str(step.error.get("message", ""))))
         else:
             unseen.append(step.resource)
-    weakest = min(levels, key=lambda one: one.rank, default="")
+    weakest = min(levels, key=lambda evidence: evidence.rank, default="")
     return Verification(run.operation.id, run.setting.clock(), str(weakest), tuple(damage),
                         tuple(dict.fromkeys(unseen)))
 

@@ -108,12 +108,12 @@ class Section:
         return self._bank.get(self._prefix + key)
 
     def stat(self, key: str) -> Stored | None:
-        found = self._bank.stat(self._prefix + key)
-        return self._outer(found) if found else None
+        stored = self._bank.stat(self._prefix + key)
+        return self._outer(stored) if stored else None
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[Stored]:
         inner = self._prefix + after if after else ""
-        return [self._outer(one) for one in
+        return [self._outer(stored) for stored in
                 self._bank.list(self._prefix + prefix, after=inner, limit=limit)]
 
     def all(self, prefix: str = "") -> Iterator[Stored]:

@@ -242,7 +242,9 @@ class Protection(ABC):
         """Whether everything that a checkpoint holds of these outside of the bank is still there as
         it was kept. Asked after a deletion that failed: where nothing was removed, the checkpoint
         is shown again. Read-only, in bulk; False in doubt."""
-        return not any(stages for one in resources for stages in self.remove(one).values())
+        return not any(
+            stages for resource in resources for stages in self.remove(resource).values()
+        )
 
     def held_by(self, resource: Resource) -> str:
         """Who holds what is kept of the resource, as the object of "it is held by …": the name of

@@ -70,7 +70,7 @@ def names(namespace: str) -> list[str]:
 def broken(*namespaces: str) -> list[Broken]:
     """What is installed and cannot be loaded. Each takes nothing away but itself: it is an error
     where it is asked for by name, and what is found by protectables lacks what it would find."""
-    found = []
+    brokens = []
     for namespace in namespaces or (BANKS, PROTECTABLES, PROTECTIONS):
         for name in names(namespace):
             try:
@@ -79,8 +79,10 @@ def broken(*namespaces: str) -> list[Broken]:
                 else:
                     _made(namespace, name)
             except BadInput as error:
-                found.append(Broken(namespace, name, error.message.split("cannot be loaded: ")[-1]))
-    return found
+                brokens.append(
+                    Broken(namespace, name, error.message.split("cannot be loaded: ")[-1])
+                )
+    return brokens
 
 
 @cache

@@ -92,7 +92,7 @@ class Trial:
 
     @property
     def failed(self) -> tuple[str, Answer] | None:
-        return next(((name, one) for name, one in self.steps if not one.good), None)
+        return next(((name, answer) for name, answer in self.steps if not answer.good), None)
 
 
 class TokenProbe(Protocol):

@@ -22,8 +22,8 @@ def data_elsewhere(image: Mapping[str, Any]) -> list[tuple[str, str]]:
         return []
     try:
         devices = json.loads(told) if isinstance(told, str) else told
-        return [(kind, str(one[f"{kind}_id"])) for one in devices
-                for kind in ("snapshot", "volume", "image") if one.get(f"{kind}_id")]
+        return [(kind, str(device[f"{kind}_id"])) for device in devices
+                for kind in ("snapshot", "volume", "image") if device.get(f"{kind}_id")]
     except (ValueError, TypeError, AttributeError):
         return [("volume", "unknown")]
 

@@ -55,7 +55,9 @@ class Images:
                 server = servers.record(parent, listings)
                 if servers.image_id(server):
                     on_images[parent.key] = server
-        bases = _bases(sorted({servers.image_id(one) for one in on_images.values()}), listings)
+        bases = _bases(
+            sorted({servers.image_id(on_image) for on_image in on_images.values()}), listings
+        )
         for key, server in on_images.items():
             base = bases.get(servers.image_id(server))
             found[key] = [] if base and data_elsewhere(base) else [_disk(server, base)]

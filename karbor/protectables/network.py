@@ -29,9 +29,11 @@ class Networks:
         topology = self.list(listings)
         if not topology:
             return {}
-        connected = self._connected([one for one in parents if one.type == SERVER], listings)
-        return {one.key: topology for one in parents
-                if one.type == PROJECT or (one.type == SERVER and one.id in connected)}
+        connected = self._connected(
+            [parent for parent in parents if parent.type == SERVER], listings
+        )
+        return {parent.key: topology for parent in parents
+                if parent.type == PROJECT or (parent.type == SERVER and parent.id in connected)}
 
     def holding(
         self, name_or_id: str, listings: DiscoveryLists, *, by_name: bool
@@ -41,8 +43,8 @@ class Networks:
         if not listings.cloud.has("neutron"):
             return None
         networks = listings.list("neutron", "/networks", "networks")
-        if not any(name_or_id == one["id"] or (by_name and name_or_id == one.get("name"))
-                   for one in networks):
+        if not any(name_or_id == network["id"] or (by_name and name_or_id == network.get("name"))
+                   for network in networks):
             return None
         return self.list(listings)[0]
 
@@ -52,8 +54,8 @@ class Networks:
         project, Neutron's list also ports without an address: both are asked."""
         if not wanted:
             return set()
-        addressed = {one.id for one in wanted
-                     if servers.record(one, listings).get("addresses")}
+        addressed = {resource.id for resource in wanted
+                     if servers.record(resource, listings).get("addresses")}
         ports = listings.list("neutron", "/ports", "ports",
                               project_id=listings.cloud.project_id)
         return addressed | {str(port.get("device_id")) for port in ports}

@@ -53,7 +53,7 @@ class CachedLists:
 
     def volumes(self) -> dict[str, Record]:
         """The project's volumes by id."""
-        return {one["id"]: one for one in self.cinder("/volumes/detail", "volumes")}
+        return {volume["id"]: volume for volume in self.cinder("/volumes/detail", "volumes")}
 
     def cinder(self, path: str, key: str) -> list[Record]:
         return self._list("cinder", path, key)
@@ -63,7 +63,7 @@ class CachedLists:
 
     def servers(self) -> dict[str, Record]:
         """The project's servers by id, each with its flavor, tags and the names of its volumes."""
-        return {one["id"]: one for one in self.nova("/servers/detail", "servers")}
+        return {server["id"]: server for server in self.nova("/servers/detail", "servers")}
 
     def server(self, id: str) -> Record | None:
         """As `servers` shows it; one that the list lacks is asked for by itself. None when it is

@@ -32,8 +32,8 @@ class Base(Task):
         mode = work.parameters.get("backup_mode", "full")
         if mode == "full":
             return Done({"incremental": False})
-        own = [one for one in CachedLists(work.cloud).cinder("/backups/detail", "backups")
-               if one["volume_id"] == work.resource.id]
+        own = [backup for backup in CachedLists(work.cloud).cinder("/backups/detail", "backups")
+               if backup["volume_id"] == work.resource.id]
         why = why_full(work.cloud, own, work.saved("snapshot"))
         if not why:
             return Done({"incremental": True})
@@ -45,8 +45,8 @@ class Base(Task):
 def parent(backups: Sequence[Backup], snapshot: Mapping[str, Any]) -> Backup | None:
     """The backup of the volume that Cinder would build upon: the available one with the newest
     data older than the snapshot (cinder's backup/api.py, create)."""
-    return max((one for one in backups if one.get("status") == "available"
-                and str(one.get("data_timestamp") or "") < str(snapshot["created_at"])),
+    return max((backup for backup in backups if backup.get("status") == "available"
+                and str(backup.get("data_timestamp") or "") < str(snapshot["created_at"])),
                key=lambda one: str(one["data_timestamp"]), default=None)
 
 

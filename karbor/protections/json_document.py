@@ -50,9 +50,9 @@ class ReadBack(Task):
         summary = work.kept(self.of) or work.saved(self.of)
         expected = summary["object"]
         document = read(work.bank, expected["key"])
-        found = work.bank.stat(expected["key"])
-        if found is None or (found.size, found.checksum) != (expected["size"],
-                                                             expected["checksum"]):
+        stored = work.bank.stat(expected["key"])
+        if stored is None or (stored.size, stored.checksum) != (expected["size"],
+                                                                expected["checksum"]):
             raise ObjectDamaged(f"{expected['key']} is not the object that the checkpoint tells of",
                                 resource=work.resource.key)
         if document.get("id") != summary["id"]:

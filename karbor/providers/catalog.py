@@ -62,9 +62,21 @@ class ProviderCatalog:
         if not files and not self.broken:
             return [ProviderInfo(builtin.ID, builtin.NAME, builtin.DESCRIPTION, builtin.BANK,
                                  builtin.PROTECTIONS)]
-        return sorted((ProviderInfo(one.id, one.name, one.description, one.bank, tuple(one.plugins),
-                                    str(one.path), one.enabled) for one in files),
-                      key=lambda one: one.name.lower())
+        return sorted(
+            (
+                ProviderInfo(
+                    file.id,
+                    file.name,
+                    file.description,
+                    file.bank,
+                    tuple(file.plugins),
+                    str(file.path),
+                    file.enabled,
+                )
+                for file in files
+            ),
+            key=lambda info: info.name.lower(),
+        )
 
     @property
     def broken(self) -> tuple[BadInput, ...]:
@@ -74,24 +86,24 @@ class ProviderCatalog:
     def find(self, name_or_id: str) -> ProviderInfo:
         """Raises UnknownName."""
         known = self.list()
-        for one in known:
-            if name_or_id in (one.id, one.name):
-                return one
+        for info in known:
+            if name_or_id in (info.id, info.name):
+                return info
         raise UnknownName(f"there is no provider {name_or_id}{self._but()}",
-                          remedy="there are: " + ", ".join(one.name for one in known))
+                          remedy="there are: " + ", ".join(info.name for info in known))
 
     def default(self) -> ProviderInfo:
         """The one that [DEFAULT] default_provider names, or the only one. Raises BadInput."""
         named = self._conf.default_provider
         if named:
             return self._enabled(self.find(named))
-        enabled = [one for one in self.list() if one.enabled]
+        enabled = [info for info in self.list() if info.enabled]
         if not enabled:
             raise BadInput(f"no provider in {self._directory.path} is enabled{self._but()}",
                            remedy="set enabled = True in one of them")
         if len(enabled) > 1:
             raise BadInput(
-                "there are several providers: " + ", ".join(one.name for one in enabled),
+                "there are several providers: " + ", ".join(info.name for info in enabled),
                 remedy="name one with --provider, or set [DEFAULT] default_provider")
         return enabled[0]
 
@@ -100,11 +112,11 @@ class ProviderCatalog:
         return f" ({broken[0].message})" if broken else ""
 
     @staticmethod
-    def _enabled(one: ProviderInfo) -> ProviderInfo:
-        if not one.enabled:
-            raise BadInput(f"the provider {one.name} is disabled",
-                           remedy=f"set enabled = True in {one.file}")
-        return one
+    def _enabled(info: ProviderInfo) -> ProviderInfo:
+        if not info.enabled:
+            raise BadInput(f"the provider {info.name} is disabled",
+                           remedy=f"set enabled = True in {info.file}")
+        return info
 
     # ------------------------------------------------------------------ those that work
     def choose(self, name_or_id: str | None) -> Provider:
@@ -133,9 +145,9 @@ class ProviderCatalog:
         return self._described(wanted, f"operation {operation.id} was begun")
 
     def _described(self, wanted: str, what: str) -> ProviderInfo:
-        for one in self.list():
-            if one.id == wanted:
-                return one
+        for info in self.list():
+            if info.id == wanted:
+                return info
         if wanted == builtin.ID:
             return ProviderInfo(builtin.ID, builtin.NAME, builtin.DESCRIPTION, builtin.BANK,
                                 builtin.PROTECTIONS)
@@ -182,8 +194,8 @@ class ProviderCatalog:
         return self._directory.files().good
 
     def close(self) -> None:
-        for one in self._accounts:
-            one.close()
+        for account in self._accounts:
+            account.close()
 
 
 def _tell(error: BadInput) -> None:

@@ -78,7 +78,7 @@ def _bank(bank: Bank) -> Iterator[Finding]:
         yield _tried("bank: delete", _delete, section)
     finally:
         with suppress(KarborError):
-            section.delete([one.key for one in section.all()])
+            section.delete([stored.key for stored in section.all()])
 
 
 def _tried(what: str, attempt: Callable[[Section], str], section: Section) -> Finding:
@@ -155,7 +155,7 @@ def _list(section: Section) -> str:
     keys = [f"list/{number:02d}" for number in range(FEW)]
     for key in keys:
         section.put(key, [b"x"])
-    found = [one.key for one in section.all("list/")]
+    found = [stored.key for stored in section.all("list/")]
     if found != keys:
         raise BankError(f"of {FEW} objects the bank lists {len(found)}",
                         remedy="wait a moment and check again: it may be late")
@@ -163,7 +163,7 @@ def _list(section: Section) -> str:
 
 
 def _delete(section: Section) -> str:
-    keys = [one.key for one in section.all()]
+    keys = [stored.key for stored in section.all()]
     section.delete([*keys, "absent-from-the-beginning"])
     if left := section.list():
         raise BankError(f"{len(left)} of {len(keys)} objects are still listed",

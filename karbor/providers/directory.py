@@ -55,8 +55,8 @@ class ProviderDirectory:
     def _look(self) -> dict[str, _Stamp]:
         try:
             with os.scandir(self.path) as entries:
-                names = sorted(one.name for one in entries if one.name.endswith(".conf")
-                               and not one.name.startswith("."))
+                names = sorted(entry.name for entry in entries if entry.name.endswith(".conf")
+                               and not entry.name.startswith("."))
         except FileNotFoundError:
             if self._must_exist:
                 raise BadInput(f"there is no directory {self.path}",

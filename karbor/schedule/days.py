@@ -36,9 +36,9 @@ def every(step: int, first: int) -> int:
 def of_indices(indices: Iterable[int]) -> int:
     """A set from the numbers of its days; those that are not counted are left out."""
     raw = bytearray(COUNT // 8 + 1)
-    for one in indices:
-        if 0 <= one < COUNT:
-            raw[one >> 3] |= 1 << (one & 7)
+    for indice in indices:
+        if 0 <= indice < COUNT:
+            raw[indice >> 3] |= 1 << (indice & 7)
     return int.from_bytes(raw, "little")
 
 

@@ -121,4 +121,4 @@ def place(moment: datetime) -> Place:
 
 
 def together(several: Iterable[LocalTimes]) -> LocalTimes:
-    return LocalTimes(tuple(group for one in several for group in one.groups))
+    return LocalTimes(tuple(group for local_times in several for group in local_times.groups))

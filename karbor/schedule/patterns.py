@@ -71,19 +71,26 @@ class Crontab:
     def nearest(self, anchor: float, after: float, below: int) -> int | None:
         fields = CronSim(self.text, _utc(anchor))
         times = [3600 * hour + 60 * minute for hour in fields.hours for minute in fields.minutes]
-        found = LocalTimes.made([(_days_of(fields), times)])
-        return found.starting(_utc(max(anchor, after))).nearest(below)
+        local_times = LocalTimes.made([(_days_of(fields), times)])
+        return local_times.starting(_utc(max(anchor, after))).nearest(below)
 
 
 def _days_of(fields: CronSim) -> int:
     of_month = reduce(or_, (
-        days.day_of_month(-1) if one == CronSim.LAST
-        else days.last_workday_of_month() if one == CronSim.LAST_WEEKDAY
-        else days.day_of_month(one) for one in fields.days))
-    of_week = reduce(or_, (
-        days.weekday((one - 1) % 7) if isinstance(one, int)
-        else days.weekday_of_month((one[0] - 1) % 7, -1 if one[1] == CronSim.LAST else one[1])
-        for one in fields.weekdays))
+        days.day_of_month(-1) if day == CronSim.LAST
+        else days.last_workday_of_month() if day == CronSim.LAST_WEEKDAY
+        else days.day_of_month(day) for day in fields.days))
+    of_week = reduce(
+        or_,
+        (
+            days.weekday((weekday - 1) % 7)
+            if isinstance(weekday, int)
+            else days.weekday_of_month(
+                (weekday[0] - 1) % 7, -1 if weekday[1] == CronSim.LAST else weekday[1]
+            )
+            for weekday in fields.weekdays
+        ),
+    )
     both = of_month & of_week if fields.day_and else of_month | of_week
     return both & reduce(or_, map(days.month, fields.months))
 
@@ -112,7 +119,9 @@ class Recurrences:
 
     def moments(self, anchor: float, zone: ZoneInfo, after: float) -> Iterator[float]:
         last = after
-        for moment in heapq.merge(*(one.moments(anchor, zone, after) for one in self.rules)):
+        for moment in heapq.merge(
+            *(recurrence.moments(anchor, zone, after) for recurrence in self.rules)
+        ):
             if moment > last:
                 yield (last := moment)
 
@@ -121,16 +130,17 @@ class Recurrences:
             step = self.rules[0].step
             some = list(islice(self.moments(anchor, ZoneInfo("UTC"), after), 2))
             return step if len(some) == 2 and step < below else None
-        found = []
-        for one in self.rules:
-            times = one.local_times(anchor)
+        local_timess = []
+        for recurrence in self.rules:
+            times = recurrence.local_times(anchor)
             if times is None:
                 raise BadInput(
-                    f"the pattern has several RRULEs, and one of them counts {one.step} s each: "
+                    f"the pattern has several RRULEs, and one of them counts {recurrence.step} s each: "
                     "how near they come to each other cannot be told",
-                    remedy="write it as FREQ=DAILY with BYHOUR, or as a second trigger")
-            found.append(times.starting(_utc(max(anchor, after))))
-        whole = together(found)
+                    remedy="write it as FREQ=DAILY with BYHOUR, or as a second trigger",
+                )
+            local_timess.append(times.starting(_utc(max(anchor, after))))
+        whole = together(local_timess)
         if len(whole.groups) > _GROUPS:
             raise BadInput("the pattern's RRULEs are too intricate together",
                            remedy="write several triggers")

@@ -61,28 +61,28 @@ class Recurrence:
         not make up a day."""
         start = datetime.fromtimestamp(anchor, UTC).replace(tzinfo=None)
         if not self.elapses:
-            found = expanded(self.rule, start)
+            local_times = expanded(self.rule, start)
         elif DAY_SECONDS % self.step == 0:
             second = place(start)[1]
-            found = LocalTimes.made([(ALL, [
+            local_times = LocalTimes.made([(ALL, [
                 (second + one) % DAY_SECONDS for one in range(0, DAY_SECONDS, self.step)])]
                 ).starting(start)
             if self.rule.count is not None:
-                found = found.first(self.rule.count)
+                local_times = local_times.first(self.rule.count)
         else:
             return None
         if self.rule.until is None:
-            return found
+            return local_times
         last = datetime.fromtimestamp(_moment_of(self.rule.until, ZoneInfo("UTC")), UTC)
-        return found.ending(last.replace(tzinfo=None))
+        return local_times.ending(last.replace(tzinfo=None))
 
 
 @lru_cache(maxsize=_EXPANDED)
 def expanded(rule: Rule, start: datetime) -> LocalTimes:
     """From the start on, COUNT included. UNTIL is a moment, so that is for whoever has a zone."""
     start = start.replace(microsecond=0)
-    found = LocalTimes.made(days_and_times(rule, start)).starting(start)
-    return found if rule.count is None else found.first(rule.count)
+    local_times = LocalTimes.made(days_and_times(rule, start)).starting(start)
+    return local_times if rule.count is None else local_times.first(rule.count)
 
 
 def _real(walls: Iterator[datetime], zone: ZoneInfo) -> Iterator[float]:

@@ -35,18 +35,18 @@ class Retention:
         verdicts = self.preview(scheduled_operation, trigger, now)
         removed, left = [], []
         later: KarborError | None = None
-        for one in reversed(verdicts):
-            if one.kept:
+        for verdict in reversed(verdicts):
+            if verdict.kept:
                 continue
             try:
-                self._shelf.delete(scheduled_operation, one.checkpoint_id)
-                removed.append(f"{one.checkpoint_id} ({one.reason})")
+                self._shelf.delete(scheduled_operation, verdict.checkpoint_id)
+                removed.append(f"{verdict.checkpoint_id} ({verdict.reason})")
             except KarborError as error:
-                left.append(f"{one.checkpoint_id}: {error}")
+                left.append(f"{verdict.checkpoint_id}: {error}")
                 later = error if error.transient else later
         if later is not None:
             raise later
-        told = [f"removed {len(removed)}, kept {sum(one.kept for one in verdicts)}"]
+        told = [f"removed {len(removed)}, kept {sum(verdict.kept for verdict in verdicts)}"]
         if removed:
             told.append("removed: " + ", ".join(removed))
         if left:

@@ -86,7 +86,7 @@ def _narrowed(found: int, rule: Rule, *, nth: bool) -> int:
         if numbers := rule.part(name):
             found &= reduce(or_, map(chosen, numbers))
     if numbers := rule.part("BYWEEKNO"):
-        found &= reduce(or_, (days.week_of_year(one, rule.week_start) for one in numbers))
+        found &= reduce(or_, (days.week_of_year(number, rule.week_start) for number in numbers))
     if rule.by_day:
         in_month = rule.frequency == "MONTHLY" or bool(rule.part("BYMONTH"))
         counted = days.weekday_of_month if in_month else days.weekday_of_year

@@ -113,13 +113,13 @@ def _require_few(frequency: str, by: Mapping[str, tuple[int, ...]]) -> None:
 
 def _numbers(parts: Mapping[str, list[Any]], name: str) -> tuple[int, ...]:
     low, high = _RANGES.get(name) or (-_SIGNED[name], _SIGNED[name])
-    for one in parts[name]:
-        whole = isinstance(one, int)
-        if not whole or not low <= one <= high or (name in _SIGNED and one == 0):
-            raise BadInput(f"the pattern's RRULE makes no sense: {name}={one}")
+    for part in parts[name]:
+        whole = isinstance(part, int)
+        if not whole or not low <= part <= high or (name in _SIGNED and part == 0):
+            raise BadInput(f"the pattern's RRULE makes no sense: {name}={part}")
     if not parts[name]:
         raise BadInput(f"the pattern's RRULE makes no sense: {name} names nothing")
-    return tuple(sorted({int(one) for one in parts[name]}))
+    return tuple(sorted({int(part) for part in parts[name]}))
 
 
 def _weekday(one: Any) -> tuple[int, int]:

@@ -22,11 +22,11 @@ from karbor.schedule.triggers import LONGEST_NAME
 class ScheduleRecords(Protocol):
     """Implemented by `karbor.store.scheduled_operations.ScheduledOperations`."""
 
-    def add(self, one: ScheduledOperation) -> None: ...
+    def add(self, scheduled_operation: ScheduledOperation) -> None: ...
 
     def show(self, project_id: str, id: str) -> ScheduledOperation: ...
 
-    def replace(self, one: ScheduledOperation) -> ScheduledOperation: ...
+    def replace(self, scheduled_operation: ScheduledOperation) -> ScheduledOperation: ...
 
     def drop(self, project_id: str, id: str) -> None: ...
 
@@ -76,74 +76,96 @@ class ScheduleDesk:
         trigger or the plan is not in this project."""
         definition = dict(options.operation_definition or {})
         trigger = self._triggers.show(project_id, options.trigger_id or "")
-        one = ScheduledOperation(
+        scheduled_operation = ScheduledOperation(
             id=str(uuid.uuid4()), project_id=project_id, name=_name(options.name),
             description=options.description or "", operation_type=_type(operation_type),
             trigger_id=trigger.id, operation_definition=definition,
             caller=dict(options.caller or {}), credential=dict(options.credential or {}),
             created_at=now, next_due_at=next_after(trigger.properties, now))
-        self._check(one)
-        self._records.add(one)
-        return one
+        self._check(scheduled_operation)
+        self._records.add(scheduled_operation)
+        return scheduled_operation
 
     def changed(
-        self, one: ScheduledOperation, options: ScheduleUpdate, enabled: bool | None, now: float
+        self,
+        scheduled_operation: ScheduledOperation,
+        options: ScheduleUpdate,
+        enabled: bool | None,
+        now: float,
     ) -> ScheduledOperation:
         """What it is with these wishes; nothing is written down. With another trigger, and when it
         is resumed (`enabled`), it is due next at the next time of its trigger from now on: times
         that passed while it was paused are neither caught up nor missed. Raises BadInput, and
         NotFound when the trigger or the plan is not in this project."""
         if options.name is not None:
-            one = replace(one, name=_name(options.name))
+            scheduled_operation = replace(scheduled_operation, name=_name(options.name))
         if options.description is not None:
-            one = replace(one, description=options.description)
+            scheduled_operation = replace(scheduled_operation, description=options.description)
         if options.operation_definition is not None:
-            one = replace(one, operation_definition=dict(options.operation_definition))
-            self._check(one)
+            scheduled_operation = replace(
+                scheduled_operation, operation_definition=dict(options.operation_definition)
+            )
+            self._check(scheduled_operation)
         if options.caller is not None:
-            one = replace(one, caller=dict(options.caller))
+            scheduled_operation = replace(scheduled_operation, caller=dict(options.caller))
         if options.credential is not None:
-            one = replace(one, credential=dict(options.credential))
+            scheduled_operation = replace(scheduled_operation, credential=dict(options.credential))
         if enabled is False:
-            one = replace(one, enabled=False, next_due_at=None)
-        another = options.trigger_id is not None and options.trigger_id != one.trigger_id
-        if another or (enabled and not one.enabled):
-            one = self._from(replace(one, trigger_id=options.trigger_id or one.trigger_id,
-                                     enabled=one.enabled if enabled is None else enabled), now)
-        return replace(one, updated_at=now)
+            scheduled_operation = replace(scheduled_operation, enabled=False, next_due_at=None)
+        another = (
+            options.trigger_id is not None and options.trigger_id != scheduled_operation.trigger_id
+        )
+        if another or (enabled and not scheduled_operation.enabled):
+            scheduled_operation = self._from(
+                replace(
+                    scheduled_operation,
+                    trigger_id=options.trigger_id or scheduled_operation.trigger_id,
+                    enabled=scheduled_operation.enabled if enabled is None else enabled,
+                ),
+                now,
+            )
+        return replace(scheduled_operation, updated_at=now)
 
     def update(
         self, project_id: str, id: str, options: ScheduleUpdate, now: float
     ) -> ScheduledOperation:
         """As `changed`, written down. Raises Conflict too, when somebody else changes it at the
         same time."""
-        one = self._records.show(project_id, id)
-        return self._records.replace(self.changed(one, options, None, now))
+        scheduled_operation = self._records.show(project_id, id)
+        return self._records.replace(self.changed(scheduled_operation, options, None, now))
 
     def pause(self, project_id: str, id: str, now: float) -> ScheduledOperation:
         """Nothing is due any more; a run that is going goes on."""
-        one = self._records.show(project_id, id)
-        if not one.enabled:
-            return one
-        return self._records.replace(replace(one, enabled=False, next_due_at=None, updated_at=now))
+        scheduled_operation = self._records.show(project_id, id)
+        if not scheduled_operation.enabled:
+            return scheduled_operation
+        return self._records.replace(
+            replace(scheduled_operation, enabled=False, next_due_at=None, updated_at=now)
+        )
 
     def resume(self, project_id: str, id: str, now: float) -> ScheduledOperation:
         """From the next due time on: those that passed meanwhile were not wanted, so they are
         neither caught up nor missed."""
-        one = self._records.show(project_id, id)
-        if one.enabled:
-            return one
-        one = self._from(replace(one, enabled=True), now)
-        return self._records.replace(replace(one, updated_at=now))
+        scheduled_operation = self._records.show(project_id, id)
+        if scheduled_operation.enabled:
+            return scheduled_operation
+        scheduled_operation = self._from(replace(scheduled_operation, enabled=True), now)
+        return self._records.replace(replace(scheduled_operation, updated_at=now))
 
     def run_now(self, project_id: str, id: str, now: float) -> Occurrence:
         """Have it begun by the next tick of any engine, beside its due times. Raises BadInput when
         it is paused, Conflict while a run of it is going."""
-        one = self._records.show(project_id, id)
+        scheduled_operation = self._records.show(project_id, id)
         asked = Occurrence(
-            id=occurrence_id(one.id, now), project_id=project_id, scheduled_operation_id=one.id,
-            trigger_id=one.trigger_id, due_at=now, state=OccurrenceState.DUE, created_at=now,
-            manual=True)
+            id=occurrence_id(scheduled_operation.id, now),
+            project_id=project_id,
+            scheduled_operation_id=scheduled_operation.id,
+            trigger_id=scheduled_operation.trigger_id,
+            due_at=now,
+            state=OccurrenceState.DUE,
+            created_at=now,
+            manual=True,
+        )
         self._occurrences.ask(asked)
         return asked
 
@@ -151,21 +173,27 @@ class ScheduleDesk:
         """With the history of its runs. Checkpoints stay; a run that is going goes on."""
         self._records.drop(project_id, id)
 
-    def _from(self, one: ScheduledOperation, now: float) -> ScheduledOperation:
-        trigger = self._triggers.show(one.project_id, one.trigger_id)
-        due = next_after(trigger.properties, now) if one.enabled else None
-        return replace(one, next_due_at=due)
+    def _from(self, scheduled_operation: ScheduledOperation, now: float) -> ScheduledOperation:
+        trigger = self._triggers.show(
+            scheduled_operation.project_id, scheduled_operation.trigger_id
+        )
+        due = next_after(trigger.properties, now) if scheduled_operation.enabled else None
+        return replace(scheduled_operation, next_due_at=due)
 
-    def _check(self, one: ScheduledOperation) -> None:
-        definition = one.operation_definition
+    def _check(self, scheduled_operation: ScheduledOperation) -> None:
+        definition = scheduled_operation.operation_definition
         for key in ("provider_id", "plan_id"):
             if not isinstance(definition.get(key), str) or not definition[key]:
                 raise BadInput(f"the operation_definition has no {key}")
-        require_sound_definition(definition, one.operation_type)
-        provider_id = self._plans.provider_of(one.project_id, one.plan_id)
-        if provider_id != one.provider_id:
-            raise BadInput(f"plan {one.plan_id} is for provider {provider_id}, not for "
-                           f"{one.provider_id}")
+        require_sound_definition(definition, scheduled_operation.operation_type)
+        provider_id = self._plans.provider_of(
+            scheduled_operation.project_id, scheduled_operation.plan_id
+        )
+        if provider_id != scheduled_operation.provider_id:
+            raise BadInput(
+                f"plan {scheduled_operation.plan_id} is for provider {provider_id}, not for "
+                f"{scheduled_operation.provider_id}"
+            )
 
 
 def _type(raw: str) -> OperationType:

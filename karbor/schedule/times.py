@@ -33,11 +33,11 @@ def occurrences(properties: TriggerProperties, after: float) -> Iterator[float]:
     start, end = properties.start_time, properties.end_time
     # One exactly at the start counts: what is asked for is "later than".
     floor = max(after, start - 0.5)
-    for one in pattern.moments(start, zone(properties.time_zone), floor):
-        if end is not None and one > end:
+    for moment in pattern.moments(start, zone(properties.time_zone), floor):
+        if end is not None and moment > end:
             return
-        if one >= start:
-            yield one
+        if moment >= start:
+            yield moment
 
 
 def next_occurrences(trigger: Trigger | TriggerProperties, after: float, n: int) -> list[float]:
@@ -66,13 +66,13 @@ def passed(properties: TriggerProperties, first: float, now: float) -> Passed | 
     """What has become due since `first`, which is one of them; None if nothing has. However long
     ago that was, the work is bounded. Raises BadInput."""
     found: list[float] = []
-    for one in occurrences(properties, first - 0.5):
-        if one > now:
+    for occurrence in occurrences(properties, first - 0.5):
+        if occurrence > now:
             break
         if len(found) > COUNTED:
             older, latest = _last_two(properties, found[-1], now)
             return Passed(latest, COUNTED, False, older)
-        found.append(one)
+        found.append(occurrence)
     if not found:
         return None
     return Passed(found[-1], len(found) - 1, True, found[-2] if len(found) > 1 else None)
@@ -85,10 +85,10 @@ def _last_two(properties: TriggerProperties, since: float, now: float) -> tuple[
     while True:
         begin = max(since - 0.5, now - back)
         found: list[float] = []
-        for one in occurrences(properties, begin):
-            if one > now:
+        for occurrence in occurrences(properties, begin):
+            if occurrence > now:
                 break
-            found = [*found[-1:], one]
+            found = [*found[-1:], occurrence]
         if len(found) == 2:
             return found[0], found[1]
         back *= 2

@@ -15,7 +15,7 @@ from karbor.store.record_tables import INSTALLATION
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 from karbor.store.tables import OPERATIONS, REGISTRATIONS
 
-_MINE = [one.name for one in fields(ApplicationCredential)]
+_MINE = [field.name for field in fields(ApplicationCredential)]
 
 
 class ApplicationCredentials:
@@ -36,8 +36,14 @@ class ApplicationCredentials:
 
     def of(self, project_id: str, user_id: str) -> ApplicationCredential | None:
         """The newest that can be used; one whose making was cut off cannot."""
-        return next((one for one in self.list(project_id, user_id)
-                     if one.application_credential_id), None)
+        return next(
+            (
+                application_credential
+                for application_credential in self.list(project_id, user_id)
+                if application_credential.application_credential_id
+            ),
+            None,
+        )
 
     def list(
         self, project_id: str, user_id: str | None = None

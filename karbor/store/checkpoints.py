@@ -29,8 +29,8 @@ from karbor.store.quotas import Quotas, lock
 from karbor.store.tables import OPERATIONS
 
 _GONE = (RecordStatus.DELETED,)
-_LIVE = tuple(one for one in RecordStatus if one.live)
-_OVER = tuple(one for one in OperationState if one.over)
+_LIVE = tuple(record_status for record_status in RecordStatus if record_status.live)
+_OVER = tuple(operation_state for operation_state in OperationState if operation_state.over)
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ class CheckpointRecords:
                 limit = self._quotas.within(connection, project_id)[KIND]
                 must_fit(KIND, _count(connection, project_id) + len(records) - 1, limit)
             known = connection.execute(sa.select(CHECKPOINTS.c.id).where(
-                CHECKPOINTS.c.id.in_([one.id for one in records]))).scalars().first()
+                CHECKPOINTS.c.id.in_([record.id for record in records]))).scalars().first()
             if known is not None:
                 raise Conflict(f"there is a checkpoint {known} already")
-            connection.execute(sa.insert(CHECKPOINTS), [_to_row(one) for one in records])
+            connection.execute(sa.insert(CHECKPOINTS), [_to_row(record) for record in records])
 
     def drop(self, project_id: str, checkpoint_id: str) -> None:
         """Forget one whose operation was never accepted."""
@@ -196,14 +196,14 @@ class CheckpointRecords:
             table.c.status.in_(_LIVE), OPERATIONS.c.id == table.c.operation_id,
             OPERATIONS.c.state.in_(_OVER))
         with reading(self._engine) as connection:
-            found = connection.execute(query).mappings().all()
-        if found:
+            rows = connection.execute(query).mappings().all()
+        if rows:
             with writing(self._engine) as connection:
-                for row in found:
+                for row in rows:
                     connection.execute(sa.update(table).where(
                         table.c.id == row[table.c.id], table.c.status.in_(_LIVE),
                         table.c.operation_id == row[OPERATIONS.c.id]).values(_settled(row)))
-        return len(found)
+        return len(rows)
 
     def give_up(self, before: float) -> int:
         """Say of those that were asked for before that time and whose operation was never written
@@ -225,12 +225,22 @@ class CheckpointRecords:
         table = CHECKPOINTS
         known = sa.select(OPERATIONS.c.id).where(OPERATIONS.c.id == table.c.operation_id)
         with writing(self._engine) as connection:
-            changed = connection.execute(sa.update(table).where(
-                table.c.project_id == project_id, table.c.plan_id != "",
-                table.c.status.in_([one for one in RecordStatus if one.coming]),
-                ~known.exists()).values(
-                status=RecordStatus.ERROR, updated_at=now,
-                reason="it was being made when the database was lost"))
+            changed = connection.execute(
+                sa.update(table)
+                .where(
+                    table.c.project_id == project_id,
+                    table.c.plan_id != "",
+                    table.c.status.in_(
+                        [record_status for record_status in RecordStatus if record_status.coming]
+                    ),
+                    ~known.exists(),
+                )
+                .values(
+                    status=RecordStatus.ERROR,
+                    updated_at=now,
+                    reason="it was being made when the database was lost",
+                )
+            )
         return int(changed.rowcount)
 
     def _change(self, project_id: str | None, checkpoint_id: str, now: float, **values: Any
@@ -271,12 +281,12 @@ def _require(connection: sa.Connection, project_id: str | None, checkpoint_id: s
 
 
 def _to_row(record: CheckpointRecord) -> dict[str, Any]:
-    row = {one.name: getattr(record, one.name) for one in fields(CheckpointRecord)}
+    row = {field.name: getattr(record, field.name) for field in fields(CheckpointRecord)}
     row["origin"] = dict(record.origin)
     return row
 
 
 def _from_row(row: sa.RowMapping) -> CheckpointRecord:
-    values = {one.name: row[one.name] for one in fields(CheckpointRecord)}
+    values = {field.name: row[field.name] for field in fields(CheckpointRecord)}
     values["status"] = RecordStatus(row["status"])
     return CheckpointRecord(**values)

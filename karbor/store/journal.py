@@ -92,22 +92,33 @@ class SqlJournal:
         with self._held(operation_id, fence) as (connection, _):
             if not settlements:
                 return
-            changed = connection.execute(_SETTLE, [
-                {"b_operation": operation_id, "b_number": one.number, "b_state": one.state,
-                 "b_wake_at": one.wake_at, "b_failures": one.failures,
-                 "b_handle": None if one.handle is None else dict(one.handle),
-                 "b_saved": None if one.saved is None else dict(one.saved),
-                 "b_progress": one.progress.to_dict() if one.progress else None,
-                 "b_error": dict(one.error) if one.error else None,
-                 "b_finished_at": one.finished_at,
-                 "b_wait": None if one.wait is None else dict(one.wait),
-                 "b_remade": None if one.remade is None else dict(one.remade)}
-                for one in settlements])
+            changed = connection.execute(
+                _SETTLE,
+                [
+                    {
+                        "b_operation": operation_id,
+                        "b_number": settlement.number,
+                        "b_state": settlement.state,
+                        "b_wake_at": settlement.wake_at,
+                        "b_failures": settlement.failures,
+                        "b_handle": None if settlement.handle is None else dict(settlement.handle),
+                        "b_saved": None if settlement.saved is None else dict(settlement.saved),
+                        "b_progress": settlement.progress.to_dict()
+                        if settlement.progress
+                        else None,
+                        "b_error": dict(settlement.error) if settlement.error else None,
+                        "b_finished_at": settlement.finished_at,
+                        "b_wait": None if settlement.wait is None else dict(settlement.wait),
+                        "b_remade": None if settlement.remade is None else dict(settlement.remade),
+                    }
+                    for settlement in settlements
+                ],
+            )
             if changed.rowcount != len(settlements):
                 raise NotFound(f"operation {operation_id} has not all of the steps "
-                               + ", ".join(str(one.number) for one in settlements))
+                               + ", ".join(str(settlement.number) for settlement in settlements))
             events = [{"operation_id": operation_id, "at": at, "text": text}
-                      for one in settlements for at, text in one.events]
+                      for settlement in settlements for at, text in settlement.events]
             if events:
                 connection.execute(sa.insert(EVENTS), events)
 

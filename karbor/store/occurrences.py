@@ -99,7 +99,7 @@ class Occurrences:
             found = connection.execute(query).scalar()
         return None if found is None else float(found)
 
-    def claim(self, one: ScheduledOperation, next_due_at: float | None,
+    def claim(self, scheduled_operation: ScheduledOperation, next_due_at: float | None,
               occurrences: Sequence[Occurrence]) -> Sequence[Occurrence] | None:
         """Write down what has become due, and when it is due next, unless somebody else has, or it
         was paused or changed since `one` was read: then None. Due ones are skipped while an earlier
@@ -107,16 +107,23 @@ class Occurrences:
         table = SCHEDULED_OPERATIONS
         try:
             with writing(self._engine) as connection:
-                changed = connection.execute(sa.update(table).where(
-                    table.c.id == one.id, table.c.revision == one.revision, table.c.enabled,
-                    table.c.next_due_at == one.next_due_at).values(next_due_at=next_due_at))
+                changed = connection.execute(
+                    sa.update(table)
+                    .where(
+                        table.c.id == scheduled_operation.id,
+                        table.c.revision == scheduled_operation.revision,
+                        table.c.enabled,
+                        table.c.next_due_at == scheduled_operation.next_due_at,
+                    )
+                    .values(next_due_at=next_due_at)
+                )
                 if not changed.rowcount:
                     return None
                 # A clock that was put back, or a trigger changed to and fro, meets them again.
                 known = set(connection.execute(sa.select(OCCURRENCES.c.due_at).where(
-                    OCCURRENCES.c.scheduled_operation_id == one.id,
+                    OCCURRENCES.c.scheduled_operation_id == scheduled_operation.id,
                     OCCURRENCES.c.due_at.in_([row.due_at for row in occurrences]))).scalars())
-                why = _going(connection, one.id)
+                why = _going(connection, scheduled_operation.id)
                 rows = [_skipped(row, why) if why and row.state is _S.DUE else row
                         for row in occurrences if row.due_at not in known]
                 if rows:

@@ -74,9 +74,9 @@ class Operations:
                 if not operation.state.over:
                     require_lent(connection, operation)
                     # In one order, so that two which want the same two do not wait for each other.
-                    for one in sorted(operation.reads | operation.changes):
-                        self._alone_with_checkpoint(connection, operation.project_id, one)
-                        check_conflicts(_live(connection, operation.project_id, one),
+                    for read in sorted(operation.reads | operation.changes):
+                        self._alone_with_checkpoint(connection, operation.project_id, read)
+                        check_conflicts(_live(connection, operation.project_id, read),
                                         reads=operation.reads, changes=operation.changes)
                 connection.execute(sa.insert(OPERATIONS).values(row))
         except IntegrityError as error:
@@ -130,7 +130,7 @@ class Operations:
     def steps_of(self, operation_ids: Collection[str]) -> Mapping[str, builtins.list[Step]]:
         """As `steps`, of many at once, with one question to the database however many they are.
         For whoever has got the operations through their projects; one without steps has none."""
-        found: dict[str, builtins.list[Step]] = {one: [] for one in operation_ids}
+        found: dict[str, builtins.list[Step]] = {operation_id: [] for operation_id in operation_ids}
         if not found:
             return found
         query = (sa.select(STEPS).where(STEPS.c.operation_id.in_(found))
@@ -185,9 +185,9 @@ class Operations:
             if not left or not before.may_become(OperationState.UNDOING):
                 raise Conflict(f"operation {operation_id} is {'over: ' if before.over else ''}"
                                f"{before}" + ("" if left else ", and nothing is left of it"))
-            for one in sorted(operation.changes):
-                self._alone_with_checkpoint(connection, project_id, one)
-                check_conflicts(_live(connection, project_id, one), reads=frozenset(),
+            for change in sorted(operation.changes):
+                self._alone_with_checkpoint(connection, project_id, change)
+                check_conflicts(_live(connection, project_id, change), reads=frozenset(),
                                 changes=operation.changes)
             for step in left:
                 # The deletion that was asked for has failed: it is asked for again.
@@ -305,5 +305,5 @@ def _live(connection: sa.Connection, project_id: str, checkpoint_id: str | None
         query = query.where(sa.or_(OPERATIONS.c.checkpoint_id == checkpoint_id,
                                    OPERATIONS.c.verb == Verb.COPY))
     rows = connection.execute(query.order_by(OPERATIONS.c.created_at)).mappings()
-    return [one for one in map(operation_from_row, rows)
-            if checkpoint_id is None or checkpoint_id in one.reads | one.changes]
+    return [operation for operation in map(operation_from_row, rows)
+            if checkpoint_id is None or checkpoint_id in operation.reads | operation.changes]

@@ -111,18 +111,21 @@ def _require(connection: sa.Connection, project_id: str | None, plan_id: str, *,
 
 
 def _to_row(plan: Plan) -> dict[str, Any]:
-    row = {one.name: getattr(plan, one.name) for one in fields(Plan)}
-    row["resources"] = [dict(one) for one in plan.resources]
+    row = {field.name: getattr(plan, field.name) for field in fields(Plan)}
+    row["resources"] = [dict(resource) for resource in plan.resources]
     row["parameters"] = {key: None if one is None else dict(one)
                          for key, one in plan.parameters.items()}
-    row["selectors"] = [one.to_dict() for one in plan.selectors]
+    row["selectors"] = [selector.to_dict() for selector in plan.selectors]
     return row
 
 
 def _from_row(row: sa.RowMapping) -> Plan:
-    values = {one.name: row[one.name] for one in fields(Plan)}
-    values["selectors"] = tuple(Selector.from_dict(one) for one in row["selectors"])
+    values = {field.name: row[field.name] for field in fields(Plan)}
+    values["selectors"] = tuple(Selector.from_dict(selector) for selector in row["selectors"])
     values["resources"] = tuple(
-        {**one, "extra_info": shallow(one["extra_info"])} if one.get("extra_info") else one
-        for one in row["resources"])
+        {**resource, "extra_info": shallow(resource["extra_info"])}
+        if resource.get("extra_info")
+        else resource
+        for resource in row["resources"]
+    )
     return Plan(**values)

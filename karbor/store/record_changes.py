@@ -79,8 +79,8 @@ class RecordChanges:
                                                  ).scalars())
             if connection.execute(sa.select(QUOTA_CLASSES.c.name).limit(1)).first():
                 owners.add(OF_NO_PROJECT)
-            for one in sorted(owners):
-                note_change(connection, one)
+            for owner in sorted(owners):
+                note_change(connection, owner)
         return True
 
     def take(self, now: float, hold: float) -> Sequence[Change]:
@@ -94,12 +94,12 @@ class RecordChanges:
                     _TABLE.c.held_until <= now).limit(1)).first() is None:
                 return []
         with writing(self._engine) as connection:
-            found = [Change(row.project_id, row.number, row.since)
-                     for row in connection.execute(query)]
-            if found:
+            changes = [Change(row.project_id, row.number, row.since)
+                       for row in connection.execute(query)]
+            if changes:
                 connection.execute(sa.update(_TABLE).where(_TABLE.c.project_id.in_(
-                    [one.project_id for one in found])).values(held_until=now + hold))
-        return found
+                    [change.project_id for change in changes])).values(held_until=now + hold))
+        return changes
 
     def copied(self, change: Change) -> None:
         """It is in every bank where it belongs. What has changed meanwhile is free again."""

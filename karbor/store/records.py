@@ -78,7 +78,7 @@ def _missing(connection: sa.Connection, project_id: str, rows: Rows) -> Rows:
             row = {one.name: raw[one.name] for one in table.c if one.name in raw}
             if owned and row.get("project_id") != project_id:
                 continue
-            mine = [one == row[one.name] for one in table.primary_key.columns]
+            mine = [column == row[column.name] for column in table.primary_key.columns]
             if connection.execute(sa.select(*table.primary_key.columns).where(*mine)
                                   ).first() is None:
                 found.setdefault(name, []).append(row)

@@ -19,7 +19,7 @@ def operation_to_row(operation: Operation) -> dict[str, Any]:
 
 
 def operation_from_row(row: RowMapping) -> Operation:
-    values = {one.name: row[one.name] for one in fields(Operation)}
+    values = {field.name: row[field.name] for field in fields(Operation)}
     values.update(verb=Verb(row["verb"]), state=OperationState(row["state"]),
                   wanted=Wanted(row["wanted"]))
     return Operation(**values)
@@ -34,7 +34,7 @@ def step_to_row(operation_id: str, step: Step) -> dict[str, Any]:
 
 
 def step_from_row(row: RowMapping) -> Step:
-    values = {one.name: row[one.name] for one in fields(Step)}
+    values = {field.name: row[field.name] for field in fields(Step)}
     progress = row["progress"]
     values.update(hook=Hook(row["hook"]), state=StepState(row["state"]),
                   needs=tuple(row["needs"]),
@@ -44,4 +44,4 @@ def step_from_row(row: RowMapping) -> Step:
 
 def _plain(noun: Operation | Step) -> dict[str, Any]:
     """The fields as they are; unlike dataclasses.asdict it copies nothing deeply."""
-    return {one.name: getattr(noun, one.name) for one in fields(noun)}
+    return {field.name: getattr(noun, field.name) for field in fields(noun)}

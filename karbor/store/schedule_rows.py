@@ -13,11 +13,11 @@ from karbor.domain.scheduled_operation import OperationType, ScheduledOperation
 from karbor.domain.trigger import PatternFormat, Trigger, TriggerProperties
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS, TRIGGERS
 
-_PROPERTIES = [one.name for one in fields(TriggerProperties)]
-_TRIGGER = [one.name for one in fields(Trigger) if one.name != "properties"]
-_SCHEDULED = [one.name for one in fields(ScheduledOperation)]
+_PROPERTIES = [field.name for field in fields(TriggerProperties)]
+_TRIGGER = [field.name for field in fields(Trigger) if field.name != "properties"]
+_SCHEDULED = [field.name for field in fields(ScheduledOperation)]
 _Kind = TypeVar("_Kind", bound=StrEnum)
-_OCCURRENCE = [one.name for one in fields(Occurrence)]
+_OCCURRENCE = [field.name for field in fields(Occurrence)]
 
 
 def _known(kind: type[_Kind], value: str) -> _Kind:
@@ -37,11 +37,14 @@ def trigger_from_row(row: sa.RowMapping | dict[str, Any]) -> Trigger:
     return Trigger(**{name: row[name] for name in _TRIGGER}, properties=TriggerProperties(**told))
 
 
-def scheduled_to_row(one: ScheduledOperation) -> dict[str, Any]:
-    row = {name: getattr(one, name) for name in _SCHEDULED}
+def scheduled_to_row(scheduled_operation: ScheduledOperation) -> dict[str, Any]:
+    row = {name: getattr(scheduled_operation, name) for name in _SCHEDULED}
     for name in ("operation_definition", "caller", "credential"):
         row[name] = dict(row[name])
-    return row | {"plan_id": one.plan_id, "provider_id": one.provider_id}
+    return row | {
+        "plan_id": scheduled_operation.plan_id,
+        "provider_id": scheduled_operation.provider_id,
+    }
 
 
 def scheduled_from_row(row: sa.RowMapping | dict[str, Any]) -> ScheduledOperation:
@@ -50,8 +53,8 @@ def scheduled_from_row(row: sa.RowMapping | dict[str, Any]) -> ScheduledOperatio
     return ScheduledOperation(**values)
 
 
-def occurrence_to_row(one: Occurrence) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in _OCCURRENCE}
+def occurrence_to_row(occurrence: Occurrence) -> dict[str, Any]:
+    return {name: getattr(occurrence, name) for name in _OCCURRENCE}
 
 
 def occurrence_from_row(row: sa.RowMapping | dict[str, Any]) -> Occurrence:

@@ -32,17 +32,21 @@ class ScheduledOperations:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def add(self, one: ScheduledOperation) -> None:
+    def add(self, scheduled_operation: ScheduledOperation) -> None:
         """Raises NotFound when its plan has gone meanwhile, Conflict when its trigger has, or there
         is one with this id."""
         try:
             with writing(self._engine) as connection:
-                require_plan(connection, one.project_id, one.plan_id)
-                connection.execute(sa.insert(_TABLE).values(scheduled_to_row(one)))
-                note_change(connection, one.project_id)
+                require_plan(
+                    connection, scheduled_operation.project_id, scheduled_operation.plan_id
+                )
+                connection.execute(sa.insert(_TABLE).values(scheduled_to_row(scheduled_operation)))
+                note_change(connection, scheduled_operation.project_id)
         except IntegrityError as error:
-            raise Conflict(f"scheduled operation {one.id} exists, or trigger {one.trigger_id} is "
-                           "gone") from error
+            raise Conflict(
+                f"scheduled operation {scheduled_operation.id} exists, or trigger {scheduled_operation.trigger_id} is "
+                "gone"
+            ) from error
 
     def show(self, project_id: str | None, id: str) -> ScheduledOperation:
         """None for the project: an administrator asks. Raises NotFound."""
@@ -92,32 +96,49 @@ class ScheduledOperations:
 
     def ending(self, before: float) -> Sequence[ScheduledOperation]:
         """Those of them whose rights end before that time, in seconds since the epoch."""
-        return [one for one in self.enabled()
-                if (one.credential.get("until") or float("inf")) < before]
+        return [scheduled_operation for scheduled_operation in self.enabled()
+                if (scheduled_operation.credential.get("until") or float("inf")) < before]
 
-    def replace(self, one: ScheduledOperation) -> ScheduledOperation:
+    def replace(self, scheduled_operation: ScheduledOperation) -> ScheduledOperation:
         """As it is given now, with the next revision, unless somebody has changed it since it was
         read: then Conflict, and nothing is written. Raises NotFound when it is gone, or the plan
         that it did not have before."""
-        new = replace(one, revision=one.revision + 1)
+        new = replace(scheduled_operation, revision=scheduled_operation.revision + 1)
         try:
             with writing(self._engine) as connection:
                 before = connection.execute(sa.select(_TABLE.c.plan_id).where(
-                    _TABLE.c.id == one.id)).scalar()
-                if before not in (None, one.plan_id):
-                    require_plan(connection, one.project_id, one.plan_id)
-                changed = connection.execute(sa.update(_TABLE).where(
-                    _TABLE.c.id == one.id, _TABLE.c.project_id == one.project_id,
-                    _TABLE.c.revision == one.revision).values(scheduled_to_row(new)))
+                    _TABLE.c.id == scheduled_operation.id)).scalar()
+                if before not in (None, scheduled_operation.plan_id):
+                    require_plan(
+                        connection, scheduled_operation.project_id, scheduled_operation.plan_id
+                    )
+                changed = connection.execute(
+                    sa.update(_TABLE)
+                    .where(
+                        _TABLE.c.id == scheduled_operation.id,
+                        _TABLE.c.project_id == scheduled_operation.project_id,
+                        _TABLE.c.revision == scheduled_operation.revision,
+                    )
+                    .values(scheduled_to_row(new))
+                )
                 if not changed.rowcount:
-                    found = connection.execute(sa.select(_TABLE.c.id).where(
-                        _TABLE.c.id == one.id, _TABLE.c.project_id == one.project_id)).first()
-                    raise _unknown(one.id) if found is None else Conflict(
-                        f"scheduled operation {one.id} has been changed by somebody else meanwhile",
-                        remedy="look at it and try again")
-                note_change(connection, one.project_id)
+                    found = connection.execute(
+                        sa.select(_TABLE.c.id).where(
+                            _TABLE.c.id == scheduled_operation.id,
+                            _TABLE.c.project_id == scheduled_operation.project_id,
+                        )
+                    ).first()
+                    raise (
+                        _unknown(scheduled_operation.id)
+                        if found is None
+                        else Conflict(
+                            f"scheduled operation {scheduled_operation.id} has been changed by somebody else meanwhile",
+                            remedy="look at it and try again",
+                        )
+                    )
+                note_change(connection, scheduled_operation.project_id)
         except IntegrityError as error:
-            raise Conflict(f"trigger {one.trigger_id} is gone") from error
+            raise Conflict(f"trigger {scheduled_operation.trigger_id} is gone") from error
         return new
 
     def begin_end(self, project_id: str, id: str, now: float) -> ScheduledOperation:
@@ -129,11 +150,15 @@ class ScheduledOperations:
                 ).mappings().first()
             if row is None:
                 raise _unknown(id)
-            one = scheduled_from_row(row)
-            if running := running_on(connection, project_id, one.trusts):
+            scheduled_operation = scheduled_from_row(row)
+            if running := running_on(connection, project_id, scheduled_operation.trusts):
                 raise InUse(f"operation {running} runs on its rights")
-            new = replace(one, credential={**one.credential, ENDING: True}, updated_at=now,
-                          revision=one.revision + 1)
+            new = replace(
+                scheduled_operation,
+                credential={**scheduled_operation.credential, ENDING: True},
+                updated_at=now,
+                revision=scheduled_operation.revision + 1,
+            )
             connection.execute(sa.update(_TABLE).where(_TABLE.c.id == id).values(
                 scheduled_to_row(new)))
             note_change(connection, project_id)

@@ -29,19 +29,19 @@ class Services:
         hears whether it has been disabled. A clock that lags behind takes nothing back."""
         mine = sa.and_(SERVICES.c.binary == binary, SERVICES.c.host == host)
         with writing(self._engine) as connection:
-            found = connection.execute(
+            row = connection.execute(
                 sa.update(SERVICES).where(mine).values(updated_at=sa.case(
                     (SERVICES.c.updated_at < now, now), else_=SERVICES.c.updated_at))
                 .returning(*SERVICES.c)).mappings().first()
-            if found is None:
+            if row is None:
                 made = _insert(self._engine)(SERVICES).values(
                     binary=binary, host=host, status=ServiceStatus.ENABLED, updated_at=now)
                 # Another process of this host may have been quicker.
                 connection.execute(made.on_conflict_do_nothing(
                     index_elements=["binary", "host"]))
-                found = connection.execute(
+                row = connection.execute(
                     sa.select(SERVICES).where(mine)).mappings().one()
-        return _service(found)
+        return _service(row)
 
     def beat_process(self, process: ServiceProcess) -> None:
         """A sign of life of one process, at its `updated_at`. Rows of those that have not been
@@ -88,11 +88,11 @@ class Services:
     def show(self, service_id: int) -> Service:
         """Raises NotFound."""
         with reading(self._engine) as connection:
-            found = connection.execute(
+            row = connection.execute(
                 sa.select(SERVICES).where(SERVICES.c.id == service_id)).mappings().first()
-        if found is None:
+        if row is None:
             raise NotFound(f"there is no service {service_id}")
-        return _service(found)
+        return _service(row)
 
     def set_status(self, service_id: int, status: ServiceStatus,
                    reason: str | None = None) -> Service:
@@ -100,13 +100,13 @@ class Services:
         one that is enabled has none. Raises NotFound."""
         disabled = status is ServiceStatus.DISABLED
         with writing(self._engine) as connection:
-            found = connection.execute(
+            row = connection.execute(
                 sa.update(SERVICES).where(SERVICES.c.id == service_id)
                 .values(status=status, disabled_reason=reason if disabled else None)
                 .returning(*SERVICES.c)).mappings().first()
-        if found is None:
+        if row is None:
             raise NotFound(f"there is no service {service_id}")
-        return _service(found)
+        return _service(row)
 
 
 def _insert(engine: sa.Engine) -> type[sqlite.Insert] | type[postgresql.Insert]:

@@ -19,8 +19,8 @@ from karbor.store.plan_tables import PLANS
 from karbor.store.record_changes import RecordChanges
 from karbor.store.tables import OPERATIONS
 
-_LIVE = tuple(one for one in RecordStatus if one.live)
-_OVER = tuple(one for one in OperationState if one.over)
+_LIVE = tuple(record_status for record_status in RecordStatus if record_status.live)
+_OVER = tuple(operation_state for operation_state in OperationState if operation_state.over)
 
 
 @dataclass(frozen=True)

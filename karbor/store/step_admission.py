@@ -75,7 +75,7 @@ def _steps(connection: sa.Connection, operation_id: str, numbers: Sequence[int]
             sa.select(STEPS).where(STEPS.c.operation_id == operation_id,
                                    STEPS.c.number.in_(numbers[start:start + CHUNK]))
             .order_by(STEPS.c.number)).mappings()
-        yield from (step_from_row(one) for one in rows)
+        yield from (step_from_row(row) for row in rows)
 
 
 def _key(provider_id: str) -> int:

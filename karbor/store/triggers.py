@@ -103,7 +103,7 @@ class Triggers:
                 if users:
                     raise InUse(
                         f"trigger {trigger_id} is used by scheduled operations: "
-                        + ", ".join(f"{one.name} ({one.id})" for one in users),
+                        + ", ".join(f"{user.name} ({user.id})" for user in users),
                         remedy="delete these first, or give them another trigger")
                 connection.execute(sa.delete(TRIGGERS).where(TRIGGERS.c.id == trigger_id))
                 note_change(connection, project_id)

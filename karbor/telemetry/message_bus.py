@@ -86,7 +86,9 @@ def sender(conf: config.ConfigOpts, publisher: str) -> Send:
 def _drivers(conf: config.ConfigOpts) -> list[str]:
     """Those that were named. oslo.messaging passes over what it does not know."""
     named = list(conf.oslo_messaging_notifications.driver)
-    known = {one.name for one in entry_points(group="oslo.messaging.notify.drivers")}
+    known = {
+        entry_point.name for entry_point in entry_points(group="oslo.messaging.notify.drivers")
+    }
     if strange := [one for one in named if one not in known]:
         raise BadInput(f"[oslo_messaging_notifications] driver {', '.join(strange)} is unknown",
                        remedy=f"one of {', '.join(sorted(known))}")

@@ -47,7 +47,7 @@ def database_parts(figures: Statistics, *, plans: bool, fresh: float,
 
 def _operations(standings: Sequence[OperationCount], now: float) -> Iterator[Metric]:
     """Those that are not over are as they are now; those that are over only become more."""
-    found = {(one.verb, one.state): one.count for one in standings}
+    found = {(standing.verb, standing.state): standing.count for standing in standings}
     live = GaugeMetricFamily("karbor_operations", "Operations that are not over.",
                              labels=["verb", "state"])
     ended = CounterMetricFamily("karbor_operations_ended", "Operations that are over, of all that "
@@ -55,20 +55,22 @@ def _operations(standings: Sequence[OperationCount], now: float) -> Iterator[Met
     for verb in Verb:
         for state in OperationState:
             (ended if state.over else live).add_metric([verb, state], found.get((verb, state), 0))
-    queued = [one for one in standings if one.state is OperationState.QUEUED]
+    queued = [standing for standing in standings if standing.state is OperationState.QUEUED]
     yield live
     yield ended
     yield GaugeMetricFamily("karbor_queue_operations", "Operations that were accepted and not "
-                            "begun.", value=sum(one.count for one in queued))
+                            "begun.", value=sum(count.count for count in queued))
     yield GaugeMetricFamily("karbor_queue_oldest_seconds", "How long the oldest of them has been "
                             "waiting; 0 when none is.",
-                            value=max((now - one.oldest for one in queued), default=0.0))
+                            value=max((now - count.oldest for count in queued), default=0.0))
 
 
 def _checkpoints(counted: Mapping[tuple[str, RecordStatus], int]) -> Iterator[Metric]:
     family = GaugeMetricFamily("karbor_checkpoints", "Checkpoints that are not deleted, as far as "
                                "the database knows of them.", labels=["provider_id", "status"])
-    statuses = [one for one in RecordStatus if one is not RecordStatus.DELETED]
+    statuses = [
+        record_status for record_status in RecordStatus if record_status is not RecordStatus.DELETED
+    ]
     for provider in sorted({provider for provider, _ in counted}):
         for status in statuses:
             family.add_metric([provider, status], counted.get((provider, status), 0))
@@ -101,17 +103,23 @@ def _each_plan(found: Sequence[PlanFigure], now: float) -> Iterator[Metric]:
                              "which no verify has found damage.", labels=labels)
     verified = GaugeMetricFamily("karbor_plan_verified_seconds", "How long ago one of them was "
                                  "last verified; missing before the first time.", labels=labels)
-    for one in found:
-        values = [one.id, one.name, one.project_id]
-        age.add_metric(values, now - one.since)
-        good.add_metric(values, one.good)
-        if one.verified is not None:
-            verified.add_metric(values, now - one.verified)
+    for plan_figure in found:
+        values = [plan_figure.id, plan_figure.name, plan_figure.project_id]
+        age.add_metric(values, now - plan_figure.since)
+        good.add_metric(values, plan_figure.good)
+        if plan_figure.verified is not None:
+            verified.add_metric(values, now - plan_figure.verified)
     yield age
     yield good
     yield verified
-    yield from _plans(PlansFigure(len(found), sum(not one.good for one in found),
-                                  min((one.since for one in found), default=None)), now)
+    yield from _plans(
+        PlansFigure(
+            len(found),
+            sum(not plan_figure.good for plan_figure in found),
+            min((plan_figure.since for plan_figure in found), default=None),
+        ),
+        now,
+    )
 
 
 def _plans(found: PlansFigure, now: float) -> Iterator[Metric]:
@@ -132,13 +140,13 @@ def _credentials(found: Sequence[RungFigure], now: float) -> Iterator[Metric]:
                                labels=["rung"])
     end = GaugeMetricFamily("karbor_credential_end_seconds", "Seconds until nothing carries the "
                             "first of them any more: it is undone then.", labels=["rung"])
-    for one in found:
-        kind = one.kind or "none"
-        operations.add_metric([kind], one.count)
-        if one.leaves is not None:
-            change.add_metric([kind], one.leaves - now)
-        if one.ends is not None:
-            end.add_metric([kind], one.ends - now)
+    for rung_figure in found:
+        kind = rung_figure.kind or "none"
+        operations.add_metric([kind], rung_figure.count)
+        if rung_figure.leaves is not None:
+            change.add_metric([kind], rung_figure.leaves - now)
+        if rung_figure.ends is not None:
+            end.add_metric([kind], rung_figure.ends - now)
     yield operations
     yield change
     yield end

@@ -157,7 +157,7 @@ class FaultyBank:
     def _fault(self, method: str, key: str) -> Fault | None:
         with self._lock:
             self.calls.append((method, key))
-            return next((one for one in self.faults if one.strikes(method, key)), None)
+            return next((fault for fault in self.faults if fault.strikes(method, key)), None)
 
 
 def _broken(body: Iterable[bytes], error: Callable[[], Exception]) -> Iterator[bytes]:

@@ -125,9 +125,9 @@ class BankConformance(BankFaults):
         writer.start()
         try:
             while not ended.is_set():
-                found = bank.stat("k")
-                assert found is not None
-                assert found.size == PART + 1000
+                stored = bank.stat("k")
+                assert stored is not None
+                assert stored.size == PART + 1000
                 # A reader that was overtaken gets one version whole, or an error: never a mixture.
                 try:
                     read = b"".join(bank.get("k"))
@@ -163,7 +163,7 @@ class BankConformance(BankFaults):
 
         bank.put("d/k", body())
         assert seen == [None]
-        assert [one.key for one in bank.list()] == ["d/k"]
+        assert [stored.key for stored in bank.list()] == ["d/k"]
 
     # ------------------------------------------------------------------ names
     @pytest.mark.parametrize("key", BAD_KEYS)
@@ -202,8 +202,12 @@ class BankConformance(BankFaults):
             for after in ["", *TRICKY, "a/~", "a/b/~", "0", "zz", "a/", "a/b/c0"]:
                 wanted = [key for key in TRICKY if key.startswith(prefix) and key > after]
                 for limit in (0, 1, 2, 100):
-                    found = bank.list(prefix, after=after, limit=limit)
-                    assert [one.key for one in found] == wanted[:limit], (prefix, after, limit)
+                    storeds = bank.list(prefix, after=after, limit=limit)
+                    assert [stored.key for stored in storeds] == wanted[:limit], (
+                        prefix,
+                        after,
+                        limit,
+                    )
 
     def test_pages_make_the_whole(self, bank: Bank) -> None:
         keys = sorted(f"p{number % 3}/d{number % 7}/{number:03d}" for number in range(100))
@@ -214,17 +218,17 @@ class BankConformance(BankFaults):
         for limit in (1, 7, 33):
             after, found = "", []
             while page := section.list(after=after, limit=limit):
-                found += [one.key for one in page]
+                found += [stored.key for stored in page]
                 after = page[-1].key
             assert found == keys
-        assert [one.key for one in section.all()] == keys
+        assert [stored.key for stored in section.all()] == keys
 
     def test_a_section_reaches_nothing_else(self, bank: Bank) -> None:
         bank.put("ab/secret", [b"x"])
         bank.put("a.json", [b"x"])
         section = Section(bank, "a")
         section.put("mine", [b"x"])
-        assert [one.key for one in section.list()] == ["mine"]
+        assert [stored.key for stored in section.list()] == ["mine"]
         for key in ("../ab/secret", "/ab/secret", ""):
             with pytest.raises(BadInput):
                 section.get(key)
@@ -240,10 +244,10 @@ class BankConformance(BankFaults):
             bank.put(key, [b"x"])
         bank.delete(["a/b", "a", "absent", "a/b/c"])
         left = [key for key in TRICKY if key not in ("a/b", "a", "a/b/c")]
-        assert [one.key for one in bank.list()] == left
+        assert [stored.key for stored in bank.list()] == left
         bank.delete(["a/b", "a", "a/b/c"])
         bank.delete([])
-        assert [one.key for one in bank.list()] == left
+        assert [stored.key for stored in bank.list()] == left
         bank.delete(left)
         assert bank.list() == []
 

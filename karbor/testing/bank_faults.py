@@ -55,7 +55,7 @@ class BankFaults:
             list(bank.get("d/bad"))
         assert "d/bad" in str(caught.value)
         # One bad object does not hide the others, and can be replaced and removed.
-        assert [one.key for one in bank.list()] == ["d/bad", "d/good"]
+        assert [stored.key for stored in bank.list()] == ["d/bad", "d/good"]
         assert bank.list()[1] == good
         assert b"".join(bank.get("d/good")) == body
         bank.put("d/bad", [b"new"])

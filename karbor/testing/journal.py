@@ -56,24 +56,41 @@ class MemoryJournal:
     def list(self, project_id: str, *, limit: int | None = None, verb: Verb | None = None,
              state: OperationState | None = None) -> list[Operation]:
         with self._lock:
-            found = [one for one in self._operations.values() if one.project_id == project_id
-                     and verb in (None, one.verb) and state in (None, one.state)]
-        return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)[:limit]
+            operations = [
+                operation
+                for operation in self._operations.values()
+                if operation.project_id == project_id
+                and verb in (None, operation.verb)
+                and state in (None, operation.state)
+            ]
+        return sorted(
+            operations, key=lambda operation: (operation.created_at, operation.id), reverse=True
+        )[:limit]
 
     def live(self, project_id: str, checkpoint_id: str | None = None
              ) -> builtins.list[Operation]:
-        return [one for one in reversed(self.list(project_id)) if not one.state.over
-                and (checkpoint_id is None or checkpoint_id in one.reads | one.changes)]
+        return [
+            operation
+            for operation in reversed(self.list(project_id))
+            if not operation.state.over
+            and (checkpoint_id is None or checkpoint_id in operation.reads | operation.changes)
+        ]
 
     def show(self, project_id: str, id_or_prefix: str) -> Operation:
-        found = [one for one in self.list(project_id) if one.id.startswith(id_or_prefix)]
-        found = [one for one in found if one.id == id_or_prefix] or found
-        if not found or not id_or_prefix:
+        operations = [
+            operation
+            for operation in self.list(project_id)
+            if operation.id.startswith(id_or_prefix)
+        ]
+        operations = [
+            operation for operation in operations if operation.id == id_or_prefix
+        ] or operations
+        if not operations or not id_or_prefix:
             raise NotFound(f"no operation {id_or_prefix} in this project")
-        if len(found) > 1:
+        if len(operations) > 1:
             raise AmbiguousName(f"several operations begin with {id_or_prefix}",
                                 remedy="give more of the id")
-        return found[0]
+        return operations[0]
 
     def want(self, project_id: str, operation_id: str, wanted: Wanted) -> None:
         with self._lock:
@@ -120,8 +137,8 @@ class MemoryJournal:
                 operation, plan=_json(plan), checkpoint_id=checkpoint_id,
                 state=OperationState.RUNNING)
             self._steps[operation_id] = {
-                one.number: replace(one, handle=_json(one.handle), saved=_json(one.saved))
-                for one in steps}
+                step.number: replace(step, handle=_json(step.handle), saved=_json(step.saved))
+                for step in steps}
 
     def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float,
               places: ConcurrencyLimits = NO_LIMITS) -> set[int]:
@@ -152,23 +169,25 @@ class MemoryJournal:
         for other in self._operations.values():
             if (other.state in (OperationState.RUNNING, OperationState.UNDOING)
                     and other.request.get("provider_id", "") == provider):
-                counted = Counter(one.limit for one in self._steps[other.id].values()
-                                  if one.limit and one.state in UNDER_WAY)
+                counted = Counter(step.limit for step in self._steps[other.id].values()
+                                  if step.limit and step.state in UNDER_WAY)
                 for limit, count in counted.items():
                     yield OccupiedSlot(limit, other.id, other.project_id, count)
 
     def settle(self, operation_id: str, fence: int, settlements: Sequence[Settlement]) -> None:
         with self._held(operation_id, fence):
             steps = dict(self._steps[operation_id])
-            for one in settlements:
-                self._step(operation_id, one.number)
-                kept = apply(steps[one.number], one)
-                steps[one.number] = replace(kept, handle=_json(kept.handle),
-                                            saved=_json(kept.saved), wait=_json(kept.wait),
-                                            remade=_json(kept.remade),
-                                            error=kept.error and _json(kept.error))
+            for settlement in settlements:
+                self._step(operation_id, settlement.number)
+                kept = apply(steps[settlement.number], settlement)
+                steps[settlement.number] = replace(kept, handle=_json(kept.handle),
+                                                   saved=_json(kept.saved), wait=_json(kept.wait),
+                                                   remade=_json(kept.remade),
+                                                   error=kept.error and _json(kept.error))
             self._steps[operation_id] = steps
-            self._events[operation_id] += [event for one in settlements for event in one.events]
+            self._events[operation_id] += [
+                event for settlement in settlements for event in settlement.events
+            ]
 
     def move(self, operation_id: str, fence: int, state: OperationState, *, now: float,
              error: Mapping[str, Any] | None = None,

@@ -44,11 +44,25 @@ class Page:
     pieces: tuple[Piece, ...]
 
     def body(self) -> bytes:
-        return _json({"kind": "karbor stream page", "format": FORMAT,
-                      "first": self.first, "count": self.count, "size": self.size,
-                      "pieces": [{"number": one.number, "size": one.size, "blake3": one.checksum,
-                                  "codec": one.codec, "stored": one.stored}
-                                 for one in self.pieces]})
+        return _json(
+            {
+                "kind": "karbor stream page",
+                "format": FORMAT,
+                "first": self.first,
+                "count": self.count,
+                "size": self.size,
+                "pieces": [
+                    {
+                        "number": piece.number,
+                        "size": piece.size,
+                        "blake3": piece.checksum,
+                        "codec": piece.codec,
+                        "stored": piece.stored,
+                    }
+                    for piece in self.pieces
+                ],
+            }
+        )
 
     @classmethod
     def parse(cls, body: bytes, key: str) -> Page:
@@ -56,9 +70,9 @@ class Page:
         raw = _parsed(body, key, "karbor stream page")
         try:
             return cls(int(raw["first"]), int(raw["count"]), int(raw["size"]),
-                       tuple(Piece(int(one["number"]), int(one["size"]), str(one["blake3"]),
-                                   Codec(one["codec"]), int(one["stored"]))
-                             for one in raw["pieces"]))
+                       tuple(Piece(int(piece["number"]), int(piece["size"]), str(piece["blake3"]),
+                                   Codec(piece["codec"]), int(piece["stored"]))
+                             for piece in raw["pieces"]))
         except (KeyError, TypeError, ValueError) as error:
             raise _unreadable(key) from error
 
@@ -110,8 +124,8 @@ class Manifest:
     def body(self) -> bytes:
         return _json({"kind": "karbor stream", "format": FORMAT, "name": self.name,
                       "size": self.size, "cut": self.cut, "checksums": dict(self.checksums),
-                      "pages": [{"first": one.first, "count": one.count, "blake3": one.checksum}
-                                for one in self.pages],
+                      "pages": [{"first": page.first, "count": page.count, "blake3": page.checksum}
+                                for page in self.pages],
                       "pieces": self.pieces, "stored": self.stored})
 
     @classmethod
@@ -120,8 +134,8 @@ class Manifest:
         raw = _parsed(body, key, "karbor stream")
         try:
             return cls(str(raw["name"]), int(raw["size"]), int(raw["cut"]),
-                       tuple(PageAt(int(one["first"]), int(one["count"]), str(one["blake3"]))
-                             for one in raw["pages"]),
+                       tuple(PageAt(int(page["first"]), int(page["count"]), str(page["blake3"]))
+                             for page in raw["pages"]),
                        {str(k): str(v) for k, v in raw["checksums"].items()},
                        int(raw["pieces"]), int(raw["stored"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -64,9 +64,9 @@ class Pieces:
     def page(self, at: PageAt) -> Page:
         """Raises ObjectMissing, ObjectDamaged, NewerFormat."""
         page = Page.parse(self._verified(at.key, at.checksum), at.key)
-        numbers = [one.number for one in page.pieces]
+        numbers = [piece.number for piece in page.pieces]
         if ((page.first, page.count) != (at.first, at.count) or numbers != sorted(set(numbers))
-                or any(not page.first <= one < page.first + page.count for one in numbers)):
+                or any(not page.first <= number < page.first + page.count for number in numbers)):
             raise ObjectDamaged(f"the page {at.key} does not say what its manifest says of it")
         return page
 
@@ -98,7 +98,7 @@ class Pieces:
     def forget_pages(self) -> None:
         """Remove the pages, so that the next attempt begins at the beginning."""
         while some := self._section.list("pages/"):
-            self._section.delete([one.key for one in some])
+            self._section.delete([stored.key for stored in some])
 
     def blocks(self, pages: Iterable[PageAt], cut: int, size: int, first: int = 0
                ) -> Generator[bytes, None, None]:
@@ -111,7 +111,7 @@ class Pieces:
             for at in pages:
                 if at.first + at.count <= first:
                     continue
-                stored = {one.number: one for one in self.page(at).pieces}
+                stored = {piece.number: piece for piece in self.page(at).pieces}
                 for number in range(max(at.first, first), at.first + at.count):
                     yield min(cut, size - number * cut), stored.get(number)
 

@@ -172,7 +172,7 @@ class Storing:
         if not self._filling:
             return
         page = Page(self._turned, len(self._filling), self._reached - self._paged,
-                    tuple(one for one in self._filling if one is not None))
+                    tuple(piece for piece in self._filling if piece is not None))
         self._count_page(self._pieces.keep_page(page), page)
         self._filling = []
 
@@ -181,7 +181,7 @@ class Storing:
         self._turned += page.count
         self._paged += page.size
         self._count += len(page.pieces)
-        self._stored += sum(one.stored for one in page.pieces)
+        self._stored += sum(piece.stored for piece in page.pieces)
 
     def _conclude(self) -> Manifest:
         manifest = Manifest(self._name, self._reached, self._cut, tuple(self._pages),

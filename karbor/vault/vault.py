@@ -91,13 +91,13 @@ class Vault:
     def open(self, name: str, facts: Mapping[str, object] | None = None) -> Manifest:
         """The manifest; `facts` (what Manifest.facts gave when it was kept) prove that it is the
         same. Raises ObjectMissing, ObjectDamaged, NewerFormat."""
-        found = self.find(name)
-        if found is None:
+        manifest = self.find(name)
+        if manifest is None:
             raise ObjectMissing(f"the bank has no manifest {manifest_key(name)}")
         wanted = (facts or {}).get("manifest_blake3")
-        if wanted is not None and wanted != found.checksum:
-            raise ObjectDamaged(f"{found.key} in the bank is not the one the checkpoint names")
-        return found
+        if wanted is not None and wanted != manifest.checksum:
+            raise ObjectDamaged(f"{manifest.key} in the bank is not the one the checkpoint names")
+        return manifest
 
     def read(self, manifest: Manifest, offset: int = 0) -> Generator[bytes, None, None]:
         """The bytes from `offset` to the end, each block verified before it is handed out.

@@ -24,8 +24,8 @@ class Whole:
     def update(self, block: bytes) -> None:
         self.size += len(block)
         self._blake3.update(block)
-        for one in self._others.values():
-            one.update(block)
+        for other in self._others.values():
+            other.update(block)
 
     def checksums(self) -> Mapping[str, str]:
         return {"blake3": self._blake3.hexdigest(),

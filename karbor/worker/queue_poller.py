@@ -55,7 +55,7 @@ class QueuePoller:
         """Operations of every provider that there is are driven. Of those that are disabled as
         well: nothing new is accepted for them, and what was accepted before is brought to its end.
         """
-        self._known = {one.id for one in self._providers.list()}
+        self._known = {info.id for info in self._providers.list()}
 
     def take_up(self, pause: float) -> None:
         """What nobody drives, as far as the limits allow. One that fails at once is tried again
@@ -80,28 +80,28 @@ class QueuePoller:
 
     def _take_up_of(self, its: list[Entrusted], driven: Collection[str], pause: float) -> None:
         now, limits = self._clock(), self._limits()
-        free = [one for one in its if one.ready and one.id not in driven
-                and now >= self._tries.get(one.id, _Tries()).after]
-        for one in in_turn(free, [one for one in its if one.id in driven], limits):
-            tries = self._tries.setdefault(one.id, _Tries())
+        free = [it for it in its if it.ready and it.id not in driven
+                and now >= self._tries.get(it.id, _Tries()).after]
+        for entrusted in in_turn(free, [it for it in its if it.id in driven], limits):
+            tries = self._tries.setdefault(entrusted.id, _Tries())
             tries.after = now + min(LONGEST, pause * 2 ** tries.count)
             tries.count += 1
             try:
-                self._engine.begin(one.id, partial(self._has_place, one, its, limits))
+                self._engine.begin(entrusted.id, partial(self._has_place, entrusted, its, limits))
             except Conflict as conflict:        # another worker was quicker, or took the last place
                 LOG.info("%s", conflict)
-                self._tries.pop(one.id, None)
+                self._tries.pop(entrusted.id, None)
             except StoreError:      # no fault of the operation's: the next look is soon
-                self._tries.pop(one.id, None)
+                self._tries.pop(entrusted.id, None)
                 raise
             else:
-                LOG.info("operation %s is driven here", one.id)
+                LOG.info("operation %s is driven here", entrusted.id)
 
     def _has_place(self, wanted: Entrusted, its: Collection[Entrusted], limits: Limits) -> bool:
         """Asked while we have its lock. Of two workers that take the last place at once each may
         see the other: then both give way, and do not come back at the same moment."""
-        driven = self._engine.driven([one.id for one in its])
-        of_project = sum(one.id in driven for one in its if one.project_id == wanted.project_id)
+        driven = self._engine.driven([it.id for it in its])
+        of_project = sum(it.id in driven for it in its if it.project_id == wanted.project_id)
         return len(driven) <= limits.provider and of_project <= limits.project
 
     def _forget(self, live: Collection[str], driven: Collection[str]) -> None:
@@ -117,11 +117,11 @@ class QueuePoller:
             self.look_for_providers()
         if provider in self._known:
             return True
-        for one in its:
-            if one.id not in self._unserved:
-                self._unserved.add(one.id)
+        for it in its:
+            if it.id not in self._unserved:
+                self._unserved.add(it.id)
                 LOG.warning("operation %s waits: it wants the provider %s, which no file describes",
-                            one.id, provider)
+                            it.id, provider)
         return False
 
 
@@ -129,10 +129,10 @@ def in_turn(free: Iterable[Entrusted], driven: Iterable[Entrusted], limits: Limi
             ) -> Iterator[Entrusted]:
     """Those of one provider that there is room for. The project that has the fewest under way is
     next, so that none waits for all of another one's; within a project the oldest is. Pure."""
-    under_way = Counter(one.project_id for one in driven)
+    under_way = Counter(entrusted.project_id for entrusted in driven)
     waiting: dict[str, deque[Entrusted]] = defaultdict(deque)
-    for one in free:
-        waiting[one.project_id].append(one)
+    for entrusted in free:
+        waiting[entrusted.project_id].append(entrusted)
     while under_way.total() < limits.provider:
         projects = [project for project in waiting if under_way[project] < limits.project]
         if not projects:

@@ -82,8 +82,13 @@ class SchedulerThread:
         if now - self._warned >= DAY:
             self._warned = now
             days = self._service.conf.schedule.rights_warning_days
-            for one in self._records.ending(now + days * DAY):
+            for scheduled_operation in self._records.ending(now + days * DAY):
                 LOG.warning(
                     "the rights of scheduled operation %s (%s) of project %s end within %s days: "
                     "its user renews them with `karbor schedule take-over`, or another member of "
-                    "the project takes it over", one.id, one.name, one.project_id, days)
+                    "the project takes it over",
+                    scheduled_operation.id,
+                    scheduled_operation.name,
+                    scheduled_operation.project_id,
+                    days,
+                )

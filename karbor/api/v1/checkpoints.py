@@ -143,11 +143,11 @@ class Checkpoints(Resource):
         provider_id = call.path["provider_id"]
         span = Span(provider_id, asked.filters.get("plan_id", ""),
                     _day(asked.filters, "start_date"), _day(asked.filters, "end_date", after=True))
-        found = self._needs.checkpoint_service.checkpoints(
+        page = self._needs.checkpoint_service.checkpoints(
             asked.project_id, provider_id, replace(asked, filters={
                 name: value for name, value in asked.filters.items() if name == "status"}), span)
-        return CheckpointsBody([view(one) for one in found],
-                               call.next_page(asked, [one.id for one in found], cut=found.cut))
+        return CheckpointsBody([view(record) for record in page],
+                               call.next_page(asked, [record.id for record in page], cut=page.cut))
 
     @route("POST", _ALL, rule="provider:checkpoint_create", body=NewCheckpointBody,
            answer=CheckpointBody, refuses=(404, 413))
@@ -191,39 +191,60 @@ class Checkpoints(Resource):
         except NotFound:
             if call.reach is not None:
                 raise
-        found = admission.checkpoint(None, provider_id, id)
-        call.admit(found.project_id, "Checkpoint", id)
-        return found
+        record = admission.checkpoint(None, provider_id, id)
+        call.admit(record.project_id, "Checkpoint", id)
+        return record
 
     def _own(self, call: Call[Any]) -> None:
         """Only with a token of its project something can be done with a checkpoint: Karbor acts as
         whoever asks. An administrator, who may see it, is told so."""
-        found = self._admitted(call)
-        if found.project_id != call.project_id:
-            raise Forbidden(f"Access checkpoint {found.id} is not allowed: it belongs to the "
-                            f"project {found.project_id}",
+        record = self._admitted(call)
+        if record.project_id != call.project_id:
+            raise Forbidden(f"Access checkpoint {record.id} is not allowed: it belongs to the "
+                            f"project {record.project_id}",
                             remedy="ask with a token for that project")
 
 
-def view(one: CheckpointRecord) -> CheckpointView:
+def view(record: CheckpointRecord) -> CheckpointView:
     """As clients of Karbor 1.x read it."""
-    plan = one.origin.get("plan") or {}
-    graph = ResourceGraph.from_dict(one.graph) if one.graph else None
+    plan = record.origin.get("plan") or {}
+    graph = ResourceGraph.from_dict(record.graph) if record.graph else None
     kept = [{"id": r.id, "type": r.type, "name": r.name} for r in graph or ()]
     resources = plan.get("resources") or kept
-    verified = one.verification
+    verified = record.verification
     return CheckpointView(
-        one.id, one.project_id, one.status.value,
-        {"id": plan.get("id") or one.plan_id, "name": plan.get("name") or one.name,
-         "provider_id": one.provider_id,
-         "resources": [{**r, "extra_info": json.dumps(r.get("extra_info"))
-                        if r.get("extra_info") is not None else None} for r in resources]},
-        json.dumps(packed(graph)), _date(one.created_at),
-        json.dumps({"created_by": one.created_by, **one.origin.get("extra_info", {})}),
-        one.reason or (told(verified.damage) if verified else ""), one.operation_id, one.damaged,
-        None if verified is None else LastVerification(
-            verified.operation_id, moment(verified.at), verified.evidence,
-            [DamageView(each.type, each.id, each.name, each.what) for each in verified.damage]))
+        record.id,
+        record.project_id,
+        record.status.value,
+        {
+            "id": plan.get("id") or record.plan_id,
+            "name": plan.get("name") or record.name,
+            "provider_id": record.provider_id,
+            "resources": [
+                {
+                    **r,
+                    "extra_info": json.dumps(r.get("extra_info"))
+                    if r.get("extra_info") is not None
+                    else None,
+                }
+                for r in resources
+            ],
+        },
+        json.dumps(packed(graph)),
+        _date(record.created_at),
+        json.dumps({"created_by": record.created_by, **record.origin.get("extra_info", {})}),
+        record.reason or (told(verified.damage) if verified else ""),
+        record.operation_id,
+        record.damaged,
+        None
+        if verified is None
+        else LastVerification(
+            verified.operation_id,
+            moment(verified.at),
+            verified.evidence,
+            [DamageView(each.type, each.id, each.name, each.what) for each in verified.damage],
+        ),
+    )
 
 
 def packed(graph: ResourceGraph | None) -> builtins.list[Any]:
@@ -232,11 +253,21 @@ def packed(graph: ResourceGraph | None) -> builtins.list[Any]:
     dashboard rebuilds the tree in one pass)."""
     if graph is None:
         return [{}, []]
-    keys = {one.key: hex(number) for number, one in enumerate(graph)}
-    nodes = {keys[one.key]: [one.type, one.id, one.name, {"server_id": one.within}
-                             if one.within else None] for one in graph}
-    adjacency = [[keys[one.key], [keys[child.key] for child in graph.children(one.key)]]
-                 for one in reversed(list(graph.parents_first())) if graph.children(one.key)]
+    keys = {resource.key: hex(number) for number, resource in enumerate(graph)}
+    nodes = {
+        keys[resource.key]: [
+            resource.type,
+            resource.id,
+            resource.name,
+            {"server_id": resource.within} if resource.within else None,
+        ]
+        for resource in graph
+    }
+    adjacency = [
+        [keys[resource.key], [keys[child.key] for child in graph.children(resource.key)]]
+        for resource in reversed(list(graph.parents_first()))
+        if graph.children(resource.key)
+    ]
     return [nodes, adjacency]
 
 

@@ -114,4 +114,4 @@ class Copies(Resource):
 
 
 def _pairs(accepted: Accepted) -> builtins.list[Pair]:
-    return [Pair(*one) for one in accepted.pairs]
+    return [Pair(*pair) for pair in accepted.pairs]

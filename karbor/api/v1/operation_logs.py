@@ -122,21 +122,23 @@ class OperationLogs(Resource):
         wanted = asked.filters
         restore = wanted.get("restore_id", "")
         verbs = _verbs(wanted.get("operation_type"), restore)
-        found = self._needs.operation_reader.list(by_state(asked), Which(
+        page = self._needs.operation_reader.list(by_state(asked), Which(
             verbs, standing(wanted.get("status")), (restore,) if restore else (),
             wanted.get("checkpoint_id", ""), wanted.get("plan_id", ""),
             wanted.get("provider_id", ""), wanted.get("scheduled_operation_id", "")))
-        return OperationLogsBody([_view(one) for one in found],
-                                 call.next_page(asked, [one.id for one in found], cut=found.cut))
+        return OperationLogsBody(
+            [_view(operation) for operation in page],
+            call.next_page(asked, [operation.id for operation in page], cut=page.cut),
+        )
 
     @route("GET", "/operation_logs/{operation_log_id}", rule="operation_log:get",
            answer=OperationLogBody, refuses=(404,))
     def show(self, call: Call[None]) -> OperationLogBody:
         """Show an operation, with how far it is with each resource."""
         shelf = self._needs.operation_reader
-        found = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
-        view = _view(found)
-        view.resources = progress(found, shelf.steps(found))
+        operation = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
+        view = _view(operation)
+        view.resources = progress(operation, shelf.steps(operation))
         return OperationLogBody(view)
 
     @route("GET", "/operation_logs/{operation_log_id}/events", rule="operation_log:events",
@@ -144,11 +146,11 @@ class OperationLogs(Resource):
     def events(self, call: Call[None]) -> EventsBody | Iterator[bytes]:
         """List what happened during an operation, or follow it."""
         shelf = self._needs.operation_reader
-        found = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
+        operation = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
         after = _number(call.last_event or call.query.get("after") or "0")
         if call.last_event is not None:
-            return self._needs.streams.stream(Following(shelf, found, after).look)
-        return EventsBody(told(shelf, found)[after:], found.state.over)
+            return self._needs.streams.stream(Following(shelf, operation, after).look)
+        return EventsBody(told(shelf, operation)[after:], operation.state.over)
 
 
 class Following:
@@ -164,8 +166,8 @@ class Following:
         """Events, with their numbers; after them, where that has changed, how far it is with each
         resource; at the end what came of it. Raises StoreError."""
         now = self._shelf.show(self._operation.project_id, self._operation.id)
-        news = [Message("event", one, one.number)
-                for one in told(self._shelf, now)[self._after:]]
+        news = [Message("event", event_view, event_view.number)
+                for event_view in told(self._shelf, now)[self._after:]]
         self._after += len(news)
         resources = progress(now, self._shelf.steps(now))
         if resources != self._seen:
@@ -177,8 +179,8 @@ class Following:
 
 
 def told(shelf: OperationReader, operation: Operation) -> builtins.list[EventView]:
-    return [EventView(number, moment(one.at), one.text)
-            for number, one in enumerate(shelf.events(operation), start=1)]
+    return [EventView(number, moment(event.at), event.text)
+            for number, event in enumerate(shelf.events(operation), start=1)]
 
 
 def status(operation: Operation) -> str:
@@ -208,8 +210,8 @@ def progress(operation: Operation, steps: builtins.list[Step] | Any
     if not operation.plan:
         return []
     lines = []
-    for one in ResourceGraph.from_dict(operation.plan["graph"]):
-        mine = [step for step in steps if step.resource == one.key]
+    for resource in ResourceGraph.from_dict(operation.plan["graph"]):
+        mine = [step for step in steps if step.resource == resource.key]
         moving = [step.progress for step in mine
                   if step.progress and step.state is not StepState.WAITING]
         wrong = next((step.error for step in mine if step.error), None)
@@ -218,7 +220,7 @@ def progress(operation: Operation, steps: builtins.list[Step] | Any
         over = [step for step in mine if step.state in (StepState.DONE, StepState.UNDONE)]
         last = moving[-1] if moving else None
         lines.append(ResourceProgress(
-            one.type, one.id, one.name,
+            resource.type, resource.id, resource.name,
             "error" if wrong else "available" if len(over) == len(mine) else "started",
             len(over), len(mine), last.done if last else 0, last.total if last else 0,
             last.unit if last else "",
@@ -243,17 +245,26 @@ def _verbs(operation_type: str | None, restore: str) -> builtins.list[Verb]:
     return [Verb.RESTORE] if restore else []
 
 
-def _view(one: Operation) -> OperationLogView:
-    origin = one.request.get("origin", {})
-    extra: dict[str, Any] = {"state": one.state.value,
-                             "credential": one.credential.get("rung", ""),
-                             "credential_until": moment(one.credential.get("until")),
-                             "user_id": one.caller.get("user_id", "")}
-    if lacking := list(not_restored(one.result)):
+def _view(operation: Operation) -> OperationLogView:
+    origin = operation.request.get("origin", {})
+    extra: dict[str, Any] = {"state": operation.state.value,
+                             "credential": operation.credential.get("rung", ""),
+                             "credential_until": moment(operation.credential.get("until")),
+                             "user_id": operation.caller.get("user_id", "")}
+    if lacking := list(not_restored(operation.result)):
         extra["not_restored"] = lacking
     return OperationLogView(
-        one.id, one.verb.value, one.checkpoint_id, one.request.get("plan_id"),
-        one.request.get("provider_id"), one.id if one.verb is Verb.RESTORE else None,
-        origin.get("scheduled_operation_id"), status(one), moment(one.created_at),
-        moment(one.finished_at), operation_results.reason(one) or None, extra)
+        operation.id,
+        operation.verb.value,
+        operation.checkpoint_id,
+        operation.request.get("plan_id"),
+        operation.request.get("provider_id"),
+        operation.id if operation.verb is Verb.RESTORE else None,
+        origin.get("scheduled_operation_id"),
+        status(operation),
+        moment(operation.created_at),
+        moment(operation.finished_at),
+        operation_results.reason(operation) or None,
+        extra,
+    )
 

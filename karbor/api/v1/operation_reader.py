@@ -27,15 +27,15 @@ class OperationReader(Protocol):
 def by_state(asked: Listing) -> Listing:
     """What the API calls the status of an operation is its state in the records."""
     return replace(asked, sort=tuple(
-        Sort("state", one.descending) if one.key == "status" else one for one in asked.sort))
+        Sort("state", sort.descending) if sort.key == "status" else sort for sort in asked.sort))
 
 
 def admitted(call: Call[Any], shelf: OperationReader, noun: str, id: str,
              verbs: Collection[Verb] = ()) -> Operation:
     """The operation, where the caller may see it. Raises NotFound."""
     try:
-        found = shelf.show(call.reach, id, verbs)
+        operation = shelf.show(call.reach, id, verbs)
     except NotFound as error:
         raise NotFound(f"{noun} {id} could not be found.") from error
-    call.admit(found.project_id, noun, id)
-    return found
+    call.admit(operation.project_id, noun, id)
+    return operation

@@ -12,9 +12,12 @@ from karbor.domain.step import Step, StepState
 
 IN_PROGRESS, SUCCESS, FAIL = "in_progress", "success", "fail"
 STATES: Mapping[str, Sequence[OperationState]] = {
-    IN_PROGRESS: tuple(one for one in OperationState if not one.over),
+    IN_PROGRESS: tuple(
+        operation_state for operation_state in OperationState if not operation_state.over
+    ),
     SUCCESS: (OperationState.DONE,),
-    FAIL: (OperationState.FAILED, OperationState.CANCELLED)}
+    FAIL: (OperationState.FAILED, OperationState.CANCELLED),
+}
 
 
 def status(operation: Operation) -> str:
@@ -67,8 +70,8 @@ def verified(operation: Operation, steps: Iterable[Step]
         graph = ResourceGraph.from_dict(operation.plan["graph"])
         for step in steps:
             if step.resource and step.resource in graph:
-                one = graph[step.resource]
-                key = f"{one.type}#{one.id}"
+                resource = graph[step.resource]
+                key = f"{resource.type}#{resource.id}"
                 states[key] = _worst(states.get(key), _status(step, doing="verifying"))
     if operation.error:
         reasons[f"checkpoint#{operation.checkpoint_id}"] = reason(operation)

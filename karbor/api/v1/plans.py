@@ -139,9 +139,9 @@ class Plans(Resource):
     def list(self, call: Call[None]) -> PlansBody:
         """List plans."""
         asked = call.listing()
-        found = self._needs.plans.list(asked)
-        return PlansBody([_view(one) for one in found],
-                         call.next_page(asked, [one.id for one in found], cut=found.cut))
+        page = self._needs.plans.list(asked)
+        return PlansBody([_view(plan) for plan in page],
+                         call.next_page(asked, [plan.id for plan in page], cut=page.cut))
 
     @route("POST", "/plans", rule="plan:create", body=NewPlanBody, answer=PlanBody,
            refuses=(413,))
@@ -236,24 +236,28 @@ def _check_parameters(parameters: Parameters, schemas: Mapping[str, Mapping[str,
 
 
 def _resources(given: Sequence[PlanResource]) -> tuple[dict[str, Any], ...]:
-    return tuple(msgspec.to_builtins(one) for one in given)
+    return tuple(msgspec.to_builtins(plan_resource) for plan_resource in given)
 
 
 def _selectors(given: Sequence[PlanSelector]) -> tuple[Selector, ...]:
-    for one in given:
-        if one.type not in TYPES:
-            raise BadInput(f"a selector is for {one.type}, which is no type",
+    for plan_selector in given:
+        if plan_selector.type not in TYPES:
+            raise BadInput(f"a selector is for {plan_selector.type}, which is no type",
                            remedy="types: " + ", ".join(TYPES))
-        if bool(one.tags) == bool(one.metadata):
+        if bool(plan_selector.tags) == bool(plan_selector.metadata):
             raise BadInput("a selector has either tags or metadata, and at least one of them")
-    return tuple(Selector(one.type, tuple(one.tags or ()), dict(one.metadata or {}))
-                 for one in given)
+    return tuple(
+        Selector(
+            plan_selector.type, tuple(plan_selector.tags or ()), dict(plan_selector.metadata or {})
+        )
+        for plan_selector in given
+    )
 
 
 def _view(plan: Plan) -> PlanView:
     return PlanView(
         plan.id, plan.name, plan.description, plan.provider_id, plan.status,
-        [msgspec.convert(one, PlanResource) for one in plan.resources],
+        [msgspec.convert(resource, PlanResource) for resource in plan.resources],
         {key: None if one is None else {name: str(value) for name, value in one.items()}
          for key, one in plan.parameters.items()},
-        [msgspec.convert(one.to_dict(), PlanSelector) for one in plan.selectors] or UNSET)
+        [msgspec.convert(selector.to_dict(), PlanSelector) for selector in plan.selectors] or UNSET)

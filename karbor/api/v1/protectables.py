@@ -113,23 +113,31 @@ class Protectables(Resource):
         asked, type = call.listing(), self._type(call)
         parameters(call.query)
         graph = self._needs.discovery.instances(call.context, type)
-        found = [one for one in graph if one.type == type and not one.within]
+        resources = [
+            resource for resource in graph if resource.type == type and not resource.within
+        ]
         if wanted := asked.filters.get("name"):
-            found = [one for one in found if wanted.lower() in one.name.lower()]
+            resources = [
+                resource for resource in resources if wanted.lower() in resource.name.lower()
+            ]
         if wanted := asked.filters.get("status"):
-            found = [one for one in found
-                     if str(one.facts.get("status", "")).lower() == wanted.lower()]
-        for sort in reversed(asked.sort):       # what nobody knows of them leaves them as they are
-            found.sort(key=lambda one: str(getattr(one, sort.key, one.facts.get(sort.key, ""))),
-                       reverse=sort.descending)
+            resources = [resource for resource in resources
+                         if str(resource.facts.get("status", "")).lower() == wanted.lower()]
+        for sort in reversed(asked.sort):  # what nobody knows of them leaves them as they are
+            resources.sort(
+                key=lambda resource: str(
+                    getattr(resource, sort.key, resource.facts.get(sort.key, ""))
+                ),
+                reverse=sort.descending,
+            )
         if asked.marker:
-            ids = [one.id for one in found]
+            ids = [resource.id for resource in resources]
             if asked.marker not in ids:
                 raise NotFound(f"{type} {asked.marker} could not be found.")
-            found = found[ids.index(asked.marker) + 1:]
-        found = found[asked.offset:][:asked.limit]
-        return InstancesBody([_instance(one, graph) for one in found],
-                             call.next_page(asked, [one.id for one in found]))
+            resources = resources[ids.index(asked.marker) + 1:]
+        resources = resources[asked.offset:][:asked.limit]
+        return InstancesBody([_instance(resource, graph) for resource in resources],
+                             call.next_page(asked, [resource.id for resource in resources]))
 
     @route("GET", "/protectables/{protectable_type}/instances/{resource_id}",
            rule="protectable:instance_get", answer=InstanceBody, query=(PARAMETERS,),
@@ -139,7 +147,11 @@ class Protectables(Resource):
         type, id = self._type(call), call.path["resource_id"]
         wanted = parameters(call.query)
         graph = self._needs.discovery.instances(call.context, type)
-        known = {one.id: one for one in graph if one.type == type and not one.within}
+        known = {
+            resource.id: resource
+            for resource in graph
+            if resource.type == type and not resource.within
+        }
         found = known.get(id) or known.get(self._needs.discovery.holder(call.context, type, id))
         if found is not None and all(
                 str(found.facts.get(key, getattr(found, key, ""))) == value
@@ -168,17 +180,17 @@ def parameters(query: Mapping[str, str]) -> dict[str, str]:
             } if text else {}
 
 
-def _instance(one: Protected, graph: ResourceGraph) -> Instance:
-    return Instance(one.id, one.type, one.name, _extra(one), [
+def _instance(resource: Protected, graph: ResourceGraph) -> Instance:
+    return Instance(resource.id, resource.type, resource.name, _extra(resource), [
         Dependent(child.id, child.type, child.name, _extra(child))
-        for child in graph.children(one.key)])
+        for child in graph.children(resource.key)])
 
 
-def _extra(one: Protected) -> dict[str, Any] | None:
-    if one.type == VOLUME:
-        return {"availability_zone": one.facts.get("availability_zone", "")}
-    if one.type == IMAGE and one.within:
-        return {"server_id": one.within}
-    if one.facts.get("namespace"):
-        return {"namespace": one.facts["namespace"]}
+def _extra(resource: Protected) -> dict[str, Any] | None:
+    if resource.type == VOLUME:
+        return {"availability_zone": resource.facts.get("availability_zone", "")}
+    if resource.type == IMAGE and resource.within:
+        return {"server_id": resource.within}
+    if resource.facts.get("namespace"):
+        return {"namespace": resource.facts["namespace"]}
     return None

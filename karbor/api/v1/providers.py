@@ -79,33 +79,51 @@ class Providers(Resource):
     def list(self, call: Call[None]) -> ProvidersBody:
         """List providers."""
         asked = call.listing()
-        found = [one for one in self._needs.provider_reader.all()
-                 if all(getattr(one, name) == value for name, value in asked.filters.items())]
+        provider_factss = [
+            provider_facts
+            for provider_facts in self._needs.provider_reader.all()
+            if all(getattr(provider_facts, name) == value for name, value in asked.filters.items())
+        ]
         if not {"sort", "sort_key", "sort_dir"}.isdisjoint(call.query):     # else by their ids
             for sort in reversed(asked.sort):
-                found.sort(key=lambda one: str(getattr(one, sort.key, "")),
-                           reverse=sort.descending)
+                provider_factss.sort(
+                    key=lambda provider_facts: str(getattr(provider_facts, sort.key, "")),
+                    reverse=sort.descending,
+                )
         if asked.marker:
-            ids = [one.id for one in found]
+            ids = [provider_facts.id for provider_facts in provider_factss]
             if asked.marker not in ids:
                 raise NotFound(f"Provider {asked.marker} could not be found.")
-            found = found[ids.index(asked.marker) + 1:]
-        found = found[asked.offset:][:asked.limit]
-        return ProvidersBody([_view(one) for one in found],
-                             call.next_page(asked, [one.id for one in found]))
+            provider_factss = provider_factss[ids.index(asked.marker) + 1:]
+        provider_factss = provider_factss[asked.offset:][:asked.limit]
+        return ProvidersBody(
+            [_view(provider_facts) for provider_facts in provider_factss],
+            call.next_page(asked, [provider_facts.id for provider_facts in provider_factss]),
+        )
 
     @route("GET", "/providers/{provider_id}", rule="provider:get", answer=ProviderBody,
            refuses=(404,))
     def show(self, call: Call[None]) -> ProviderBody:
         """Show a provider."""
         wanted = call.path["provider_id"]
-        for one in self._needs.provider_reader.all():
-            if one.id == wanted:
-                return ProviderBody(_view(one))
+        for provider_facts in self._needs.provider_reader.all():
+            if provider_facts.id == wanted:
+                return ProviderBody(_view(provider_facts))
         raise NotFound(f"Provider {wanted} could not be found.")
 
 
-def _view(one: ProviderFacts) -> ProviderView:
-    return ProviderView(one.id, one.name, one.description, Schemas(*(
-        {type: dict(schema) for type, schema in one.schemas.get(kind, {}).items()}
-        for kind in ("options", "restore", "saved_info", "verify"))))
+def _view(provider_facts: ProviderFacts) -> ProviderView:
+    return ProviderView(
+        provider_facts.id,
+        provider_facts.name,
+        provider_facts.description,
+        Schemas(
+            *(
+                {
+                    type: dict(schema)
+                    for type, schema in provider_facts.schemas.get(kind, {}).items()
+                }
+                for kind in ("options", "restore", "saved_info", "verify")
+            )
+        ),
+    )

@@ -93,13 +93,15 @@ class Restores(Resource):
     def list(self, call: Call[None]) -> RestoresBody:
         """List restores, the newest first."""
         asked = call.listing()
-        found = self._needs.operation_reader.list(by_state(asked), Which(
+        page = self._needs.operation_reader.list(by_state(asked), Which(
             (Verb.RESTORE,), standing(asked.filters.get("status"), Verb.RESTORE),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
             provider_id=asked.filters.get("provider_id", "")))
-        steps = self._needs.operation_reader.steps_of(found)
-        return RestoresBody([_view(one, steps[one.id]) for one in found],
-                            call.next_page(asked, [one.id for one in found], cut=found.cut))
+        steps = self._needs.operation_reader.steps_of(page)
+        return RestoresBody(
+            [_view(operation, steps[operation.id]) for operation in page],
+            call.next_page(asked, [operation.id for operation in page], cut=page.cut),
+        )
 
     @route("POST", "/restores", rule="restore:create", body=NewRestoreBody, answer=RestoreBody,
            refuses=(404,))
@@ -119,16 +121,23 @@ class Restores(Resource):
             call, self._needs.operation_reader, "Restore", call.path["restore_id"],
             (Verb.RESTORE,))))
 
-    def _shown(self, one: Operation) -> RestoreView:
-        return _view(one, self._needs.operation_reader.steps(one))
+    def _shown(self, operation: Operation) -> RestoreView:
+        return _view(operation, self._needs.operation_reader.steps(operation))
 
 
-def _view(one: Operation, steps: Sequence[Step]) -> RestoreView:
-    states, reasons = operation_results.restored(one, steps)
+def _view(operation: Operation, steps: Sequence[Step]) -> RestoreView:
+    states, reasons = operation_results.restored(operation, steps)
     return RestoreView(
-        one.id, one.project_id, str(one.request.get("provider_id", "")), one.checkpoint_id,
-        one.request.get("target"), operation_results.parameters(one), operation_results.status(one),
-        states, reasons)
+        operation.id,
+        operation.project_id,
+        str(operation.request.get("provider_id", "")),
+        operation.checkpoint_id,
+        operation.request.get("target"),
+        operation_results.parameters(operation),
+        operation_results.status(operation),
+        states,
+        reasons,
+    )
 
 
 def standing(status: str | None, verb: Verb) -> Sequence[tuple[Verb, Any]] | None:

@@ -141,15 +141,19 @@ class ScheduledOperationService(Protocol):
     def show(self, project_id: str | None, id: str) -> ScheduledOperation: ...
     def create(self, who: Context, operation_type: str, options: ScheduleUpdate
                ) -> ScheduledOperation: ...
-    def update(self, who: Context, one: ScheduledOperation, options: ScheduleUpdate,
+    def update(self, who: Context, scheduled_operation: ScheduledOperation, options: ScheduleUpdate,
                enabled: bool | None) -> ScheduledOperation: ...
-    def take_over(self, who: Context, one: ScheduledOperation) -> ScheduledOperation: ...
-    def run(self, one: ScheduledOperation) -> Occurrence: ...
-    def delete(self, one: ScheduledOperation) -> None: ...
-    def occurrences(self, one: ScheduledOperation, listing: Listing) -> Sequence[Occurrence]: ...
-    def retention(self, one: ScheduledOperation) -> Sequence[Verdict]: ...
-    def next_run(self, one: ScheduledOperation) -> float | None: ...
-    def ends_soon(self, one: ScheduledOperation) -> bool: ...
+    def take_over(
+        self, who: Context, scheduled_operation: ScheduledOperation
+    ) -> ScheduledOperation: ...
+    def run(self, scheduled_operation: ScheduledOperation) -> Occurrence: ...
+    def delete(self, scheduled_operation: ScheduledOperation) -> None: ...
+    def occurrences(
+        self, scheduled_operation: ScheduledOperation, listing: Listing
+    ) -> Sequence[Occurrence]: ...
+    def retention(self, scheduled_operation: ScheduledOperation) -> Sequence[Verdict]: ...
+    def next_run(self, scheduled_operation: ScheduledOperation) -> float | None: ...
+    def ends_soon(self, scheduled_operation: ScheduledOperation) -> bool: ...
 
 
 class Needs(Protocol):
@@ -180,9 +184,13 @@ class ScheduledOperations(Resource):
     def list(self, call: Call[None]) -> ScheduledOperationsBody:
         """List scheduled operations."""
         asked = call.listing()
-        found = self._needs.schedules.list(asked)
-        return ScheduledOperationsBody([self._view(one) for one in found],
-                                       call.next_page(asked, [one.id for one in found]))
+        scheduled_operations = self._needs.schedules.list(asked)
+        return ScheduledOperationsBody(
+            [self._view(scheduled_operation) for scheduled_operation in scheduled_operations],
+            call.next_page(
+                asked, [scheduled_operation.id for scheduled_operation in scheduled_operations]
+            ),
+        )
 
     @route("POST", _ALL, rule="scheduled_operation:create", body=NewScheduledOperationBody,
            answer=ScheduledOperationBody, refuses=(404,))
@@ -212,10 +220,10 @@ class ScheduledOperations(Resource):
         enabled = given.pop("enabled", None)
         if "operation_definition" in given:
             given["operation_definition"] = _definition(given["operation_definition"])
-        one = self._needs.schedules.update(
+        scheduled_operation = self._needs.schedules.update(
             call.context, self._admitted(call), ScheduleUpdate(**given), enabled
         )
-        return ScheduledOperationBody(self._view(one))
+        return ScheduledOperationBody(self._view(scheduled_operation))
 
     @route("DELETE", _ONE, rule="scheduled_operation:delete", answer=Nothing, refuses=(404,))
     def delete(self, call: Call[None]) -> Nothing:
@@ -233,44 +241,56 @@ class ScheduledOperations(Resource):
            answer=ScheduledOperationBody, refuses=(404,))
     def take_over(self, call: Call[None]) -> ScheduledOperationBody:
         """Let a scheduled operation run on the rights of whoever asks from now on."""
-        one = self._needs.schedules.take_over(call.context, self._admitted(call))
-        return ScheduledOperationBody(self._view(one))
+        scheduled_operation = self._needs.schedules.take_over(call.context, self._admitted(call))
+        return ScheduledOperationBody(self._view(scheduled_operation))
 
     @route("GET", f"{_ONE}/occurrences", rule="scheduled_operation:get", answer=OccurrencesBody,
            collection=OCCURRENCES, refuses=(404,))
     def occurrences(self, call: Call[None]) -> OccurrencesBody:
         """List what came of the times at which it was due."""
         asked = call.listing()
-        found = self._needs.schedules.occurrences(self._admitted(call), asked)
-        return OccurrencesBody([_occurrence(one) for one in found],
-                               call.next_page(asked, [one.id for one in found]))
+        occurrences = self._needs.schedules.occurrences(self._admitted(call), asked)
+        return OccurrencesBody([_occurrence(occurrence) for occurrence in occurrences],
+                               call.next_page(asked, [occurrence.id for occurrence in occurrences]))
 
     @route("GET", f"{_ONE}/retention", rule="scheduled_operation:get", answer=RetentionBody,
            refuses=(404,))
     def retention(self, call: Call[None]) -> RetentionBody:
         """Show which checkpoints would be removed now, and why. Nothing is."""
-        return RetentionBody([VerdictView(one.checkpoint_id, one.kept, one.reason)
-                              for one in self._needs.schedules.retention(self._admitted(call))])
+        return RetentionBody([VerdictView(verdict.checkpoint_id, verdict.kept, verdict.reason)
+                              for verdict in self._needs.schedules.retention(self._admitted(call))])
 
     def _admitted(self, call: Call[Any]) -> ScheduledOperation:
         id = call.path["scheduled_operation_id"]
         try:
-            found = self._needs.schedules.show(call.reach, id)
+            scheduled_operation = self._needs.schedules.show(call.reach, id)
         except NotFound as error:
             raise NotFound(f"ScheduledOperation {id} could not be found.") from error
-        call.admit(found.project_id, "ScheduledOperation", id)
-        return found
+        call.admit(scheduled_operation.project_id, "ScheduledOperation", id)
+        return scheduled_operation
 
-    def _view(self, one: ScheduledOperation) -> ScheduledOperationView:
-        schedules, credential = self._needs.schedules, one.credential
+    def _view(self, scheduled_operation: ScheduledOperation) -> ScheduledOperationView:
+        schedules, credential = self._needs.schedules, scheduled_operation.credential
         return ScheduledOperationView(
-            one.id, one.name, one.description, one.operation_type, one.trigger_id,
-            {key: _text(value) for key, value in one.operation_definition.items()}, one.enabled,
-            moment(schedules.next_run(one)),
-            Rights(str(one.caller.get("user_id", "")), str(one.caller.get("user_name", "")),
-                   str(credential.get("rung", "none")), moment(credential.get("until")),
-                   schedules.ends_soon(one)),
-            faults_of_definition(one.operation_definition, one.operation_type))
+            scheduled_operation.id,
+            scheduled_operation.name,
+            scheduled_operation.description,
+            scheduled_operation.operation_type,
+            scheduled_operation.trigger_id,
+            {key: _text(value) for key, value in scheduled_operation.operation_definition.items()},
+            scheduled_operation.enabled,
+            moment(schedules.next_run(scheduled_operation)),
+            Rights(
+                str(scheduled_operation.caller.get("user_id", "")),
+                str(scheduled_operation.caller.get("user_name", "")),
+                str(credential.get("rung", "none")),
+                moment(credential.get("until")),
+                schedules.ends_soon(scheduled_operation),
+            ),
+            faults_of_definition(
+                scheduled_operation.operation_definition, scheduled_operation.operation_type
+            ),
+        )
 
 
 def _definition(given: Mapping[str, Any] | str) -> builtins.dict[str, Any]:
@@ -291,8 +311,16 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _occurrence(one: Occurrence) -> OccurrenceView:
+def _occurrence(occurrence: Occurrence) -> OccurrenceView:
     return OccurrenceView(
-        one.id, moment(one.due_at), one.state.value, one.reason, one.manual, one.count,
-        one.operation_id or None, moment(one.started_at), moment(one.finished_at),
-        "" if one.retention == WANTED else one.retention)
+        occurrence.id,
+        moment(occurrence.due_at),
+        occurrence.state.value,
+        occurrence.reason,
+        occurrence.manual,
+        occurrence.count,
+        occurrence.operation_id or None,
+        moment(occurrence.started_at),
+        moment(occurrence.finished_at),
+        "" if occurrence.retention == WANTED else occurrence.retention,
+    )

@@ -93,36 +93,50 @@ class Services(Resource):
            query=(HOST, BINARY))
     def list(self, call: Call[None]) -> ServicesBody:
         """List the services that drive operations."""
-        found = self._needs.services.list(host=call.query.get("host"),
-                                          binary=call.query.get("binary"))
+        services = self._needs.services.list(host=call.query.get("host"),
+                                             binary=call.query.get("binary"))
         processes = self._needs.service_processes()
-        return ServicesBody([self._view(one, processes) for one in found])
+        return ServicesBody([self._view(service, processes) for service in services])
 
     @route("PUT", "/os-services/{service_id}", rule="service:update", body=ServiceChange,
            answer=ServiceBody, refuses=(404,), text=("service_id",))
     def update(self, call: Call[ServiceChange]) -> ServiceBody:
         """Let a service take new work, or not."""
         change, services = call.body, self._needs.services
-        found = services.show(_id(call.path["service_id"]))
-        if found.binary != WORKER:
-            raise BadInput(f"service {found.id} is {found.binary}: only {WORKER} can be enabled "
-                           "or disabled")
+        service = services.show(_id(call.path["service_id"]))
+        if service.binary != WORKER:
+            raise BadInput(
+                f"service {service.id} is {service.binary}: only {WORKER} can be enabled "
+                "or disabled"
+            )
         status = ServiceStatus(change.status)
         if change.disabled_reason is not None and status is ServiceStatus.ENABLED:
             raise BadInput("disabled_reason is for a service that is disabled")
-        changed = services.set_status(found.id, status, change.disabled_reason)
+        changed = services.set_status(service.id, status, change.disabled_reason)
         return ServiceBody(self._view(changed, self._needs.service_processes()))
 
-    def _view(self, one: Service, processes: Sequence[ServiceProcess]) -> ServiceView:
+    def _view(self, service: Service, processes: Sequence[ServiceProcess]) -> ServiceView:
         its = [self._process(other) for other in processes
-               if (other.binary, other.host) == (one.binary, one.host)]
-        return ServiceView(one.id, one.binary, one.host, one.status.value, self._state(one),
-                           moment(one.updated_at), one.disabled_reason,
-                           [one for one in its if one.state == UP or one.operations])
+               if (other.binary, other.host) == (service.binary, service.host)]
+        return ServiceView(
+            service.id,
+            service.binary,
+            service.host,
+            service.status.value,
+            self._state(service),
+            moment(service.updated_at),
+            service.disabled_reason,
+            [it for it in its if it.state == UP or it.operations],
+        )
 
-    def _process(self, one: ServiceProcess) -> ProcessView:
-        return ProcessView(one.pid, one.machine, self._state(one), moment(one.updated_at),
-                           builtins.list(one.operations))
+    def _process(self, service_process: ServiceProcess) -> ProcessView:
+        return ProcessView(
+            service_process.pid,
+            service_process.machine,
+            self._state(service_process),
+            moment(service_process.updated_at),
+            builtins.list(service_process.operations),
+        )
 
     def _state(self, one: Service | ServiceProcess) -> str:
         return UP if one.up(self._needs.clock(), self._needs.service_down_time()) else DOWN

@@ -128,9 +128,9 @@ class Triggers(Resource):
     def list(self, call: Call[None]) -> TriggersBody:
         """List triggers."""
         asked = call.listing()
-        found = self._needs.schedules.triggers(asked)
-        return TriggersBody([_view(one) for one in found],
-                            call.next_page(asked, [one.id for one in found]))
+        triggers = self._needs.schedules.triggers(asked)
+        return TriggersBody([_view(trigger) for trigger in triggers],
+                            call.next_page(asked, [trigger.id for trigger in triggers]))
 
     @route("POST", "/triggers", rule="trigger:create", body=NewTriggerBody, answer=TriggerBody)
     def create(self, call: Call[NewTriggerBody]) -> TriggerBody:
@@ -166,24 +166,24 @@ class Triggers(Resource):
     def _admitted(self, call: Call[Any]) -> Trigger:
         id = call.path["trigger_id"]
         try:
-            found = self._needs.schedules.trigger(call.reach, id)
+            trigger = self._needs.schedules.trigger(call.reach, id)
         except NotFound as error:
             raise NotFound(f"Trigger {id} could not be found.") from error
-        call.admit(found.project_id, "Trigger", id)
-        return found
+        call.admit(trigger.project_id, "Trigger", id)
+        return trigger
 
-    def _whole(self, one: Trigger) -> TriggerView:
-        view = _view(one)
+    def _whole(self, trigger: Trigger) -> TriggerView:
+        view = _view(trigger)
         try:
-            view.next_times = [moment(at) for at in self._needs.schedules.coming(one, COMING)]
-            view.fault = one.fault
+            view.next_times = [moment(at) for at in self._needs.schedules.coming(trigger, COMING)]
+            view.fault = trigger.fault
         except BadInput as error:
             view.next_times, view.fault = [], str(error)
         return view
 
 
-def _view(one: Trigger) -> TriggerView:
-    return TriggerView(one.id, one.name, one.type, written(one.properties))
+def _view(trigger: Trigger) -> TriggerView:
+    return TriggerView(trigger.id, trigger.name, trigger.type, written(trigger.properties))
 
 
 def _said(properties: Properties | NewProperties) -> builtins.dict[str, Any]:

@@ -87,13 +87,15 @@ class Verifications(Resource):
     def list(self, call: Call[None]) -> VerificationsBody:
         """List verifications, the newest first."""
         asked = call.listing()
-        found = self._needs.operation_reader.list(by_state(asked), Which(
+        page = self._needs.operation_reader.list(by_state(asked), Which(
             (Verb.VERIFY,), standing(asked.filters.get("status"), Verb.VERIFY),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
             provider_id=asked.filters.get("provider_id", "")))
-        steps = self._needs.operation_reader.steps_of(found)
-        return VerificationsBody([_view(one, steps[one.id]) for one in found],
-                                 call.next_page(asked, [one.id for one in found], cut=found.cut))
+        steps = self._needs.operation_reader.steps_of(page)
+        return VerificationsBody(
+            [_view(operation, steps[operation.id]) for operation in page],
+            call.next_page(asked, [operation.id for operation in page], cut=page.cut),
+        )
 
     @route("POST", "/verifications", rule="verification:create", body=NewVerificationBody,
            answer=VerificationBody, refuses=(404,))
@@ -113,12 +115,19 @@ class Verifications(Resource):
             call, self._needs.operation_reader, "Verification", call.path["verification_id"],
             (Verb.VERIFY,))))
 
-    def _shown(self, one: Operation) -> VerificationView:
-        return _view(one, self._needs.operation_reader.steps(one))
+    def _shown(self, operation: Operation) -> VerificationView:
+        return _view(operation, self._needs.operation_reader.steps(operation))
 
 
-def _view(one: Operation, steps: Sequence[Step]) -> VerificationView:
-    states, reasons = operation_results.verified(one, steps)
+def _view(operation: Operation, steps: Sequence[Step]) -> VerificationView:
+    states, reasons = operation_results.verified(operation, steps)
     return VerificationView(
-        one.id, one.project_id, str(one.request.get("provider_id", "")), one.checkpoint_id,
-        operation_results.parameters(one), operation_results.status(one), states, reasons)
+        operation.id,
+        operation.project_id,
+        str(operation.request.get("provider_id", "")),
+        operation.checkpoint_id,
+        operation_results.parameters(operation),
+        operation_results.status(operation),
+        states,
+        reasons,
+    )

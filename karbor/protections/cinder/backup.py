@@ -168,7 +168,7 @@ class Snapshot(Stage):
         """Cinder leaves the snapshot as it is when its scheduler finds no host for the backup."""
         if self.status(seen) != "backing-up":
             return ""
-        made = [one for one in _backups(work) if one.get("snapshot_id") == id]
+        made = [backup for backup in _backups(work) if backup.get("snapshot_id") == id]
         if any(one["status"] in ("creating", "restoring") for one in made):
             return ""
         return "Cinder makes no backup of it any more, and did not say so"

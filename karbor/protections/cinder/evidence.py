@@ -90,7 +90,7 @@ def examine(cloud: Cloud, backup: Mapping[str, Any], minimum: int) -> list[dict[
         _check(backup, metadata, objects, minimum)
         chain.append({"backup": str(backup["id"]), "prefix": objects.prefix,
                       "objects": len(metadata["objects"]), "digest": objects.digest(),
-                      "bytes": sum(one.size for one in objects.entries.values())})
+                      "bytes": sum(entry.size for entry in objects.entries.values())})
         parent = metadata.get("parent_id")
         if not parent:
             return chain

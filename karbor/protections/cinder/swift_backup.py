@@ -136,7 +136,9 @@ class SwiftBackup:
 
     def digest(self) -> str:
         """SHA-256 over names, sizes and MD5 sums of all objects: equal as long as none changed."""
-        lines = [f"{name} {one.size} {one.md5}\n" for name, one in sorted(self.entries.items())]
+        lines = [
+            f"{name} {entry.size} {entry.md5}\n" for name, entry in sorted(self.entries.items())
+        ]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def _path(self, name: str) -> str:

@@ -61,25 +61,28 @@ class VolumeBackup(Protection):
         return bury_backup(cloud, facts["id"])
 
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
-        found = [Obstacle(f"volume {one.name or one.id} {why}", remedy, resource=one.key)
-                 for one in resources for why, remedy in unfit(one)]
-        seen = [one for one in resources if one.facts.get("status") != "invisible"]
+        obstacles = [
+            Obstacle(f"volume {resource.name or resource.id} {why}", remedy, resource=resource.key)
+            for resource in resources
+            for why, remedy in unfit(resource)
+        ]
+        seen = [resource for resource in resources if resource.facts.get("status") != "invisible"]
         if not seen:
-            return found
-        found += [*shelved(seen, cloud), *_backup_service(cloud)]
-        return found + quota.protecting(
-            [(one.facts["volume_type"], one.facts["size"]) for one in seen], cloud)
+            return obstacles
+        obstacles += [*shelved(seen, cloud), *_backup_service(cloud)]
+        return obstacles + quota.protecting(
+            [(resource.facts["volume_type"], resource.facts["size"]) for resource in seen], cloud)
 
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
-        kept = {one: target.kept("backup", one) for one in resources}
+        kept = {resource: target.kept("backup", resource) for resource in resources}
         if not kept:
             return ()
-        found = _backup_service(target.cloud) + _lost(kept, target)
-        found += _types(kept, target) + _zones(kept, target)
+        obstacles = _backup_service(target.cloud) + _lost(kept, target)
+        obstacles += _types(kept, target) + _zones(kept, target)
         wanted = [(target.mapping.get(one["volume"]["volume_type"], one["volume"]["volume_type"]),
                    int(one["size"])) for one in kept.values() if one]
-        return found + quota.restoring(wanted, target.cloud)
+        return obstacles + quota.restoring(wanted, target.cloud)
 
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
         backup = target.kept("backup", resource)
@@ -131,7 +134,7 @@ def shelved(volumes: Sequence[Resource], cloud: Cloud) -> list[Obstacle]:
     """Volumes that Nova keeps reserved for a server that is shelved: of these Cinder takes no
     snapshot, and they stay so until somebody unshelves it. One that is just being attached is
     reserved as well, which passes."""
-    reserved = {one.id: one for one in volumes if one.facts.get("status") == "reserved"}
+    reserved = {volume.id: volume for volume in volumes if volume.facts.get("status") == "reserved"}
     if not reserved or not cloud.has("nova"):
         return []
     return [Obstacle(
@@ -150,7 +153,7 @@ def _backup_service(cloud: Cloud) -> list[Obstacle]:
                                            params={"binary": "cinder-backup"})["services"]
     except CloudForbidden:
         return []       # not for members: see the class
-    if any(one["state"] == "up" and one["status"] == "enabled" for one in services):
+    if any(service["state"] == "up" and service["status"] == "enabled" for service in services):
         return []
     return [Obstacle("no cinder-backup service is running in this cloud", OPERATOR)]
 
@@ -158,69 +161,100 @@ def _backup_service(cloud: Cloud) -> list[Obstacle]:
 def _lost(kept: Mapping[Resource, Mapping[str, Any]], target: Target) -> list[Obstacle]:
     """Backups that are not there as they are needed: those of the checkpoint, and all that they
     are built upon."""
-    chains = {one: [str(link["backup"]) for link in target.kept("read_back", one).get("chain", ())]
-              for one in kept}
+    chains = {
+        resource: [
+            str(link["backup"]) for link in target.kept("read_back", resource).get("chain", ())
+        ]
+        for resource in kept
+    }
     wanted = {str(backup["id"]) for backup in kept.values() if backup}
     status = standing(target.cloud, "cinder", "backup",
                       wanted.union(*chains.values()) if chains else wanted)
-    found = []
-    for one, backup in kept.items():
-        name = one.name or one.id
+    obstacles = []
+    for resource, backup in kept.items():
+        name = resource.name or resource.id
         if not backup:
-            found.append(Obstacle(f"the checkpoint has no backup of volume {name}",
-                                  resource=one.key))
+            obstacles.append(Obstacle(f"the checkpoint has no backup of volume {name}",
+                                      resource=resource.key))
             continue
         if status[backup["id"]] not in WHOLE:
-            found.append(Obstacle(f"backup {backup['id']} of volume {name} is "
-                                  f"{status[backup['id']]}", resource=one.key))
+            obstacles.append(Obstacle(f"backup {backup['id']} of volume {name} is "
+                                      f"{status[backup['id']]}", resource=resource.key))
             continue
-        below = [id for id in chains[one] if status[id] not in WHOLE]
-        found += [Obstacle(f"backup {id}, on which backup {backup['id']} of volume {name} is "
-                           f"built, is {status[id]}", _BROKEN, resource=one.key) for id in below]
-        if backup.get("is_incremental") and not chains[one]:
-            found += _by_list(one, backup, target)
-    return found
+        below = [id for id in chains[resource] if status[id] not in WHOLE]
+        obstacles += [
+            Obstacle(
+                f"backup {id}, on which backup {backup['id']} of volume {name} is "
+                f"built, is {status[id]}",
+                _BROKEN,
+                resource=resource.key,
+            )
+            for id in below
+        ]
+        if backup.get("is_incremental") and not chains[resource]:
+            obstacles += _by_list(resource, backup, target)
+    return obstacles
 
 
 _BROKEN = ("Cinder cannot restore a backup without all that it is built upon: take a checkpoint of "
            "before, or bring that backup back")
 
 
-def _by_list(one: Resource, backup: Mapping[str, Any], target: Target) -> list[Obstacle]:
+def _by_list(resource: Resource, backup: Mapping[str, Any], target: Target) -> list[Obstacle]:
     """Of a backup of which nobody could see what it is built upon."""
     own = [each for each in CachedLists(target.cloud).cinder("/backups/detail", "backups")
-           if each["volume_id"] == backup.get("volume_id", one.id)]
+           if each["volume_id"] == backup.get("volume_id", resource.id)]
     itself = next((each for each in own if each["id"] == backup["id"]), None)
     why = inferred_break(itself, own) if itself else ""
-    return [Obstacle(f"backup {backup['id']} of volume {one.name or one.id} cannot be restored: "
-                     f"{why}", _BROKEN, resource=one.key)] if why else []
+    return (
+        [
+            Obstacle(
+                f"backup {backup['id']} of volume {resource.name or resource.id} cannot be restored: "
+                f"{why}",
+                _BROKEN,
+                resource=resource.key,
+            )
+        ]
+        if why
+        else []
+    )
 
 
 def _types(kept: Mapping[Resource, Mapping[str, Any]], target: Target) -> list[Obstacle]:
     listed = target.cloud.api("cinder").list("/types", "volume_types")
     known = {str(one[field]) for one in listed for field in ("id", "name")}
-    found = []
-    for one, backup in kept.items():
+    obstacles = []
+    for resource, backup in kept.items():
         old = backup["volume"]["volume_type"] if backup else ""
         new = target.mapping.get(old, old)
         if new and new not in known:
-            found.append(Obstacle(f"there is no volume type {new}", f"--map {old}=OTHER-TYPE",
-                                  map_from=old, resource=one.key))
+            obstacles.append(Obstacle(f"there is no volume type {new}", f"--map {old}=OTHER-TYPE",
+                                      map_from=old, resource=resource.key))
         elif new != old and backup["volume"]["encrypted"]:
-            found.append(Obstacle(
-                f"volume {one.name or one.id} is encrypted: Cinder restores it to its own volume "
-                f"type {old} only", resource=one.key))
-    return found
+            obstacles.append(
+                Obstacle(
+                    f"volume {resource.name or resource.id} is encrypted: Cinder restores it to its own volume "
+                    f"type {old} only",
+                    resource=resource.key,
+                )
+            )
+    return obstacles
 
 
 def _zones(kept: Mapping[Resource, Mapping[str, Any]], target: Target) -> list[Obstacle]:
     listed = target.cloud.api("cinder").get("/os-availability-zone")["availabilityZoneInfo"]
     known = {str(one["zoneName"]) for one in listed if one["zoneState"]["available"]}
-    found = []
-    for one, backup in kept.items():
+    obstacles = []
+    for resource, backup in kept.items():
         old = backup["volume"]["availability_zone"] if backup else ""
         new = target.mapping.get(old, old)
         if new and new not in known:
-            found.append(Obstacle(f"there is no availability zone {new} for volumes",
-                                  f"--map {old}=OTHER-ZONE", map_from=old, resource=one.key))
-    return found
+            obstacles.append(
+                Obstacle(
+                    f"there is no availability zone {new} for volumes",
+                    f"--map {old}=OTHER-ZONE",
+                    map_from=old,
+                    resource=resource.key,
+                )
+            )
+    return obstacles

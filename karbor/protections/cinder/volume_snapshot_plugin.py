@@ -58,19 +58,22 @@ class VolumeSnapshot(Protection):
         return (f"kept as a snapshot only: {SAME_STORAGE}",)
 
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
-        found = [Obstacle(f"volume {one.name or one.id} {why}", remedy, resource=one.key)
-                 for one in resources for why, remedy in unfit(one)]
-        seen = [(one.facts["volume_type"], one.facts["size"]) for one in resources
-                if one.facts.get("status") != "invisible"]
-        found += shelved(resources, cloud)
-        return found + quota.snapshotting(seen, cloud)
+        obstacles = [
+            Obstacle(f"volume {resource.name or resource.id} {why}", remedy, resource=resource.key)
+            for resource in resources
+            for why, remedy in unfit(resource)
+        ]
+        seen = [(resource.facts["volume_type"], resource.facts["size"]) for resource in resources
+                if resource.facts.get("status") != "invisible"]
+        obstacles += shelved(resources, cloud)
+        return obstacles + quota.snapshotting(seen, cloud)
 
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
-        kept = {one: target.kept("snapshot", one) for one in resources}
-        found = _lost(kept, target.cloud)
+        kept = {resource: target.kept("snapshot", resource) for resource in resources}
+        obstacles = _lost(kept, target.cloud)
         wanted = [(one["volume"]["volume_type"], int(one["size"])) for one in kept.values() if one]
-        return found + quota.restoring(wanted, target.cloud)
+        return obstacles + quota.restoring(wanted, target.cloud)
 
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
         snapshot = target.kept("snapshot", resource)
@@ -98,14 +101,14 @@ class VolumeSnapshot(Protection):
 def _lost(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
     status = standing(cloud, "cinder", "snapshot",
                       (str(one["id"]) for one in kept.values() if one))
-    found = []
-    for one, snapshot in kept.items():
-        name = one.name or one.id
+    obstacles = []
+    for resource, snapshot in kept.items():
+        name = resource.name or resource.id
         if not snapshot:
-            found.append(Obstacle(f"the checkpoint has no snapshot of volume {name}",
-                                  resource=one.key))
+            obstacles.append(Obstacle(f"the checkpoint has no snapshot of volume {name}",
+                                      resource=resource.key))
         elif (seen := status[snapshot["id"]]) != "available":
-            found.append(Obstacle(f"snapshot {snapshot['id']} of volume {name} is {seen}",
-                                  "it existed only in the storage of its volume"
-                                  if seen == "gone" else "", resource=one.key))
-    return found
+            obstacles.append(Obstacle(f"snapshot {snapshot['id']} of volume {name} is {seen}",
+                                      "it existed only in the storage of its volume"
+                                      if seen == "gone" else "", resource=resource.key))
+    return obstacles

@@ -56,41 +56,57 @@ class ImageProtection(Protection):
         return int(size) if size is not None else None
 
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
-        found = []
-        for one in resources:
-            state = str(one.facts.get("server_status" if one.within else "status", ""))
-            if one.within and state in _CANNOT:
-                found.append(Obstacle(f"no image of {one.name} can be made while its server is "
-                                      f"{state}", _CANNOT[state], resource=one.key))
-            elif not one.within and (elsewhere := one.facts.get("elsewhere")):
-                found.append(Obstacle(
-                    f"image {one.name or one.id} has no data: it boots from "
+        obstacles = []
+        for resource in resources:
+            state = str(resource.facts.get("server_status" if resource.within else "status", ""))
+            if resource.within and state in _CANNOT:
+                obstacles.append(
+                    Obstacle(
+                        f"no image of {resource.name} can be made while its server is {state}",
+                        _CANNOT[state],
+                        resource=resource.key,
+                    )
+                )
+            elif not resource.within and (elsewhere := resource.facts.get("elsewhere")):
+                obstacles.append(Obstacle(
+                    f"image {resource.name or resource.id} has no data: it boots from "
                     f"{named(elsewhere)} in Cinder, which would not be kept",
                     "protect the server or the volume that it was made of, or leave it out",
-                    resource=one.key))
-            elif not one.within and state == "queued":
-                found.append(Obstacle(
-                    f"image {one.name or one.id} is queued: it has no data, and nobody is sending "
-                    "any", "upload its data, or leave it out", resource=one.key))
-            elif not one.within and state not in ("active", *COMING):
-                found.append(Obstacle(f"image {one.name or one.id} is {state}",
-                                      "activate it, or leave it out", resource=one.key))
-        disks = sum(1 for one in resources if one.within)
-        return found + _quota(cloud, count=disks, size=0)
+                    resource=resource.key))
+            elif not resource.within and state == "queued":
+                obstacles.append(
+                    Obstacle(
+                        f"image {resource.name or resource.id} is queued: it has no data, and nobody is sending "
+                        "any",
+                        "upload its data, or leave it out",
+                        resource=resource.key,
+                    )
+                )
+            elif not resource.within and state not in ("active", *COMING):
+                obstacles.append(Obstacle(f"image {resource.name or resource.id} is {state}",
+                                          "activate it, or leave it out", resource=resource.key))
+        disks = sum(1 for resource in resources if resource.within)
+        return obstacles + _quota(cloud, count=disks, size=0)
 
     def held_by(self, resource: Resource) -> str:
         return ""      # The vault's stream and a record of the properties.
 
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
-        kept = {one: target.kept("bytes", one) for one in resources
-                if not _no_disk(one, target)}
-        found = _without_data(kept, target.cloud)
-        found += [Obstacle(f"the checkpoint has no bytes of {one.name or one.id}", resource=one.key)
-                 for one, bytes in kept.items() if not bytes]
-        found += _formats(kept, target.cloud)
+        kept = {resource: target.kept("bytes", resource) for resource in resources
+                if not _no_disk(resource, target)}
+        obstacles = _without_data(kept, target.cloud)
+        obstacles += [
+            Obstacle(
+                f"the checkpoint has no bytes of {resource.name or resource.id}",
+                resource=resource.key,
+            )
+            for resource, bytes in kept.items()
+            if not bytes
+        ]
+        obstacles += _formats(kept, target.cloud)
         size = sum(int(one["size"]) for one in kept.values() if one)
-        return found + _quota(target.cloud, count=len(kept), size=size)
+        return obstacles + _quota(target.cloud, count=len(kept), size=size)
 
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
         if _no_disk(resource, target):
@@ -117,16 +133,21 @@ def _formats(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[O
         schema = cloud.api("glance").get("/schemas/image")["properties"]
     except CloudNotFound:
         return []
-    found = []
+    obstacles = []
     for field in ("disk_format", "container_format"):
         known = schema.get(field, {}).get("enum")
-        for one, bytes in kept.items():
+        for resource, bytes in kept.items():
             value = bytes["image"].get(field) if bytes else None
             if known and value and value not in known:
-                found.append(Obstacle(
-                    f"image {one.name or one.id} has the {field} {value}, which Glance does not "
-                    f"take here", "ask the cloud's operator to allow it", resource=one.key))
-    return found
+                obstacles.append(
+                    Obstacle(
+                        f"image {resource.name or resource.id} has the {field} {value}, which Glance does not "
+                        f"take here",
+                        "ask the cloud's operator to allow it",
+                        resource=resource.key,
+                    )
+                )
+    return obstacles
 
 
 def _signature(record: Mapping[str, Any], cloud: Cloud) -> list[str]:
@@ -143,25 +164,31 @@ def _signature(record: Mapping[str, Any], cloud: Cloud) -> list[str]:
     return ["its signature is verified by Glance"]
 
 
-def _no_disk(one: Resource, target: Target) -> bool:
+def _no_disk(resource: Resource, target: Target) -> bool:
     """Whether the server whose disk it was to be boots from a volume."""
-    key = f"{SERVER}#{one.within}"
-    return bool(one.within and key in target.graph
+    key = f"{SERVER}#{resource.within}"
+    return bool(resource.within and key in target.graph
                 and target.kept("server", target.graph[key]).get("boot") == "volume")
 
 
 def _without_data(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
     """Images that an earlier Karbor kept although they had no data, and whose snapshots in Cinder
     are not there any more: what is made of them boots nowhere."""
-    without = {one: elsewhere for one, bytes in kept.items()
+    without = {resource: elsewhere for resource, bytes in kept.items()
                if bytes and (elsewhere := data_elsewhere(bytes["image"].get("properties", {})))}
     states = standing(cloud, "cinder", "snapshot", (
         id for elsewhere in without.values() for kind, id in elsewhere if kind == "snapshot"))
-    return [Obstacle(f"the checkpoint has no data of image {one.name or one.id}, and {kind} {id}, "
-                     "which it boots from, is not there", "restore the volumes of the server that "
-                     "it was made of", resource=one.key)
-            for one, elsewhere in without.items() for kind, id in elsewhere
-            if kind != "snapshot" or states[id] != "available"]
+    return [
+        Obstacle(
+            f"the checkpoint has no data of image {resource.name or resource.id}, and {kind} {id}, "
+            "which it boots from, is not there",
+            "restore the volumes of the server that it was made of",
+            resource=resource.key,
+        )
+        for resource, elsewhere in without.items()
+        for kind, id in elsewhere
+        if kind != "snapshot" or states[id] != "available"
+    ]
 
 
 def _quota(cloud: Cloud, *, count: int, size: int) -> list[Obstacle]:
@@ -172,13 +199,13 @@ def _quota(cloud: Cloud, *, count: int, size: int) -> list[Obstacle]:
         usage: Mapping[str, Any] = cloud.api("glance").get("/info/usage").get("usage", {})
     except CloudNotFound:
         return []
-    found = []
+    obstacles = []
     for name, more, unit in (("image_count_total", count, "images"),
                              ("image_size_total", -(-size // MIB), "MiB")):
         one = usage.get(name)
         if one and int(one["limit"]) >= 0 and int(one["limit"]) - int(one["usage"]) < more:
-            found.append(Obstacle(
+            obstacles.append(Obstacle(
                 f"Glance's {name} has {int(one['limit']) - int(one['usage'])} {unit} left of "
                 f"{one['limit']}, and {more} are needed", "delete images, or ask the cloud's "
                 "operator for more"))
-    return found
+    return obstacles

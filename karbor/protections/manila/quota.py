@@ -29,14 +29,14 @@ def _short(shares: Iterable[Size], names: tuple[str, str], cloud: Cloud) -> list
     for share_type, size in shares:
         for whose in ("", share_type):
             needed.setdefault(whose, Counter()).update({count: 1, gigabytes: size})
-    found = []
+    obstacles = []
     for whose, wanted in needed.items():
         params = {"share_type": whose} if whose else {}
         quota = cloud.api("manila").get(f"/quota-sets/{cloud.project_id}/detail",
                                         params=params)["quota_set"]
-        found += [_obstacle(name, whose, quota[name], wanted[name]) for name in names
-                  if _beyond(quota.get(name), wanted[name])]
-    return found
+        obstacles += [_obstacle(name, whose, quota[name], wanted[name]) for name in names
+                      if _beyond(quota.get(name), wanted[name])]
+    return obstacles
 
 
 def _obstacle(name: str, share_type: str, one: Mapping[str, Any], wanted: int) -> Obstacle:

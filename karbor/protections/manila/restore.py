@@ -87,15 +87,15 @@ class Restored(Task):
         refused = dict(work.handle.get("refused", {}))
         try:
             rules = {_rule(one): one for one in rules_of(work.cloud, id)}
-            missing = [one for one in wanted["access_rules"]
-                       if _rule(one) not in rules and _rule(one) not in refused]
+            missing = [access_rule for access_rule in wanted["access_rules"]
+                       if _rule(access_rule) not in rules and _rule(access_rule) not in refused]
             for one in missing:
                 try:
                     work.cloud.api("manila").post(f"/shares/{id}/action", {"allow_access": {
                         **one, "metadata": dict(one["metadata"])}})
                 except (RequestRefused, CloudForbidden) as error:
                     refused[_rule(one)] = error.message
-            if missing or any(one["state"] in UNDER_WAY for one in rules.values()):
+            if missing or any(rule["state"] in UNDER_WAY for rule in rules.values()):
                 return Again(work.cloud.interval("manila.share") if not missing else 0.0,
                              {"refused": refused},
                              wait=Wait("Manila to apply the access rules of the share", "volume"))

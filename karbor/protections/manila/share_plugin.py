@@ -46,14 +46,19 @@ class ShareSnapshot(Protection):
         return (f"kept as a snapshot only: {SAME_STORAGE}",)
 
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
-        found = [Obstacle(f"share {one.name or one.id}: {why}", remedy, resource=one.key)
-                 for one in resources for why, remedy in _unfit(one.facts)]
-        return found + quota.snapshotting(
-            [(one.facts["share_type"], one.facts["size"]) for one in resources], cloud)
+        obstacles = [
+            Obstacle(f"share {resource.name or resource.id}: {why}", remedy, resource=resource.key)
+            for resource in resources
+            for why, remedy in _unfit(resource.facts)
+        ]
+        return obstacles + quota.snapshotting(
+            [(resource.facts["share_type"], resource.facts["size"]) for resource in resources],
+            cloud,
+        )
 
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
-        kept = {one: target.kept("snapshot", one) for one in resources}
+        kept = {resource: target.kept("snapshot", resource) for resource in resources}
         wanted = [(one["share"]["share_type"], int(one["size"])) for one in kept.values() if one]
         return _lost(kept, target.cloud) + quota.restoring(wanted, target.cloud)
 
@@ -98,14 +103,14 @@ def _unfit(share: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _lost(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
     status = standing(cloud, "manila", "snapshot",
                       (str(one["id"]) for one in kept.values() if one))
-    found = []
-    for one, snapshot in kept.items():
-        name = one.name or one.id
+    obstacles = []
+    for resource, snapshot in kept.items():
+        name = resource.name or resource.id
         if not snapshot:
-            found.append(Obstacle(f"the checkpoint has no snapshot of share {name}",
-                                  resource=one.key))
+            obstacles.append(Obstacle(f"the checkpoint has no snapshot of share {name}",
+                                      resource=resource.key))
         elif (seen := status[snapshot["id"]]) != "available":
-            found.append(Obstacle(f"snapshot {snapshot['id']} of share {name} is {seen}",
-                                  "it existed only in the storage of its share"
-                                  if seen == "gone" else "", resource=one.key))
-    return found
+            obstacles.append(Obstacle(f"snapshot {snapshot['id']} of share {name} is {seen}",
+                                      "it existed only in the storage of its share"
+                                      if seen == "gone" else "", resource=resource.key))
+    return obstacles

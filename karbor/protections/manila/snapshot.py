@@ -86,9 +86,9 @@ def facts(share: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> dict[
         "metadata": {key: value for key, value in (share.get("metadata") or {}).items()
                      if key != MARK and not key.startswith("__")},
         "access_rules": [
-            {"access_type": one["access_type"], "access_to": one["access_to"],
-             "access_level": one["access_level"], "metadata": dict(one.get("metadata") or {})}
-            for one in rules if _usable(one)],
+            {"access_type": rule["access_type"], "access_to": rule["access_to"],
+             "access_level": rule["access_level"], "metadata": dict(rule.get("metadata") or {})}
+            for rule in rules if _usable(rule)],
     }
 
 
@@ -99,11 +99,11 @@ def not_kept(share: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> li
         told.append({"field": "share group", "why": "a restored share belongs to none"})
     if share.get("has_replicas"):
         told.append({"field": "replicas", "why": "a restored share has none"})
-    for one in rules:
-        if not _usable(one):
-            why = ("Manila does not show whom it lets in" if one["access_to"] == HIDDEN
-                   else f"it is in the state {one['state']}")
-            told.append({"field": f"access rule {one['id']}", "why": why})
+    for rule in rules:
+        if not _usable(rule):
+            why = ("Manila does not show whom it lets in" if rule["access_to"] == HIDDEN
+                   else f"it is in the state {rule['state']}")
+            told.append({"field": f"access rule {rule['id']}", "why": why})
     return told
 
 

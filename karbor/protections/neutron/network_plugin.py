@@ -33,7 +33,7 @@ class KeepTopology(Task):
             # not every Neutron has them: they are asked for where a rule refers to one
             lists.neutron("address-groups") if topology.address_groups_of(groups) else [])
         document = topology.choose(found, work.resource.id, servers_of(work),
-                                   {one.id for one in work.graph.of_type(SERVER)})
+                                   {resource.id for resource in work.graph.of_type(SERVER)})
         stored = json_document.write(work.bank, OBJECT, document)
         return Done({"object": stored, **topology.summary(document)})
 
@@ -42,9 +42,9 @@ def servers_of(work: Work) -> frozenset[str] | None:
     """Whose networks are meant: those of these servers, or (None) all of the project."""
     key = work.resource.key
     parents = work.graph.parents(key)
-    if key in work.graph.roots or any(one.type == PROJECT for one in parents):
+    if key in work.graph.roots or any(parent.type == PROJECT for parent in parents):
         return None
-    return frozenset(one.id for one in parents if one.type == SERVER)
+    return frozenset(parent.id for parent in parents if parent.type == SERVER)
 
 
 class NetworkProtection(Protection):
@@ -67,7 +67,7 @@ class NetworkProtection(Protection):
 
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
-        return [found for one in resources for found in obstacles.find(one, target)]
+        return [obstacle for resource in resources for obstacle in obstacles.find(resource, target)]
 
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
         return obstacles.preview(resource, target)

@@ -42,7 +42,7 @@ class _Plan:
                 and (self.fresh or one["id"] not in self.there(kind)))
 
     def _network(self, id: str) -> Record:
-        return next(one for one in self.summary["networks"] if one["id"] == id)
+        return next(network for network in self.summary["networks"] if network["id"] == id)
 
     def mapped(self, kind: str, one: Record) -> bool:
         wanted = self.chosen.get(one["id"]) or self.chosen.get(one["name"])
@@ -60,8 +60,8 @@ class _Plan:
     def networks_for(self, reference: Record) -> list[Record]:
         wanted = (self.chosen.get(reference["id"]) or self.chosen.get(reference["name"])
                   or reference["id"])
-        return [one for one in self.lists.neutron("networks")
-                if wanted in (one["id"], one["name"])]
+        return [network for network in self.lists.neutron("networks")
+                if wanted in (network["id"], network["name"])]
 
 
 def find(resource: Resource, target: Target) -> list[Obstacle]:
@@ -72,21 +72,21 @@ def find(resource: Resource, target: Target) -> list[Obstacle]:
 
 def _answers(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
     """Networks of the project itself that are to be replaced by one that is not there."""
-    for one in plan.summary["networks"]:
-        wanted = plan.chosen.get(one["id"]) or plan.chosen.get(one["name"])
-        if wanted and not plan.mapped("networks", one):
-            yield Obstacle(f"there is no network {wanted} here to be used for {one['name']}",
-                           "name one that is visible, or leave that --map out", one["name"],
+    for network in plan.summary["networks"]:
+        wanted = plan.chosen.get(network["id"]) or plan.chosen.get(network["name"])
+        if wanted and not plan.mapped("networks", network):
+            yield Obstacle(f"there is no network {wanted} here to be used for {network['name']}",
+                           "name one that is visible, or leave that --map out", network["name"],
                            resource.key)
 
 
 def _references(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
-    gateways = {one["gateway"] for one in plan.new["routers"]}
-    for one in plan.summary["references"]:
-        if one["external"] and one["id"] not in gateways:
+    gateways = {router["gateway"] for router in plan.new["routers"]}
+    for reference in plan.summary["references"]:
+        if reference["external"] and reference["id"] not in gateways:
             continue            # only floating addresses need it: their server tells of it
-        found = plan.networks_for(one)
-        name = one["name"] or one["id"]
+        found = plan.networks_for(reference)
+        name = reference["name"] or reference["id"]
         if not found:
             yield Obstacle(f"the network {name}, which belongs to another project, is not visible "
                            "here", f"name the one to use instead: --map {name}=NETWORK", name,
@@ -98,7 +98,7 @@ def _references(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
 
 def _overlaps(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
     """A router that is used again cannot take a subnet whose addresses it already routes."""
-    made = {one["id"]: one for one in plan.new["subnets"]}
+    made = {subnet["id"]: subnet for subnet in plan.new["subnets"]}
     subnets = plan.there("subnets")
     new_routers = {one["id"] for one in plan.new["routers"]}
     for router in plan.summary["routers"]:
@@ -124,7 +124,9 @@ def _overlap(one: str, other: str) -> bool:
 
 def _quotas(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
     needed = {quota: len(plan.new[kind]) for kind, quota in _KINDS.items()}
-    needed["security_group_rule"] = sum(one["rules"] for one in plan.new["security_groups"])
+    needed["security_group_rule"] = sum(
+        security_group["rules"] for security_group in plan.new["security_groups"]
+    )
     yield from quota_obstacles(plan.lists, plan.project_id, needed, resource.key)
 
 
@@ -150,14 +152,14 @@ def preview(resource: Resource, target: Target) -> list[str]:
     lines = []
     for kind, word in _KINDS.items():
         new = {one["id"] for one in plan.new[kind]}
-        for one in plan.kept[kind]:
-            name = one.get("name") or one.get("cidr") or one["id"]
-            lines.append(f"{'create' if one['id'] in new else 'use again'} "
+        for reference in plan.kept[kind]:
+            name = reference.get("name") or reference.get("cidr") or reference["id"]
+            lines.append(f"{'create' if reference['id'] in new else 'use again'} "
                          f"{word.replace('_', ' ')} {name}")
     lines += _dropped_rules(plan)
-    for one in plan.summary["references"]:
+    for reference in plan.summary["references"]:
         lines += [f"use network {found['name'] or found['id']} of another project"
-                  for found in plan.networks_for(one)]
+                  for found in plan.networks_for(reference)]
     return lines
 
 

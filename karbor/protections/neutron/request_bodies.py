@@ -49,8 +49,8 @@ def router(old: Record, description: str, networks: Mapping[str, str]) -> Record
         info: Record = {"network_id": network_id}
         if gateway.get("enable_snat") is False:     # True is what everyone gets anyway
             info["enable_snat"] = False
-        fixed = [{"ip_address": one["ip_address"]}
-                 for one in gateway.get("external_fixed_ips") or ()]
+        fixed = [{"ip_address": external_fixed_ip["ip_address"]}
+                 for external_fixed_ip in gateway.get("external_fixed_ips") or ()]
         if fixed and network_id == gateway["network_id"]:
             info["external_fixed_ips"] = fixed
         body["external_gateway_info"] = info

@@ -116,7 +116,7 @@ class _Build:
             if len(found) == 1:
                 self.maps["networks"][old["id"]] = found[0]
             if found == [old["id"]]:
-                self.maps["subnets"] |= {one["id"]: one["id"] for one in old["subnets"]}
+                self.maps["subnets"] |= {subnet["id"]: subnet["id"] for subnet in old["subnets"]}
         return True
 
     def networks(self) -> bool:
@@ -133,8 +133,8 @@ class _Build:
         for old in self.document["subnets"]:
             if old["network_id"] in self._elsewhere:
                 network = self.maps["networks"][old["network_id"]]
-                same = [one["id"] for one in self._list("subnets")
-                        if one["network_id"] == network and one["cidr"] == old["cidr"]]
+                same = [subnet["id"] for subnet in self._list("subnets")
+                        if subnet["network_id"] == network and subnet["cidr"] == old["cidr"]]
                 if same:
                     self.maps["subnets"][old["id"]] = same[0]
             elif not self._ensure("subnets", old, body, request_bodies.SUBNET_OPTIONAL):
@@ -156,12 +156,16 @@ class _Build:
     def _wanted_routers(self) -> list[Record]:
         """Without those that would be left with no interface."""
         return [old for old in self.document["routers"] if not old["interfaces"] or any(
-            one["network_id"] not in self._elsewhere for one in old["interfaces"])]
+            interface["network_id"] not in self._elsewhere for interface in old["interfaces"])]
 
     def interfaces(self) -> bool:
         interfaces = Interfaces(self.api, self.mark, self.maps, self._made)
         def ensure(old: Record) -> None:
-            inside = [one for one in old["interfaces"] if one["network_id"] not in self._elsewhere]
+            inside = [
+                interface
+                for interface in old["interfaces"]
+                if interface["network_id"] not in self._elsewhere
+            ]
             interfaces.ensure({**old, "interfaces": inside}, self.created)
         return self._each("routers", self._wanted_routers(), ensure)
 

@@ -29,8 +29,11 @@ class Interfaces:
 
     def ensure(self, old: Record, created: list[Record]) -> None:
         """Of one kept router. What was made is added to `created`."""
-        wanted = [one for one in old["interfaces"]
-                  if self._made("routers", old["id"]) or self._made("subnets", one["subnet_id"])]
+        wanted = [
+            interface
+            for interface in old["interfaces"]
+            if self._made("routers", old["id"]) or self._made("subnets", interface["subnet_id"])
+        ]
         if not wanted:
             return
         router = self._maps["routers"][old["id"]]

@@ -21,11 +21,18 @@ def write_rules(api: Api, old: Record, new: str, maps: Maps, tell: Tell) -> None
     that Neutron refuses, as when it refers to a group of others that is gone, is told.
     """
     wanted: dict[tuple[str, ...], Record] = {}
-    for one in old["security_group_rules"]:
-        body = rule(one, maps)
-        wanted[rule_key(body)] = {**body, "description": one.get("description") or ""}
-    present = {rule_key(rule(one, {})): one["id"] for one in
-               api.get(f"/security-groups/{new}")["security_group"]["security_group_rules"]}
+    for security_group_rule in old["security_group_rules"]:
+        body = rule(security_group_rule, maps)
+        wanted[rule_key(body)] = {
+            **body,
+            "description": security_group_rule.get("description") or "",
+        }
+    present = {
+        rule_key(rule(security_group_rule, {})): security_group_rule["id"]
+        for security_group_rule in api.get(f"/security-groups/{new}")["security_group"][
+            "security_group_rules"
+        ]
+    }
     for key in present.keys() - wanted.keys():
         api.delete(f"/security-group-rules/{present[key]}")
     missing = [{**wanted[key], "security_group_id": new}
@@ -34,9 +41,11 @@ def write_rules(api: Api, old: Record, new: str, maps: Maps, tell: Tell) -> None
         return
     try:
         api.post("/security-group-rules", {"security_group_rules": missing})
-    except (RequestRefused, CloudForbidden, CloudNotFound):      # all or none: which one was it?
-        for one in missing:
-            _write_rule(api, one, f"security group {old['name'] or old['id']}", tell)
+    except (RequestRefused, CloudForbidden, CloudNotFound):  # all or none: which one was it?
+        for security_group_rule in missing:
+            _write_rule(
+                api, security_group_rule, f"security group {old['name'] or old['id']}", tell
+            )
 
 
 def _write_rule(api: Api, wanted: Record, group: str, tell: Tell) -> None:
@@ -60,8 +69,14 @@ def describe(one: Record) -> str:
 
 def report_differences(now: Record, old: Record, maps: Maps, tell: Tell) -> None:
     """A group that was there already is never altered: others may rely on it. Tell instead."""
-    before = {rule_key(rule(one, maps)) for one in old["security_group_rules"]}
-    present = {rule_key(rule(one, {})) for one in now["security_group_rules"]}
+    before = {
+        rule_key(rule(security_group_rule, maps))
+        for security_group_rule in old["security_group_rules"]
+    }
+    present = {
+        rule_key(rule(security_group_rule, {}))
+        for security_group_rule in now["security_group_rules"]
+    }
     for count, what in ((len(before - present), "kept rules that it lacks"),
                         (len(present - before), "rules that were not kept")):
         if count:

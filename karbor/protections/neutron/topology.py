@@ -42,20 +42,22 @@ def choose(lists: Lists, project_id: str, servers: Collection[str] | None,
     own_ports = [one for one in lists.ports if _owner(one) == project_id]
     ports = own_ports if servers is None else \
         [one for one in lists.ports if one.get("device_id") in servers]
-    networks = {one["id"]: one for one in lists.networks}
+    networks = {network["id"]: network for network in lists.networks}
     if servers is None:
-        wanted = {one["id"] for one in lists.networks if _owner(one) == project_id}
+        wanted = {network["id"] for network in lists.networks if _owner(network) == project_id}
         used = {port["network_id"] for port in ports}
     else:
         wanted = used = {port["network_id"] for port in ports}
     kept = [networks[id] for id in sorted(wanted)
             if id in networks and _owner(networks[id]) == project_id]
     kept_ids = {one["id"] for one in kept}
-    subnets = [one for one in lists.subnets if one["network_id"] in kept_ids]
-    routers = _routers(lists, project_id, {one["id"] for one in subnets}, whole=servers is None)
+    subnets = [subnet for subnet in lists.subnets if subnet["network_id"] in kept_ids]
+    routers = _routers(
+        lists, project_id, {subnet["id"] for subnet in subnets}, whole=servers is None
+    )
     floating = [one for one in lists.floating if _owner(one) == project_id and
                 (servers is None or one.get("port_id") in {port["id"] for port in ports})]
-    referred = (used | {_gateway(one) for one in routers}
+    referred = (used | {_gateway(router) for router in routers}
                 | {one["floating_network_id"] for one in floating}) - kept_ids - {""}
     groups = _groups(lists.groups, project_id, ports, whole=servers is None)
     return {
@@ -65,16 +67,25 @@ def choose(lists: Lists, project_id: str, servers: Collection[str] | None,
         "subnets": subnets,
         "routers": routers,
         "security_groups": groups,
-        "address_groups": [one for one in lists.address_groups if _owner(one) == project_id
-                           and one["id"] in address_groups_of(groups)],
+        "address_groups": [
+            address_group
+            for address_group in lists.address_groups
+            if _owner(address_group) == project_id
+            and address_group["id"] in address_groups_of(groups)
+        ],
         "floating_ips": floating,
         "ports_left_out": [
-            {"id": one["id"], "name": one.get("name", ""), "fixed_ips": one["fixed_ips"]}
-            for one in own_ports if one["network_id"] in kept_ids
-            and not str(one.get("device_owner", "")).startswith("network:")
-            and one.get("device_id") not in kept_servers],
-        "references": [_reference(id, networks.get(id), lists.subnets)
-                       for id in sorted(referred)],
+            {
+                "id": own_port["id"],
+                "name": own_port.get("name", ""),
+                "fixed_ips": own_port["fixed_ips"],
+            }
+            for own_port in own_ports
+            if own_port["network_id"] in kept_ids
+            and not str(own_port.get("device_owner", "")).startswith("network:")
+            and own_port.get("device_id") not in kept_servers
+        ],
+        "references": [_reference(id, networks.get(id), lists.subnets) for id in sorted(referred)],
     }
 
 
@@ -96,9 +107,9 @@ def _routers(lists: Lists, project_id: str, subnets: set[str], *, whole: bool) -
         interfaces = [{"subnet_id": fixed["subnet_id"], "ip_address": fixed["ip_address"],
                        "network_id": port["network_id"]}
                       for port in ports for fixed in port["fixed_ips"]]
-        inside = [one for one in interfaces if one["subnet_id"] in subnets]
+        inside = [interface for interface in interfaces if interface["subnet_id"] in subnets]
         if whole or inside:
-            left = [one for one in interfaces if one not in inside]
+            left = [interface for interface in interfaces if interface not in inside]
             found.append({**router, "interfaces": inside, "interfaces_left_out": left})
     return found
 
@@ -106,7 +117,7 @@ def _routers(lists: Lists, project_id: str, subnets: set[str], *, whole: bool) -
 def _groups(groups: list[Record], project_id: str, ports: Iterable[Record], *, whole: bool
             ) -> list[Record]:
     """All groups, or those of the ports and every group that one of their rules refers to."""
-    own = {one["id"]: one for one in groups if _owner(one) == project_id}
+    own = {group["id"]: group for group in groups if _owner(group) == project_id}
     if whole:
         return list(own.values())
     pending = [id for port in ports for id in port.get("security_groups", ())]
@@ -131,7 +142,7 @@ def _reference(id: str, network: Record | None, subnets: list[Record]) -> Record
         return {"id": id, "name": "", "external": False, "seen": False, "subnets": []}
     return {"id": id, "name": network.get("name", ""), "seen": True,
             "external": bool(network.get("router:external")),
-            "subnets": [_subnet(one) for one in subnets if one["network_id"] == id]}
+            "subnets": [_subnet(subnet) for subnet in subnets if subnet["network_id"] == id]}
 
 
 def _subnet(one: Record) -> Record:
@@ -144,14 +155,14 @@ def not_kept(document: Record) -> list[dict[str, str]]:
     """What is not in the document, or in it but not for a plain member to choose at a restore."""
     told = [*_of_networks(document), *_of_ports(document), *_of_routers(document),
             *_of_groups(document)]
-    told += [(f"floating address {one['floating_ip_address']}", RELEASED)
-             for one in document["floating_ips"]]
-    told += [(f"floating address {one['floating_ip_address']}: port forwardings",
+    told += [(f"floating address {floating_ip['floating_ip_address']}", RELEASED)
+             for floating_ip in document["floating_ips"]]
+    told += [(f"floating address {floating_ip['floating_ip_address']}: port forwardings",
               "they are not kept")
-             for one in document["floating_ips"] if one.get("port_forwardings")]
-    told += [(f"network {one['name'] or one['id']}",
-              "it belongs to another project: kept by reference" if one["seen"] else HIDDEN)
-             for one in document["references"]]
+             for floating_ip in document["floating_ips"] if floating_ip.get("port_forwardings")]
+    told += [(f"network {reference['name'] or reference['id']}",
+              "it belongs to another project: kept by reference" if reference["seen"] else HIDDEN)
+             for reference in document["references"]]
     return [{"field": field, "why": why} for field, why in told]
 
 
@@ -169,7 +180,7 @@ def _of_networks(document: Record) -> Iterator[tuple[str, str]]:
 
 def _of_ports(document: Record) -> Iterator[tuple[str, str]]:
     for port in document["ports_left_out"]:
-        addresses = ", ".join(one["ip_address"] for one in port["fixed_ips"])
+        addresses = ", ".join(fixed_ip["ip_address"] for fixed_ip in port["fixed_ips"])
         yield (f"port {port['name'] or port['id']} ({addresses or 'no address'})",
                "only the ports of this checkpoint's servers and of routers are kept")
 
@@ -190,8 +201,8 @@ def _of_routers(document: Record) -> Iterator[tuple[str, str]]:
 
 
 def _of_groups(document: Record) -> Iterator[tuple[str, str]]:
-    kept = {one["id"] for one in document["security_groups"]}
-    own = {one["id"] for one in document["address_groups"]}
+    kept = {security_group["id"] for security_group in document["security_groups"]}
+    own = {address_group["id"] for address_group in document["address_groups"]}
     for group in document["security_groups"]:
         for rule in group["security_group_rules"]:
             field = f"security group {group['name'] or group['id']}: rule {rule['id']}"
@@ -206,21 +217,41 @@ def summary(document: Record) -> Record:
     return {
         "id": document["id"],
         "whole": document["whole"],
-        "networks": [{"id": one["id"], "name": one["name"]} for one in document["networks"]],
+        "networks": [
+            {"id": network["id"], "name": network["name"]} for network in document["networks"]
+        ],
         "references": document["references"],
-        "subnets": [_subnet(one) for one in document["subnets"]],
-        "routers": [{"id": one["id"], "name": one["name"], "gateway": _gateway(one),
-                     "subnets": [each["subnet_id"] for each in one["interfaces"]]}
-                    for one in document["routers"]],
-        "security_groups": [{"id": one["id"], "name": one["name"],
-                             "rules": len(one["security_group_rules"]),
-                             "refers_to": _refers_to(one)}
-                            for one in document["security_groups"]],
-        "address_groups": [{"id": one["id"], "name": one.get("name") or ""}
-                           for one in document["address_groups"]],
-        "floating_ips": [{"id": one["id"], "address": one["floating_ip_address"],
-                          "network_id": one["floating_network_id"]}
-                         for one in document["floating_ips"]],
+        "subnets": [_subnet(subnet) for subnet in document["subnets"]],
+        "routers": [
+            {
+                "id": router["id"],
+                "name": router["name"],
+                "gateway": _gateway(router),
+                "subnets": [each["subnet_id"] for each in router["interfaces"]],
+            }
+            for router in document["routers"]
+        ],
+        "security_groups": [
+            {
+                "id": security_group["id"],
+                "name": security_group["name"],
+                "rules": len(security_group["security_group_rules"]),
+                "refers_to": _refers_to(security_group),
+            }
+            for security_group in document["security_groups"]
+        ],
+        "address_groups": [
+            {"id": address_group["id"], "name": address_group.get("name") or ""}
+            for address_group in document["address_groups"]
+        ],
+        "floating_ips": [
+            {
+                "id": floating_ip["id"],
+                "address": floating_ip["floating_ip_address"],
+                "network_id": floating_ip["floating_network_id"],
+            }
+            for floating_ip in document["floating_ips"]
+        ],
         "not_kept": not_kept(document),
     }
 

@@ -73,9 +73,16 @@ def device_order(device: str | None) -> tuple[int, str]:
 def _volumes(facts: Facts, *, boots: bool) -> list[Record]:
     """In device order. Nova tells nobody which volume it boots from; it is the one at the root
     device, and where policy hides that name, the first device."""
-    found = [{"id": one["volumeId"], "device": one.get("device"), "tag": one.get("tag"),
-              "delete_on_termination": bool(one.get("delete_on_termination")), "boot": False}
-             for one in sorted(facts.attachments, key=lambda one: device_order(one.get("device")))]
+    found = [
+        {
+            "id": attachment["volumeId"],
+            "device": attachment.get("device"),
+            "tag": attachment.get("tag"),
+            "delete_on_termination": bool(attachment.get("delete_on_termination")),
+            "boot": False,
+        }
+        for attachment in sorted(facts.attachments, key=lambda one: device_order(one.get("device")))
+    ]
     if boots and found:
         root = facts.server.get(_ATTR + "root_device_name")
         at_root = [one for one in found if root and one["device"] == root]
@@ -89,7 +96,7 @@ def _ports(facts: Facts) -> list[Record]:
     order = list(dict.fromkeys(
         entry.get("OS-EXT-IPS-MAC:mac_addr") for entries in
         (facts.server.get("addresses") or {}).values() for entry in entries))
-    tags = {one["port_id"]: one.get("tag") for one in facts.interfaces}
+    tags = {interface["port_id"]: interface.get("tag") for interface in facts.interfaces}
 
     def rank(port: Record) -> tuple[int, str]:
         mac = port["mac_address"]
@@ -148,7 +155,7 @@ def summary(document: Record, told: Sequence[Mapping[str, str]]) -> Record:
         "metadata_refused": sorted(split_metadata(server.get("metadata", {}))[1]),
         "zone": zone(server),
         "group": (document["group"] or {}).get("name", ""),
-        "volumes": [one["id"] for one in document["volumes"]],
+        "volumes": [volume["id"] for volume in document["volumes"]],
         "ports": [{"id": one["id"], "network_id": one["network_id"], "mac": one["mac_address"],
                    "addresses": [fixed["ip_address"] for fixed in one["fixed_ips"]],
                    "security_groups": list(one.get("security_groups") or ())}
@@ -169,4 +176,4 @@ def zone(server: Mapping[str, Any]) -> str:
 
 
 def group_of(server_id: str, groups: Iterable[Record]) -> Record | None:
-    return next((one for one in groups if server_id in one.get("members", ())), None)
+    return next((group for group in groups if server_id in group.get("members", ())), None)

@@ -22,49 +22,56 @@ FIT = frozenset({"ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED", "SHELVED", "SHELVED
 
 def protecting(resources: Sequence[Resource], cloud: Cloud) -> list[Obstacle]:
     lists = CachedLists(cloud)
-    found = []
-    for one in resources:
-        record = lists.server(one.id)
+    obstacles = []
+    for resource in resources:
+        record = lists.server(resource.id)
         status = str(record["status"]).upper() if record else "gone"
         if status not in FIT:
-            found.append(Obstacle(f"server {one.name or one.id} is {status}",
-                                  "a server must be " + ", ".join(sorted(FIT)).lower(),
-                                  resource=one.key))
-    return found
+            obstacles.append(Obstacle(f"server {resource.name or resource.id} is {status}",
+                                      "a server must be " + ", ".join(sorted(FIT)).lower(),
+                                      resource=resource.key))
+    return obstacles
 
 
 def restoring(resources: Sequence[Resource], target: Target) -> list[Obstacle]:
     lists = CachedLists(target.cloud)
-    plans = [(one, target.kept("server", one), _chosen(one, target)) for one in resources]
+    plans = [
+        (resource, target.kept("server", resource), _chosen(resource, target))
+        for resource in resources
+    ]
     flavors = lists.nova("/flavors/detail", "flavors")
-    found: list[Obstacle] = []
+    obstacles: list[Obstacle] = []
     totals = {"instances": 0, "cores": 0, "ram": 0}
-    for one, kept, chosen in plans:
-        explicit = str(target.parameters(one).get("restore_flavor_id") or "")
+    for resource, kept, chosen in plans:
+        explicit = str(target.parameters(resource).get("restore_flavor_id") or "")
         flavor = choose_flavor(kept["flavor"], flavors, chosen, explicit)
         if flavor is None:
-            found.append(_no_flavor(one, kept, flavors, explicit, chosen))
+            obstacles.append(_no_flavor(resource, kept, flavors, explicit, chosen))
         size = flavor or kept["flavor"]
         totals["instances"] += 1
         totals["cores"] += size.get("vcpus", 0)
         totals["ram"] += size.get("ram", 0)
-        found += [*_name(one, kept, target), *_metadata(one, kept, lists),
-                  *_left_out(one, kept, target),
-                  *_key_pair(one, kept, chosen, lists), *_zone(one, kept, chosen, lists),
-                  *_floating_networks(one, kept, target, lists),
-                  *_wanted_network(one, target, lists)]
+        obstacles += [
+            *_name(resource, kept, target),
+            *_metadata(resource, kept, lists),
+            *_left_out(resource, kept, target),
+            *_key_pair(resource, kept, chosen, lists),
+            *_zone(resource, kept, chosen, lists),
+            *_floating_networks(resource, kept, target, lists),
+            *_wanted_network(resource, target, lists),
+        ]
     if plans:
-        found += [*_limits(totals, lists, plans[0][0].key),
-                  *quota_obstacles(lists, target.cloud.project_id, _network_needs(plans, lists),
-                                   plans[0][0].key)]
-    return found
+        obstacles += [*_limits(totals, lists, plans[0][0].key),
+                      *quota_obstacles(lists, target.cloud.project_id, _network_needs(plans, lists),
+                                       plans[0][0].key)]
+    return obstacles
 
 
 def _chosen(resource: Resource, target: Target) -> Mapping[str, str]:
     return {**(target.parameters(resource).get("map") or {}), **target.mapping}
 
 
-def _no_flavor(one: Resource, kept: Record, flavors: Sequence[Record], explicit: str,
+def _no_flavor(resource: Resource, kept: Record, flavors: Sequence[Record], explicit: str,
                chosen: Mapping[str, str]) -> Obstacle:
     size = kept["flavor"]
     name = explicit or size.get("original_name") or size.get("id") or ""
@@ -72,32 +79,38 @@ def _no_flavor(one: Resource, kept: Record, flavors: Sequence[Record], explicit:
     remedy = (f"--map {name}={near['name']}, the nearest one here" if near else
               f"--map {name}=FLAVOR; it had {size.get('vcpus')} VCPUs, {size.get('ram')} MiB of "
               f"memory and {size.get('disk')} GiB of disk")
-    what = (f"server {one.name or one.id} is to get the flavor {chosen[name]} instead of {name}"
-            if name in chosen else f"server {one.name or one.id} needs the flavor {name}")
-    return Obstacle(f"{what}, which is not here", remedy, str(name), one.key)
+    what = (
+        f"server {resource.name or resource.id} is to get the flavor {chosen[name]} instead of {name}"
+        if name in chosen
+        else f"server {resource.name or resource.id} needs the flavor {name}"
+    )
+    return Obstacle(f"{what}, which is not here", remedy, str(name), resource.key)
 
 
-def _new_name(one: Resource, kept: Record, target: Target) -> str:
-    return str(target.parameters(one).get("restore_name") or kept["name"])
+def _new_name(resource: Resource, kept: Record, target: Target) -> str:
+    return str(target.parameters(resource).get("restore_name") or kept["name"])
 
 
-def _name(one: Resource, kept: Record, target: Target) -> Iterator[Obstacle]:
-    name = _new_name(one, kept, target)
+def _name(resource: Resource, kept: Record, target: Target) -> Iterator[Obstacle]:
+    name = _new_name(resource, kept, target)
     if why := refused_name(name):
         yield Obstacle(f"Nova does not take the name {name!r} of a server: {why}",
-                       f"give another one: --name {one.id}=NAME", resource=one.key)
+                       f"give another one: --name {resource.id}=NAME", resource=resource.key)
 
 
-def _metadata(one: Resource, kept: Record, lists: CachedLists) -> Iterator[Obstacle]:
+def _metadata(resource: Resource, kept: Record, lists: CachedLists) -> Iterator[Obstacle]:
     """A mark needs no room of its own: see server_body."""
     most, items = lists.limits().get("maxServerMeta", -1), kept.get("metadata_items", 0)
     if 0 <= most < items:
-        yield Obstacle(f"server {one.name or one.id} has {items} items of metadata, and a server "
-                       f"may have {most} here", "have the quota of metadata items raised",
-                       resource=one.key)
+        yield Obstacle(
+            f"server {resource.name or resource.id} has {items} items of metadata, and a server "
+            f"may have {most} here",
+            "have the quota of metadata items raised",
+            resource=resource.key,
+        )
 
 
-def _key_pair(one: Resource, kept: Record, chosen: Mapping[str, str], lists: CachedLists
+def _key_pair(resource: Resource, kept: Record, chosen: Mapping[str, str], lists: CachedLists
               ) -> Iterator[Obstacle]:
     pair = kept["key_pair"]
     if not pair:
@@ -107,27 +120,31 @@ def _key_pair(one: Resource, kept: Record, chosen: Mapping[str, str], lists: Cac
         return              # to be built without one
     there = lists.key_pairs().get(name)
     if there is None:
-        yield Obstacle(f"server {one.name or one.id} needs the key pair {name}, which this user "
-                       "does not have", f"create it, or --map {pair['name']}=KEYPAIR, or "
-                       f"--map {pair['name']}= to build the server without one",
-                       pair["name"], one.key)
+        yield Obstacle(
+            f"server {resource.name or resource.id} needs the key pair {name}, which this user "
+            "does not have",
+            f"create it, or --map {pair['name']}=KEYPAIR, or "
+            f"--map {pair['name']}= to build the server without one",
+            pair["name"],
+            resource.key,
+        )
     elif (pair["name"] not in chosen and pair["fingerprint"]
           and there.get("fingerprint") != pair["fingerprint"]):
         yield Obstacle(f"the key pair {name} of this user holds another key than the one that "
-                       f"server {one.name or one.id} had",
-                       f"to use it all the same: --map {name}={name}", name, one.key)
+                       f"server {resource.name or resource.id} had",
+                       f"to use it all the same: --map {name}={name}", name, resource.key)
 
 
-def _left_out(one: Resource, kept: Record, target: Target) -> Iterator[Obstacle]:
+def _left_out(resource: Resource, kept: Record, target: Target) -> Iterator[Obstacle]:
     """Of the answers for this server alone; those for all are checked before."""
     pair = kept["key_pair"] or {}
-    for old, new in (target.parameters(one).get("map") or {}).items():
+    for old, new in (target.parameters(resource).get("map") or {}).items():
         if not new and old != pair.get("name") and old not in target.mapping:
-            yield Obstacle(f"server {one.name or one.id} cannot be built without {old}",
-                           "only its key pair can be left out", old, one.key)
+            yield Obstacle(f"server {resource.name or resource.id} cannot be built without {old}",
+                           "only its key pair can be left out", old, resource.key)
 
 
-def _zone(one: Resource, kept: Record, chosen: Mapping[str, str], lists: CachedLists
+def _zone(resource: Resource, kept: Record, chosen: Mapping[str, str], lists: CachedLists
           ) -> Iterator[Obstacle]:
     wanted = kept["zone"]
     if not wanted:
@@ -137,40 +154,52 @@ def _zone(one: Resource, kept: Record, chosen: Mapping[str, str], lists: CachedL
                                                      "availabilityZoneInfo")
              if zone["zoneState"]["available"]]
     if name not in zones:
-        yield Obstacle(f"server {one.name or one.id} needs the availability zone {name}, which is "
-                       "not available here", f"--map {wanted}=ZONE; there are: "
-                       + ", ".join(sorted(zones)), wanted, one.key)
+        yield Obstacle(
+            f"server {resource.name or resource.id} needs the availability zone {name}, which is "
+            "not available here",
+            f"--map {wanted}=ZONE; there are: " + ", ".join(sorted(zones)),
+            wanted,
+            resource.key,
+        )
 
 
-def _wanted_network(one: Resource, target: Target, lists: CachedLists) -> Iterator[Obstacle]:
-    wanted = target.parameters(one).get("restore_net_id")
+def _wanted_network(resource: Resource, target: Target, lists: CachedLists) -> Iterator[Obstacle]:
+    wanted = target.parameters(resource).get("restore_net_id")
     if wanted and wanted not in {network["id"] for network in lists.neutron("networks")}:
-        yield Obstacle(f"server {one.name or one.id} is to be on the network {wanted}, which is "
-                       "not visible here", "give the id of another one as restore_net_id",
-                       resource=one.key)
+        yield Obstacle(
+            f"server {resource.name or resource.id} is to be on the network {wanted}, which is "
+            "not visible here",
+            "give the id of another one as restore_net_id",
+            resource=resource.key,
+        )
 
 
-def _floating_networks(one: Resource, kept: Record, target: Target, lists: CachedLists
+def _floating_networks(resource: Resource, kept: Record, target: Target, lists: CachedLists
                        ) -> Iterator[Obstacle]:
     """A released address can only be replaced from an external network that is visible."""
     names = {ref["id"]: ref["name"] for topology in target.graph.of_type(NETWORK)
              for ref in target.kept("topology", topology).get("references", ())}
     visible = {name for network in lists.neutron("networks")
                for name in (network["id"], network["name"])}
-    chosen = _chosen(one, target)
+    chosen = _chosen(resource, target)
     for floating in _released(kept, lists):
         old = floating["network_id"]
         name = names.get(old) or old
         if (chosen.get(old) or chosen.get(name) or old) not in visible:
-            yield Obstacle(f"the floating address {floating['address']} of server "
-                           f"{one.name or one.id} came from the network {name}, which is not "
-                           "visible here", f"--map {name}=NETWORK", name, one.key)
+            yield Obstacle(
+                f"the floating address {floating['address']} of server "
+                f"{resource.name or resource.id} came from the network {name}, which is not "
+                "visible here",
+                f"--map {name}=NETWORK",
+                name,
+                resource.key,
+            )
 
 
 def _released(kept: Record, lists: CachedLists) -> list[Record]:
     """Kept floating addresses for which a new one must be allocated."""
-    free = {one["floating_ip_address"] for one in lists.neutron("floatingips")
-            if not one.get("port_id")}
+    free = {floatingip["floating_ip_address"] for floatingip in lists.neutron("floatingips")
+            if not floatingip.get("port_id")}
     return [one for one in kept["floating"] if one["address"] not in free]
 
 
@@ -190,9 +219,9 @@ def _limits(totals: Mapping[str, int], lists: CachedLists, resource: str) -> Ite
 
 def _network_needs(plans: Sequence[tuple[Resource, Record, Mapping[str, str]]], lists: CachedLists
                    ) -> dict[str, int]:
-    idle = {one["id"] for one in lists.neutron("ports") if not one.get("device_id")}
-    return {"port": sum(1 for _, kept, _ in plans for one in kept["ports"]
-                        if one["id"] not in idle),
+    idle = {port["id"] for port in lists.neutron("ports") if not port.get("device_id")}
+    return {"port": sum(1 for _, kept, _ in plans for port in kept["ports"]
+                        if port["id"] not in idle),
             "floatingip": sum(len(_released(kept, lists)) for _, kept, _ in plans)}
 
 
@@ -239,11 +268,11 @@ def preview(resource: Resource, target: Target) -> list[str]:
 
 def _groups_gone(kept: Record, target: Target, lists: CachedLists) -> list[str]:
     """Security groups of other projects that a port had and that are not visible any more."""
-    own = {group["id"] for one in target.graph.of_type(NETWORK)
-           for group in target.kept("topology", one).get("security_groups", ())}
+    own = {group["id"] for resource in target.graph.of_type(NETWORK)
+           for group in target.kept("topology", resource).get("security_groups", ())}
     wanted = {id for port in kept["ports"] for id in port.get("security_groups", ())} - own
     if not wanted:
         return []
-    there = {one["id"] for one in lists.neutron("security-groups")}
+    there = {security_group["id"] for security_group in lists.neutron("security-groups")}
     return [f"without the security group {id} of its ports, which is not visible here"
             for id in sorted(wanted - there)]

@@ -49,7 +49,9 @@ def make_ports(api: Api, mark: str, ports: Sequence[Record], *,
                     tell(f"port {old['name'] or old['id']}: {field}", why)
         _compare(old, record, tell)
         state["ports"][old["id"]] = record["id"]
-        state["addresses"][record["id"]] = [one["ip_address"] for one in record["fixed_ips"]]
+        state["addresses"][record["id"]] = [
+            fixed_ip["ip_address"] for fixed_ip in record["fixed_ips"]
+        ]
         state.setdefault("moved", {})[record["id"]] = _moved(old, record, maps.get("subnets", {}))
         if made and record["id"] not in state["made_ports"]:
             state["made_ports"].append(record["id"])
@@ -90,8 +92,8 @@ def _compare(old: Record, new: Record, tell: Callable[[str, str], None]) -> None
     if new["mac_address"] != old["mac_address"]:
         tell(f"port {name}: MAC address",
              f"{old['mac_address']} is in use or refused; it is {new['mac_address']} now")
-    before = [one["ip_address"] for one in old["fixed_ips"]]
-    now = [one["ip_address"] for one in new["fixed_ips"]]
+    before = [fixed_ip["ip_address"] for fixed_ip in old["fixed_ips"]]
+    now = [fixed_ip["ip_address"] for fixed_ip in new["fixed_ips"]]
     if sorted(before) != sorted(now):
         tell(f"port {name}: fixed address",
              f"{', '.join(before) or 'none'} cannot be had; it is {', '.join(now) or 'none'} now")

@@ -26,16 +26,16 @@ def choose_flavor(kept: Mapping[str, Any], flavors: Iterable[Mapping[str, Any]],
     name = kept.get("original_name") or kept.get("id") or ""
     wanted = explicit or chosen.get(name) or name
     candidates = list(flavors)
-    exact = [one for one in candidates if one["id"] == wanted]
-    named = [one for one in candidates if one["name"] == wanted]
+    exact = [candidate for candidate in candidates if candidate["id"] == wanted]
+    named = [candidate for candidate in candidates if candidate["name"] == wanted]
     return next(iter((exact + named) if explicit or name in chosen else (named + exact)), None)
 
 
 def nearest_flavor(kept: Mapping[str, Any], flavors: Iterable[Mapping[str, Any]]
                    ) -> Mapping[str, Any] | None:
     """The smallest flavor that is not smaller than the kept one in anything."""
-    fitting = [one for one in flavors if all(one.get(size, 0) >= kept.get(size, 0)
-                                             for size in ("vcpus", "ram", "disk"))]
+    fitting = [flavor for flavor in flavors if all(flavor.get(size, 0) >= kept.get(size, 0)
+                                                   for size in ("vcpus", "ram", "disk"))]
     return min(fitting, key=lambda one: (one["ram"], one["vcpus"], one["disk"]), default=None)
 
 
@@ -56,10 +56,10 @@ def port(old: Record, description: str, maps: Mapping[str, Mapping[str, str]], c
                     "description": description,
                     "admin_state_up": old.get("admin_state_up", True),
                     "mac_address": old["mac_address"]}
-    fixed = [{"subnet_id": subnets[one["subnet_id"]],
-              **({} if one["subnet_id"] in automatic or one["ip_address"] in taken
-                 else {"ip_address": one["ip_address"]})}
-             for one in old["fixed_ips"] if one["subnet_id"] in subnets]
+    fixed = [{"subnet_id": subnets[fixed_ip["subnet_id"]],
+              **({} if fixed_ip["subnet_id"] in automatic or fixed_ip["ip_address"] in taken
+                 else {"ip_address": fixed_ip["ip_address"]})}
+             for fixed_ip in old["fixed_ips"] if fixed_ip["subnet_id"] in subnets]
     if fixed or not old["fixed_ips"]:
         body["fixed_ips"] = fixed
     if old.get("port_security_enabled") is False:
@@ -67,7 +67,9 @@ def port(old: Record, description: str, maps: Mapping[str, Mapping[str, str]], c
         body["security_groups"] = []
     else:
         groups = maps.get("security_groups", {})
-        body["security_groups"] = [groups.get(one, one) for one in old["security_groups"]]
+        body["security_groups"] = [
+            groups.get(security_group, security_group) for security_group in old["security_groups"]
+        ]
     # no dns_name: Nova writes the server's host name there, and refuses a port with another one
     for name in ("allowed_address_pairs", "extra_dhcp_opts", "qos_policy_id"):
         if old.get(name):

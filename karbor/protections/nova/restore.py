@@ -107,15 +107,17 @@ class _Build:
             return self._topology()
         # Without subnets no kept address is asked for: it would mean nothing there.
         return {**self._topology(), "subnets": {},
-                "networks": {one["network_id"]: wanted for one in self.document["ports"]}}
+                "networks": {port["network_id"]: wanted for port in self.document["ports"]}}
 
     def _topology(self) -> Mapping[str, Any]:
         """Old → new ids of everything of Neutron that the server may be on."""
-        return next((saved for one in self.work.graph.of_type(NETWORK)
-                     if (saved := self.work.saved("topology", one))), {})
+        return next((saved for resource in self.work.graph.of_type(NETWORK)
+                     if (saved := self.work.saved("topology", resource))), {})
 
     def _automatic(self) -> set[str]:
-        kept = [self.work.kept("topology", one) for one in self.work.graph.of_type(NETWORK)]
+        kept = [
+            self.work.kept("topology", resource) for resource in self.work.graph.of_type(NETWORK)
+        ]
         return {subnet["id"] for one in kept
                 for subnet in [*one.get("subnets", ()), *(
                     each for reference in one.get("references", ())
@@ -149,7 +151,7 @@ class _Build:
             body = request_bodies.server(
                 self.document, name=parameters.get("restore_name") or kept["name"],
                 mark=self.work.mark, flavor=flavor["id"], image=image, devices=devices,
-                ports=[self.state["ports"][one["id"]] for one in self.document["ports"]],
+                ports=[self.state["ports"][port["id"]] for port in self.document["ports"]],
                 group=self.state.get("group", ""), version=self.version, chosen=self.chosen,
                 mark_in_description=mark_in_description)
             made = self.nova.post("/servers", body, version=self.version)
@@ -191,7 +193,7 @@ class _Build:
         saved = {child.id: self.work.saved("volume", child)
                  for child in self.work.graph.children(resource.key) if child.type == VOLUME}
         found = {old: str(one["id"]) for old, one in saved.items() if one.get("id")}
-        missing = [one["id"] for one in self.document["volumes"] if one["id"] not in found]
+        missing = [volume["id"] for volume in self.document["volumes"] if volume["id"] not in found]
         if missing:
             raise BadInput(f"volumes of server {resource.name or resource.id} were not restored: "
                            + ", ".join(missing), resource=resource.key)
@@ -209,7 +211,7 @@ class _Build:
             # for another host by itself, so what no host can do is not asked for anew.
             hopeless = any(words in why.lower() for words in HOPELESS) or (
                 not spares_volumes(self.version)
-                and any(one["delete_on_termination"] for one in self.document["volumes"]))
+                and any(volume["delete_on_termination"] for volume in self.document["volumes"]))
             raise (RemoteFailed if hopeless else WorkInterrupted)(
                 f"Nova could not build the server: {why}", resource=self.work.resource.key,
                 **self._asked("nova", self.state["server"]))

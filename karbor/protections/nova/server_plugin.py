@@ -37,9 +37,9 @@ class KeepServer(Task):
     def _own_disk(work: Work) -> bool:
         """Nova names an image also of a server that boots from a volume, if that volume was made of
         the snapshots which the image named."""
-        disks = [one for one in work.graph.children(work.resource.key)
-                 if one.type == IMAGE and one.within == work.resource.id]
-        return any(not work.saved("disk", one).get("no_disk") for one in disks)
+        disks = [resource for resource in work.graph.children(work.resource.key)
+                 if resource.type == IMAGE and resource.within == work.resource.id]
+        return any(not work.saved("disk", disk).get("no_disk") for disk in disks)
 
 
 def gather(cloud: Cloud, resource: Resource) -> server_facts.Facts:
@@ -51,8 +51,8 @@ def gather(cloud: Cloud, resource: Resource) -> server_facts.Facts:
                             resource=resource.key)
     nova = cloud.api("nova")
     version = lists.nova_version()
-    ports = [one for one in lists.neutron("ports") if one.get("device_id") == resource.id]
-    ids = {one["id"] for one in ports}
+    ports = [port for port in lists.neutron("ports") if port.get("device_id") == resource.id]
+    ids = {port["id"] for port in ports}
     attachments = interfaces = []
     if record.get("os-extended-volumes:volumes_attached"):
         attachments = nova.list(f"/servers/{resource.id}/os-volume_attachments",
@@ -63,9 +63,18 @@ def gather(cloud: Cloud, resource: Resource) -> server_facts.Facts:
     groups = lists.nova("/os-server-groups", "server_groups")
     key_pair = lists.key_pairs().get(record["key_name"]) if record.get("key_name") else None
     return server_facts.Facts(
-        server=record, attachments=attachments, interfaces=interfaces, ports=ports,
-        floating=[one for one in lists.neutron("floatingips") if one.get("port_id") in ids],
-        key_pair=key_pair, group=server_facts.group_of(resource.id, groups))
+        server=record,
+        attachments=attachments,
+        interfaces=interfaces,
+        ports=ports,
+        floating=[
+            floatingip
+            for floatingip in lists.neutron("floatingips")
+            if floatingip.get("port_id") in ids
+        ],
+        key_pair=key_pair,
+        group=server_facts.group_of(resource.id, groups),
+    )
 
 
 class ServerProtection(Protection):

@@ -134,7 +134,7 @@ class Allowances(Part):
     def type(self, _request: Request, id: str) -> Answer:
         kinds = self.cloud.kinds["cinder.type"]
         found = (kinds.get(id) if id != "default"
-                 else next(one for one in kinds.values() if one["name"] == "lvm"))
+                 else next(kind for kind in kinds.values() if kind["name"] == "lvm"))
         need(found, 404, f"Volume type {id} could not be found.")
         assert found is not None
         return Answer(200, {"volume_type": self._type(found)})

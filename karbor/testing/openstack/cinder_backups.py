@@ -148,7 +148,7 @@ class Backups(Part):
         shown_ones = [self._view(request, one) for one in found]
         body = page(shown_ones, request, "backups", most=self.cloud.settings.page_of("volume"))
         if not request.path.rstrip("/").endswith("detail"):
-            body["backups"] = [shown(one, ("id", "name", "links")) for one in body["backups"]]
+            body["backups"] = [shown(backup, ("id", "name", "links")) for backup in body["backups"]]
         return Answer(200, body)
 
     @route("GET", "/v3/backups/{id}")

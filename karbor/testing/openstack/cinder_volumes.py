@@ -108,7 +108,7 @@ class Volumes(Part):
         body = page([self._view(one, request) for one in found], request, "volumes",
                     most=self.cloud.settings.page_of("volume"))
         if not request.path.rstrip("/").endswith("detail"):
-            body["volumes"] = [shown(one, ("id", "name", "links")) for one in body["volumes"]]
+            body["volumes"] = [shown(volume, ("id", "name", "links")) for volume in body["volumes"]]
         return Answer(200, body)
 
     @route("GET", "/v3/volumes/summary")
@@ -151,8 +151,8 @@ class Volumes(Part):
         volume["status"] = "deleting"
 
         def done() -> None:
-            for one in snapshots:
-                self.cloud.remove("cinder.snapshot", one["id"])
+            for snapshot in snapshots:
+                self.cloud.remove("cinder.snapshot", snapshot["id"])
             self.cloud.remove("cinder.volume", id)
 
         def failed(status: str, _reason: str) -> None:
@@ -217,8 +217,8 @@ class Volumes(Part):
             "attached_at": self.cloud.stamp()}]
 
     def detach(self, volume: Record, server: str) -> None:
-        volume["attachments"] = [one for one in volume["attachments"]
-                                 if one["server_id"] != server]
+        volume["attachments"] = [attachment for attachment in volume["attachments"]
+                                 if attachment["server_id"] != server]
         volume["status"] = "in-use" if volume["attachments"] else "available"
 
     def _view(self, volume: Record, request: Request) -> dict[str, Any]:

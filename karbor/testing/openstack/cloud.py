@@ -147,22 +147,22 @@ class Cloud:
         looks = self.settings.looks.get(kind, self.settings.looks.get("*", 1))
 
         def error(status: str, reason: str) -> None:
-            for one in records:
-                one["status"] = status
-                one["fail_reason"] = reason
+            for record in records:
+                record["status"] = status
+                record["fail_reason"] = reason
         change = Change(kind, looks, done, failed or error, self._outcome(kind))
-        for one in records:
-            one["_change"] = change
+        for record in records:
+            record["_change"] = change
         if looks < 0 and kind not in self.settings.held:
             change.finish()
         return change
 
     def _outcome(self, kind: str) -> Mapping[str, Any] | None:
-        for one in self.settings.outcomes:
-            if one["kind"] == kind:
-                one["seen"] = one.get("seen", 0) + 1
-                if one["seen"] == one.get("nth", 1):
-                    return one
+        for outcome in self.settings.outcomes:
+            if outcome["kind"] == kind:
+                outcome["seen"] = outcome.get("seen", 0) + 1
+                if outcome["seen"] == outcome.get("nth", 1):
+                    return outcome
         return None
 
     def look(self, record: Record) -> bool:
@@ -186,8 +186,8 @@ class Cloud:
     def settle(self) -> None:
         """Bring every change to its end that is not held."""
         for records in list(self.kinds.values()):
-            for one in list(records.values()):
-                change: Change | None = one.get("_change")
+            for record in list(records.values()):
+                change: Change | None = record.get("_change")
                 if change and change.kind not in self.settings.held:
                     change.finish()
 

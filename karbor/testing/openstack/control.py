@@ -60,7 +60,7 @@ class Levers(Part):
 
     @route("GET", "/faults")
     def faults(self, _request: Request) -> Answer:
-        return Answer(200, [one.to_dict() for one in self.server.plan.faults])
+        return Answer(200, [fault.to_dict() for fault in self.server.plan.faults])
 
     @route("POST", "/faults")
     def plan(self, request: Request) -> Answer:
@@ -81,7 +81,7 @@ class Levers(Part):
 
     @route("PUT", "/settings")
     def change(self, request: Request) -> Answer:
-        known = {one.name for one in fields(self.cloud.settings)}
+        known = {field.name for field in fields(self.cloud.settings)}
         for name, value in request.json().items():
             need(name in known, 400, f"no setting is called {name}")
             setattr(self.cloud.settings, name, value)

@@ -82,4 +82,4 @@ class FaultPlan:
 
     def due(self, method: str, path: str) -> list[Fault]:
         """Those due now. Every fault counts every request, so all are asked."""
-        return [one for one in self.faults if one.due(method, path)]
+        return [fault for fault in self.faults if fault.due(method, path)]

@@ -41,8 +41,8 @@ class Trusts(Part):
                          else ())
         names = {role_id(one): one for one in mine}
         roles = []
-        for one in wanted.get("roles") or ():
-            id = one.get("id") or role_id(one["name"])
+        for role in wanted.get("roles") or ():
+            id = role.get("id") or role_id(role["name"])
             need(id in names, 404, f"Could not find role: {id}.")
             roles.append(names[id])
         trust = {"id": self.cloud.new_hex(), "trustor_user_id": request.user_id,
@@ -120,13 +120,13 @@ class Trusts(Part):
                  if name != "roles" and not name.startswith("_")}
         shown["links"] = {"self": f"{self.cloud.root}/identity/v3/OS-TRUST/trusts/{trust['id']}"}
         if with_roles:
-            shown["roles"] = [{"id": role_id(one), "name": one} for one in trust["roles"]]
+            shown["roles"] = [{"id": role_id(role), "name": role} for role in trust["roles"]]
         return shown
 
 
 def effective(roles: Iterable[str]) -> list[str]:
     """With those that they imply, each once."""
-    return list(dict.fromkeys(name for one in roles for name in (one, *IMPLIED.get(one, ()))))
+    return list(dict.fromkeys(name for role in roles for name in (role, *IMPLIED.get(role, ()))))
 
 
 def _seconds(stamp: str) -> float:

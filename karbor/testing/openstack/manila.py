@@ -230,9 +230,9 @@ class Allowances(Part):
         shares, snapshots = ([one for one in self.cloud.kinds[kind].values()
                               if one["_project"] == project]
                              for kind in ("manila.share", "manila.snapshot"))
-        used = {"shares": len(shares), "gigabytes": sum(one["size"] for one in shares),
+        used = {"shares": len(shares), "gigabytes": sum(share["size"] for share in shares),
                 "snapshots": len(snapshots),
-                "snapshot_gigabytes": sum(one["size"] for one in snapshots)}
+                "snapshot_gigabytes": sum(snapshot["size"] for snapshot in snapshots)}
         limit = self.cloud.settings.quotas.get
         return Answer(200, {"quota_set": {"id": project, **{
             name: {"limit": limit(f"manila.{name}", -1), "in_use": count, "reserved": 0}

@@ -85,7 +85,7 @@ class Routers(Collection):
                 if one["device_id"] == record["id"]]
 
     def removing(self, request: Request, record: Record) -> None:
-        need(not [one for one in self.ports(record) if one["device_owner"] == INTERFACE], 409,
+        need(not [port for port in self.ports(record) if port["device_owner"] == INTERFACE], 409,
              f"Router {record['id']} still has ports", "RouterInUse")
         self._gateway(request, record, {})
 
@@ -181,12 +181,12 @@ class FloatingIps(Collection):
             return {"port_id": None, "fixed_ip_address": None, "router_id": None,
                     "status": "DOWN", "_subnet": None}
         port = self.cloud.part(Ports).get(request, wanted["port_id"])
-        several = [one for one in port["fixed_ips"] if ":" not in one["ip_address"]]
+        several = [fixed_ip for fixed_ip in port["fixed_ips"] if ":" not in fixed_ip["ip_address"]]
         need(wanted["fixed_ip_address"] or len(several) < 2, 400, "Bad floatingip request: Port "
              f"{port['id']} has multiple fixed IPv4 addresses. Must provide a specific IPv4 "
              "address when assigning a floating IP.", "BadRequest")
-        fixed = next((one for one in port["fixed_ips"] if wanted["fixed_ip_address"] in
-                      {None, one["ip_address"]}), None)
+        fixed = next((fixed_ip for fixed_ip in port["fixed_ips"] if wanted["fixed_ip_address"] in
+                      {None, fixed_ip["ip_address"]}), None)
         if fixed is None:
             raise Refusal(400, f"Bad floatingip request: Port {port['id']} does not have fixed ip "
                                f"{wanted['fixed_ip_address']}.", "BadRequest")
@@ -230,10 +230,10 @@ class Face(Part):
     @route("GET", "/v2.0")
     def version(self, request: Request) -> Answer:
         names = [one.kind for one in COLLECTIONS]
-        return Answer(200, {"resources": [{"name": one.singular, "collection": one.plural,
+        return Answer(200, {"resources": [{"name": name.singular, "collection": name.plural,
                                            "links": [{"rel": "self", "href": f"{request.root}/v2.0/"
-                                                                             f"{one.path}"}]}
-                                          for one in names]})
+                                                                             f"{name.path}"}]}
+                                          for name in names]})
 
     @route("GET", "/v2.0/extensions")
     def extensions(self, _request: Request) -> Answer:

@@ -96,7 +96,7 @@ class Subnets(Collection):
                             "ports have an IP allocation from this subnet.", "SubnetInUse")
         network = self.cloud.kinds["neutron.network"].get(record["network_id"])
         if network:
-            network["subnets"] = [one for one in network["subnets"] if one != record["id"]]
+            network["subnets"] = [subnet for subnet in network["subnets"] if subnet != record["id"]]
 
 
 class Ports(Collection):
@@ -112,7 +112,7 @@ class Ports(Collection):
         network = self.cloud.part(Networks).get(request, str(wanted["network_id"]))
         owner = network["_project"] == request.project_id or request.admin
         chosen = wanted["mac_address"] or any(
-            "ip_address" in one for one in wanted["fixed_ips"] or ())
+            "ip_address" in fixed_ip for fixed_ip in wanted["fixed_ips"] or ())
         need(owner or not chosen, 403, "(rule:create_port and (rule:create_port:fixed_ips or "
              "rule:create_port:mac_address)) is disallowed by policy", "PolicyNotAuthorized")
         macs = {one["mac_address"] for one in self.all() if one["network_id"] == network["id"]}
@@ -170,11 +170,11 @@ class Ports(Collection):
         return found
 
     def _subnet(self, subnets: list[Record], wanted: Mapping[str, str], network: Record) -> Record:
-        for one in subnets:
+        for subnet in subnets:
             inside = "ip_address" not in wanted or (
-                ipaddress.ip_address(wanted["ip_address"]) in ipaddress.ip_network(one["cidr"]))
-            if wanted.get("subnet_id", one["id"]) == one["id"] and inside:
-                return one
+                ipaddress.ip_address(wanted["ip_address"]) in ipaddress.ip_network(subnet["cidr"]))
+            if wanted.get("subnet_id", subnet["id"]) == subnet["id"] and inside:
+                return subnet
         raise Refusal(400, "Invalid input for operation: IP address "
                            f"{wanted.get('ip_address')} is not a valid IP for any of the subnets "
                            f"on the network {network['id']}.", "InvalidInput")

@@ -18,8 +18,8 @@ class Attachments(Part):
     @route("GET", "/v2.1/servers/{id}/os-volume_attachments")
     def listing(self, request: Request, id: str) -> Answer:
         server = self.cloud.part(Servers).server(request, id)
-        return Answer(200, {"volumeAttachments": [self._view(request, id, one)
-                                                  for one in server["volumes"]]})
+        return Answer(200, {"volumeAttachments": [self._view(request, id, volume)
+                                                  for volume in server["volumes"]]})
 
     @route("GET", "/v2.1/servers/{id}/os-volume_attachments/{volume}")
     def show(self, request: Request, id: str, volume: str) -> Answer:
@@ -100,8 +100,8 @@ class Interfaces(Part):
     @route("GET", "/v2.1/servers/{id}/os-interface")
     def listing(self, request: Request, id: str) -> Answer:
         server = self.cloud.part(Servers).server(request, id)
-        return Answer(200, {"interfaceAttachments": [self._view(request, one)
-                                                     for one in server["nics"]]})
+        return Answer(200, {"interfaceAttachments": [self._view(request, nic)
+                                                     for nic in server["nics"]]})
 
     @route("POST", "/v2.1/servers/{id}/os-interface")
     def attach(self, request: Request, id: str) -> Answer:
@@ -116,7 +116,7 @@ class Interfaces(Part):
     def detach(self, request: Request, id: str, port: str) -> Answer:
         servers = self.cloud.part(Servers)
         server = servers.server(request, id)
-        found = [one for one in server["nics"] if one["port"] == port]
+        found = [nic for nic in server["nics"] if nic["port"] == port]
         need(found, 404, f"Port id {port} could not be found.")
         server["nics"].remove(found[0])
         servers.unplug(found[0])
@@ -251,8 +251,8 @@ class Allowances(Part):
             "maxTotalInstances": limit("nova.instances", -1),
             "maxTotalCores": limit("nova.cores", -1), "maxTotalRAMSize": limit("nova.ram", -1),
             "totalInstancesUsed": len(mine),
-            "totalCoresUsed": sum(one["vcpus"] for one in flavors),
-            "totalRAMUsed": sum(one["ram"] for one in flavors), "maxServerMeta": 128,
+            "totalCoresUsed": sum(flavor["vcpus"] for flavor in flavors),
+            "totalRAMUsed": sum(flavor["ram"] for flavor in flavors), "maxServerMeta": 128,
             "maxTotalKeypairs": 100, "maxServerGroups": 10, "maxServerGroupMembers": 10,
             "totalServerGroupsUsed": len(self.cloud.kinds["nova.server_group"])}}})
 

@@ -136,7 +136,7 @@ class Building(Part):
         networks = wanted.get("networks", "auto")
         if networks == "none":
             return []
-        groups = [one["name"] for one in wanted.get("security_groups") or ()]
+        groups = [security_group["name"] for security_group in wanted.get("security_groups") or ()]
         if networks == "auto":
             mine = [one for one in self.cloud.kinds["neutron.network"].values()
                     if one["_project"] == request.project_id]
@@ -159,14 +159,14 @@ class Building(Part):
 
     def _build(self, request: Request, server: Record, devices: list[dict[str, Any]],
                ports: list[dict[str, Any]]) -> None:
-        for one in devices:
-            if one["source_type"] == "volume":
-                one["_source"]["status"] = "reserved"
+        for device in devices:
+            if device["source_type"] == "volume":
+                device["_source"]["status"] = "reserved"
 
         def done() -> None:
             try:
-                for one in ports:
-                    self.plug(request, server, one)
+                for port in ports:
+                    self.plug(request, server, port)
                 self._disks(request, server, devices)
             except Refusal as refusal:
                 failed("ERROR", refusal.message)
@@ -175,9 +175,9 @@ class Building(Part):
                           launched_at=self.cloud.stamp(form="%Y-%m-%dT%H:%M:%S.000000"))
 
         def failed(status: str, reason: str) -> None:
-            for one in devices:
-                if one["source_type"] == "volume" and one["_source"]["status"] == "reserved":
-                    one["_source"]["status"] = "available"
+            for device in devices:
+                if device["source_type"] == "volume" and device["_source"]["status"] == "reserved":
+                    device["_source"]["status"] = "available"
             server.update(status=status.upper(), task_state=None, fault={
                 "code": 500, "created": self.cloud.stamp(form="%Y-%m-%dT%H:%M:%SZ"),
                 "message": reason or "No valid host was found."})

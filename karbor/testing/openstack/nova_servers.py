@@ -33,7 +33,7 @@ class Servers(Part):
         body = page([self.view(one, request, many=True) for one in found], request, "servers",
                     most=self.cloud.settings.page_of("compute"))
         if not request.path.rstrip("/").endswith("detail"):
-            body["servers"] = [shown(one, ("id", "name", "links")) for one in body["servers"]]
+            body["servers"] = [shown(server, ("id", "name", "links")) for server in body["servers"]]
         return Answer(200, body)
 
     @route("GET", "/v2.1/servers/{id}")
@@ -69,7 +69,7 @@ class Servers(Part):
         for nic in server["nics"]:
             self.unplug(nic)
         for group in self.cloud.kinds["nova.server_group"].values():
-            group["members"] = [one for one in group["members"] if one != server["id"]]
+            group["members"] = [member for member in group["members"] if member != server["id"]]
         self.cloud.remove("nova.server", server["id"])
 
     def unplug(self, nic: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ class Servers(Part):
              and server["task_state"] is None, 409, f"Cannot 'createImage' instance "
              f"{server['id']} while it is in task_state {server['task_state']}")
         images = self.cloud.part(Images)
-        if any(one["boot"] for one in server["volumes"]):
+        if any(volume["boot"] for volume in server["volumes"]):
             return self._image_of_volumes(request, server, wanted)
         image = images.make({"name": wanted["name"], "disk_format": "qcow2",
                              "container_format": "bare", "visibility": "private",
@@ -206,9 +206,9 @@ class Servers(Part):
             "OS-EXT-STS:vm_state": {"SHUTOFF": "stopped", "BUILD": "building"}.get(
                 server["status"], server["status"].lower()),
             "os-extended-volumes:volumes_attached": [
-                {"id": one["id"], **({"delete_on_termination": one["delete_on_termination"]}
-                                     if at_least(request, 3) else {})}
-                for one in server["volumes"]]}
+                {"id": volume["id"], **({"delete_on_termination": volume["delete_on_termination"]}
+                                        if at_least(request, 3) else {})}
+                for volume in server["volumes"]]}
         if server["status"] in {"ACTIVE", "BUILD"}:
             body["progress"] = 0
         if server["fault"]:
@@ -256,7 +256,7 @@ class Servers(Part):
             floating = [one["floating_ip_address"] for one in
                         self.cloud.kinds["neutron.floatingip"].values()
                         if one["port_id"] == port["id"]]
-            kinds = [(one["ip_address"], "fixed") for one in port["fixed_ips"]]
+            kinds = [(fixed_ip["ip_address"], "fixed") for fixed_ip in port["fixed_ips"]]
             for address, kind in kinds + [(one, "floating") for one in floating]:
                 out.setdefault(network["name"], []).append({
                     "addr": address, "version": 6 if ":" in address else 4,

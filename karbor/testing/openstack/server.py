@@ -37,7 +37,7 @@ class Server(ThreadingHTTPServer):
                  control: Service) -> None:
         super().__init__(address, Handler)
         self.cloud = cloud
-        self.services = {one.name: one for one in services}
+        self.services = {service.name: service for service in services}
         self.control = control
         self.plan = FaultPlan()
         self.log: list[dict[str, Any]] = []

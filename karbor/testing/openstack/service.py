@@ -132,7 +132,7 @@ def page(records: list[dict[str, Any]], request: Request, key: str, *, most: int
     """A page of a collection as Nova, Cinder and Neutron give it (limit, marker, `KEY_links`)."""
     marker, limit = request.one("marker"), min(int(request.one("limit", str(most))), most)
     if marker:
-        ids = [one["id"] for one in records]
+        ids = [record["id"] for record in records]
         if marker not in ids:
             raise Refusal(400, f"marker [{marker}] not found")
         records = records[ids.index(marker) + 1:]

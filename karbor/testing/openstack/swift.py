@@ -74,7 +74,7 @@ class Objects(Part):
         project = self._account(request, account)
         names = [one for one in self.cloud.kinds["swift.container"].values()
                  if one["_project"] == project]
-        body = [self._usage(one, project) for one in sorted(names, key=lambda one: one["name"])]
+        body = [self._usage(name, project) for name in sorted(names, key=lambda one: one["name"])]
         return Answer(200, self._page(body, request),
                       {"X-Account-Container-Count": str(len(names))})
 
