@@ -3,7 +3,7 @@
 # OpenStack on a loopback address; `make cloud-down` stops it.
 
 PYTHON ?= python3
-DEVCLOUD := $(PYTHON) -m devcloud
+DEVCLOUD := $(PYTHON) -m dev.devcloud
 DEMO_SERVICES := keystone,glance,swift,cinder,placement,neutron,nova
 TEST_SERVICES := $(DEMO_SERVICES),barbican,manila
 
@@ -32,13 +32,13 @@ cloud-status:  ## what runs, and how much memory it takes
 # ---------------------------------------------------------------- Karbor as a service of it
 service-up: venv  ## Karbor as a service of the development cloud, registered in its Keystone
 	@$(DEVCLOUD) up --services $(DEMO_SERVICES)
-	@.venv/bin/python -m local_service up
+	@.venv/bin/python -m dev.service up
 
 service-down:  ## stop it; what is under way goes on with the next start
-	@.venv/bin/python -m local_service down
+	@.venv/bin/python -m dev.service down
 
 service-status:  ## whether it runs, and where
-	@.venv/bin/python -m local_service status
+	@.venv/bin/python -m dev.service status
 
 # ---------------------------------------------------------------- Karbor's own environment
 venv: .venv/complete  ## Karbor and its development tools in .venv
@@ -65,7 +65,7 @@ postgresql:  ## the PostgreSQL that tests start, installed from Debian; no daemo
 	@$(DEVCLOUD) postgresql
 
 bare:  ## `make demo` and `make test` of HEAD on a machine with nothing but Debian 12
-	@$(PYTHON) -m bare $(if $(KEEP),--keep)
+	@$(PYTHON) -m dev.bare $(if $(KEEP),--keep)
 
 config-sample: venv  ## etc/karbor/karbor.conf.sample anew, from karbor/config.py
 	@.venv/bin/oslo-config-generator --config-file etc/karbor/config-generator.conf
@@ -77,19 +77,19 @@ lint: venv  ## ruff, mypy, import floors
 
 demo: venv  ## protect, destroy and restore an application, with tokens that live 15 seconds
 	@$(DEVCLOUD) up --services $(DEMO_SERVICES) --token-expiration $(or $(TOKEN_EXPIRATION),15)
-	@.venv/bin/python -m demo
+	@.venv/bin/python -m dev.demo
 
 # The lifetimes are those that the run begins and ends with; in between they are its own.
 endurance: venv  ## 20 protects and 20 restores of five minutes at once, with tokens that live 30 seconds
 	@$(DEVCLOUD) up --services $(DEMO_SERVICES) --token-expiration 3600 --allow-expired-window 172800 --token-cache-time 300
-	@.venv/bin/python -m endurance
+	@.venv/bin/python -m dev.endurance
 
 bench-api: venv  ## what requests to the REST API cost, beside a bare application
-	@.venv/bin/python -m benchmarks.api
+	@.venv/bin/python -m dev.benchmarks.api
 
 bench-requests: venv  ## what a protect of 50 servers with two volumes each sends to the cloud
-	@.venv/bin/python -m benchmarks.requests
+	@.venv/bin/python -m dev.benchmarks.requests
 
 bench-credentials: venv  ## what speaking for a user costs; LIVES= of service tokens (2: five minutes)
 	@$(DEVCLOUD) up --services keystone --token-expiration 300
-	@.venv/bin/python -m benchmarks.credentials $(if $(LIVES),--lives $(LIVES))
+	@.venv/bin/python -m dev.benchmarks.credentials $(if $(LIVES),--lives $(LIVES))

@@ -16,9 +16,9 @@ import openstack.connection
 import pytest
 import yaml
 
-from devcloud import ports
-from devcloud.processes import Processes
-from devcloud.settings import REPOSITORY, DevcloudError, Settings, State
+from dev.devcloud import ports
+from dev.devcloud.processes import Processes
+from dev.devcloud.settings import REPOSITORY, DevcloudError, Settings, State
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -77,9 +77,9 @@ class Cloud:
             session.session.close()
 
     def run(self, *arguments: str) -> None:
-        """`python -m devcloud ...` on this cloud, such as `stop cinder-backup`."""
+        """`python -m dev.devcloud ...` on this cloud, such as `stop cinder-backup`."""
         done = subprocess.run(
-            [sys.executable, "-m", "devcloud", *arguments],
+            [sys.executable, "-m", "dev.devcloud", *arguments],
             env=os.environ | {"DEVCLOUD_STATE": str(self.state.root)},
             cwd=REPOSITORY,
             capture_output=True,

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from openstack.connection import Connection
 
-from devcloud import ports
-from devcloud.settings import PASSWORD
+from dev.devcloud import ports
+from dev.devcloud.settings import PASSWORD
 from karbor.banks.directory import DirectoryBank
 from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.checkpoint import Checkpoint, CheckpointState

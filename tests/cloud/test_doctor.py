@@ -22,8 +22,8 @@ import pytest
 import requests
 import yaml
 
-from devcloud import ports
-from devcloud.settings import PASSWORD
+from dev.devcloud import ports
+from dev.devcloud.settings import PASSWORD
 from karbor import config
 from karbor.cmd.doctor import Doctor
 from karbor.doctor.context import DoctorOptions

@@ -6,9 +6,9 @@ import pathlib
 
 import pytest
 
-from endurance.place import Place
-from endurance.proof import Scale
-from endurance.story import play
+from dev.endurance.place import Place
+from dev.endurance.proof import Scale
+from dev.endurance.story import play
 from tests.cloud.conftest import Cloud
 
 MIB = 1 << 20

@@ -12,14 +12,14 @@ from typing import Any
 
 import requests
 
-from devcloud.settings import REPOSITORY
+from dev.devcloud.settings import REPOSITORY
 from karbor.providers import builtin
 from tests.cloud.conftest import Cloud
 
 
 def command(cloud: Cloud, word: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "local_service", word], cwd=REPOSITORY, text=True,
+        [sys.executable, "-m", "dev.service", word], cwd=REPOSITORY, text=True,
         env=os.environ | {"DEVCLOUD_STATE": str(cloud.state.root)}, capture_output=True,
         check=False)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from devcloud.settings import PASSWORD
+from dev.devcloud.settings import PASSWORD
 from tests.cloud.conftest import Cloud
 from tests.cloud.karbor_command import Karbor
 from tests.cloud.small_application import until

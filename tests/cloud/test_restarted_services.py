@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from devcloud.processes import Processes
+from dev.devcloud.processes import Processes
 from tests.cloud.conftest import Cloud
 from tests.cloud.karbor_command import Karbor, Running
 from tests.cloud.small_application import until

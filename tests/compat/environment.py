@@ -7,7 +7,7 @@ import pathlib
 import subprocess
 import sys
 
-from devcloud.settings import REPOSITORY
+from dev.devcloud.settings import REPOSITORY
 
 HERE = pathlib.Path(__file__).parent
 PLACE = REPOSITORY / ".venv-compat"

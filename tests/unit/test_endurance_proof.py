@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from endurance.commands import Ended
-from endurance.proof import Passage, Scale
+from dev.endurance.commands import Ended
+from dev.endurance.proof import Passage, Scale
 
 SCALE = Scale(operations=20, seconds=300, token_life=30, window=60, size=1 << 20)
 BEGUN = 1000.0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from devcloud.settings import State
-from local_service.place import Place
+from dev.devcloud.settings import State
+from dev.service.place import Place
 
 
 def mode(path: Path) -> int:

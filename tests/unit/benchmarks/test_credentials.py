@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from benchmarks.credentials import logins, report
-from benchmarks.credentials.__main__ import machine, main
-from benchmarks.credentials.stand_in import catalog, stand_in
+from dev.benchmarks.credentials import logins, report
+from dev.benchmarks.credentials.__main__ import machine, main
+from dev.benchmarks.credentials.stand_in import catalog, stand_in
 
 
 def test_requests_and_look_ups(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.api.__main__ import main as api
-from benchmarks.requests.measure import protect
+from dev.benchmarks.api.__main__ import main as api
+from dev.benchmarks.requests.measure import protect
 
 
 def test_what_a_protect_sends_does_not_grow_with_what_is_beside_it(
