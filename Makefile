@@ -49,8 +49,8 @@ venv: .venv/complete  ## Karbor and its development tools in .venv
 	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
 	@$(PYTHON) -m venv --clear .venv
 	@.venv/bin/pip install -q --disable-pip-version-check uv
-	@.venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev]' $(addprefix -c ,$(wildcard constraints.txt)) || \
-	  .venv/bin/pip install -q --disable-pip-version-check -e '.[dev]' $(addprefix -c ,$(wildcard constraints.txt))
+	@.venv/bin/uv pip install -q --python .venv/bin/python -e '.[dev]' -e testing $(addprefix -c ,$(wildcard constraints.txt)) || \
+	  .venv/bin/pip install -q --disable-pip-version-check -e '.[dev]' -e testing $(addprefix -c ,$(wildcard constraints.txt))
 	@touch $@
 
 # ---------------------------------------------------------------- what to do with it

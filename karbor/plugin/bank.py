@@ -44,7 +44,7 @@ class Stored:
 
 
 class Bank(Protocol):
-    """The contract; `karbor.testing.bank_conformance` is its law, run against every bank."""
+    """The contract; `karbor_testing.bank_conformance` is its law, run against every bank."""
 
     def put(self, key: str, body: Iterable[bytes], *, absent: bool = False) -> Stored:
         """Write an object completely or not at all, and durably before returning.

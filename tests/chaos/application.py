@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import requests
-
-from karbor.testing.openstack import Double
+from karbor_testing.openstack import Double
 
 DATA = b"what the application has stored " * 300
 ROOT = b"the disk that db boots from " * 200

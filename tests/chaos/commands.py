@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from karbor.testing.openstack import Double
+from karbor_testing.openstack import Double
 
 REPOSITORY = Path(__file__).parents[2]
 OVER = frozenset({"done", "failed", "cancelled"})

@@ -11,7 +11,8 @@ import pytest
 pytest.register_assert_rewrite("tests.chaos.verbs", "tests.chaos.scene", "tests.chaos.commands",
                                "tests.chaos.killing", "tests.chaos.service_site")
 
-from karbor.testing.openstack import Double  # noqa: E402
+from karbor_testing.openstack import Double  # noqa: E402
+
 from tests.chaos.commands import Commands  # noqa: E402
 from tests.chaos.scene import Scene, build_scene  # noqa: E402
 from tests.chaos.service_site import Processes, Site  # noqa: E402

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from karbor.testing.openstack import Double
+from karbor_testing.openstack import Double
+
 from tests.chaos import application
 from tests.chaos.application import Application
 from tests.chaos.commands import OVER, Commands, Home

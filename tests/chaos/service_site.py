@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import requests
 import sqlalchemy as sa
+from karbor_testing.openstack import Double
 
 from karbor.domain.operation import Operation
 from karbor.durable.locks import operation_locks
@@ -25,7 +26,6 @@ from karbor.providers import builtin
 from karbor.store.connect import connect, reading
 from karbor.store.rows import operation_from_row
 from karbor.store.tables import OPERATIONS
-from karbor.testing.openstack import Double
 from tests.chaos.application import Person
 
 REPOSITORY = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ import signal
 from typing import Any
 
 import pytest
+from karbor_testing.openstack import Double
 
 from karbor.domain.operation import OperationState
-from karbor.testing.openstack import Double
 from tests.chaos.application import Person
 from tests.chaos.scene import created
 from tests.chaos.service_site import API, WORKERS, Customer, Processes, Site

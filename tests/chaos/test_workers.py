@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from karbor_testing.openstack import Double
 
 from karbor import config
 from karbor.cmd.embedded import EmbeddedKarbor
@@ -20,7 +21,6 @@ from karbor.domain.operation import OperationState
 from karbor.domain.service import WORKER, ServiceStatus
 from karbor.durable.locks import Locks, operation_locks
 from karbor.store.services import Services
-from karbor.testing.openstack import Double
 from tests.chaos import application
 from tests.chaos.application import Application
 from tests.chaos.scene import created, remaining, trusts

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from karbor_testing.bank import MemoryBank
 from openstack.connection import Connection
 
 from karbor.clients.cloud import OpenStackCloud
@@ -21,7 +22,6 @@ from karbor.protectables.server import Servers
 from karbor.protections.glance.data import Disk
 from karbor.protections.glance.image_plugin import ImageProtection
 from karbor.protections.glance.restore import Image
-from karbor.testing.bank import MemoryBank
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
 from tests.cloud.small_application import small_application, until

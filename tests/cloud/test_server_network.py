@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor import config
 from karbor.clients.cloud import OpenStackCloud
@@ -22,7 +23,6 @@ from karbor.plugin.bank import Section
 from karbor.plugin.protection import Target
 from karbor.protections.neutron.network_plugin import NetworkProtection
 from karbor.protections.nova.server_plugin import ServerProtection
-from karbor.testing.bank import MemoryBank
 
 Record = dict[str, Any]
 NETWORKS, SERVERS = NetworkProtection(), ServerProtection()

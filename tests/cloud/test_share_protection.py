@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor.clients.cloud import OpenStackCloud
 from karbor.clients.connect import connect
@@ -19,7 +20,6 @@ from karbor.protectables.share import Shares
 from karbor.protections.manila.restore import Share
 from karbor.protections.manila.share_plugin import ShareSnapshot
 from karbor.protections.manila.snapshot import LookedAt
-from karbor.testing.bank import MemoryBank
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
 from tests.cloud.small_application import until

@@ -12,6 +12,7 @@ from typing import Any
 import openstack.connection
 import pytest
 import requests
+from karbor_testing.bank_conformance import BankConformance, BankUnderTest
 from requests.adapters import HTTPAdapter
 
 from karbor.banks.swift import WHOLE, SwiftBank
@@ -25,7 +26,6 @@ from karbor.domain.errors import (
     ObjectDamaged,
     ObjectExists,
 )
-from karbor.testing.bank_conformance import BankConformance, BankUnderTest
 from tests.cloud.conftest import Cloud
 from tests.cloud.somebody import PASSWORD, new_somebody
 from tests.cloud.swift_banks import open_bank

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor.clients.cloud import OpenStackCloud
 from karbor.clients.connect import connect
@@ -22,7 +23,6 @@ from karbor.protections.cinder.backup import Snapshot
 from karbor.protections.cinder.backup_deletion import delete_backup
 from karbor.protections.cinder.restore import Volume
 from karbor.protections.cinder.volume_backup_plugin import VolumeBackup
-from karbor.testing.bank import MemoryBank
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
 from tests.cloud.volume_bytes import Volumes

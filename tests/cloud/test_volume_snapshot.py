@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor.clients.cloud import OpenStackCloud
 from karbor.clients.connect import connect
@@ -17,7 +18,6 @@ from karbor.plugin.protection import Target
 from karbor.protectables.volume import Volumes as VolumesOfProject
 from karbor.protections.cinder.snapshot import KeptSnapshot, LookedAt
 from karbor.protections.cinder.volume_snapshot_plugin import VolumeSnapshot
-from karbor.testing.bank import MemoryBank
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
 from tests.cloud.volume_bytes import Volumes

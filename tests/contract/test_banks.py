@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from karbor_testing.bank import FaultyBank, MemoryBank
+from karbor_testing.bank_conformance import BankConformance, BankUnderTest
+from karbor_testing.openstack import Double
 
 from karbor.banks.directory import DirectoryBank
 from karbor.banks.swift import WHOLE
 from karbor.domain.errors import BankError, BankReadOnly, ObjectExists
-from karbor.testing.bank import FaultyBank, MemoryBank
-from karbor.testing.bank_conformance import BankConformance, BankUnderTest
-from karbor.testing.openstack import Double
 from tests.cloud.swift_banks import open_bank
 
 

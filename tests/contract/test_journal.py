@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from karbor_testing.journal import MemoryJournal
 
 from karbor.domain.errors import AmbiguousName, Conflict, Fenced, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
@@ -21,7 +22,6 @@ from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
 from karbor.store.upgrade import upgrade
-from karbor.testing.journal import MemoryJournal
 
 S = OperationState
 

@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from karbor_testing.journal import MemoryJournal
 
 from karbor.domain.errors import KarborError
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
@@ -21,7 +22,6 @@ from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
 from karbor.store.tables import METADATA
-from karbor.testing.journal import MemoryJournal
 
 SERIAL = itertools.count()
 SMALL = st.none() | st.dictionaries(st.sampled_from("abc"), st.integers(0, 3) | st.text(max_size=3),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from karbor_testing.journal import MemoryJournal
 
 from karbor.domain.errors import Conflict, NewerDatabase, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb
@@ -20,7 +21,6 @@ from karbor.store.operations import Entrusted, Operations
 from karbor.store.services import FORGOTTEN_SECONDS, Services
 from karbor.store.tables import METADATA, OPERATIONS
 from karbor.store.upgrade import REVISIONS, alembic_config, upgrade, version
-from karbor.testing.journal import MemoryJournal
 
 S = OperationState
 

@@ -15,7 +15,7 @@ from karbor import config
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): path
            for path in sorted((ROOT / "karbor").rglob("*.py"))}
-BY_OTHERS = ("karbor.testing.", "karbor.store.migrations.")
+BY_OTHERS = ("karbor_testing.", "karbor.store.migrations.")
 """Doubles are imported by tests, migrations by alembic."""
 TEXTS = {module: path.read_text() for module, path in MODULES.items()}
 LIBRARIES = {"service_user", "trustee"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from karbor_testing.openstack import Double
 
 from karbor import config
 from karbor.api.authentication import keystone
@@ -22,7 +23,6 @@ from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.providers import builtin
-from karbor.testing.openstack import Double
 
 CONFIGURATION = """\
 [DEFAULT]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import requests
-
-from karbor.testing.openstack import Double
+from karbor_testing.openstack import Double
 
 PLAIN = {"domain": {"id": "default"}}
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from karbor_testing.openstack import Double
+
 from dev.benchmarks.requests.application import build
 from karbor import config
 from karbor.cmd.embedded import EmbeddedKarbor
 from karbor.domain.operation import OperationState
-from karbor.testing.openstack import Double
 
 CONFIGURATION = """\
 [DEFAULT]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from karbor_testing.journal import MemoryJournal
 
 from karbor import config, messaging
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
@@ -18,7 +19,6 @@ from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.operations.events import run_notifying
 from karbor.telemetry.message_bus import sender
 from karbor.telemetry.notifications import Bus, notifications
-from karbor.testing.journal import MemoryJournal
 
 messaging.oslo_messaging()
 _impl_test = importlib.import_module("oslo_messaging.notify._impl_test")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor import config
 from karbor.application.clouds import Clouds
@@ -17,7 +18,6 @@ from karbor.domain.operation import Operation, Verb
 from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.plugin.protection import Protection
 from karbor.providers.catalog import ProviderCatalog
-from karbor.testing.bank import MemoryBank
 
 BOX = "Toy::Box"
 

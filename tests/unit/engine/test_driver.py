@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from karbor_testing.journal import MemoryJournal
 
 from karbor.domain.errors import (
     BadInput,
@@ -26,7 +27,6 @@ from karbor.domain.step import Again, Done, Failed, Hook, Outcome, Step, StepSta
 from karbor.engine.concurrency_limits import ConcurrencyLimits, Limit
 from karbor.engine.driver import Driver
 from karbor.engine.runner import Anew, Planned, StepContext
-from karbor.testing.journal import MemoryJournal
 
 
 class World:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from karbor_testing.bank import MemoryBank
+from karbor_testing.journal import MemoryJournal
+
 from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.checkpoint import Evidence
 from karbor.domain.errors import ObjectMissing
@@ -20,8 +23,6 @@ from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.operations.runner import OperationRunner
 from karbor.plugin.bank import Bank
 from karbor.plugin.protection import Protection, Stages, Task, Work
-from karbor.testing.bank import MemoryBank
-from karbor.testing.journal import MemoryJournal
 
 BOX, THING = "Toy::Box", "Toy::Thing"
 BODY = {"bytes/pieces/1": b"one" * 100, "bytes/pieces/2": b"two", "record.json": b"{}"}

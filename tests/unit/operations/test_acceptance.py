@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor.checkpoints.deferred_deletions import DeferredDeletions
 from karbor.checkpoints.repository import CheckpointRepository
@@ -41,7 +42,6 @@ from karbor.operations.parameters import misfit, parameters_of
 from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Obstacle, Protection, Target
 from karbor.protections.option_schemas import TEXT
-from karbor.testing.bank import MemoryBank
 
 BOX = "Toy::Box"
 BOXES = [Resource(BOX, "b1", "red"), Resource(BOX, "b2", "blue"), Resource(BOX, "b3", "blue")]

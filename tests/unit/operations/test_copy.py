@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from karbor_testing.bank import FaultyBank, MemoryBank
 
 from karbor.checkpoints import section_copy
 from karbor.domain.checkpoint import CheckpointState, Evidence
@@ -23,7 +24,6 @@ from karbor.protections.neutron.network_plugin import NetworkProtection
 from karbor.protections.noop import Noop
 from karbor.protections.nova.server_plugin import ServerProtection
 from karbor.protections.project import ProjectProtection
-from karbor.testing.bank import FaultyBank, MemoryBank
 from tests.unit.operations.copying import BODY, BOX, THING, Boxes, Counted, Keep, Pair, Things
 
 

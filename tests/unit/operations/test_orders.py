@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.caller import Caller
@@ -22,7 +23,6 @@ from karbor.operations.run import Run
 from karbor.operations.selection import resolve
 from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Protection
-from karbor.testing.bank import MemoryBank
 
 BOX = "Toy::Box"
 PART = "Toy::Part"

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from karbor_testing.bank import Fault, FaultyBank, MemoryBank
+from karbor_testing.journal import MemoryJournal
 
 from karbor.checkpoints.deferred_deletions import DeferredDeletions
 from karbor.checkpoints.repository import CheckpointRepository
@@ -39,8 +41,6 @@ from karbor.operations.runner import OperationRunner
 from karbor.plugin.checked import checked_protection
 from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Obstacle, Protection, Stage, Stages, Task, Work
-from karbor.testing.bank import Fault, FaultyBank, MemoryBank
-from karbor.testing.journal import MemoryJournal
 
 BOX, THING = "Toy::Box", "Toy::Thing"
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor.checkpoints.repository import VERIFIED
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
@@ -16,7 +17,6 @@ from karbor.domain.step import Failed, Outcome
 from karbor.domain.verification import Verification
 from karbor.plugin.bank import Stored
 from karbor.plugin.protection import Work
-from karbor.testing.bank import MemoryBank
 from tests.unit.operations.copying import THING, Look, Pair, Things
 
 _NUMBERS = itertools.count(1)

@@ -8,11 +8,12 @@ import re
 from ipaddress import ip_network
 from typing import Any
 
+from karbor_testing.bank import MemoryBank
+
 from karbor.domain.errors import CloudConflict, CloudForbidden, CloudNotFound
 from karbor.domain.resource import NETWORK, SERVER, VOLUME, Resource, ResourceGraph
 from karbor.domain.step import Again, Done
 from karbor.plugin.bank import Section
-from karbor.testing.bank import MemoryBank
 
 Record = dict[str, Any]
 PROJECT_ID = "p1"

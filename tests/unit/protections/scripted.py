@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from karbor_testing.bank import MemoryBank
+
 from karbor.clients.services import LOOKED
 from karbor.domain.errors import CloudNotFound
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.plugin.bank import Bank, Section
-from karbor.testing.bank import MemoryBank
 
 Answer = Any
 

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor.domain.errors import (
     CloudConflict,
@@ -22,7 +23,6 @@ from karbor.protections.glance.data import Bytes, Disk, ReadBack
 from karbor.protections.glance.image_plugin import ImageProtection
 from karbor.protections.glance.metadata import describe
 from karbor.protections.glance.restore import PATCH, STALE, Image
-from karbor.testing.bank import MemoryBank
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 
 WEB = Resource(SERVER, "server", "web")

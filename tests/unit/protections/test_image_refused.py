@@ -7,6 +7,7 @@ import copy
 from typing import Any
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor.domain.errors import (
     CloudConflict,
@@ -21,7 +22,6 @@ from karbor.protections.glance.data import Disk
 from karbor.protections.glance.image_plugin import ImageProtection
 from karbor.protections.glance.metadata import SIGNATURE, describe
 from karbor.protections.glance.restore import Image
-from karbor.testing.bank import MemoryBank
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 from tests.unit.protections.test_image import (
     DATA,

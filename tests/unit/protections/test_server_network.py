@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from karbor_testing.bank import MemoryBank
 
 from karbor.domain.errors import (
     BadInput,
@@ -27,7 +28,6 @@ from karbor.domain.step import Hook
 from karbor.plugin.protection import Target
 from karbor.protections.neutron.network_plugin import NetworkProtection
 from karbor.protections.nova.server_plugin import ServerProtection
-from karbor.testing.bank import MemoryBank
 
 _spec = importlib.util.spec_from_file_location("net_double",
                                                Path(__file__).with_name("net_double.py"))

@@ -1,9 +1,9 @@
 """The bank that fails on order does so as ordered."""
 
 import pytest
+from karbor_testing.bank import Fault, FaultyBank, How, MemoryBank
 
 from karbor.domain.errors import BankFull, BankUnavailable
-from karbor.testing.bank import Fault, FaultyBank, How, MemoryBank
 
 
 @pytest.fixture

@@ -19,11 +19,10 @@ from typing import Any
 import openstack
 import pytest
 import requests
+from karbor_testing.openstack import Double
 from keystoneauth1 import exceptions, service_token, session
 from keystoneauth1.identity import v3
 from openstack import exceptions as sdk
-
-from karbor.testing.openstack import Double
 
 # The SDK warns of its own deprecated methods.
 pytestmark = [pytest.mark.filterwarnings("ignore::openstack.warnings.RemovedInSDK50Warning"),
@@ -689,7 +688,7 @@ def test_it_ends_with_its_test() -> None:
 
 
 def test_it_ends_with_whoever_started_it() -> None:
-    script = ("import os, signal; from karbor.testing.openstack import Double\n"
+    script = ("import os, signal; from karbor_testing.openstack import Double\n"
               "one = Double().__enter__(); print(one._process.pid, flush=True)\n"
               "os.kill(os.getpid(), signal.SIGKILL)")
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60,

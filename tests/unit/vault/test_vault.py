@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from blake3 import blake3
+from karbor_testing.bank import Fault, FaultyBank, How, MemoryBank
 
 from karbor.domain.errors import (
     BadInput,
@@ -20,7 +21,6 @@ from karbor.domain.errors import (
     RemoteFailed,
 )
 from karbor.plugin.bank import Section
-from karbor.testing.bank import Fault, FaultyBank, How, MemoryBank
 from karbor.vault import Manifest, Paused, Vault
 from karbor.vault import pieces as pieces_module
 

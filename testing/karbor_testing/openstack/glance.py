@@ -6,10 +6,10 @@ import hashlib
 import json
 from typing import Any
 
-from karbor.testing.openstack.cloud import Cloud, Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.service import TITLES, Part, Service, route, unauthorized
-from karbor.testing.openstack.swift import ranged
+from karbor_testing.openstack.cloud import Cloud, Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.service import TITLES, Part, Service, route, unauthorized
+from karbor_testing.openstack.swift import ranged
 
 BASE = ("name", "status", "visibility", "owner", "checksum", "os_hash_algo", "os_hash_value",
         "os_hidden", "size", "virtual_size", "min_disk", "min_ram", "disk_format",

@@ -1,4 +1,4 @@
-"""`python -m karbor.testing.openstack`: prints one line of JSON with its address, then serves."""
+"""`python -m karbor_testing.openstack`: prints one line of JSON with its address, then serves."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 import sys
 import threading
 
-from karbor.testing.openstack.cloud import Cloud
-from karbor.testing.openstack.control import Control
-from karbor.testing.openstack.keystone import Identity, populate
-from karbor.testing.openstack.server import Server
-from karbor.testing.openstack.services import SERVICES
+from karbor_testing.openstack.cloud import Cloud
+from karbor_testing.openstack.control import Control
+from karbor_testing.openstack.keystone import Identity, populate
+from karbor_testing.openstack.server import Server
+from karbor_testing.openstack.services import SERVICES
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(prog="python -m karbor.testing.openstack")
+    arguments = argparse.ArgumentParser(prog="python -m karbor_testing.openstack")
     arguments.add_argument("--host", default="127.0.0.1")
     arguments.add_argument("--port", type=int, default=0)
     arguments.add_argument("--seed", type=int, default=1, help="of the ids that are given out")

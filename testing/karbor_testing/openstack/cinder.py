@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from karbor.testing.openstack.cinder_backups import Backups
-from karbor.testing.openstack.cinder_versions import NEWEST, at_least, microversion
-from karbor.testing.openstack.cinder_volumes import Volumes
-from karbor.testing.openstack.cloud import Cloud, Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.service import (
+from karbor_testing.openstack.cinder_backups import Backups
+from karbor_testing.openstack.cinder_versions import NEWEST, at_least, microversion
+from karbor_testing.openstack.cinder_volumes import Volumes
+from karbor_testing.openstack.cloud import Cloud, Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.service import (
     Part,
     Service,
     faultname,

@@ -8,12 +8,12 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from karbor.testing.openstack.cinder_versions import at_least
-from karbor.testing.openstack.cinder_volumes import Volumes
-from karbor.testing.openstack.cloud import Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.service import Part, page, route, shown
-from karbor.testing.openstack.swift import Objects
+from karbor_testing.openstack.cinder_versions import at_least
+from karbor_testing.openstack.cinder_volumes import Volumes
+from karbor_testing.openstack.cloud import Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.service import Part, page, route, shown
+from karbor_testing.openstack.swift import Objects
 
 BLOCK = 1 << 22     # bytes that one SHA-256 is for
 GIB = 1 << 30

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from karbor.testing.openstack.cloud import Cloud
-from karbor.testing.openstack.exchange import Answer, Request
-from karbor.testing.openstack.faults import Fault, FaultPlan, mutates, signature
-from karbor.testing.openstack.service import Service
+from karbor_testing.openstack.cloud import Cloud
+from karbor_testing.openstack.exchange import Answer, Request
+from karbor_testing.openstack.faults import Fault, FaultPlan, mutates, signature
+from karbor_testing.openstack.service import Service
 
 CONTROL = "_double"
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from karbor.testing.openstack.cloud import Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.service import Part, route
+from karbor_testing.openstack.cloud import Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.service import Part, route
 
 SHAPE = "%Y-%m-%dT%H:%M:%S.%fZ"
 IMPLIED = {"admin": ("manager", "member", "reader"), "manager": ("member", "reader"),

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from karbor.testing.openstack.exchange import Refusal
+from karbor_testing.openstack.exchange import Refusal
 
 Record = dict[str, Any]
 SomePart = TypeVar("SomePart")

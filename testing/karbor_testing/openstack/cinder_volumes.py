@@ -6,10 +6,10 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from karbor.testing.openstack.cinder_versions import at_least
-from karbor.testing.openstack.cloud import Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.service import Part, page, route, shown
+from karbor_testing.openstack.cinder_versions import at_least
+from karbor_testing.openstack.cloud import Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.service import Part, page, route, shown
 
 FIELDS = ("id", "status", "size", "availability_zone", "created_at", "updated_at", "name",
           "description", "volume_type", "snapshot_id", "source_volid", "metadata", "user_id",

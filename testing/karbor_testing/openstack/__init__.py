@@ -8,9 +8,9 @@
 
 It answers as the services of OpenStack 2026.2 do, for the calls that a data-protection service
 makes; whatever it does not know is a 404 that names the request. It runs in a process of its own
-(`python -m karbor.testing.openstack`), so that killing a client never touches it.
+(`python -m karbor_testing.openstack`), so that killing a client never touches it.
 """
 
-from karbor.testing.openstack.double import Double
+from karbor_testing.openstack.double import Double
 
 __all__ = ["Double"]

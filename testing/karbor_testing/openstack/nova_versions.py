@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from karbor.testing.openstack.exchange import Request
+from karbor_testing.openstack.exchange import Request
 
 NEWEST = 104
 

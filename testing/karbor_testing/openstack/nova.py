@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from karbor.testing.openstack.cinder_volumes import Volumes
-from karbor.testing.openstack.cloud import Cloud, Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.nova_boot import Building
-from karbor.testing.openstack.nova_servers import Servers
-from karbor.testing.openstack.nova_versions import NEWEST, at_least, microversion
-from karbor.testing.openstack.service import Part, Service, faultname, page, route, unauthorized
+from karbor_testing.openstack.cinder_volumes import Volumes
+from karbor_testing.openstack.cloud import Cloud, Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.nova_boot import Building
+from karbor_testing.openstack.nova_servers import Servers
+from karbor_testing.openstack.nova_versions import NEWEST, at_least, microversion
+from karbor_testing.openstack.service import Part, Service, faultname, page, route, unauthorized
 
 
 class Attachments(Part):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from karbor.testing.openstack.cinder_volumes import Volumes
-from karbor.testing.openstack.cloud import Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.glance import Images
-from karbor.testing.openstack.neutron_networks import Ports
-from karbor.testing.openstack.nova_versions import at_least
-from karbor.testing.openstack.service import Part, page, route, shown
+from karbor_testing.openstack.cinder_volumes import Volumes
+from karbor_testing.openstack.cloud import Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.glance import Images
+from karbor_testing.openstack.neutron_networks import Ports
+from karbor_testing.openstack.nova_versions import at_least
+from karbor_testing.openstack.service import Part, page, route, shown
 
 ATTR = "OS-EXT-SRV-ATTR:"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from karbor.testing.openstack.cloud import Cloud, Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.keystone_trusts import FORBIDDEN, Trusts, role_id
-from karbor.testing.openstack.service import Part, Service, route
+from karbor_testing.openstack.cloud import Cloud, Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.keystone_trusts import FORBIDDEN, Trusts, role_id
+from karbor_testing.openstack.service import Part, Service, route
 
 PASSWORD = "double"     # noqa: S105 (of every account of the double; it protects nothing)
 DOMAIN = {"id": "default", "name": "Default"}

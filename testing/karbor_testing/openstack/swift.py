@@ -6,9 +6,9 @@ import hashlib
 from typing import Any
 from urllib.parse import unquote
 
-from karbor.testing.openstack.cloud import Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.service import Part, Service, route
+from karbor_testing.openstack.cloud import Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.service import Part, Service, route
 
 PAGE = 10000
 

@@ -21,7 +21,7 @@ from blake3 import blake3
 
 from karbor.domain.errors import BadInput, ObjectDamaged, ObjectExists, ObjectMissing
 from karbor.plugin.bank import MAX_KEY, MAX_PART, Bank, Section, Stored
-from karbor.testing.bank_faults import BankFaults, BankUnderTest
+from karbor_testing.bank_faults import BankFaults, BankUnderTest
 
 __all__ = ["BankConformance", "BankUnderTest"]
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from karbor.testing.openstack.keystone import ACCOUNTS, PASSWORD
+from karbor_testing.openstack.keystone import ACCOUNTS, PASSWORD
 
 
 class Double:
@@ -28,7 +28,7 @@ class Double:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(    # noqa: S603 (our own module)
-            [sys.executable, "-m", "karbor.testing.openstack", "--seed", str(self._seed),
+            [sys.executable, "-m", "karbor_testing.openstack", "--seed", str(self._seed),
              "--while-stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

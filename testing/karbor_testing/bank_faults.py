@@ -71,7 +71,7 @@ class BankFaults:
             pytest.skip("this bank ends with its process")
         before = [under_test.open().put("d/k", [b"before"])] if earlier else []
         with subprocess.Popen(  # noqa: S603  this very Python, with our own arguments
-                [sys.executable, "-m", "karbor.testing.bank_writer", under_test.plugin,
+                [sys.executable, "-m", "karbor_testing.bank_writer", under_test.plugin,
                  json.dumps(dict(under_test.options)), "d/k"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
             try:

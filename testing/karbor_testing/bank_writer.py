@@ -1,6 +1,6 @@
 """A writer to be killed: puts an object whose body never ends, and says when it is in its middle.
 
-    python -m karbor.testing.bank_writer MODULE:NAME OPTIONS-AS-JSON KEY
+    python -m karbor_testing.bank_writer MODULE:NAME OPTIONS-AS-JSON KEY
 """
 
 from __future__ import annotations

@@ -6,13 +6,13 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from karbor.domain.errors import BadInput
-from karbor.testing.openstack.cloud import Cloud, Kept, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.faults import Fault
-from karbor.testing.openstack.service import Part, Service, route
+from karbor_testing.openstack.cloud import Cloud, Kept, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.faults import Fault
+from karbor_testing.openstack.service import Part, Service, route
 
 if TYPE_CHECKING:
-    from karbor.testing.openstack.server import Server
+    from karbor_testing.openstack.server import Server
 
 
 class Levers(Part):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from karbor.testing.openstack.cloud import Record, need
-from karbor.testing.openstack.exchange import Request
-from karbor.testing.openstack.neutron_kinds import Collection, Kind
+from karbor_testing.openstack.cloud import Record, need
+from karbor_testing.openstack.exchange import Request
+from karbor_testing.openstack.neutron_kinds import Collection, Kind
 
 SAME = ("direction", "ethertype", "protocol", "port_range_min", "port_range_max",
         "remote_ip_prefix", "remote_group_id", "remote_address_group_id", "security_group_id")

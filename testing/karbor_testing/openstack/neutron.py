@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
-from karbor.testing.openstack.cloud import Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.neutron_kinds import Collection, Kind
-from karbor.testing.openstack.neutron_networks import Networks, Ports, Subnets
-from karbor.testing.openstack.neutron_security import SecurityGroupRules, SecurityGroups
-from karbor.testing.openstack.service import Part, Service, route, unauthorized
+from karbor_testing.openstack.cloud import Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.neutron_kinds import Collection, Kind
+from karbor_testing.openstack.neutron_networks import Networks, Ports, Subnets
+from karbor_testing.openstack.neutron_security import SecurityGroupRules, SecurityGroups
+from karbor_testing.openstack.service import Part, Service, route, unauthorized
 
 INTERFACE = "network:router_interface"
 EXTENSIONS = ("router", "external-net", "extraroute", "ext-gw-mode", "security-group", "quotas",

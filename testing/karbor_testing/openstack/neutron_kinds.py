@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from karbor.testing.openstack.cloud import Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.service import Part, page, route
+from karbor_testing.openstack.cloud import Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.service import Part, page, route
 
 
 @dataclass(frozen=True)

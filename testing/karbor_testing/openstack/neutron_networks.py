@@ -6,10 +6,10 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
-from karbor.testing.openstack.cloud import Cloud, Record, need
-from karbor.testing.openstack.exchange import Refusal, Request
-from karbor.testing.openstack.neutron_kinds import Collection, Kind
-from karbor.testing.openstack.neutron_security import SecurityGroups
+from karbor_testing.openstack.cloud import Cloud, Record, need
+from karbor_testing.openstack.exchange import Refusal, Request
+from karbor_testing.openstack.neutron_kinds import Collection, Kind
+from karbor_testing.openstack.neutron_security import SecurityGroups
 
 
 class Networks(Collection):

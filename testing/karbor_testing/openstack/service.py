@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode
 
-from karbor.testing.openstack.cloud import Cloud, Record
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.cloud import Cloud, Record
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
 
 Handler = TypeVar("Handler", bound=Callable[..., Answer])
 _PLACE = re.compile(r"\{(\w+)\}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from karbor.testing.openstack.cloud import Cloud, Record, need
-from karbor.testing.openstack.exchange import Answer, Refusal, Request
-from karbor.testing.openstack.service import Part, Service, faultname, route, shown, unauthorized
+from karbor_testing.openstack.cloud import Cloud, Record, need
+from karbor_testing.openstack.exchange import Answer, Refusal, Request
+from karbor_testing.openstack.service import Part, Service, faultname, route, shown, unauthorized
 
 NEWEST = 99
 METADATA = 73       # of snapshots
