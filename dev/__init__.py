@@ -1,1 +1,1 @@
-"""Development tools: a local OpenStack, Karbor as a service of it, the demo, endurance runs, benchmarks."""
+"""Development tools: a local OpenStack, Karbor as its service, demo, long runs, benchmarks."""

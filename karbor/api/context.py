@@ -21,8 +21,8 @@ class Context:
     whole system, for a domain, or for nothing.
 
     `token` and `token_body` ({"token": {…}} as Keystone gave it) are what
-    `karbor.credentials.user_auth.user_auth` makes a user auth plugin of; they appear in no repr, and are
-    not to be logged.
+    `karbor.credentials.user_auth.user_auth` makes a user auth plugin of; they appear in no repr,
+    and are not to be logged.
     """
 
     caller: Caller

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
-from karbor.api.v1.copies import Accepted
 from karbor.application.checkpoints import CheckpointRequests
 from karbor.application.service_context import Requester, ServiceContext
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
@@ -17,6 +17,14 @@ from karbor.domain.plan import Plan
 from karbor.operations.copy import COPIED_FROM, origin_of
 from karbor.operations.execution_context import Provider
 from karbor.operations.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Copies that were accepted, as (original, copy, operation)."""
+
+    target_provider_id: str
+    pairs: Sequence[tuple[str, str, str]]
 
 
 class CheckpointCopies:

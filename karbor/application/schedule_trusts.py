@@ -54,8 +54,8 @@ class ScheduleTrusts:
         scheduled_operation = self.tidy(scheduled_operation)
         if GOING in scheduled_operation.credential:
             raise Conflict(
-                f"scheduled operation {scheduled_operation.id} changed hands a short time ago, and an "
-                "operation still runs on the rights that it had before",
+                f"scheduled operation {scheduled_operation.id} changed hands a short time ago, and "
+                "an operation still runs on the rights that it had before",
                 remedy="wait for its end",
             )
         wanted = first_written(delegation, scheduled_operation.credential)

@@ -188,8 +188,8 @@ class Schedules:
             )
         except InUse as error:
             raise Conflict(
-                f"The scheduled operation {scheduled_operation.id} can not be deleted yet: {error.message}. It is "
-                "paused now",
+                f"The scheduled operation {scheduled_operation.id} can not be deleted yet: "
+                f"{error.message}. It is paused now",
                 remedy="delete it again when that operation has ended",
             ) from error
         try:
@@ -254,8 +254,8 @@ class Schedules:
     def _require_project(who: Requester, scheduled_operation: ScheduledOperation) -> None:
         if who.caller.project_id != scheduled_operation.project_id:
             raise Forbidden(
-                f"scheduled operation {scheduled_operation.id} belongs to the project {scheduled_operation.project_id}: it can "
-                "only run on rights in that",
+                f"scheduled operation {scheduled_operation.id} belongs to the project "
+                f"{scheduled_operation.project_id}: it can only run on rights in that",
                 remedy="ask with a token for that project",
             )
 

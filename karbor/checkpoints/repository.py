@@ -278,7 +278,7 @@ class CheckpointRepository:
         self._section.put(f"{checkpoint_id}/{DELETING}",
                           [json.dumps(marker, sort_keys=True).encode()])
 
-    def note_verified(self, checkpoint_id: str, found: Verification) -> Verification:
+    def note_verified(self, checkpoint_id: str, verification: Verification) -> Verification:
         """Keep what a verify found in place of what an earlier one did, complete or not at all;
         what a later one has found stays. Returns what is kept now."""
         earlier = self.verified(checkpoint_id)

@@ -130,9 +130,8 @@ def remove(yes: bool) -> None:
         as_json([_json(application_credential) for application_credential in gone])
         return
     for application_credential in gone:
-        say(
-            f"removed {application_credential.name or application_credential.application_credential_id}"
-        )
+        name = application_credential.name or application_credential.application_credential_id
+        say(f"removed {name}")
 
 
 @credential.command("rotate-keys", short_help="A new key for everything that is kept sealed.")

@@ -79,7 +79,8 @@ class Endpoints:
             return address
         there = sorted(
             {
-                f"{endpoint.get('interface')} in {endpoint.get('region_id') or endpoint.get('region')}"
+                f"{endpoint.get('interface')} in "
+                f"{endpoint.get('region_id') or endpoint.get('region')}"
                 for entry in offered
                 for endpoint in entry.get("endpoints", ())
             }

@@ -135,8 +135,8 @@ class Recurrences:
             times = recurrence.local_times(anchor)
             if times is None:
                 raise BadInput(
-                    f"the pattern has several RRULEs, and one of them counts {recurrence.step} s each: "
-                    "how near they come to each other cannot be told",
+                    "the pattern has several RRULEs, and one of them counts "
+                    f"{recurrence.step} s each: how near they come to each other cannot be told",
                     remedy="write it as FREQ=DAILY with BYHOUR, or as a second trigger",
                 )
             local_timess.append(times.starting(_utc(max(anchor, after))))

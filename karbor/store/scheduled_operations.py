@@ -44,8 +44,8 @@ class ScheduledOperations:
                 note_change(connection, scheduled_operation.project_id)
         except IntegrityError as error:
             raise Conflict(
-                f"scheduled operation {scheduled_operation.id} exists, or trigger {scheduled_operation.trigger_id} is "
-                "gone"
+                f"scheduled operation {scheduled_operation.id} exists, or trigger "
+                f"{scheduled_operation.trigger_id} is gone"
             ) from error
 
     def show(self, project_id: str | None, id: str) -> ScheduledOperation:
@@ -132,7 +132,8 @@ class ScheduledOperations:
                         _unknown(scheduled_operation.id)
                         if found is None
                         else Conflict(
-                            f"scheduled operation {scheduled_operation.id} has been changed by somebody else meanwhile",
+                            f"scheduled operation {scheduled_operation.id} has been changed by "
+                            "somebody else meanwhile",
                             remedy="look at it and try again",
                         )
                     )

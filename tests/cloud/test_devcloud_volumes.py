@@ -1,7 +1,7 @@
 """The development cloud's volumes, byte for byte, on every path by which Cinder moves data.
 
-The volume driver is our own (dev/devcloud/plugins/devcloud_volume.py): what Karbor's tests say about
-volumes is worth as much as this proof.
+The volume driver is our own (dev/devcloud/plugins/devcloud_volume.py): what Karbor's tests say
+about volumes is worth as much as this proof.
 """
 
 from __future__ import annotations

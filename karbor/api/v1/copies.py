@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -13,6 +11,7 @@ from karbor.api.bodies import Key, Scalar, Uuid
 from karbor.api.call import Call
 from karbor.api.context import Context
 from karbor.api.routes import Resource, route
+from karbor.application.copies import Accepted
 from karbor.domain.errors import BadInput
 from karbor.domain.plan import Plan
 
@@ -55,14 +54,6 @@ class CopyView(msgspec.Struct):
 
 class CopyBody(msgspec.Struct):
     copy: CopyView
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """Copies that were accepted, as (original, copy, operation)."""
-
-    target_provider_id: str
-    pairs: Sequence[tuple[str, str, str]]
 
 
 class CopyService(Protocol):

@@ -209,8 +209,8 @@ def _by_list(resource: Resource, backup: Mapping[str, Any], target: Target) -> l
     return (
         [
             Obstacle(
-                f"backup {backup['id']} of volume {resource.name or resource.id} cannot be restored: "
-                f"{why}",
+                f"backup {backup['id']} of volume {resource.name or resource.id} cannot be "
+                f"restored: {why}",
                 _BROKEN,
                 resource=resource.key,
             )
@@ -233,8 +233,8 @@ def _types(kept: Mapping[Resource, Mapping[str, Any]], target: Target) -> list[O
         elif new != old and backup["volume"]["encrypted"]:
             obstacles.append(
                 Obstacle(
-                    f"volume {resource.name or resource.id} is encrypted: Cinder restores it to its own volume "
-                    f"type {old} only",
+                    f"volume {resource.name or resource.id} is encrypted: Cinder restores it to "
+                    f"its own volume type {old} only",
                     resource=resource.key,
                 )
             )

@@ -76,8 +76,8 @@ class ImageProtection(Protection):
             elif not resource.within and state == "queued":
                 obstacles.append(
                     Obstacle(
-                        f"image {resource.name or resource.id} is queued: it has no data, and nobody is sending "
-                        "any",
+                        f"image {resource.name or resource.id} is queued: it has no data, and "
+                        "nobody is sending any",
                         "upload its data, or leave it out",
                         resource=resource.key,
                     )
@@ -141,8 +141,8 @@ def _formats(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[O
             if known and value and value not in known:
                 obstacles.append(
                     Obstacle(
-                        f"image {resource.name or resource.id} has the {field} {value}, which Glance does not "
-                        f"take here",
+                        f"image {resource.name or resource.id} has the {field} {value}, which "
+                        "Glance does not take here",
                         "ask the cloud's operator to allow it",
                         resource=resource.key,
                     )

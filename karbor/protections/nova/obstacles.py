@@ -80,7 +80,8 @@ def _no_flavor(resource: Resource, kept: Record, flavors: Sequence[Record], expl
               f"--map {name}=FLAVOR; it had {size.get('vcpus')} VCPUs, {size.get('ram')} MiB of "
               f"memory and {size.get('disk')} GiB of disk")
     what = (
-        f"server {resource.name or resource.id} is to get the flavor {chosen[name]} instead of {name}"
+        f"server {resource.name or resource.id} is to get the flavor {chosen[name]} "
+        f"instead of {name}"
         if name in chosen
         else f"server {resource.name or resource.id} needs the flavor {name}"
     )

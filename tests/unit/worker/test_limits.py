@@ -22,8 +22,8 @@ from karbor.worker import embedded_executor
 
 def shipped_limits() -> set[str]:
     found = set()
-    for module in pkgutil.iter_modules(karbor.protections.__path__):
-        for one in vars(importlib.import_module(f"karbor.protections.{module.name}")).values():
+    for module in pkgutil.walk_packages(karbor.protections.__path__, "karbor.protections."):
+        for one in vars(importlib.import_module(module.name)).values():
             if isinstance(one, type) and issubclass(one, Stage | Task) and one.limit:
                 found.add(one.limit)
     return found
@@ -51,7 +51,8 @@ def test_the_driver_keeps_to_the_options(tmp_path: Path, monkeypatch: pytest.Mon
         def drive(self, _operation_id: str, _stopping: threading.Event) -> None: ...
 
     monkeypatch.setattr(embedded_executor, "Driver", Recorder)
-    monkeypatch.setattr(embedded_executor, "driven", lambda _operation_id, drive, *_told: drive())
+    monkeypatch.setattr(embedded_executor, "run_notifying",
+                        lambda _operation_id, drive, *_told: drive())
     file = tmp_path / "karbor.conf"
     file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\nworkers = 11\ncarriers = 4\n"
                     "project_cinder_backups = 1\n")

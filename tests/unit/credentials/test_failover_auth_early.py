@@ -7,7 +7,7 @@ import pytest
 from karbor.credentials.failover_auth import EARLY_AGAIN_SECONDS
 from karbor.domain.credential_chain import CredentialKind
 from karbor.domain.errors import Cause, KeystoneUnreachable, TokenRejected
-from tests.unit.credentials.test_ladder import World, token
+from tests.unit.credentials.test_failover_auth import World, token
 from tests.unit.credentials.wire import Clock
 
 LIFE = 20.0

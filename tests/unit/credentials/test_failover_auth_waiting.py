@@ -16,7 +16,7 @@ from karbor.domain.errors import (
     ServiceUserUnfit,
     TokenRejected,
 )
-from tests.unit.credentials.test_ladder import World, token
+from tests.unit.credentials.test_failover_auth import World, token
 from tests.unit.credentials.wire import Clock
 
 PATIENCE = 600.0
@@ -147,7 +147,7 @@ def test_an_account_of_karbor_that_is_refused_is_waited_for(
     def refuse(*_arguments: object) -> None:
         raise unfit
     with monkeypatch.context() as patch:
-        patch.setattr("tests.unit.credentials.test_ladder.Auth.get_headers", refuse)
+        patch.setattr("tests.unit.credentials.test_failover_auth.Auth.get_headers", refuse)
         with pytest.raises(CredentialSuspended, match=r"\[service_user\] was refused"):
             token(ladder)
     world.clock.sleep(LOOK_AGAIN_SECONDS)
