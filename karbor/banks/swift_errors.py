@@ -23,8 +23,8 @@ INSUFFICIENT_STORAGE = 507
 
 @contextmanager
 def translated(doing: str, *, writing: bool = False) -> Iterator[None]:
-    """Raises BankFull, BankReadOnly (only when `writing`), BankUnavailable or BankError for a
-    CloudError or CredentialError within. `doing` names what was tried and where."""
+    """Raises BankFull, BankReadOnly (only when `writing`, and reading was not refused as well),
+    BankUnavailable or BankError for a CloudError or CredentialError within. `doing` names what was tried and where."""
     try:
         yield
     except (CloudError, CredentialError) as error:
@@ -40,7 +40,13 @@ def bank_error(error: CloudError | CredentialError, doing: str, *, writing: bool
         return BankFull(told, remedy="free something, or raise the quota; an object of Swift has "
                                      "at most 5 GiB")
     if isinstance(error, CloudNotFound):
-        return BankUnavailable(told, remedy="is the container still there?")
+        return BankUnavailable(told, remedy="is the container still there, and does the endpoint "
+                                            "lead to an account of the object service?")
+    if isinstance(error, CloudForbidden) and error.request.startswith(("GET ", "HEAD ")):
+        # Who may not even read has no read-only bank: usually it is another project's account.
+        return BankError(told, remedy="is the container one of the account's own project? An "
+                                      "endpoint_override ends with the id of that project "
+                                      "(Ceph's RGW: /swift/v1/AUTH_<project id>)")
     if isinstance(error, CloudForbidden) and writing:
         return BankReadOnly(told, remedy="give the bank's account a role that may write (one of "
                                          "Swift's operator_roles)")

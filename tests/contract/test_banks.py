@@ -122,14 +122,33 @@ def test_an_account_that_may_only_read_is_told_as_such(double: Double, store: st
                         lambda: reader.put("l", [bytes(WHOLE + 1)])):
             with pytest.raises(BankReadOnly):
                 attempt()
-        with pytest.raises(BankError, match=r"answered 40[13]"):      # another project's account
-            open_bank({**options, "account": {
-                **account(double, "demo2"),
-                "endpoint_override": f"{double.url}/object-store/v1/AUTH_"
-                                     f"{project_of(double, 'demo')}"}}).list()
     finally:
         double.set(object_store="swift")
     assert reader.list() == [stored]
+
+
+@pytest.mark.parametrize("store", ["swift", "rgw"])
+def test_a_bank_in_another_projects_account_is_not_called_read_only(
+        double: Double, store: str) -> None:
+    """An `endpoint_override` with the id of another project, which may not even be read."""
+    options = in_double(double)
+    open_bank(options).put("k", [b"x"])
+    double.set(object_store=store)
+    try:
+        for attempt in (lambda bank: bank.list(), lambda bank: bank.put("l", [b"x"]),
+                        lambda bank: bank.put("l", [b"x"], absent=True),
+                        lambda bank: bank.delete(["k"])):
+            stranger = open_bank({**options, "account": {
+                **account(double, "demo2"),
+                "endpoint_override": f"{double.url}/object-store/v1/AUTH_"
+                                     f"{project_of(double, 'demo')}"}})
+            with pytest.raises(BankError, match="answered 403") as caught:
+                attempt(stranger)
+            assert not isinstance(caught.value, BankReadOnly)
+            assert "own project" in caught.value.remedy
+            assert "endpoint_override" in caught.value.remedy
+    finally:
+        double.set(object_store="swift")
 
 
 def project_of(double: Double, name: str) -> str:

@@ -47,7 +47,8 @@ class Objects(Part):
         project = account.removeprefix("AUTH_")
         mine = project == request.project_id or request.admin
         reads = request.method in {"GET", "HEAD"}
-        need(mine and (reads or {"member", "admin"} & set(request.token.get("roles", ()))),
+        need(mine, 403, "Access was denied to this resource.")
+        need(reads or {"member", "admin"} & set(request.token.get("roles", ())),
              401 if self._rgw else 403, "Access was denied to this resource.")
         return project
 
