@@ -24,7 +24,8 @@ INSUFFICIENT_STORAGE = 507
 @contextmanager
 def translated(doing: str, *, writing: bool = False) -> Iterator[None]:
     """Raises BankFull, BankReadOnly (only when `writing`, and reading was not refused as well),
-    BankUnavailable or BankError for a CloudError or CredentialError within. `doing` names what was tried and where."""
+    BankUnavailable or BankError for a CloudError or CredentialError within. `doing` names what was
+    tried and where."""
     try:
         yield
     except (CloudError, CredentialError) as error:

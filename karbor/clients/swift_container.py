@@ -45,8 +45,8 @@ class SwiftContainer:
     `connect` gives Swift's API on the account's session; it is asked at the first use.
 
     Other services speak this API as well, Ceph's RGW above all, and differ in what is met here:
-    RGW (16.2) does not know `If-None-Match`, says 401 where Swift says 403, leaves out content
-    types that an object was not given, and lists fewer names than it was asked for.
+    RGW (16.2) does not know `If-None-Match`, answers 401 to a role that it does not accept, leaves
+    out content types that an object was not given, and lists fewer names than it was asked for.
     """
 
     def __init__(self, connect: Callable[[], ServiceApi], container: str) -> None:
