@@ -265,7 +265,7 @@ _NOTIFICATIONS = [
     cfg.IntOpt("waiting", default=1000, min=1,
                help="Notifications that wait at most while the bus is away; what comes beyond is "
                     "lost, and counted."),
-    cfg.FloatOpt("last_words", default=5.0, min=0.0,
+    cfg.FloatOpt("shutdown_timeout", deprecated_name="last_words", default=5.0, min=0.0,
                  help="Seconds that a process takes at its end, at most, to send what waits."),
 ]
 

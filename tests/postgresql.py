@@ -64,7 +64,7 @@ class Server:
 
     def start(self) -> None:
         options = " ".join(f"-c {one}" for one in (
-            *SETTINGS, f"unix_socket_directories={self._endpoint_settings}"))
+            *SETTINGS, f"unix_socket_directories={self._place}"))
         self._run("pg_ctl", "start", "--wait", f"--log={self._data / 'log'}",
                   f"--options={options}")
 
@@ -72,7 +72,7 @@ class Server:
         self._run("pg_ctl", "stop", "--wait", "--mode=immediate")
 
     def url(self, name: str) -> str:
-        return f"postgresql://postgres@/{name}?host={self._endpoint_settings}"
+        return f"postgresql://postgres@/{name}?host={self._place}"
 
     def asked(self) -> psycopg.Connection:
         return psycopg.connect(self.url("postgres"), autocommit=True)

@@ -42,6 +42,9 @@ class Scale:
                 for number in range(self.operations)]
 
 
+SERVICE_WORK = "a service was to be asked for work"
+
+
 @dataclass(frozen=True)
 class Change:
     """A change of the credential in mid-flight."""
@@ -98,7 +101,8 @@ class Passage:
             return
         # Its token was made after its process was started.
         earliest = self.begun + scale.token_life + scale.window - margin(scale.window)
-        if changes[0].at < earliest:
+        # A service's work is begun with a credential that outlasts it, so with the next one.
+        if changes[0].at < earliest and SERVICE_WORK not in changes[0].why:
             yield f"changed {earliest - changes[0].at:.0f} s too early: {changes[0].why}"
         if self.record["credential"]["rung"] != CredentialKind.TRUST.value:
             yield f"says that it stands on {self.record['credential']['rung']}"

@@ -154,7 +154,7 @@ class Statistics:
         credential = OPERATIONS.c.credential
         kind = credential["rung"].as_string()
         query = sa.select(
-            kind.label("rung"), sa.func.count().label("count"),
+            kind.label("kind"), sa.func.count().label("count"),
             sa.func.min(credential["deadline"].as_float()).label("leaves"),
             sa.func.min(credential["until"].as_float()).label("ends"),
         ).where(OPERATIONS.c.state.not_in(_OVER)).group_by(kind)

@@ -41,8 +41,8 @@ def notifications(conf: config.ConfigOpts, publisher: str) -> Bus | None:
 
 class Bus:
     """A Notifier (see `karbor.operations.events`), and a context manager. At most `waiting` events
-    wait; `close` takes `last_words` seconds at most. The thread begins with the first event, so
-    that a process may be forked before. `first_pause` is in seconds."""
+    wait; `close` takes `shutdown_timeout` seconds at most. The thread begins with the first event,
+    so that a process may be forked before. `first_pause` is in seconds."""
 
     def __init__(self, send: Send, *, waiting: int = 1000, shutdown_timeout: float = 5.0,
                  first_pause: float = FIRST) -> None:

@@ -32,7 +32,7 @@ class Findings:
 def kill_at(scene: Scene, verb: Verb, point: Point, findings: Findings) -> None:
     home, double = scene.home, scene.double
     home.bring_back(verb.start)
-    start, mark = remaining(double), len(double.occurrences())
+    start, mark = remaining(double), len(double.ledger())
     argv = verb.begin(scene)
     newest = home.newest()
 

@@ -42,7 +42,7 @@ def build_scene(commands: Commands, double: Double, place: Path) -> Scene:
 
 def created(double: Double, since: int) -> Counter[str]:
     """How many of each kind were ever made since the ledger was so long."""
-    return Counter(one["kind"] for one in double.occurrences()[since:] if one["event"] == "created")
+    return Counter(one["kind"] for one in double.ledger()[since:] if one["event"] == "created")
 
 
 def remaining(double: Double) -> dict[str, int]:

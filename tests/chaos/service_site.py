@@ -92,7 +92,7 @@ class Site:
 
     def configure(self, **more: object) -> None:
         account = self.double.cloud("karbor")["auth"]
-        lines = ["[DEFAULT]", f"state_path = {self.endpoint_settings}", "host = machine",
+        lines = ["[DEFAULT]", f"state_path = {self.place}", "host = machine",
                  "osapi_karbor_listen = 127.0.0.1",
                  f"osapi_karbor_listen_port = {self.url.rpartition(':')[2]}",
                  "osapi_karbor_threads = 4",

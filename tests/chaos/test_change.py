@@ -68,7 +68,7 @@ class Late(Changing):
 def undisturbed(scene: Scene, verb: Changing) -> list[tuple[Point, dict[str, Any]]]:
     """Each request of a run that nobody kills, as a point, and as the double has it in its log."""
     scene.home.bring_back(verb.start)
-    start, mark = remaining(scene.double), len(scene.double.occurrences())
+    start, mark = remaining(scene.double), len(scene.double.ledger())
     argv = verb.begin(scene)
     ended = scene.home.karbor(*argv)
     log = [one for one in scene.double.log() if one["status"]]
@@ -111,7 +111,7 @@ def test_taken_over_only_when_keystone_tells_what_has_become_of_the_trust(scene:
     trust that Keystone cannot tell about just then may not be lost sight of."""
     home, double, verb = scene.home, scene.double, Protect()
     home.bring_back(verb.start)
-    start, mark = remaining(double), len(double.occurrences())
+    start, mark = remaining(double), len(double.ledger())
 
     def arm(pid: int) -> None:
         double.fault("kill-after", pid=pid, signature="POST /volume/v3/backups")

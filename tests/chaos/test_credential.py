@@ -52,7 +52,7 @@ def test_backups_one_after_the_other_each_begin_with_a_token_that_outlasts_them(
         built: Scene, strategy: str) -> None:
     built.home.configure(f"strategy = {strategy}\nallow_expired_window = {WINDOW:.0f}\n"
                          "[limits]\nproject_cinder_backups = 1\nprovider_cinder_backups = 1")
-    verb, start, mark = Protect(), remaining(built.double), len(built.double.occurrences())
+    verb, start, mark = Protect(), remaining(built.double), len(built.double.ledger())
     built.double.set(token_life=LIFE, window=WINDOW, seconds=BACKUP, backups_need_tokens=True,
                      looks={"*": 0, "cinder.backup": 1000})
     verb.check(built, built.home.karbor(*PROTECT), start, mark)
@@ -122,7 +122,7 @@ def harms(scene: Scene) -> dict[str, tuple[Callable[[], None], Callable[[], None
 def test_what_is_taken_back_for_a_while_costs_no_operation(
         built: Scene, what: str, strategy: str) -> None:
     built.home.configure(f"strategy = {strategy}")
-    verb, start, mark = Protect(), remaining(built.double), len(built.double.occurrences())
+    verb, start, mark = Protect(), remaining(built.double), len(built.double.ledger())
     ended = Refused(built, *harms(built)[what]).run()
     verb.check(built, ended, start, mark)
     told = events(built)
@@ -211,7 +211,7 @@ def test_a_backup_that_failed_after_its_token_had_ended_is_made_anew_once(
         built: Scene, times: int) -> None:
     """Nothing else is made anew here: it is the token that counts."""
     built.home.configure("\n[waits]\nmade_anew = 0\n[limits]\nproject_cinder_backups = 1")
-    start, mark = remaining(built.double), len(built.double.occurrences())
+    start, mark = remaining(built.double), len(built.double.ledger())
     built.double.set(
         token_life=1.0, seconds=2.5, looks={"*": 0, "cinder.backup": 1000},
         outcomes=[{"kind": "cinder.backup", "nth": 1, "status": "error",
@@ -223,7 +223,7 @@ def test_a_backup_that_failed_after_its_token_had_ended_is_made_anew_once(
     if times == 1:
         assert made == 3
         assert ended.code == 0, ended
-        gone = [one for one in built.double.occurrences()[mark:] if one["event"] == "removed"
+        gone = [one for one in built.double.ledger()[mark:] if one["event"] == "removed"
                 and one["kind"] == "cinder.backup"]
         assert len(gone) == 1
     else:

@@ -48,7 +48,7 @@ def points(log: list[dict[str, Any]]) -> list[Point]:
 def test_killed_at_every_call(scenes: list[Scene], verb: Verb) -> None:
     first = scenes[0]
     first.home.bring_back(verb.start)
-    start, mark = remaining(first.double), len(first.double.occurrences())
+    start, mark = remaining(first.double), len(first.double.ledger())
     argv = verb.begin(first)
     first.double.forget_log()
     verb.check(first, first.home.karbor(*argv), start, mark)
@@ -71,7 +71,7 @@ def test_killed_again_and_again(scene: Scene, verb: Verb) -> None:
     harmless to repeat (a deletion, a name) and be killed before it hears of it."""
     home, double = scene.home, scene.double
     home.bring_back(verb.start)
-    start, mark = remaining(double), len(double.occurrences())
+    start, mark = remaining(double), len(double.ledger())
 
     def arm(pid: int) -> None:
         double.fault("kill-after", pid=pid, mutating=True, nth=1 + lives // 4)
@@ -107,7 +107,7 @@ def test_killed_until_the_mark_is_gone(scene: Scene, chain: tuple[str, ...]) -> 
     its mark off: whoever comes then must still know that it is there."""
     home, double, verb = scene.home, scene.double, Restore()
     home.bring_back(verb.start)
-    start, mark = remaining(double), len(double.occurrences())
+    start, mark = remaining(double), len(double.ledger())
     argv = verb.begin(scene)
     for signature in chain:
         def arm(pid: int, signature: str = signature) -> None:

@@ -76,7 +76,7 @@ def events(scene: Scene) -> list[str]:
 class TestSurvived:
     @pytest.mark.parametrize("act", ["answer", "close-before", "close-after", "truncate"])
     def test_looking_fails_for_a_while(self, built: Scene, act: str) -> None:
-        mark = len(built.double.occurrences())
+        mark = len(built.double.ledger())
         for path in ("/volume/v3/snapshots/", "/volume/v3/backups/", "/image/v2/images/"):
             built.double.fault(act, method="GET", path=path, times=2)
         ended = built.home.karbor(*PROTECT)
@@ -86,14 +86,14 @@ class TestSurvived:
     @pytest.mark.parametrize("act", ["answer", "close-before", "close-after"])
     @pytest.mark.parametrize("path", ["/v3/snapshots$", "/v3/backups$", "/action$"])
     def test_a_creating_request_is_not_answered(self, built: Scene, act: str, path: str) -> None:
-        mark = len(built.double.occurrences())
+        mark = len(built.double.ledger())
         built.double.fault(act, method="POST", path=path)
         ended = built.home.karbor(*PROTECT)
         assert fired(built) == [1]
         protected(built, ended, mark)
 
     def test_things_take_their_time(self, built: Scene) -> None:
-        mark = len(built.double.occurrences())
+        mark = len(built.double.ledger())
         built.double.set(looks={"*": 2})
         protected(built, built.home.karbor(*PROTECT), mark)
 
@@ -132,7 +132,7 @@ class TestSurvived:
 
     @pytest.mark.parametrize("nth", [1, 4, 7])
     def test_all_tokens_expire_in_the_middle(self, built: Scene, nth: int) -> None:
-        mark = len(built.double.occurrences())
+        mark = len(built.double.ledger())
         built.double.fault("expire", mutating=True, nth=nth)
         ended = built.home.karbor(*PROTECT)
         assert fired(built) == [1]

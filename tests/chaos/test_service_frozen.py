@@ -37,7 +37,7 @@ def test_a_frozen_worker_is_shown_with_its_operations_until_it_is_ended(site: Si
     workers = set(pids) - {site.running[API.name]}
     customer, admin = Customer(site, "demo", 1), Person(site.double, "admin")
     customer.plan()
-    mark = len(site.double.occurrences())
+    mark = len(site.double.ledger())
     site.double.set(held=["cinder.backup"])     # so that it is not over before it is frozen
     customer.protect(0)
     site.until(lambda: created(site.double, mark)["cinder.backup"] == 1)

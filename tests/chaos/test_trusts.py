@@ -37,7 +37,7 @@ def test_one_that_could_not_be_removed_goes_with_the_next_operation(
         scene: Scene, act: str) -> None:
     home, double, verb = scene.home, scene.double, Protect()
     home.bring_back(verb.start)
-    start, mark = remaining(double), len(double.occurrences())
+    start, mark = remaining(double), len(double.ledger())
     double.fault(act, method="DELETE", path=TRUSTS)
     verb.check(scene, home.karbor(*verb.begin(scene)), start, mark)
     newest = home.newest()

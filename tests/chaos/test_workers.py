@@ -65,7 +65,7 @@ class Site:
 
     def configured(self, host: str, **limits: int) -> Path:
         account = self.double.cloud("karbor")["auth"]
-        lines = ["[DEFAULT]", f"state_path = {self.endpoint_settings}", f"host = {host}",
+        lines = ["[DEFAULT]", f"state_path = {self.place}", f"host = {host}",
                  "report_interval = 0.2", "pickup_interval = 0.1", "sweep_interval = 0.2",
                  "[database]", f"connection = {self.url}", "[http]", "retry_longest = 0.2",
                  "[service_user]", "auth_type = password",
@@ -148,7 +148,7 @@ def local(site: Site) -> Iterator[EmbeddedKarbor]:
 def test_another_worker_finishes_what_a_killed_one_was_driving(
         site: Site, local: EmbeddedKarbor, locks: Locks) -> None:
     double = site.double
-    start, mark = remaining(double), len(double.occurrences())
+    start, mark = remaining(double), len(double.ledger())
     double.set(held=["cinder.backup"])      # so that it cannot be over before its driver is killed
     pids = {site.start("one"), site.start("two")}
     offered = local.offer(local.draft_protect(["web", "db"], name="safe"))
@@ -178,7 +178,7 @@ def test_another_worker_finishes_what_a_killed_one_was_driving(
 def test_what_a_worker_that_ends_leaves_another_one_undoes_when_it_was_cancelled(
         site: Site, local: EmbeddedKarbor, locks: Locks) -> None:
     double = site.double
-    start, mark = remaining(double), len(double.occurrences())
+    start, mark = remaining(double), len(double.ledger())
     double.set(held=["cinder.backup"])
     first = site.start("one")
     offered = local.offer(local.draft_protect(["app-data"], name="safe"))

@@ -19,7 +19,7 @@ from karbor.clients.cloud import OpenStackCloud
 from karbor.credentials.user_auth import rebuild
 from karbor.domain.credential_chain import CredentialKind
 from karbor.domain.errors import (
-    CloudConflict,
+    CloudBadRequest,
     CloudError,
     CloudForbidden,
     CloudNotFound,
@@ -106,7 +106,7 @@ def test_errors_name_the_request_and_its_id(vouched: OpenStackCloud) -> None:
         assert caught.value.request == f"GET {path}"
         assert caught.value.request_id
         vouched.api(name).delete(path)      # what is gone counts as deleted
-    with pytest.raises(CloudConflict):
+    with pytest.raises(CloudBadRequest):
         vouched.api("cinder").post("/volumes", {"volume": {"size": "large"}})
     with pytest.raises(CloudForbidden):
         vouched.api("cinder").get("/os-services")

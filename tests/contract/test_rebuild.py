@@ -56,7 +56,7 @@ class Installation:
     @property
     def conf(self) -> config.ConfigOpts:
         file = self.place / "karbor.conf"
-        file.write_text(f"[DEFAULT]\nstate_path = {self.endpoint_settings}\n"
+        file.write_text(f"[DEFAULT]\nstate_path = {self.place}\n"
                         f"[database]\nconnection = {self.url}\n")
         return config.load([file])
 
@@ -380,7 +380,7 @@ class Fragile:
 
 def break_bank(monkeypatch: pytest.MonkeyPatch, name: str, made: list[Fragile], error: Any,
                at: int, *, after: bool) -> None:
-    opened = record_copies.Providers.open
+    opened = record_copies.ProviderCatalog.open
 
     def open(self: Any, listed: Any) -> Any:
         provider = opened(self, listed)
@@ -390,7 +390,7 @@ def break_bank(monkeypatch: pytest.MonkeyPatch, name: str, made: list[Fragile], 
             made.append(Fragile(provider.bank, error, at, after=after))
         return replace(provider, bank=made[0])      # type: ignore[arg-type]
 
-    monkeypatch.setattr(record_copies.Providers, "open", open)
+    monkeypatch.setattr(record_copies.ProviderCatalog, "open", open)
 
 
 def test_a_bank_that_is_away_gets_its_copy_later_and_the_others_at_once(

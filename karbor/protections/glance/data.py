@@ -121,10 +121,11 @@ def find_marked(work: Work) -> str | None:
     """The image that bears this stage's mark: as a property, or as its name where Nova could give
     it no more properties. Glance filters by either; it is compared again, since a cloud that
     ignores the filter would hand out all images."""
-    for place in (MARK, "name"):
-        for one in work.cloud.api("glance").list("/images", "images", params={place: work.mark}):
-            if one.get(place) == work.mark:
-                return str(one["id"])
+    # In a filter by name, Glance takes what stands before a colon for an operator.
+    for member, value in ((MARK, work.mark), ("name", f"eq:{work.mark}")):
+        for image in work.cloud.api("glance").list("/images", "images", params={member: value}):
+            if image.get(member) == work.mark:
+                return str(image["id"])
     return None
 
 

@@ -11,6 +11,9 @@ from karbor_testing.openstack.exchange import Answer, Refusal, Request
 from karbor_testing.openstack.service import TITLES, Part, Service, route, unauthorized
 from karbor_testing.openstack.swift import ranged
 
+OPERATORS_TAKEN = frozenset({"id", "name", "status", "container_format", "disk_format"})
+"""Members in whose filters a colon ends an operator: `in:`, `eq:`, `neq:`."""
+
 BASE = ("name", "status", "visibility", "owner", "checksum", "os_hash_algo", "os_hash_value",
         "os_hidden", "size", "virtual_size", "min_disk", "min_ram", "disk_format",
         "container_format", "protected", "created_at", "updated_at", "tags", "id")
@@ -98,8 +101,13 @@ class Images(Part):
     def _fits(self, image: dict[str, Any], name: str, wanted: str) -> bool:
         if name == "tag":
             return wanted in image["tags"]
-        if wanted.startswith("in:"):
-            return str(image.get(name)) in wanted.removeprefix("in:").split(",")
+        operator, colon, operand = wanted.partition(":")
+        if name in OPERATORS_TAKEN and colon:
+            need(operator in ("eq", "neq", "in"), 400,
+                 f"Unable to filter by unknown operator '{operator}'.")
+            if operator == "in":
+                return str(image.get(name)) in operand.replace('"', "").split(",")
+            return (str(image.get(name)) == operand) == (operator == "eq")
         return str(image.get(name)) == wanted
 
     @route("GET", "/v2/images/{id}")

@@ -32,7 +32,7 @@ def test_requests_and_look_ups(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_crowds_and_their_logins() -> None:
     with stand_in(life=2.0) as url:
-        found = logins.measure(f"{url}/v3", users=[1, 3], lives=2, intervals=0.2)
+        found = logins.measure(f"{url}/v3", users=[1, 3], lives=2, pace=0.2)
     assert (found["token_life"], found["renewed_after"]) == (2.0, 1.0)
     assert [one["users"] for one in found["crowds"]] == [1, 3]
     for one in found["crowds"]:

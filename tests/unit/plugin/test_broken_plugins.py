@@ -76,7 +76,7 @@ def test_config_check_names_each(home: Path) -> None:
 PREVIEW = """
 from karbor.domain.resource import VOLUME, Resource, ResourceGraph
 from karbor.operations import protect
-from karbor.operations.setting import Provider
+from karbor.operations.execution_context import Provider
 from karbor.plugin import registry
 from karbor.protections.noop import Noop
 one = Resource(VOLUME, "1", "one")
@@ -99,10 +99,10 @@ def test_whoever_protects_is_told_what_will_not_be_found(home: Path) -> None:
 SHELF = """
 import json
 from karbor import config
-from karbor.cmd.api_wiring import ProviderShelf
-from karbor.cmd.service import Service
+from karbor.cmd.api_wiring import ProviderReader
+from karbor.application.service_context import ServiceContext
 print(json.dumps({one.name: sorted(one.schemas["options"])
-                  for one in ProviderShelf(Service(config.load(), None)).all()}))
+                  for one in ProviderReader(ServiceContext(config.load(), None)).all()}))
 """
 
 

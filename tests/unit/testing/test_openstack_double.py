@@ -673,7 +673,7 @@ class TestFaults:
         double.settle()
         one.delete(f"{root}/volumes/{made}")
         double.settle()
-        mine = [entry for entry in double.occurrences() if entry["id"] == made]
+        mine = [entry for entry in double.ledger() if entry["id"] == made]
         assert [entry["event"] for entry in mine] == ["created", "removed"]
         assert mine[0]["record"]["metadata"] == {"k": "v"}
 
