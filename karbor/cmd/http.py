@@ -67,5 +67,11 @@ class HttpServer:
             and time.monotonic() < until
         ):
             time.sleep(LOOK)
-        server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
+        try:
+            server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
+        except OSError:
+            # The loop came to the closed socket first and took that for the server's end, which
+            # closes the trigger too. Connections that are left close when it next looks at them.
+            for channel in list(server.active_channels.values()):
+                channel.will_close = True
         self._thread.join(GRACE)
