@@ -55,7 +55,7 @@ class HttpServer:
         if not self._thread.is_alive():
             return
         server, until = self._server, time.monotonic() + GRACE
-        server.trigger.pull_trigger(lambda: wasyncore.dispatcher.close(server))
+        self._close_socket()
         server.task_dispatcher.shutdown(cancel_pending=False, timeout=GRACE)
         if server.task_dispatcher.threads:
             LOG.warning("requests were still under way after %s s", GRACE)
@@ -70,8 +70,18 @@ class HttpServer:
         try:
             server.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
         except OSError:
-            # The loop came to the closed socket first and took that for the server's end, which
-            # closes the trigger too. Connections that are left close when it next looks at them.
-            for channel in list(server.active_channels.values()):
-                channel.will_close = True
+            self._close_connections()
         self._thread.join(GRACE)
+
+    def _close_socket(self) -> None:
+        try:
+            self._server.trigger.pull_trigger(
+                lambda: wasyncore.dispatcher.close(self._server))
+        except OSError:     # see `_close_connections`: the socket is closed already
+            LOG.debug("the server's loop has closed its socket by itself")
+
+    def _close_connections(self) -> None:
+        """Close them when the loop looks at them next, within a second. (It came to the closed
+        socket first and took that for the server's end, which closes what wakes it, too.)"""
+        for channel in list(self._server.active_channels.values()):
+            channel.will_close = True

@@ -159,3 +159,21 @@ def test_a_request_that_drips_in_has_a_time(
 def test_one_that_says_nothing_is_closed(serve: Callable[..., int]) -> None:
     with connect(serve(receive_seconds=0.5), b"") as connection:
         assert heard(connection) == b""
+
+
+def test_a_server_whose_loop_has_met_its_closed_socket_stops_all_the_same(
+        application: Application) -> None:
+    """As when a connection comes in at the moment of the stop: waitress takes the error for the
+    server's end, and closes what wakes its loop."""
+    server = HttpServer(application, "127.0.0.1", 0, threads=2, limits=HttpLimits(50, 1000, 60.0))
+    with server:
+        idle = connect(server.port, b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert b"200 OK" in idle.recv(1000)
+        server._server.trigger.pull_trigger(server._server.close)
+        end = time.monotonic() + DEADLINE
+        while len(server._sockets) > 1:     # the connection is left
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        server.stop()
+        assert not server._thread.is_alive()
+    idle.close()
