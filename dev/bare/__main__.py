@@ -29,7 +29,7 @@ def main() -> int:
              + (f"; please install: {' '.join(missing)}" if missing else ""))
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    repository = pathlib.Path(__file__).resolve().parents[1]
+    repository = pathlib.Path(__file__).resolve().parents[2]
     begin = time.monotonic()
     with Root(options.keep) as root:
         _say(f"installing Debian 12 in {root.path}")

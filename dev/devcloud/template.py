@@ -40,7 +40,7 @@ def set_up(cloud: Cloud, service: Service) -> str:
 
 def _path(cloud: Cloud, service: Service) -> pathlib.Path:
     digest = hashlib.sha256()
-    digest.update((REPOSITORY / "devcloud" / "constraints.txt").read_bytes())
+    digest.update((REPOSITORY / "dev" / "devcloud" / "constraints.txt").read_bytes())
     for file in (pathlib.Path(__file__), *service.setup_files):
         digest.update(file.read_bytes())
     if service.name == "keystone":

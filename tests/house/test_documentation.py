@@ -15,8 +15,7 @@ from karbor.cli.group import karbor
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(one for one in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 NAMES = [str(one.relative_to(ROOT)) for one in PAGES]
-TREES = ("karbor/", "tests/", "docs/", "demo/", "devcloud/", "endurance/", "benchmarks/", "etc/",
-         "bare/", "local_service/")
+TREES = ("karbor/", "tests/", "testing/", "docs/", "dev/", "etc/")
 OWN = {(group, one.name.replace("-", "_")) for group, some in config.own_options().items()
        for one in some}
 SECTIONS = {group for group, _ in OWN} - {"DEFAULT", "service_user", "trustee", "database",

@@ -43,7 +43,7 @@ def test_the_domain_knows_the_standard_library_only() -> None:
 
 def test_every_link_of_the_documents_leads_somewhere() -> None:
     for document in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md"),
-                     *(ROOT / "devcloud").glob("*.md")]:
+                     *(ROOT / "dev").rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)", document.read_text()):
             if "://" not in link:
                 assert (document.parent / link).exists(), f"{document.name}: {link}"
