@@ -51,7 +51,7 @@ def _plugins() -> Iterator[Finding]:
         left_out = broken.namespace == registry.PROTECTABLES
         yield Finding(
             "plugin", broken.name, Verdict.BROKEN if left_out else Verdict.WARNING, str(broken),
-            means=("what it would find is left out of every checkpoint" if left_out else
+            means=("nothing is protected until it can be loaded or is uninstalled" if left_out else
                    "providers that name it cannot be used; nothing else is kept from working"),
             fix="repair or uninstall the package that brings it")
 

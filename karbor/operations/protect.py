@@ -189,8 +189,12 @@ def notes_of(run: Run, steps: Sequence[Step]) -> list[str]:
 
 
 def obstacles(graph: ResourceGraph, provider: Provider, cloud: Cloud) -> list[Obstacle]:
-    """Everything that would make protecting the graph fail, found without touching anything."""
-    found: list[Obstacle] = []
+    """Everything that would make protecting the graph fail, found without touching anything. A
+    protectable that cannot be loaded is an obstacle: what it finds might belong to the graph, and
+    a checkpoint without it would say nothing of that."""
+    found = [Obstacle(f"the protectable {broken.name} cannot be loaded ({broken.why}), so what it "
+                      "finds would be missing", remedy="mend or uninstall the package that brings "
+                      "it") for broken in registry.broken(registry.PROTECTABLES)]
     for type, resources in by_type(graph).items():
         protection = provider.protections.get(type)
         if protection is None:
@@ -207,12 +211,8 @@ def obstacles(graph: ResourceGraph, provider: Provider, cloud: Cloud) -> list[Ob
 
 def preview(graph: ResourceGraph, provider: Provider) -> list[tuple[Resource, str]]:
     """What ought to be known beforehand, a line each."""
-    lines = [(resource, line) for resource in graph.parents_first()
-             for line in provider.protections[resource.type].protect_preview(resource)]
-    root = next(iter(graph.parents_first()))
-    missing = [f"what the protectable {broken.name} would find is left out: it cannot be loaded "
-               f"({broken.why})" for broken in registry.broken(registry.PROTECTABLES)]
-    return [*((root, line) for line in missing), *lines]
+    return [(resource, line) for resource in graph.parents_first()
+            for line in provider.protections[resource.type].protect_preview(resource)]
 
 
 def _unproved(protection: Protection, resource: Resource) -> bool:
