@@ -33,14 +33,15 @@ from karbor.domain.errors import (
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.operation_conflicts import check_conflicts
-from karbor.domain.resource import Resource, ResourceGraph
+from karbor.domain.resource import VOLUME, Resource, ResourceGraph
+from karbor.domain.step import Hook
 from karbor.domain.verification import Damage, Verification
 from karbor.operations.admission import Admission, Draft, RequestContext, RestoreOptions
 from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.operations.mapping import check_mapping
 from karbor.operations.parameters import misfit, parameters_of
 from karbor.plugin.protectable import DiscoveryLists
-from karbor.plugin.protection import Obstacle, Protection, Target
+from karbor.plugin.protection import Obstacle, Protection, Stage, Stages, Target, Work
 from karbor.protections.option_schemas import TEXT
 
 BOX = "Toy::Box"
@@ -676,3 +677,59 @@ def test_a_trust_of_which_nothing_was_heard_is_on_record(
         admission.accept(admission.protect(context, ["red"]), trusting)
     assert [one.state for one in records.kept] == [OperationState.FAILED]
     assert list(records.trusts.values()) == ["wanted"]
+
+
+# ---------------------------------------------------------------- what outlasts every token
+class Copying(Stage):
+    """What a service does with the token of the request."""
+
+    name = "backup"
+    kind = "toy.backup"
+    ready = frozenset({"available"})
+    temporary = True
+    lends_token = True
+
+    def create(self, work: Work) -> str:
+        raise NotImplementedError       # nothing is driven here
+
+    def find(self, work: Work) -> str | None:
+        raise NotImplementedError
+
+    def delete(self, work: Work, id: str) -> None:
+        raise NotImplementedError
+
+
+class DiskProtection(BoxProtection):
+    types = frozenset({VOLUME})
+
+    def protect(self, resource: Resource) -> Stages:
+        return {Hook.MAIN: [Copying()]}
+
+
+class Disks(Boxes):
+    type: ClassVar[str] = VOLUME
+
+    def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
+        return [Resource(VOLUME, "v1", "large", facts={"size": 1000}),
+                Resource(VOLUME, "v2", "small", facts={"size": 1})]
+
+
+@dataclass
+class Lasting(Trusting):
+    """One whose tokens let a service work for an hour."""
+
+    def choose(self, needed: float) -> Mapping[str, Any]:
+        return {**super().choose(needed), "work_seconds": 3600.0}
+
+
+def test_the_dry_run_names_what_takes_longer_than_any_token_lasts(
+        bank: MemoryBank, records: Records) -> None:
+    admission = Admission(ExecutionContext(
+        Provider("prov", "toys", bank, {VOLUME: DiskProtection()}), {VOLUME: Disks()},
+        lambda _operation: Cloud(), lambda: 1000.0), records)
+    context = RequestContext(Caller("u", "p"), Lasting(), Cloud())
+    draft = admission.protect(context, ["large", "small"])
+    # 1000 GiB at 20 MiB/s are 51,200 s, and the minute that everything takes.
+    assert [(resource.name, line) for resource, line in draft.preview] == [
+        ("large", ("backup may take 14.2 h, but a service can work with one token for 60 min at "
+                  "most: if it takes longer, it fails"))]
