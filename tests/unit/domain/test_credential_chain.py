@@ -95,7 +95,7 @@ def test_without_a_lasting_rung_what_fits_is_accepted_and_what_does_not_is_refus
     assert "--hours" in caught.value.remedy
 
 
-@pytest.mark.parametrize(("strategy", "rungs"), [
+@pytest.mark.parametrize(("strategy", "kinds"), [
     (Strategy.TOKEN, [CredentialKind.USER_AND_SERVICE]),
     (Strategy.TRUST, [CredentialKind.TRUST]),
     (Strategy.APPLICATION_CREDENTIAL, [CredentialKind.APPLICATION_CREDENTIAL]),
