@@ -27,6 +27,7 @@ from karbor.domain.errors import (
     CloudUnavailable,
     Conflict,
     CredentialError,
+    CredentialSuspended,
     Forbidden,
     InUse,
     KarborError,
@@ -58,6 +59,7 @@ _STATUS: Mapping[type, int] = {
     InUse: 424,
     CredentialError: 500, LoginFailed: 400, NoLastingCredential: 400, TokenRejected: 401,
     TokenUnsettled: 503, RightsPending: 503, KeystoneUnreachable: 503,
+    CredentialSuspended: 503,
     CloudError: 500, CloudUnavailable: 503, CloudForbidden: 403, CloudNotFound: 404,
     RequestRefused: 400, QuotaExceeded: 413,
     ServiceAbsent: 404,     # whoever asks for its things asks for what there is not

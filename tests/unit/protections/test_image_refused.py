@@ -191,7 +191,10 @@ def nova(listed: list[Any], *, full: bool) -> tuple[ScriptedCloud, list[Any]]:
 
     def matching(params: Any) -> list[Any]:
         [(name, value)] = params.items()
-        return [one for one in listed if one.get(name) == value]
+        # By name, Glance takes what stands before a colon for an operator.
+        wanted = value.removeprefix("eq:") if name == "name" else value
+        assert name != "name" or value.startswith("eq:")
+        return [one for one in listed if one.get(name) == wanted]
 
     return ScriptedCloud(nova={"POST /servers/server/action": action},
                          glance={"LIST /images": matching}), asked
