@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pathlib
 from collections.abc import Generator, Iterator
@@ -73,6 +74,27 @@ def _priority(scope: str) -> int:
 
 def _scope(item: pytest.Item) -> str:
     return scope(item.path.relative_to(TESTS).as_posix())
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> Iterator[None]:
+    """Undo what a test, or a fixture of a wider scope before it, did to the process's loggers: the
+    command line sets how loud libraries are, for its whole process."""
+    _reset_loggers()
+    yield
+    _reset_loggers()
+
+
+def _reset_loggers() -> None:
+    logging.disable(logging.NOTSET)
+    logging.root.setLevel(logging.WARNING)
+    for handler in logging.root.handlers[:]:
+        if not type(handler).__module__.startswith("_pytest"):
+            logging.root.removeHandler(handler)
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.setLevel(logging.NOTSET)
+            logger.disabled = False
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 SEED = int(os.environ.get("KARBOR_KILL_SEED", "20"))
 KILLS = int(os.environ.get("KARBOR_KILLS", "20"))
 LONGEST_LIFE_SECONDS = 1.0      # of a process under load, before it is killed
-AT_ONCE = 6     # operations that are not over while processes are killed, at least
+AT_ONCE = 6     # operations that are not over when a process is killed, where the machine allows it
+
+
+def living(site: Site) -> int:
+    """Return how many operations are not over."""
+    return sum(not operation.state.over for operation in site.operations())
 
 
 def test_twenty_kills_under_load_lose_nothing_and_leave_nothing(
@@ -34,10 +39,14 @@ def test_twenty_kills_under_load_lose_nothing_and_leave_nothing(
         one.plan()
     start = remaining(site.double)
     accepted: set[str] = set()
+    interrupted = 0
     for number in range(KILLS):
-        while sum(not one.state.over for one in site.operations()) < AT_ONCE:
+        # Where workers get more of the processor than the API, operations end as quickly as they
+        # are accepted: what is posted before each kill is therefore a number, not a level.
+        for _ in range(AT_ONCE - living(site)):
             made = chance.choice(customers).protect(chance.randrange(4))
             accepted |= {made} if made else set()
+        interrupted += living(site) > 0
         time.sleep(chance.uniform(0.0, LONGEST_LIFE_SECONDS))   # when it hits is what is tried
         victim = chance.choice(site.roles)
         site.kill(victim)
@@ -55,6 +64,7 @@ def test_twenty_kills_under_load_lose_nothing_and_leave_nothing(
     assert {one.state for one in operations} == {OperationState.DONE}
     assert {one.checkpoint_id for one in operations} >= accepted
     assert len(accepted) >= KILLS // 2
+    assert interrupted >= KILLS // 2
 
     for one in customers:
         site.until(lambda one=one: "protecting" not in one.checkpoints().values())
