@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from karbor import messaging
 from karbor.config import ConfigOpts
 from karbor.domain.errors import BadInput
 from karbor.known_options import namespace_opts
@@ -24,8 +23,10 @@ def audited(conf: ConfigOpts, application: Wsgi) -> Wsgi:
     if not Path(conf.audit.map_file).is_file():
         raise BadInput(f"[audit] map_file: there is no file {conf.audit.map_file}",
                        remedy="copy etc/karbor/api_audit_map.conf there")
+    from karbor.telemetry import message_bus  # noqa: PLC0415 - only where it is wanted
+
     try:
-        messaging.oslo_messaging()
+        message_bus.oslo_messaging()
     except ImportError as error:
         raise BadInput("[audit] is enabled, and oslo.messaging is not installed",
                        remedy="pip install 'karbor[notifications]'") from error

@@ -20,7 +20,7 @@ from blake3 import blake3
 
 from karbor.banks import description, framed, incoming, tree
 from karbor.banks.disk_errors import translated
-from karbor.banks.options import flag
+from karbor.banks.options import flag, refuse_unknown
 from karbor.domain.errors import (
     BadInput,
     BankReadOnly,
@@ -55,10 +55,8 @@ class DirectoryBank:
     service: ClassVar[str] = ""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        known = {"path", "file_system_bank_path", "bank_object_container", "create"}
-        if unknown := sorted(set(options) - known):
-            raise BadInput(f"a bank in a directory has no option {unknown[0]}",
-                           remedy="it has: path, create")
+        refuse_unknown(options, "a bank in a directory", ("path", "create"),
+                       {"file_system_bank_path", "bank_object_container"})
         path = options.get("path") or options.get("file_system_bank_path")
         if not isinstance(path, str | Path) or not str(path):
             raise BadInput("a bank in a directory needs the option path")

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 from blake3 import blake3
 
 from karbor.banks import swift_description as description
-from karbor.banks.options import flag
+from karbor.banks.options import flag, refuse_unknown
 from karbor.banks.swift_errors import translated
 from karbor.domain.errors import BadInput, BankError, ObjectDamaged, ObjectExists
 from karbor.plugin.bank import Stored, check_key
@@ -60,10 +60,8 @@ class SwiftBank:
     service: ClassVar[str] = "swift"
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        known = {"bank_swift_object_container", "create", "open_store"}
-        if unknown := sorted(set(options) - known - _WITHOUT_MEANING):
-            raise BadInput(f"a bank in Swift has no option {unknown[0]}",
-                           remedy="it has: bank_swift_object_container, create")
+        refuse_unknown(options, "a bank in Swift", ("bank_swift_object_container", "create"),
+                       {"open_store", *_WITHOUT_MEANING})
         container = str(options.get("bank_swift_object_container") or "karbor")
         if "/" in container or len(container.encode()) > 256:
             raise BadInput(f"not a name for a container: {container}")

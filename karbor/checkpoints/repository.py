@@ -16,7 +16,6 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from karbor.checkpoints.sections import section_name
 from karbor.domain.checkpoint import FORMAT, Checkpoint, CheckpointState, Kept
 from karbor.domain.errors import (
     AmbiguousName,
@@ -35,6 +34,12 @@ LOG = logging.getLogger(__name__)
 PAGE = 1000
 VERIFIED = "verified.json"
 DELETING = "deleting.json"
+
+
+def section_name(resource: Resource) -> str:
+    """The resource's part of its checkpoint, e.g. `volume-1c2d…` (see docs/bank-format.md)."""
+    kind = resource.type.rsplit("::", 1)[-1].lower()
+    return f"{kind}-{resource.id}" + (f"@{resource.within}" if resource.within else "")
 
 
 class CheckpointRepository:

@@ -20,9 +20,9 @@ from karbor.domain.operation import Operation, Verb
 from karbor.domain.quota import CHECKPOINTS, PLANS
 from karbor.domain.step import Step
 from karbor.providers.catalog import ProviderCatalog, ProviderInfo
+from karbor.store.connect import ping
 from karbor.store.operation_pages import Which
 from karbor.store.operations import Event
-from karbor.store.ping import ping
 from karbor.store.services import Services
 
 STREAMS = 4     # streams of events that are open at once, where the server of HTTP is not ours

@@ -1,4 +1,5 @@
-"""Registration: an application credential that a user has registered with Karbor."""
+"""ApplicationCredential: one of Keystone's that a user has registered with Karbor, so that
+schedules and long operations outlast their token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Peace: which operations may work on one checkpoint at the same time."""
+"""Conflicts: which operations may work on one checkpoint at the same time.
+
+A restore and a verify of the same checkpoint may; a delete is refused while either runs.
+"""
 
 from __future__ import annotations
 

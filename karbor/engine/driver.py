@@ -21,8 +21,7 @@ from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Step, Ste
 from karbor.engine import due_steps
 from karbor.engine.concurrency_limits import ConcurrencyLimits
 from karbor.engine.journal import NO_LIMITS, Journal, Settlement
-from karbor.engine.judging import Judge
-from karbor.engine.retry import backoff
+from karbor.engine.judging import Judge, backoff
 from karbor.engine.runner import Runner, StepContext
 
 LOG = logging.getLogger(__name__)

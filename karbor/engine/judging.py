@@ -11,10 +11,15 @@ from karbor.domain.operation import Operation
 from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Step, StepState
 from karbor.engine import patience
 from karbor.engine.journal import Settlement
-from karbor.engine.retry import backoff
 from karbor.engine.runner import REMOVAL, UNAVAILABLE, Anew, Runner
 
 LOG = logging.getLogger(__name__)
+LONGEST_BACKOFF_SECONDS = 60.0
+
+
+def backoff(failures: int) -> float:
+    """Return the seconds to wait after so many failures in a row: 1, 2, 4 … 60."""
+    return float(min(LONGEST_BACKOFF_SECONDS, 2.0 ** max(0, failures - 1)))
 
 
 class Judge:

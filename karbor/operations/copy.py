@@ -12,9 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from karbor.checkpoints.repository import CheckpointRepository
+from karbor.checkpoints.repository import CheckpointRepository, section_name
 from karbor.checkpoints.section_copy import Compared, Copied
-from karbor.checkpoints.sections import section_name
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
 from karbor.domain.checkpoint_record import CheckpointRecord
 from karbor.domain.errors import BankError

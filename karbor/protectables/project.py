@@ -16,9 +16,11 @@ class Projects:
     parents: ClassVar[frozenset[str]] = frozenset()
 
     def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
+        """Return the project alone; no request is sent."""
         cloud = listings.cloud
         return [Resource(PROJECT, cloud.project_id, cloud.project_name)]
 
     def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
+        """Return nothing: what a project holds is discovered by the other types."""
         return {}

@@ -12,6 +12,8 @@ ID = "cf56bd3e-97a7-4078-b6d5-f36246333fd9"
 NAME = "karbor"
 DESCRIPTION = "a bank in a directory, and every protection that Karbor has"
 BANK = "karbor-fs-bank-plugin"
+"""The plugin of its bank, as its entry point is called."""
+
 PROTECTIONS = ("karbor-project-protection-plugin", "karbor-server-protection-plugin",
                "karbor-volume-protection-plugin", "karbor-image-protection-plugin",
                "karbor-network-protection-plugin", "karbor-share-protection-plugin")

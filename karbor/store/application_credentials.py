@@ -11,9 +11,8 @@ import sqlalchemy as sa
 from karbor.domain.application_credential import ApplicationCredential
 from karbor.store.connect import reading, writing
 from karbor.store.record_changes import note_change
-from karbor.store.record_tables import INSTALLATION
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
-from karbor.store.tables import OPERATIONS, REGISTRATIONS
+from karbor.store.tables import INSTALLATION, OPERATIONS, REGISTRATIONS
 
 _MINE = [field.name for field in fields(ApplicationCredential)]
 

@@ -65,7 +65,7 @@ def described(url: str) -> tuple[str, Path | None]:
 
 
 def ping(engine: sa.Engine) -> None:
-    """One question. Raises StoreUnavailable."""
+    """Ask the database something; raise StoreUnavailable when it does not answer."""
     with reading(engine) as connection:
         connection.execute(sa.text("SELECT 1"))
 

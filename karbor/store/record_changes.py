@@ -16,9 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from karbor.store.connect import reading, writing
 from karbor.store.plan_tables import PLANS, QUOTA_CLASSES, QUOTAS
-from karbor.store.record_tables import INSTALLATION, RECORD_CHANGES
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS, TRIGGERS
-from karbor.store.tables import REGISTRATIONS
+from karbor.store.tables import INSTALLATION, RECORD_CHANGES, REGISTRATIONS
 
 OF_NO_PROJECT = ""
 """The project id under which quota classes are noted: they belong to none."""

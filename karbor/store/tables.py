@@ -139,3 +139,19 @@ SERVICE_PROCESSES = Table(
     Column("pid", Integer, primary_key=True, autoincrement=False),
     Column("updated_at", Double, nullable=False),
 )
+
+# Of the copies of records that are kept in banks.
+INSTALLATION = Table(
+    "installation", METADATA,
+    Column("id", String(64), primary_key=True),     # of this database: its copies bear it
+    Column("copied_at", Double),                    # when all projects were last copied
+)
+
+RECORD_CHANGES = Table(
+    "record_changes", METADATA,
+    Column("project_id", String(64), primary_key=True),     # empty: what belongs to no project
+    Column("number", Integer, nullable=False),      # grows with each change
+    Column("held_until", Double, nullable=False),   # a worker copies it just now, or waits
+    Column("since", Double, nullable=False),        # the first change that is not copied yet
+    Index(None, "held_until"),
+)

@@ -11,9 +11,10 @@ import logging
 import threading
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import Any
 
-from karbor import config, messaging
+from karbor import config
 from karbor.domain.errors import BadInput
 from karbor.operations.events import ERRORS
 from karbor.telemetry.notifications import Send
@@ -22,6 +23,18 @@ DRIVER = "messagingv2"
 """Unless [oslo_messaging_notifications] driver names others; without any nothing would be sent."""
 
 _LOGS = ("oslo_messaging.notify.messaging", "oslo_messaging.notify.notifier")
+
+
+def oslo_messaging() -> ModuleType:
+    """Return the library, on threads of the system: it stands on oslo.service, whose default would
+    bring eventlet into the process. Raise ImportError when it is not installed."""
+    from oslo_service import backend  # noqa: PLC0415 - optional
+
+    backend.init_backend(backend.BackendType.THREADING)
+    import oslo_messaging as library  # noqa: PLC0415 - only after the choice
+
+    loaded: ModuleType = library
+    return loaded
 
 
 class _Failures(logging.Filter):
@@ -53,17 +66,17 @@ def sender(conf: config.ConfigOpts, publisher: str) -> Send:
     """Connects to nothing yet. Raises BadInput when oslo.messaging is not installed, or when what
     the configuration says of it makes no sense."""
     try:
-        oslo_messaging = messaging.oslo_messaging()
+        library = oslo_messaging()
     except ImportError as error:
         raise BadInput("[notifications] is enabled, and oslo.messaging is not installed",
                        remedy="pip install 'karbor[notifications]'") from error
     try:
-        transport = oslo_messaging.get_notification_transport(conf)
+        transport = library.get_notification_transport(conf)
         named = _drivers(conf)
         # Each is tried once: that the bus is away is for our own queue to wait for.
-        notifier = oslo_messaging.Notifier(transport, publisher, driver=None if named else DRIVER,
-                                           retry=0)
-    except (oslo_messaging.MessagingException, ValueError) as error:
+        notifier = library.Notifier(transport, publisher, driver=None if named else DRIVER,
+                                    retry=0)
+    except (library.MessagingException, ValueError) as error:
         # Not its words: they may quote the URL, which holds a password.
         raise BadInput("[notifications] is enabled, and oslo.messaging cannot be used as it is "
                        f"configured: {type(error).__name__}",

@@ -17,12 +17,12 @@ from karbor.api.call import Call
 from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
-from karbor.api.v1.timestamps import moment
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import BadInput, Forbidden, NotFound
 from karbor.domain.listing import Listing, Page
 from karbor.domain.plan import Plan
 from karbor.domain.resource import ResourceGraph
+from karbor.domain.times import iso_timestamp
 from karbor.domain.verification import told
 from karbor.store.checkpoints import Span
 
@@ -240,7 +240,7 @@ def view(record: CheckpointRecord) -> CheckpointView:
         if verified is None
         else LastVerification(
             verified.operation_id,
-            moment(verified.at),
+            iso_timestamp(verified.at),
             verified.evidence,
             [DamageView(each.type, each.id, each.name, each.what) for each in verified.damage],
         ),

@@ -15,11 +15,11 @@ from karbor.api.lists import Collection, Link
 from karbor.api.routes import QueryParameter, Resource, route
 from karbor.api.v1 import operation_results
 from karbor.api.v1.operation_reader import OperationReader, admitted, by_state
-from karbor.api.v1.timestamps import moment
 from karbor.domain.errors import BadInput
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import ResourceGraph
 from karbor.domain.step import Step, StepState
+from karbor.domain.times import iso_timestamp
 from karbor.operations.restore import not_restored
 from karbor.store.operation_pages import Which
 
@@ -179,7 +179,7 @@ class Following:
 
 
 def told(shelf: OperationReader, operation: Operation) -> builtins.list[EventView]:
-    return [EventView(number, moment(event.at), event.text)
+    return [EventView(number, iso_timestamp(event.at), event.text)
             for number, event in enumerate(shelf.events(operation), start=1)]
 
 
@@ -249,7 +249,7 @@ def _view(operation: Operation) -> OperationLogView:
     origin = operation.request.get("origin", {})
     extra: dict[str, Any] = {"state": operation.state.value,
                              "credential": operation.credential.get("rung", ""),
-                             "credential_until": moment(operation.credential.get("until")),
+                             "credential_until": iso_timestamp(operation.credential.get("until")),
                              "user_id": operation.caller.get("user_id", "")}
     if lacking := list(not_restored(operation.result)):
         extra["not_restored"] = lacking
@@ -262,8 +262,8 @@ def _view(operation: Operation) -> OperationLogView:
         operation.id if operation.verb is Verb.RESTORE else None,
         origin.get("scheduled_operation_id"),
         status(operation),
-        moment(operation.created_at),
-        moment(operation.finished_at),
+        iso_timestamp(operation.created_at),
+        iso_timestamp(operation.finished_at),
         operation_results.reason(operation) or None,
         extra,
     )

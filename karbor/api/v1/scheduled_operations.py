@@ -14,12 +14,12 @@ from karbor.api.call import Call
 from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
-from karbor.api.v1.timestamps import moment
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.listing import Listing
 from karbor.domain.occurrence import WANTED, Occurrence
 from karbor.domain.retention import Verdict
 from karbor.domain.scheduled_operation import ScheduledOperation, faults_of_definition
+from karbor.domain.times import iso_timestamp
 from karbor.schedule.scheduled_operations import ScheduleUpdate
 
 Definition = dict[Key, Scalar | None] | str
@@ -279,12 +279,12 @@ class ScheduledOperations(Resource):
             scheduled_operation.trigger_id,
             {key: _text(value) for key, value in scheduled_operation.operation_definition.items()},
             scheduled_operation.enabled,
-            moment(schedules.next_run(scheduled_operation)),
+            iso_timestamp(schedules.next_run(scheduled_operation)),
             Rights(
                 str(scheduled_operation.caller.get("user_id", "")),
                 str(scheduled_operation.caller.get("user_name", "")),
                 str(credential.get("rung", "none")),
-                moment(credential.get("until")),
+                iso_timestamp(credential.get("until")),
                 schedules.ends_soon(scheduled_operation),
             ),
             faults_of_definition(
@@ -314,13 +314,13 @@ def _text(value: Any) -> str:
 def _occurrence(occurrence: Occurrence) -> OccurrenceView:
     return OccurrenceView(
         occurrence.id,
-        moment(occurrence.due_at),
+        iso_timestamp(occurrence.due_at),
         occurrence.state.value,
         occurrence.reason,
         occurrence.manual,
         occurrence.count,
         occurrence.operation_id or None,
-        moment(occurrence.started_at),
-        moment(occurrence.finished_at),
+        iso_timestamp(occurrence.started_at),
+        iso_timestamp(occurrence.finished_at),
         "" if occurrence.retention == WANTED else occurrence.retention,
     )

@@ -12,9 +12,9 @@ from msgspec import Meta
 from karbor.api.bodies import Description
 from karbor.api.call import Call
 from karbor.api.routes import QueryParameter, Resource, route
-from karbor.api.v1.timestamps import moment
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.service import WORKER, Service, ServiceProcess, ServiceStatus
+from karbor.domain.times import iso_timestamp
 
 UP, DOWN = "up", "down"     # as Karbor 1.x has them
 
@@ -124,7 +124,7 @@ class Services(Resource):
             service.host,
             service.status.value,
             self._state(service),
-            moment(service.updated_at),
+            iso_timestamp(service.updated_at),
             service.disabled_reason,
             [it for it in its if it.state == UP or it.operations],
         )
@@ -134,7 +134,7 @@ class Services(Resource):
             service_process.pid,
             service_process.machine,
             self._state(service_process),
-            moment(service_process.updated_at),
+            iso_timestamp(service_process.updated_at),
             builtins.list(service_process.operations),
         )
 

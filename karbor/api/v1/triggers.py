@@ -12,9 +12,9 @@ from msgspec import UNSET, Meta, UnsetType
 from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
-from karbor.api.v1.timestamps import moment
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.listing import Listing
+from karbor.domain.times import iso_timestamp
 from karbor.domain.trigger import Trigger
 from karbor.schedule.properties import written
 
@@ -175,7 +175,8 @@ class Triggers(Resource):
     def _whole(self, trigger: Trigger) -> TriggerView:
         view = _view(trigger)
         try:
-            view.next_times = [moment(at) for at in self._needs.schedules.coming(trigger, COMING)]
+            view.next_times = [iso_timestamp(at)
+                               for at in self._needs.schedules.coming(trigger, COMING)]
             view.fault = trigger.fault
         except BadInput as error:
             view.next_times, view.fault = [], str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from karbor.store import checkpoint_tables, plan_tables, record_tables, schedule_tables  # noqa: F401 - their tables are in METADATA with the others
+from karbor.store import checkpoint_tables, plan_tables, schedule_tables  # noqa: F401 - their tables are in METADATA with the others
 from karbor.store.tables import METADATA
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA,

@@ -10,13 +10,13 @@ import pytest
 import sqlalchemy as sa
 import webob
 
-from karbor import messaging
 from karbor.api.application import make_app
 from karbor.domain.errors import BadInput
+from karbor.telemetry import message_bus
 from tests.unit.api.conftest import Api, configured, wiring_of
 from tests.unit.api.people import MINE, fake_keystone
 
-messaging.oslo_messaging()
+message_bus.oslo_messaging()
 OpenStackAuditApi = importlib.import_module("keystonemiddleware.audit").OpenStackAuditApi
 MAP = Path(__file__).parents[3] / "etc" / "karbor" / "api_audit_map.conf"
 

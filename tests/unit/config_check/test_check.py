@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from karbor import config, messaging
+from karbor import config
 from karbor.cli.group import karbor
 from karbor.config_check.check import check
 from karbor.config_check.effective_options import MASK, show
 from karbor.config_check.removed_options import all_former, former
 from karbor.doctor.finding import Finding, Verdict
 from karbor.known_options import AUDITING, known
+from karbor.telemetry import message_bus
 
 SAMPLE = Path(__file__).parents[3] / "etc" / "karbor" / "karbor.conf.sample"
 ACCOUNT = """
@@ -68,7 +69,7 @@ def test_what_the_audit_filter_reads_is_known(tmp_path: Path) -> None:
 
 
 def test_the_options_of_the_audit_filter_are_those_of_the_library() -> None:
-    messaging.oslo_messaging()      # first, on threads
+    message_bus.oslo_messaging()      # first, on threads
     (entry,) = entry_points(group="oslo.config.opts", name="keystonemiddleware.audit")
     assert {group: {one.dest for one in options} for group, options in entry.load()()} == AUDITING
 

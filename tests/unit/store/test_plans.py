@@ -14,8 +14,7 @@ import sqlalchemy as sa
 from karbor.domain.errors import BadInput, NotFound, OverQuota
 from karbor.domain.listing import Listing, Sort
 from karbor.domain.plan import Plan, Selector
-from karbor.store.connect import connect
-from karbor.store.ping import ping
+from karbor.store.connect import connect, ping
 from karbor.store.plans import Plans
 from karbor.store.quotas import Quotas
 from karbor.store.upgrade import upgrade

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 from karbor_testing.journal import MemoryJournal
 
-from karbor import config, messaging
+from karbor import config
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.operations.events import run_notifying
+from karbor.telemetry import message_bus
 from karbor.telemetry.message_bus import sender
 from karbor.telemetry.notifications import Bus, notifications
 
-messaging.oslo_messaging()
+message_bus.oslo_messaging()
 _impl_test = importlib.import_module("oslo_messaging.notify._impl_test")
 
 
