@@ -155,7 +155,7 @@ class World:
 def world(conf: config.ConfigOpts, engine: sa.Engine) -> World:
     service = ScheduleService(conf, engine)
     service.keystone_double = Keystone()
-    wiring = replace(wire(service, lambda: None), provider_schemas=_AnyProvider())
+    wiring = replace(wire(service, lambda: None), providers=_AnyProvider(service.providers))
     return World(Api(make_app(conf, wiring, fake_keystone), wiring), service,
                  service.keystone_double)
 
