@@ -22,7 +22,7 @@ FORMAT = 1
 
 
 def opened(root: Path, *, create: bool, now: float) -> str:
-    """The bank's id. A directory that is missing or empty becomes a bank if `create`.
+    """Return the bank's id. A directory that is missing or empty becomes a bank if `create`.
 
     Raises BadInput, NewerFormat, ObjectDamaged, BankError.
     """
@@ -63,8 +63,9 @@ def _understood(raw: bytes, root: Path) -> str:
 
 
 def _create(root: Path, now: float) -> None:
-    """Idempotent, and several processes may do it at once: the one whose description is linked
-    first has made the bank. A bank whose making was cut off has no description yet."""
+    """Make the directory a bank. Idempotent, and several processes may do it at once: the one whose
+    description is linked first has made the bank. A bank whose making was cut off has no
+    description yet."""
     with translated(f"make a bank of {root}", writing=True):
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         present = {entry.name for entry in root.iterdir()}

@@ -116,7 +116,8 @@ class DirectoryBank:
                               f"again below {self._root}")
 
     def _make_directories(self, directory: Path) -> None:
-        """As makedirs, but never `objects` itself: where that is missing, no bank is mounted."""
+        """Make a directory and its parents, but never `objects` itself: where that is missing, no
+        bank is mounted."""
         if directory == self._objects or directory.is_dir():
             return
         self._make_directories(directory.parent)
@@ -141,8 +142,9 @@ class DirectoryBank:
         return self._chunks(path, key)
 
     def _chunks(self, path: Path, key: str) -> Iterator[bytes]:
-        """Each chunk is held back until the next one is read, and the last one until the checksum
-        is known to be right: of an object of one chunk no wrong byte gets out."""
+        """Yield the bytes of an object. Each chunk is held back until the next one is read, and the
+        last one until the checksum is known to be right: of an object of one chunk no wrong byte
+        gets out."""
         hashed, chunk = blake3(), b""
         with self._opened(path, key) as fd:
             with self._reading(key):
@@ -191,8 +193,8 @@ class DirectoryBank:
 
     @contextmanager
     def _opened(self, path: Path, key: str) -> Iterator[int]:
-        """Raises ObjectMissing, but BankUnavailable when there is no bank at all: an empty mount
-        point must not look like a bank without checkpoints."""
+        """Open the file of an object. Raises ObjectMissing, but BankUnavailable when there is no
+        bank at all: an empty mount point must not look like a bank without checkpoints."""
         with self._reading(key):
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -219,8 +221,8 @@ class DirectoryBank:
 
 
 def _listed(fd: int, key: str) -> Stored:
-    """An object whose record is damaged is listed, without a checksum: it can be deleted, and one
-    bad file does not hide all others."""
+    """Return what a list says of an object. One whose record is damaged has no checksum there: it
+    can be deleted, and one bad file does not hide all others."""
     try:
         return Stored(key, *framed.record(fd, key))
     except (ObjectDamaged, NewerFormat):

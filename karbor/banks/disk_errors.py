@@ -17,8 +17,8 @@ _MAY_PASS = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO
 
 @contextmanager
 def translated(doing: str, *, writing: bool = False) -> Iterator[None]:
-    """Raises BankFull, BankReadOnly (only when `writing`), BankUnavailable or BankError for an
-    OSError within. `doing` names what was tried and where."""
+    """Raise what an OSError within means for a bank: BankFull, BankReadOnly (only when `writing`),
+    BankUnavailable or BankError. `doing` names what was tried and where."""
     try:
         yield
     except OSError as error:

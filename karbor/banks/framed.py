@@ -22,7 +22,7 @@ def trailer(size: int, checksum: str) -> bytes:
 
 
 def record(fd: int, key: str) -> tuple[int, str]:
-    """(size, checksum) of the object in an open file.
+    """Return the size in bytes and the checksum of the object in an open file.
 
     Raises ObjectDamaged, NewerFormat, OSError."""
     length = os.fstat(fd).st_size

@@ -30,8 +30,8 @@ def this_host() -> str:
 
 @contextmanager
 def incoming_file(directory: Path) -> Iterator[tuple[int, Path]]:
-    """A new file, open for writing and locked; closed and unlinked at the end, so that only what
-    was published under another name stays. Raises OSError."""
+    """Make a new file, open for writing and locked; closed and unlinked at the end, so that only
+    what was published under another name stays. Raises OSError."""
     while True:
         path = directory / f"{this_host()}.{os.getpid()}.{secrets.token_hex(8)}"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -74,7 +74,8 @@ def sweep(directory: Path, now: float) -> list[str]:
 
 
 def _lock(fd: int, *, wait: bool) -> bool | None:
-    """True: we hold it; False: another does; None: this file system has no locks."""
+    """Try to lock the file. True: we hold it; False: another does; None: this file system has no
+    locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

@@ -86,8 +86,9 @@ class SwiftBank:
         return self._put_large(key, name, chain([beginning], chunks), absent=absent)
 
     def _put_large(self, key: str, name: str, body: Iterable[bytes], *, absent: bool) -> Stored:
-        """Its checksum is known when it has been sent: so it goes to a name of its own first, and
-        Swift copies it, which is when it appears. The copy is compared by Swift itself."""
+        """Write an object that is too large for memory. Its checksum is known when it has been
+        sent: so it goes to a name of its own first, and Swift copies it, which is when it appears.
+        The copy is compared by Swift itself."""
         incoming = INCOMING + uuid.uuid4().hex
         sending = Measured(body)
         try:
@@ -130,8 +131,8 @@ class SwiftBank:
 
     def _chunks(self, key: str, blob: Blob, checksum: str, pieces: Iterator[bytes]
                 ) -> Iterator[bytes]:
-        """Each is held back until the next one is read, and the last one until the checksum is
-        known to be right."""
+        """Yield the chunks of an object. Each is held back until the next one is read, and the last
+        one until the checksum is known to be right."""
         size, hashed, last = 0, blake3(), b""
         while True:
             with self._reading(key):
@@ -180,7 +181,7 @@ class SwiftBank:
 
     @contextmanager
     def _using(self, doing: str, *, writing: bool = False) -> Iterator[ObjectStore]:
-        """The store of a bank that was found to be one."""
+        """Give the store of a bank that was found to be one."""
         with translated(f"{doing} the bank in {self._store.where}", writing=writing):
             with self._opening:
                 if not self._ready:
@@ -216,7 +217,8 @@ class Measured:
 
 
 def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
-    """The first bytes of a body, and whether they are more than fit into memory; else all."""
+    """Return the first bytes of a body, and whether they are more than fit into memory; else
+    all."""
     found, size = [], 0
     for chunk in chunks:
         found.append(chunk)
@@ -227,7 +229,8 @@ def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
 
 
 def _checksum(blob: Blob) -> str:
-    """Empty where the object was not written by a bank."""
+    """Return the checksum that a content type tells; "" where the object was not written by a
+    bank."""
     found = _CHECKSUM.match(blob.kind)
     return found[1] if found else ""
 

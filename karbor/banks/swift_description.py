@@ -23,8 +23,8 @@ FORMAT = 1
 
 
 def opened(store: ObjectStore, *, create: bool, now: float) -> str:
-    """The bank's id. A container that is missing or has no bank becomes one if `create`; what else
-    lies in it (checkpoints of Karbor 1.x) is left alone.
+    """Return the bank's id. A container that is missing or has no bank becomes one if `create`;
+    what else lies in it (checkpoints of Karbor 1.x) is left alone.
 
     Raises BadInput, NewerFormat, ObjectDamaged, CloudError, CredentialError.
     """

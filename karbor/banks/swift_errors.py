@@ -23,9 +23,9 @@ INSUFFICIENT_STORAGE = 507
 
 @contextmanager
 def translated(doing: str, *, writing: bool = False) -> Iterator[None]:
-    """Raises BankFull, BankReadOnly (only when `writing`, and reading was not refused as well),
-    BankUnavailable or BankError for a CloudError or CredentialError within. `doing` names what was
-    tried and where."""
+    """Raise what a CloudError or CredentialError within means for a bank: BankFull, BankReadOnly
+    (only when `writing`, and reading was not refused as well), BankUnavailable or BankError.
+    `doing` names what was tried and where."""
     try:
         yield
     except (CloudError, CredentialError) as error:

@@ -81,9 +81,9 @@ def sync_nearest(directory: Path, root: Path) -> None:
 
 
 def walk(root: Path, prefix: str, after: str) -> Generator[tuple[str, Path], None, None]:
-    """(key, path) of the objects whose key begins with `prefix` and comes after `after`, in order
-    of their keys. Enters no directory that cannot have such keys. Raises FileNotFoundError when
-    there is no `root`; what vanishes below it meanwhile is left out."""
+    """Yield key and path of the objects whose key begins with `prefix` and comes after `after`, in
+    order of their keys. Enters no directory that cannot have such keys. Raises FileNotFoundError
+    when there is no `root`; what vanishes below it meanwhile is left out."""
     with os.scandir(root):
         pass
     yield from _walk(root, "", prefix, after)

@@ -27,7 +27,7 @@ class DeferredDeletions:
         self._section.put(f"{kind}-{id}.json", [json.dumps(body, sort_keys=True).encode()])
 
     def all(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """(name, facts) of each."""
+        """Return name and facts of each deferred deletion."""
         found: list[tuple[str, Mapping[str, Any]]] = []
         for stored in self._section.all():
             try:

@@ -37,7 +37,8 @@ DELETING = "deleting.json"
 
 
 def section_name(resource: Resource) -> str:
-    """The resource's part of its checkpoint, e.g. `volume-1c2d…` (see docs/bank-format.md)."""
+    """Return the resource's part of its checkpoint, e.g. `volume-1c2d…` (see
+    docs/bank-format.md)."""
     kind = resource.type.rsplit("::", 1)[-1].lower()
     return f"{kind}-{resource.id}" + (f"@{resource.within}" if resource.within else "")
 
@@ -52,13 +53,13 @@ class CheckpointRepository:
 
     # ------------------------------------------------------------------ reading
     def ids(self) -> Iterator[str]:
-        """Every checkpoint's id, oldest first (they sort by time), hidden ones included."""
+        """Yield every checkpoint's id, oldest first (they sort by time), hidden ones included."""
         for identity, _ in self.listed():
             yield identity
 
     def listed(self) -> Iterator[tuple[str, str]]:
-        """As `ids`, each with the checksum of what its last verify found, "" before there was one.
-        From one listing: no object is read."""
+        """Yield the ids as `ids` does, each with the checksum of what its last verify found, ""
+        before there was one. From one listing: no object is read."""
         last, checksum = "", ""
         for stored in self._section.all():
             identity, _, name = stored.key.partition("/")
@@ -72,7 +73,8 @@ class CheckpointRepository:
             yield last, checksum
 
     def list(self, *, hidden: bool = False) -> Iterator[Checkpoint]:
-        """Newest last. `hidden` shows those that are being deleted as well."""
+        """Return the project's checkpoints, the newest last. `hidden` shows those that are being
+        deleted as well."""
         for identity in self.ids():
             try:
                 checkpoint = self.show(identity)
@@ -82,11 +84,11 @@ class CheckpointRepository:
                 yield checkpoint
 
     def has(self, checkpoint_id: str) -> bool:
-        """Whether there is anything of it, in whatever state."""
+        """Return whether there is anything of it, in whatever state."""
         return self._section.stat(f"{checkpoint_id}/begin.json") is not None
 
     def sizes(self, checkpoint_id: str) -> dict[str, tuple[int, int]]:
-        """Section of a resource → how many objects and bytes are in it."""
+        """Return for each section of a resource how many objects and bytes are in it."""
         found: dict[str, tuple[int, int]] = {}
         for stored in self._bytes.section(checkpoint_id).all():
             name = stored.key.split("/", 1)[0]
@@ -95,9 +97,9 @@ class CheckpointRepository:
         return found
 
     def find(self, name_or_id: str, *, whatever_state: bool = False) -> Checkpoint:
-        """By id, by the beginning of an id, or by name. Of several of one name the only available
-        one is meant, unless that is asked for which may be in `whatever_state`. Raises NotFound,
-        AmbiguousName."""
+        """Find a checkpoint by its id, by the beginning of an id, or by name. Of several of one
+        name the only available one is meant, unless that is asked for which may be in
+        `whatever_state`. Raises NotFound, AmbiguousName."""
         ids = [one for one in self.ids() if one.startswith(name_or_id)]
         if len(ids) == 1:
             return self.show(ids[0])
@@ -121,8 +123,8 @@ class CheckpointRepository:
                        remedy="see them with: karbor checkpoint list")
 
     def _named(self, name: str) -> tuple[Sequence[Checkpoint], Sequence[str]]:
-        """Those of this name, and ids of which none can be told: a damaged checkpoint must not
-        stand in the way of the others."""
+        """Return the checkpoints of this name, and the ids of those whose name cannot be told: a
+        damaged checkpoint must not stand in the way of the others."""
         named, unreadable = [], []
         for identity in self.ids():
             try:
@@ -137,7 +139,7 @@ class CheckpointRepository:
         return named, unreadable
 
     def show(self, checkpoint_id: str) -> Checkpoint:
-        """Raises ObjectMissing, ObjectDamaged, NewerFormat."""
+        """Read a checkpoint from the bank. Raises ObjectMissing, ObjectDamaged, NewerFormat."""
         section = self._section.section(checkpoint_id)
         begin = self._read(section, "begin.json")
         try:
@@ -160,8 +162,8 @@ class CheckpointRepository:
             verified=self.verified(checkpoint_id))
 
     def verified(self, checkpoint_id: str) -> Verification | None:
-        """What the last verify found. One that cannot be read counts as none: the next one writes
-        it anew. Raises NewerFormat."""
+        """Return what the last verify found. One that cannot be read counts as none: the next
+        one writes it anew. Raises NewerFormat."""
         section = self._section.section(checkpoint_id)
         if section.stat(VERIFIED) is None:
             return None
@@ -191,7 +193,7 @@ class CheckpointRepository:
         return found
 
     def section(self, checkpoint_id: str, resource: Resource) -> Section:
-        """Where the plugin of a resource keeps its bytes."""
+        """Return the section in which the plugin of a resource keeps its bytes."""
         return self._bytes.section(f"{checkpoint_id}/{section_name(resource)}")
 
     # ------------------------------------------------------------------ writing
@@ -230,9 +232,9 @@ class CheckpointRepository:
                            remedy="let only one Karbor work on a checkpoint, and begin anew")
 
     def fail(self, checkpoint: Checkpoint, now: float) -> None:
-        """It came to nothing: its bytes go, and the head says why. One that is concluded already
-        goes altogether: whoever concluded it died before that was in the journal, and then it was
-        cancelled. Idempotent."""
+        """Conclude a checkpoint that came to nothing: its bytes go, and the head says why. One that
+        is concluded already goes altogether: whoever concluded it died before that was in the
+        journal, and then it was cancelled. Idempotent."""
         there = self.has(checkpoint.id)
         if there and self.show(checkpoint.id).state in (CheckpointState.PROTECTING,
                                                         CheckpointState.ERROR):
@@ -244,8 +246,8 @@ class CheckpointRepository:
         self.clear(checkpoint.id)
 
     def hide(self, checkpoint_id: str, now: float, operation_id: str = "") -> None:
-        """From now on it is being deleted, by that operation. Idempotent. Where another one has
-        hidden it, neither may say alone that nothing was removed."""
+        """Hide the checkpoint: from now on it is being deleted, by that operation. Idempotent.
+        Where another one has hidden it, neither may say alone that nothing was removed."""
         if self._write(checkpoint_id, DELETING, {"format": FORMAT, "since": now,
                                                  "operation_id": operation_id}):
             return
@@ -254,7 +256,8 @@ class CheckpointRepository:
             self._mark(checkpoint_id, {**marker, "operation_id": ""})
 
     def removing(self, checkpoint_id: str) -> None:
-        """From now on objects of it are being removed: it cannot be shown again. Idempotent."""
+        """Note that from now on objects of it are being removed: it cannot be shown again.
+        Idempotent."""
         try:
             marker = self._read(self._section.section(checkpoint_id), DELETING)
         except ObjectMissing:
@@ -317,7 +320,7 @@ class CheckpointRepository:
             section.delete([stored.key for stored in page])
 
     def _write(self, checkpoint_id: str, key: str, body: Mapping[str, Any]) -> bool:
-        """Whether it was not there yet."""
+        """Write an object if it is absent. Return whether it was absent."""
         raw = json.dumps(body, sort_keys=True).encode()
         try:
             self._section.put(f"{checkpoint_id}/{key}", [raw], absent=True)

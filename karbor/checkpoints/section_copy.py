@@ -60,7 +60,8 @@ class Copied(Task):
 
 
 def _copy(original: Section, copy: Section, stored: Stored) -> None:
-    """Raises ObjectDamaged when the bytes are not what the original's bank has recorded."""
+    """Copy one object. Raises ObjectDamaged when the bytes are not what the original's bank has
+    recorded."""
     made = copy.put(stored.key, original.get(stored.key))
     if stored.checksum and made != stored:
         raise ObjectDamaged(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def main() -> None:
-    """Entry point of the program."""
+    """Run the program; its entry point."""
     from karbor.cli.group import karbor  # noqa: PLC0415 - importing the package costs nothing
 
     karbor(prog_name="karbor")

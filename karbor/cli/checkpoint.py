@@ -34,7 +34,7 @@ def checkpoint() -> None:
 
 
 def _interrupted(local: EmbeddedKarbor) -> dict[str, str]:
-    """Checkpoint → the protect, copy or delete that has to be finished."""
+    """Return for each checkpoint the protect, copy or delete that has to be finished."""
     return {operation.checkpoint_id: operation.id for operation in local.interrupted()
             if operation.verb in (Verb.PROTECT, Verb.COPY, Verb.DELETE)}
 
@@ -47,27 +47,27 @@ def list_(hidden: bool) -> None:
     """The project's checkpoints, the newest first."""
     invocation = this()
     with invocation.local() as local:
-        shelf = local.checkpoints(hidden=hidden)
+        listing = local.checkpoints(hidden=hidden)
         interrupted = _interrupted(local)
-    for error in shelf.unreadable:
+    for error in listing.unreadable:
         say(f"karbor: {error}")
-    if shelf.others:
-        say(f"karbor: not shown: {count(shelf.others, 'checkpoint')} of other providers in the "
+    if listing.others:
+        say(f"karbor: not shown: {count(listing.others, 'checkpoint')} of other providers in the "
             "same bank")
     if invocation.json:
-        as_json([checkpoint_json(one, brief=True) for one in shelf.found])
+        as_json([checkpoint_json(one, brief=True) for one in listing.found])
     else:
         as_table(
             ("ID", "NAME", "CREATED", "STATE", "RESOURCES", "EVIDENCE", "SKEW", "VERIFIED", "WHY"),
             [(one.id, one.name, moment(one.created_at), _state(one, interrupted),
               str(len(one.graph or ())), str(one.evidence or "none"),
               "" if one.skew is None else duration(one.skew), verified(one),
-              cut(one.reason, LONGEST_REASON)) for one in shelf.found],
+              cut(one.reason, LONGEST_REASON)) for one in listing.found],
             "this project has no checkpoints", spare=("SKEW", "RESOURCES", "EVIDENCE"))
-        for one in shelf.found:
+        for one in listing.found:
             if one.id in interrupted:
                 say_unfinished(one.name, interrupted[one.id])
-    if shelf.unreadable:
+    if listing.unreadable:
         sys.exit(exit_codes.BANK)
 
 

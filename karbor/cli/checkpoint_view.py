@@ -32,7 +32,7 @@ def checkpoint_json(checkpoint: Checkpoint, *, brief: bool = False) -> dict[str,
 
 
 def paint_checkpoint(checkpoint: Checkpoint) -> None:
-    """Everything a person may want to know before relying on it."""
+    """Show everything a person may want to know before relying on it."""
     skew = "" if checkpoint.skew is None else (
         f"{duration(checkpoint.skew)} between the first and the last snapshot, as the storage "
         "dates them")
@@ -72,7 +72,7 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
 
 
 def verified(checkpoint: Checkpoint, *, whole: bool = False) -> str:
-    """When the last verify was and what it came to; `whole`: by which operation as well."""
+    """Return when the last verify was and what it came to; `whole`: by which operation as well."""
     verification = checkpoint.verified
     if verification is None:
         return "never" if whole else ""
@@ -91,8 +91,8 @@ def _copied_from(told: Mapping[str, Any] | None) -> str:
 
 
 def paint_unproved(found: Iterable[tuple[str, str]]) -> None:
-    """Why the evidence of (name, reason) goes no further: a line for each reason, not one for each
-    of a hundred volumes."""
+    """Show why the evidence of (name, reason) goes no further: a line for each reason, not one for
+    each of a hundred volumes."""
     names: dict[str, list[str]] = {}
     for name, why in found:
         if why:
@@ -102,7 +102,7 @@ def paint_unproved(found: Iterable[tuple[str, str]]) -> None:
 
 
 def held(kept: Kept | None) -> str:
-    """How much is kept of a resource, where its plugin says so."""
+    """Return how much is kept of a resource, where its plugin says so."""
     if kept is None:
         return ""
     amount = bytes_of(kept)
@@ -114,7 +114,7 @@ def held(kept: Kept | None) -> str:
 
 
 def bytes_of(kept: Kept) -> int | None:
-    """What the stages say they stored in the bank; None when none says anything."""
+    """Return what the stages say they stored in the bank; None when none says anything."""
     found = [amount for saved in kept.saved.values() for amount in _amounts(saved)]
     return sum(found) if found else None
 

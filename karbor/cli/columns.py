@@ -16,7 +16,7 @@ NARROWEST = 16      # columns of text below which wrapping reads worse than a lo
 
 def laid_out(columns: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None,
              spare: Sequence[str] = ()) -> Iterator[str]:
-    """The lines, the head first, without blanks at their ends.
+    """Yield the lines, the head first, without blanks at their ends.
 
     width: columns of the terminal; None where there is none, and nothing is left out or wrapped.
     spare: the columns that may be missed, the first to go first. The last column alone is wrapped.
@@ -48,7 +48,8 @@ def laid_out(columns: Sequence[str], rows: Sequence[Sequence[str]], *, width: in
 
 
 def breadth(text: str) -> int:
-    """How many columns of a terminal a text takes: an ideograph takes two, an accent none."""
+    """Return how many columns of a terminal a text takes: an ideograph takes two, an accent
+    none."""
     return sum(0 if combining(one) else 2 if east_asian_width(one) in "WF" else 1 for one in text)
 
 

@@ -25,7 +25,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
 
 def let_speak(*, verbose: bool = False, debug: bool = False) -> None:
-    """Warnings of Karbor always; with `verbose` what it does; with `debug` everything that is no
+    """Log Karbor's warnings always; with `verbose` what it does; with `debug` everything that is no
     secret."""
     root = logging.getLogger()
     if not any(isinstance(one, _Stderr) for one in root.handlers):

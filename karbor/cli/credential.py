@@ -156,7 +156,7 @@ def _expires(application_credential: ApplicationCredential) -> str:
 
 
 def _json(application_credential: ApplicationCredential) -> dict[str, Any]:
-    """Without what is sealed."""
+    """Return a registered credential as JSON, without what is sealed."""
     return {
         "id": application_credential.id,
         "application_credential_id": application_credential.application_credential_id,

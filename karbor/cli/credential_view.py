@@ -14,7 +14,7 @@ from karbor.domain.operation import Operation
 
 def credential_facts(credential: Mapping[str, Any], *, over: bool = False
                      ) -> list[tuple[str, str]]:
-    """(name, text) of each thing that can be said."""
+    """Return name and text of each thing that can be said of a credential."""
     told = f"{credential.get('rung', '')} of cloud {credential.get('cloud', '')}"
     if over:
         return [("credential", told)]
@@ -29,13 +29,14 @@ def credential_facts(credential: Mapping[str, Any], *, over: bool = False
 
 
 def credential_json(credential: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is sealed: nobody needs it outside."""
+    """Return a credential as JSON, without what is sealed: nobody needs it outside."""
     shown = ("rung", "cloud", "deadline", "why", "until", "needed", "following")
     return {name: credential[name] for name in shown if name in credential}
 
 
 def countdown(operation: Operation, now: float) -> str:
-    """`, 1 h 2 min left on user + service token`; empty where nothing runs out."""
+    """Return what time is left: `, 1 h 2 min left on user + service token`; empty where nothing
+    runs out."""
     deadline = operation.credential.get("deadline")
     if deadline is None or operation.state.over:
         return ""

@@ -110,7 +110,7 @@ def paint(report: Report) -> None:
 
 
 def _merged(findings: Iterable[Finding]) -> list[Finding]:
-    """What is said of several services in the same words is said once."""
+    """Merge findings that say the same of several services into one."""
     alike: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
         alike.setdefault((finding.check, finding.seen, finding.means, finding.fix), []).append(
@@ -150,7 +150,7 @@ def _say_left(left: list[str]) -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """A SIGTERM ends it as Ctrl-C does: with everything removed."""
+    """Have a SIGTERM end the examination as Ctrl-C does: with everything removed."""
     def hear(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 

@@ -18,7 +18,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def line(error: BaseException) -> str:
-    """What happened, to which resource, at which request, and what can be done."""
+    """Return what happened, to which resource, at which request, and what can be done."""
     if isinstance(error, KarborError):
         resource = getattr(error, "resource", "")
         return f"{resource}: {error}" if resource and resource not in str(error) else str(error)
@@ -34,7 +34,7 @@ def leave(error: BaseException) -> NoReturn:
 
 
 def answering(function: Function) -> Function:
-    """Around every command: no traceback reaches a person who did not ask for it."""
+    """Run a command so that no traceback reaches a person who did not ask for it."""
 
     @wraps(function)
     def guarded(*args: Any, **options: Any) -> Any:

@@ -48,7 +48,7 @@ _CODES: Mapping[type, int] = {
 
 
 def code_of(error: BaseException) -> int:
-    """The most particular code that the error's family has."""
+    """Return the most particular code that the error's family has."""
     for family in type(error).__mro__:
         if family in _CODES:
             return _CODES[family]

@@ -17,7 +17,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def size(count: float) -> str:
-    """1536 → `1.5 KiB`."""
+    """Return a number of bytes for people: 1536 → `1.5 KiB`."""
     for unit in _UNITS:
         if count < 1024 or unit == _UNITS[-1]:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
@@ -26,7 +26,7 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """75 → `1 min 15 s`; below ten seconds with a decimal."""
+    """Return seconds for people: 75 → `1 min 15 s`; below ten seconds with a decimal."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -46,12 +46,13 @@ def lapse(begun: float, over: float) -> str:
 
 
 def moment(when: float | None) -> str:
-    """Local time, to the second; `-` for none."""
+    """Return a moment in local time, to the second; `-` for none."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if when is not None else "-"
 
 
 def driven_by(driver: Driver) -> str:
-    """`process 4711 on worker-1`, and what to do with it when it gives no sign of life."""
+    """Return who drives an operation: `process 4711 on worker-1`, and what to do with it when it
+    gives no sign of life."""
     who = f"process {driver.pid or '(not known)'} on {driver.machine or 'an unknown machine'}"
     if driver.silent_since is None:
         return who
@@ -64,7 +65,7 @@ def clock(when: float) -> str:
 
 
 def thing(resource: Resource) -> str:
-    """`server web-1`."""
+    """Return type and name of a resource: `server web-1`."""
     return f"{short(resource.type)} {resource.name or resource.id}"
 
 
@@ -114,5 +115,5 @@ def ids(handle: Mapping[str, Any]) -> str:
 
 
 def count(number: int, one: str, several: str = "") -> str:
-    """`1 resource`, `3 resources`."""
+    """Return a number with its noun: `1 resource`, `3 resources`."""
     return f"{number} {one if number == 1 else several or one + 's'}"

@@ -36,7 +36,7 @@ class Invocation:
 
     @contextmanager
     def local(self) -> Iterator[EmbeddedKarbor]:
-        """Karbor in this process, closed at the end."""
+        """Give Karbor in this process, closed at the end."""
         with (self.opener or _open)(self) as opened:
             yield opened
 
@@ -50,7 +50,7 @@ def _open(invocation: Invocation) -> EmbeddedKarbor:
 
 
 def this() -> Invocation:
-    """The invocation of the command that runs."""
+    """Return the invocation of the command that runs."""
     found = click.get_current_context().find_root().obj
     assert isinstance(found, Invocation)  # noqa: S101 - made by the group
     return found

@@ -102,7 +102,7 @@ def paint_restored(result: Mapping[str, Any]) -> None:
 
 
 def final(restored: Any) -> list[tuple[str, str, str, str]]:
-    """A row for each resource with the id that its last stage ended with."""
+    """Return a row for each resource with the id that its last stage ended with."""
     last: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     for one in restored:
         if one.get("id"):
@@ -112,8 +112,8 @@ def final(restored: Any) -> list[tuple[str, str, str, str]]:
 
 
 def made_beside(restored: Any) -> list[tuple[str, str, str, str]]:
-    """A row for each network, router and so on that had to be made: one resource stands for all
-    of them, and says in `created` and `maps` what became of each."""
+    """Return a row for each network, router and so on that had to be made: one resource stands
+    for all of them, and says in `created` and `maps` what became of each."""
     rows = []
     for one in restored:
         maps: Mapping[str, Mapping[str, str]] = one.get("maps") or {}
@@ -149,7 +149,8 @@ def paint_deleted(result: Mapping[str, Any]) -> None:
 
 
 def _tell_failure(operation: Operation) -> None:
-    """What happened, to which resource, at which request; what is left over; what to do next."""
+    """Tell what happened, to which resource, at which request; what is left over; what to do
+    next."""
     error = operation.error or {}
     name = operation.request.get("name") or operation.checkpoint_id
     say("")
@@ -191,7 +192,7 @@ def left_over(operation: Operation) -> list[str]:
 
 
 def journalled(error: Mapping[str, Any]) -> str:
-    """An error of the journal in one line."""
+    """Return an error of the journal in one line."""
     text = str(error.get("message", "nothing is known of the cause"))
     if error.get("resource"):
         text = f"{error['resource']}: {text}"

@@ -21,7 +21,7 @@ def as_json(body: Any) -> None:
 
 
 def console() -> Console:
-    """The terminal that progress is drawn on."""
+    """Return the terminal that progress is drawn on."""
     from rich.console import Console  # noqa: PLC0415 - 50 ms that --help does not need
 
     return Console(file=sys.stderr, highlight=False, emoji=False, markup=False, soft_wrap=False)
@@ -29,8 +29,8 @@ def console() -> Console:
 
 def as_table(columns: Sequence[str], rows: Sequence[Sequence[str]], nothing: str,
              spare: Sequence[str] = ()) -> None:
-    """Plain columns; `nothing` is said where there are no rows. Of `spare` as many are left out,
-    in that order, as a narrow terminal has no room for."""
+    """Write rows in plain columns; `nothing` is said where there are no rows. Of `spare` as many
+    are left out, in that order, as a narrow terminal has no room for."""
     if not rows:
         say(nothing)
         return
@@ -43,7 +43,7 @@ def as_table(columns: Sequence[str], rows: Sequence[Sequence[str]], nothing: str
 
 
 def as_facts(facts: Sequence[tuple[str, str]]) -> None:
-    """`name  value`, a line each; those without a value are left out."""
+    """Write `name value`, a line each; facts without a value are left out."""
     wide = max((len(name) for name, value in facts if value), default=0)
     for name, value in facts:
         if value:
@@ -51,5 +51,5 @@ def as_facts(facts: Sequence[tuple[str, str]]) -> None:
 
 
 def say(text: str) -> None:
-    """A word to the person, never mixed with the data."""
+    """Say a word to the person, never mixed with the data."""
     click.echo(text, err=True)

@@ -151,7 +151,7 @@ def _checkpoints(one: dict[str, Any]) -> str:
 
 
 def _selectors(tags: Sequence[str], metadata: Sequence[str]) -> list[dict[str, Any]]:
-    """One for each type and way: what bears all of them."""
+    """Return one selector for each type and way: what bears all of them."""
     found: dict[tuple[str, str], Any] = {}
     for text in tags:
         type, colon, tag = text.partition(":")

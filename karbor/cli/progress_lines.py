@@ -51,7 +51,8 @@ class Lines:
             self._say(operation.finished_at or now, f"{operation.verb}: {operation.state}{why}")
 
     def _show_rung(self, operation: Operation, now: float) -> None:
-        """What it began with has been said already."""
+        """Show that the operation has changed its credential. What it began with has been said
+        already."""
         kind = str(operation.credential.get("rung", ""))
         if self._kind and kind != self._kind:
             self._say(now, f"{operation.verb}: goes on with {kind}")

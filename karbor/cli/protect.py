@@ -25,13 +25,13 @@ _TYPES = {short(one): one for one in (PROJECT, SERVER, VOLUME, IMAGE, NETWORK, S
 
 
 def kind(word: str) -> str:
-    """The resource type that a word like `server` means; another word is left as it is."""
+    """Return the resource type that a word like `server` means; another word is left as it is."""
     return _TYPES.get(word, word)
 
 
 def read_parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """`volume:backup_mode=full`, or a resource's key before the last `:`. A value that is JSON is
-    taken as such, everything else as text."""
+    """Read parameters like `volume:backup_mode=full`, or with a resource's key before the last `:`.
+    A value that is JSON is taken as such, everything else as text."""
     found: dict[str, dict[str, Any]] = {}
     for one in given:
         left, equals, text = one.partition("=")
@@ -93,7 +93,7 @@ def protect(*, resource: tuple[str, ...], name: str, dry_run: bool, mode: str | 
 
 
 def tell_beforehand(draft: Draft) -> None:
-    """What the protections have to say: once, for all that it is true of."""
+    """Tell what the protections have to say: once, for all that it is true of."""
     told: dict[str, list[str]] = {}
     names = titles(draft.graph)
     for resource, text in draft.preview:

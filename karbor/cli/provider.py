@@ -49,7 +49,7 @@ def list_(disabled: bool) -> None:
 
 
 def _default(providers: ProviderCatalog) -> str:
-    """Its id; empty where there is none."""
+    """Return the id of the default provider; empty where there is none."""
     try:
         return providers.default().id
     except BadInput:

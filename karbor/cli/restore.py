@@ -18,7 +18,8 @@ from karbor.operations.admission import Draft, RestoreOptions
 
 
 def read_pairs(given: Sequence[str], option: str, *, none: bool = False) -> dict[str, str]:
-    """`OLD=NEW` → {OLD: NEW}; with `none` also `OLD=`, which says: nothing instead of it."""
+    """Read `OLD=NEW` into {OLD: NEW}; with `none` also `OLD=`, which says: nothing instead of
+    it."""
     found: dict[str, str] = {}
     for one in given:
         old, equals, new = one.partition("=")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 def start(local: EmbeddedKarbor, draft: Draft) -> Operation:
-    """Begin with a draft. Who interrupts just then hears whether it was written down already."""
+    """Begin the operation of a draft. Who interrupts just then hears whether it was written down
+    already."""
     try:
         return local.start(draft)
     except KeyboardInterrupt:
@@ -63,7 +64,7 @@ def run_removal(invocation: Invocation, local: EmbeddedKarbor, operation: Operat
 
 
 def run_to_exit(invocation: Invocation, local: EmbeddedKarbor, operation: Operation) -> None:
-    """As `run`, as the last thing a command does."""
+    """Run an operation as `run` does, as the last thing of a command, and exit."""
     code = run(invocation, local, operation)
     if code:
         sys.exit(code)
@@ -80,5 +81,5 @@ def say_interrupted(operation: Operation, *, resumable: bool) -> None:
 
 
 def say_unfinished(what: str, operation_id: str) -> None:
-    """Below a list: how to go on with something in it whose process is gone."""
+    """Say, below a list, how to go on with something in it whose process is gone."""
     say(f"{what} was interrupted; go on with: karbor operation resume {operation_id}")

@@ -16,7 +16,7 @@ def serve() -> None:
     """Karbor as a service in one process: the REST API, the worker that drives operations, and the
     schedules.
 
-    SIGTERM stops it in peace: what is under way goes on with the next start. SIGHUP makes it read
+    SIGTERM stops it gracefully: what is under way goes on with the next start. SIGHUP makes it read
     its configuration again.
     """
     _run(api=True, worker=True)

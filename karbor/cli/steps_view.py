@@ -30,13 +30,14 @@ class Row:
 
 
 def graph_of(operation: Operation) -> ResourceGraph | None:
-    """None as long as it is not planned."""
+    """Return the graph of an operation; None as long as it is not planned."""
     return ResourceGraph.from_dict(operation.plan["graph"]) if operation.plan else None
 
 
 def tree(graph: ResourceGraph) -> Iterator[tuple[Resource, int, bool]]:
-    """(resource, depth, first time) from the roots down; what several need comes once for each,
-    its own children only the first time. A project shows only what belongs to nothing else."""
+    """Yield resource, depth and whether it is the first time, from the roots down; what several
+    need comes once for each, its own children only the first time. A project shows only what
+    belongs to nothing else."""
     seen: set[str] = set()
 
     def below(resource: Resource, depth: int) -> Iterator[tuple[Resource, int, bool]]:
@@ -87,7 +88,8 @@ def _row(resource: Resource, name: str, depth: int, steps: Sequence[Step]) -> Ro
 
 
 def stage_name(step: Step) -> str:
-    """A stage in words: `read_back` → `read back`, `release:snapshot` → `remove snapshot`."""
+    """Return a stage in words: `read_back` → `read back`, `release:snapshot` → `remove
+    snapshot`."""
     name = step.stage.replace("_", " ")
     return "remove " + name.removeprefix(RELEASE) if name.startswith(RELEASE) else name
 
@@ -97,7 +99,7 @@ def message(step: Step) -> str:
 
 
 def told(progress: Progress | None) -> str:
-    """`12.0 MiB of 1.0 GiB`, `40 %`, or the service's own word."""
+    """Return the progress of a step: `12.0 MiB of 1.0 GiB`, `40 %`, or the service's own word."""
     if progress is None:
         return ""
     if progress.unit in ("bytes", "B") and progress.done:

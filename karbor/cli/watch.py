@@ -69,7 +69,7 @@ class Silence:
 
 
 def introduce(operation: Operation) -> None:
-    """What a person may want to write down: which operation, as whom, until when, and why."""
+    """Tell what a person may want to write down: which operation, as whom, until when, and why."""
     say(f"operation   {operation.id} ({operation.verb})")
     if operation.checkpoint_id:
         say(f"checkpoint  {operation.checkpoint_id}")

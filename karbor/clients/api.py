@@ -164,8 +164,8 @@ class ServiceApi:
     def send(self, method: str, path: str, *, version: str | None = None,
               also_good: int | None = None, headers: Mapping[str, str] | None = None,
               **options: Any) -> requests.Response:
-        """One request, for what `clients` itself builds upon; a second one only when the first was
-        not understood (406): then nothing has been done yet."""
+        """Send one request, for what `clients` itself builds upon; a second one only when the first
+        was not understood (406): then nothing has been done yet."""
         request = f"{method} {path}"
         chosen = version or self._microversions.of(self.service, self._address)
         sent = {"Accept": "application/json", **self.service.headers(chosen), **(headers or {})}
@@ -202,7 +202,8 @@ class ServiceApi:
         raise refused
 
     def patiently(self, once: Callable[[], _T]) -> _T:
-        """What may be repeated while the service is unavailable."""
+        """Repeat `once` while the service is unavailable, `[http] retries` times at most, and
+        return what it returns. Raises what it raises at last."""
         http = self._conf.http
         for attempt in range(http.retries):
             try:
@@ -217,7 +218,7 @@ class ServiceApi:
 
 
 def _asked_for(error: KarborError) -> float:
-    """Seconds of patience that the service asked for."""
+    """Return the seconds of patience that the service asked for."""
     for note in getattr(error, "__notes__", ()):
         name, _, value = note.partition(": ")
         if name == "Retry-After" and value.isdigit():

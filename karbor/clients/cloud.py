@@ -62,7 +62,8 @@ class OpenStackCloud:
 
     @property
     def ended(self) -> KarborError | None:
-        """Why nothing more should be begun with it, when its credential has come to its end."""
+        """The reason why nothing more should be begun with this cloud: its credential has come to
+        its end. None while it has not."""
         return self._login.ended
 
     @property

@@ -32,7 +32,7 @@ class CloudProbe:
 
     @property
     def verified(self) -> bool:
-        """Whether certificates are."""
+        """Whether the certificates of services are verified."""
         return self._endpoint_settings.verify is not False
 
     def user(self) -> Account:
@@ -131,13 +131,13 @@ class CloudProbe:
     def _bearing(self, speaker: Speaker) -> dict[str, str]:
         keystone = self._keystone
         headers = {}
-        if speaker in (Speaker.USER, Speaker.VOUCHED):
+        if speaker in (Speaker.USER, Speaker.USER_AND_SERVICE):
             headers["X-Auth-Token"] = keystone.user_token()
         elif speaker is not Speaker.NOBODY:
-            headers["X-Auth-Token"] = keystone.canary_token()
-        if speaker in (Speaker.VOUCHED, Speaker.CANARY_VOUCHED):
+            headers["X-Auth-Token"] = keystone.probe_token_token()
+        if speaker in (Speaker.USER_AND_SERVICE, Speaker.PROBE_AND_SERVICE):
             headers["X-Service-Token"] = keystone.service_token()
-        elif speaker is Speaker.CANARY_DOUBTFUL:
+        elif speaker is Speaker.PROBE_AND_DOUBTFUL:
             headers["X-Service-Token"] = keystone.user_token()
         return headers
 
@@ -148,14 +148,14 @@ class CloudProbe:
     def validate(self, *, allow_expired: bool, fresh: bool = False) -> Answer:
         return self._keystone.validate(allow_expired=allow_expired, fresh=fresh)
 
-    def take_canary(self) -> float:
-        return self._keystone.take_canary()
+    def take_probe_token(self) -> float:
+        return self._keystone.take_probe_token()
 
-    def make_canary(self, name: str, life: float) -> float:
-        return self._keystone.make_canary(name, life)
+    def make_probe_token(self, name: str, life: float) -> float:
+        return self._keystone.make_probe_token(name, life)
 
-    def drop_canary(self, name: str) -> Answer:
-        return self._keystone.drop_canary(name)
+    def drop_probe_token(self, name: str) -> Answer:
+        return self._keystone.drop_probe_token(name)
 
     def lay_aside(self) -> tuple[str, float]:
         return self._keystone.lay_aside()
@@ -186,7 +186,7 @@ def _of_type(type: str, conf: ConfigOpts) -> Service | None:
 
 
 def _preference(type: str, conf: ConfigOpts) -> int:
-    """How far back a name is among those of its service."""
+    """Return the place of a type among the names that its service has in catalogs; 0: the first."""
     known = _of_type(type, conf)
     return known.types.index(type) if known and type in known.types else 0
 

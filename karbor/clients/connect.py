@@ -25,21 +25,23 @@ class Connector:
         self._shared = Shared()
 
     def log_in(self, cloud: str | None) -> OpenStackCloud:
-        """As clouds.yaml says. Raises UnknownName, LoginFailed, KeystoneUnreachable,
+        """Log in as clouds.yaml says. Raises UnknownName, LoginFailed, KeystoneUnreachable,
         ServiceUserUnfit, CredentialError; nothing has been touched then."""
         return OpenStackCloud(self.authority, self.authority.represent(cloud), self._shared)
 
     def admit(
         self, token: str, body: Mapping[str, Any], endpoint_settings: EndpointSettings
     ) -> OpenStackCloud:
-        """As whoever sent a request with this (validated) token; see `Authority.admit`."""
+        """Return the cloud as it is for whoever sent a request with this (validated) token; see
+        `Authority.admit`."""
         return OpenStackCloud(self.authority, self.authority.admit(token, body, endpoint_settings),
                               self._shared)
 
     def resume(self, credential: Mapping[str, Any], *, live: OpenStackCloud | None = None,
                changed: Callable[[Mapping[str, Any], str], None] = lambda _credential, _why: None,
                ) -> OpenStackCloud:
-        """As `Operation.credential` says. `changed` hears when the operation changes to another
+        """Return the cloud as it is for the caller of an accepted operation, as
+        `Operation.credential` says. `changed` hears when the operation changes to another
         credential, and why; `live` is a login of the same caller, if there is one here. Raises the
         same as `log_in`, and TokenRejected."""
         login = self.authority.resume(
@@ -48,15 +50,16 @@ class Connector:
         return OpenStackCloud(self.authority, login, self._shared)
 
     def delegation(self, cloud: OpenStackCloud, registered: Lookup) -> Delegator:
-        """What the caller of a live login can pass on to an operation."""
+        """Return what the caller of a live login can pass on to an operation."""
         return Delegator(self.authority, cloud.login, registered)
 
     def standing(self, cloud: OpenStackCloud, registered: Lookup, life: float
                  ) -> ScheduleDelegator:
-        """The same, for what is done again and again without them, for `life` seconds."""
+        """Return what the caller of a live login can pass on to a schedule, for `life` seconds."""
         return ScheduleDelegator(self.authority, cloud.login, registered, life)
 
 
 def connect(cloud: str | None = None, conf: config.ConfigOpts | None = None) -> OpenStackCloud:
-    """The short way, for scripts and tests: log in with the usual configuration."""
+    """Log in with the usual configuration, or with this one: the short way, for scripts and
+    tests."""
     return Connector(Authority(conf if conf is not None else config.load())).log_in(cloud)

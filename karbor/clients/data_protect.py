@@ -53,7 +53,8 @@ class DataProtect:
         self._ask("DELETE", path)
 
     def list(self, path: str, key: str, **query: str) -> list[dict[str, Any]]:
-        """All pages, up to the empty one: an operator may let the API give shorter ones."""
+        """Return the items of all pages, up to the empty one: an operator may let the API give
+        shorter ones."""
         found: list[dict[str, Any]] = []
         while True:
             more = {"marker": str(found[-1]["id"])} if found else {}
@@ -63,7 +64,7 @@ class DataProtect:
                 return found
 
     def find(self, path: str, key: str, noun: str, name_or_id: str) -> dict[str, Any]:
-        """The one that bears the name, or has the id. Raises UnknownName, AmbiguousName."""
+        """Return the one that bears the name, or has the id. Raises UnknownName, AmbiguousName."""
         listed = self.list(path, key)
         found = ([one for one in listed if one["id"] == name_or_id]
                  or [one for one in listed if one["name"] == name_or_id])

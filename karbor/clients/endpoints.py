@@ -29,9 +29,10 @@ class Endpoints:
         self._lock = threading.Lock()
 
     def of(self, service: Service) -> str:
-        """The address, with its version. Raises ServiceAbsent when the catalog has no such service
-        (or none in the region of the login), CloudError when it has one that cannot be used as
-        configured; which types, interfaces or regions there are stands in the message."""
+        """Return the address, with its version. Raises ServiceAbsent when the catalog has no
+        such service (or none in the region of the login), CloudError when it has one that cannot
+        be used as configured; which types, interfaces or regions there are stands in the
+        message."""
         with self._lock:
             if service.name not in self._found:
                 raw = self._override(service) or self._from_catalog(service)
@@ -43,9 +44,9 @@ class Endpoints:
             return self._found[service.name]
 
     def has(self, service: Service) -> bool:
-        """Whether there is such a service, be it one that cannot be used as configured: whoever
-        asks that one is told why, and must not take it for a cloud without. Raises CloudError when
-        there is neither an override nor any catalog to look into."""
+        """Return whether there is such a service, be it one that cannot be used as configured:
+        whoever asks that one is told why, and must not take it for a cloud without. Raises
+        CloudError when there is neither an override nor any catalog to look into."""
         with self._lock:
             if service.name not in self._found and not self._override(service):
                 self._entries()

@@ -25,7 +25,7 @@ _MARKUP = re.compile(r"<(title|head|style).*?</\1>|<[^>]+>", re.DOTALL | re.IGNO
 
 
 def answered(response: requests.Response, service: str, request: str) -> CloudError:
-    """The error for an answer of 300 and above. `request` is its method and path."""
+    """Return the error for an answer of 300 and above. `request` is its method and path."""
     status = response.status_code
     words, kind = said(response)
     lowered = f"{words} {kind}".lower()
@@ -54,7 +54,7 @@ def answered(response: requests.Response, service: str, request: str) -> CloudEr
 
 
 def unanswered(error: Exception, service: str, request: str) -> CloudError:
-    """The error for a request that got no answer."""
+    """Return the error for a request that got no answer."""
     if (found := fault(error)) is not None:
         which = CloudUnavailable if found.transient else CloudError
         return which(f"{service} {found.what}", service=service, request=request,
@@ -65,16 +65,16 @@ def unanswered(error: Exception, service: str, request: str) -> CloudError:
 
 
 def request_id(response: requests.Response) -> str:
-    """What finds the request in the service's log."""
+    """Return what finds the request in the service's log."""
     headers = response.headers
     return str(headers.get("x-openstack-request-id") or headers.get("x-compute-request-id")
                or headers.get("x-trans-id") or "")
 
 
 def said(response: requests.Response) -> tuple[str, str]:
-    """What the service says went wrong, and its name for that. Each wraps it in its own way:
-    {"badRequest": {"message"}}, {"NeutronError": {"message", "type"}}, {"title", "description"},
-    a page of HTML."""
+    """Return what the service says went wrong, and its name for that. Each wraps it in its own
+    way: {"badRequest": {"message"}}, {"NeutronError": {"message", "type"}}, {"title",
+    "description"}, a page of HTML."""
     text = response.text if response.content else ""
     try:
         body = json.loads(text)

@@ -38,21 +38,23 @@ class ClientFactory:
         return self._login.session
 
     def known(self, service: str) -> Service:
-        """Raises CloudError for a name that Karbor has no description of."""
+        """Return Karbor's description of a service. Raises CloudError for a name that it has none
+        of."""
         if service not in KNOWN:
             raise CloudError(f"Karbor knows no service called {service}",
                              remedy="services: " + ", ".join(KNOWN))
         return KNOWN[service]
 
     def endpoint(self, service: str) -> str:
-        """Its address, with the version; the same for the whole operation. Raises CloudError."""
+        """Return the address of the service, with the version; the same for the whole operation.
+        Raises CloudError."""
         return self._endpoints.of(self.known(service))
 
     def has(self, service: str) -> bool:
         return self._endpoints.has(self.known(service))
 
     def client(self, service: str) -> Any:
-        """The openstacksdk's proxy of the service. Raises CloudError when there is no such
+        """Return openstacksdk's proxy of the service. Raises CloudError when there is no such
         service (the SDK itself would hand out something that fails at its first use)."""
         known = self.known(service)
         endpoint = self.endpoint(service)

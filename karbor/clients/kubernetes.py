@@ -22,12 +22,12 @@ KUBERNETES = Service(name=NAME, types=(), version_path="", sdk="")
 
 
 def serves(conf: ConfigOpts, project_id: str) -> bool:
-    """Whether this project has a cluster."""
+    """Return whether this project has a cluster."""
     return bool(conf.kubernetes.endpoint) and conf.kubernetes.project_id == project_id
 
 
 def address(conf: ConfigOpts, project_id: str) -> str:
-    """Where the cluster's API is. Raises ServiceAbsent, with what to do."""
+    """Return the address of the cluster's API. Raises ServiceAbsent, with what to do."""
     if not conf.kubernetes.endpoint:
         raise ServiceAbsent("no Kubernetes cluster is configured", service=NAME,
                             remedy="say in karbor.conf where its API server is: [kubernetes] "
@@ -51,7 +51,8 @@ class ClusterSession(Session):  # type: ignore[misc]
         self._timeouts = (conf.http.connect_timeout, conf.http.read_timeout)
 
     def request(self, url: str, method: str, **options: Any) -> requests.Response:
-        """Raises CloudError when there is no token, and what keystoneauth raises."""
+        """Send one request with the token of the moment. Raises CloudError when there is no token,
+        and what keystoneauth raises."""
         headers = {**options.pop("headers", {}), **self._bearing()}
         answer: requests.Response = super().request(
             url.replace("%(namespace)s", self._namespace), method, headers=headers,
@@ -59,7 +60,8 @@ class ClusterSession(Session):  # type: ignore[misc]
         return answer
 
     def watch(self) -> Callable[[], bool]:
-        """As of OperationSession: this credential is never changed in mid-flight."""
+        """Return what looks at an answer (see OperationSession): nothing, since this credential is
+        never changed in mid-flight."""
         return lambda: False
 
     def close(self) -> None:

@@ -26,8 +26,8 @@ class Microversions:
 
     def lower(self, service: Service, address: str,
               get: Callable[[str], requests.Response]) -> str:
-        """After a refusal: the version to use from now on; the same one when nothing better is
-        known."""
+        """Return the version to use from now on, after a refusal; the same one when nothing better
+        is known."""
         with self._lock:
             if address not in self._lowered:
                 best = _offered(get(_root(address)))
@@ -37,14 +37,15 @@ class Microversions:
 
 
 def _root(address: str) -> str:
-    """Where an API describes itself: http://h:8776/v3/PROJECT → http://h:8776/v3/."""
+    """Return the address at which an API describes itself: http://h:8776/v3/PROJECT →
+    http://h:8776/v3/."""
     path = urlsplit(address).path
     found = re.search(r".*?/v\d+(\.\d+)?(?=/|$)", path)
     return address.removesuffix(path) + (found.group() if found else path) + "/"
 
 
 def _offered(answer: requests.Response) -> str:
-    """The highest version in {"version": {…}} or {"versions": […]}."""
+    """Return the highest version in {"version": {…}} or {"versions": […]}."""
     try:
         body: Any = answer.json()
         described = body.get("versions") or [body["version"]]

@@ -48,7 +48,8 @@ class Service:
     looks: Mapping[str, PolledKind] = field(default_factory=dict)
 
     def address(self, url: str) -> str:
-        """The endpoint that paths are relative to, from what a catalog or an operator says."""
+        """Return the endpoint that paths are relative to, from what a catalog or an operator
+        says."""
         plain = url.rstrip("/")
         if re.search(self.versioned, urlsplit(plain).path):
             return plain

@@ -1,9 +1,9 @@
 """Looking: how many things stand, learnt from one list.
 
 A thousand backups that are waited for are one list request every few seconds, not a thousand
-requests. One Board serves all waits of a kind, of one project, in one process; its lists follow
-each other within 1 s while there is news, growing to 15 s while there is none. Between two lists a
-few things are asked for by themselves; many wait for the next one.
+requests. One StatusPoller serves all waits of a kind, of one project, in one process; its lists
+follow each other within 1 s while there is news, growing to 15 s while there is none. Between two
+lists a few things are asked for by themselves; many wait for the next one.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class _Watched:
 class StatusPoller:
     """What is known of the things of one kind that are waited for. Safe for threads.
 
-    `api` is whoever looks: all who share a board see the same project.
+    `api` is whoever looks: all who share a poller see the same project.
     """
 
     def __init__(self, looked: PolledKind, project_id: str,
@@ -86,20 +86,21 @@ class StatusPoller:
 
     @property
     def interval(self) -> float:
-        """Seconds until a further look is worth while."""
+        """The seconds until a further look is worth while."""
         return max(self._interval, PATIENCE * self._took)
 
     def first_poll_delay(self) -> float:
-        """Seconds until a first look at something that was just asked for is worth while: none
-        while few things are waited for, else until a list can be had that shows all of them."""
+        """Return the seconds until the first look at something that was just asked for is worth
+        while: none while few things are waited for, else until a list can be had that shows all of
+        them."""
         with self._changed:
             if self._few(coming=1):
                 return 0.0
             return max(0.0, self._listed_at + self._pause - self._clock())
 
     def touched(self, ids: Iterable[str], *, deleted: bool = False) -> None:
-        """A request that named these things was sent: what was known of them counts no more.
-        `deleted`: it asked for their removal, and the service has agreed."""
+        """Note that a request which named these things was sent: what was known of them counts no
+        more. `deleted`: it asked for their removal, and the service has agreed."""
         with self._changed:
             order, now = next(self._order), self._clock()
             for id in ids:
@@ -110,7 +111,7 @@ class StatusPoller:
                 self._forget(now)
 
     def look(self, id: str, api: Api) -> Json | None:
-        """The thing as its list shows it, or None when it is gone.
+        """Return the thing as its list shows it, or None when it is gone.
 
         The first look at a thing, and the first after a request that named it, is a fresh one: by
         a list, or of this thing alone when the last list is too young for another and few things
@@ -168,7 +169,7 @@ class StatusPoller:
         return watched
 
     def _list(self, api: Api) -> None:
-        """One list request for everybody."""
+        """Send one list request for everybody."""
         question, begun = next(self._order), self._clock()
         try:
             items = api.list(self._looked.path, self._looked.items, params=self._query)
@@ -223,7 +224,7 @@ class StatusPoller:
 
     def _note(self, watched: _Watched, item: dict[str, Any] | None, question: int, begun: float
               ) -> bool:
-        """Remember how it stands (None: gone); True when that is news."""
+        """Remember how a thing stands (None: it is gone). Return whether that is news."""
         state = tuple(item.get(name) for name in self._looked.state) if item else ()
         news = watched.state is not None and watched.state != state
         watched.seen, watched.state = item, state

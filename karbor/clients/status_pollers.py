@@ -1,4 +1,4 @@
-"""Boards: one Board per kind of thing and per caller's view of it, in one process."""
+"""Status pollers: one per kind of thing and per caller's view of it, in one process."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class StatusPollers:
             return self._pollers[key]
 
     def touched(self, whose: Whose, ids: Iterable[str], *, deleted: bool = False) -> None:
-        """A request named these things: what any board knows of them counts no more. See
-        `Board.touched`."""
+        """Note that a request named these things: what any poller knows of them counts no more. See
+        `StatusPoller.touched`."""
         named = list(ids)
         with self._lock:
             pollers = [poller for (who, _), poller in self._pollers.items() if who == whose]

@@ -20,7 +20,7 @@ one MiB, its frame included)."""
 
 
 def pieces(answer: requests.Response, offset: int, service: str, request: str) -> Iterator[bytes]:
-    """The body from `offset` on; closes the answer at the end, or when the reader gives up.
+    """Yield the body from `offset` on; closes the answer at the end, or when the reader gives up.
 
     A server that ignores the Range header sends everything: then what comes before is skipped.
     Raises CloudUnavailable when the body ends before its announced length, or silence falls.
@@ -58,7 +58,7 @@ def _length(answer: requests.Response) -> int | None:
 
 
 def small(body: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of at most SENT."""
+    """Yield the same bytes in pieces of at most SENT."""
     for piece in body:
         view = memoryview(piece)
         for start in range(0, len(view), SENT):

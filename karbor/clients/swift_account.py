@@ -54,7 +54,8 @@ class SwiftAccount:
 
 
 def account_of(options: Mapping[str, str]) -> OperatorAccount:
-    """Raises BadInput, ServiceUserUnfit."""
+    """Return the account that a provider's file names, else that of [service_user]. Raises
+    BadInput, ServiceUserUnfit."""
     given = {name: value for name, value in options.items()
              if value and name not in _WITHOUT_MEANING}
     if (version := options.get("swift_auth_version", "3").strip()) not in ("2", "3", "2.0", "3.0"):

@@ -12,8 +12,8 @@ AT_ONCE = 1000
 
 
 def delete_many(api: ServiceApi, paths: Sequence[str]) -> None:
-    """By Swift's bulk middleware; one by one where a cloud does not have it. What is absent is no
-    error. Raises CloudError with the first object that could not be deleted."""
+    """Remove objects by Swift's bulk middleware; one by one where a cloud does not have it. What is
+    absent is no error. Raises CloudError with the first object that could not be deleted."""
     for start in range(0, len(paths), AT_ONCE):
         batch = paths[start:start + AT_ONCE]
         if len(batch) == 1 or not _in_bulk(api, batch):
@@ -29,7 +29,8 @@ def _single(api: ServiceApi, path: str) -> None:
 
 
 def _in_bulk(api: ServiceApi, paths: Sequence[str]) -> bool:
-    """False where there is no such middleware (the account itself has answered then)."""
+    """Remove objects with one request. Return False where there is no such middleware (the account
+    itself has answered then)."""
     def once() -> bool:
         answer = api.send("POST", "", params={"bulk-delete": "true"},
                           data="\n".join(paths).encode(),
@@ -46,7 +47,7 @@ def _in_bulk(api: ServiceApi, paths: Sequence[str]) -> bool:
 
 def _check(status: str, errors: Sequence[Sequence[str]], request_id: str,
            told: dict[str, object]) -> None:
-    """The answer itself is always 200: the body tells how it went."""
+    """Raise what the body of an answer says: its status is always 200."""
     if status.startswith("200") and not errors:
         return
     path, why = errors[0] if errors else ("", f"{status} {told.get('Response Body', '')}")

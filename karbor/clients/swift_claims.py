@@ -69,8 +69,8 @@ class Claims:
 
     @contextmanager
     def held(self, name: str) -> Iterator[None]:
-        """Alone with this name, until it is left. Raises ObjectExists when another one has written
-        it meanwhile, and CloudUnavailable when others are in the way for too long."""
+        """Be alone with this name until the context is left. Raises ObjectExists when another one
+        has written it meanwhile, and CloudUnavailable when others are in the way for too long."""
         endpoint_settings = f"claims/{name}+/"
         until = self._clock() + PATIENCE
         pause = 0.05
@@ -97,8 +97,8 @@ class Claims:
             "Content-Type": "text/plain", "X-Delete-After": str(int(10 * LIFE))}))
 
     def _alone(self, endpoint_settings: str, mine: str) -> bool:
-        """Whether no other claim is listed that counts: up to the empty page, since a shorter one
-        than was asked for says nothing."""
+        """Return whether no other claim is listed that counts: up to the empty page, since a
+        shorter one than was asked for says nothing."""
         after = ""
         while True:
             listed, answer = self._container.listed(endpoint_settings, after, 1000)
@@ -111,7 +111,8 @@ class Claims:
             after = str(listed[-1]["name"])
 
     def _remove(self, claim: str) -> None:
-        """What cannot be removed now counts no more after its life, and goes by itself."""
+        """Remove a claim. What cannot be removed now counts no more after its life, and goes by
+        itself."""
         api, path = self._container.api, self._container.path(claim)
         try:
             api.patiently(lambda: api.send("DELETE", path))
@@ -123,7 +124,8 @@ class Claims:
 
 
 def _moment(listed: dict[str, Any]) -> datetime:
-    """When Swift got an object, by its own clock. It tells it without a zone, in UTC."""
+    """Return when Swift got an object, by its own clock, in seconds since the epoch. It tells it
+    without a zone, in UTC."""
     told = _FRACTION.sub(r".\1", str(listed["last_modified"]))
     found = datetime.fromisoformat(told)
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -63,14 +63,15 @@ class SwiftContainer:
 
     @property
     def api(self) -> ServiceApi:
-        """Raises CredentialError, CloudError."""
+        """Return Swift's API on the operator's account; log in at the first use. Raises
+        CredentialError, CloudError."""
         with self._connecting:
             if self._api is None:
                 self._api = self._connect()
             return self._api
 
     def path(self, name: str = "") -> str:
-        """The path of an object, or of the container."""
+        """Return the path of an object, or of the container."""
         return f"{self._path}/{name}" if name else self._path
 
     # ------------------------------------------------------------------ writing
@@ -138,12 +139,12 @@ class SwiftContainer:
             raise self._exists(name)
 
     def _writer(self, name: str) -> str:
-        """The mark of the request that wrote an object; empty when there is none."""
+        """Return the mark of the request that wrote an object; empty when there is none."""
         answer = self._newest(name)
         return "" if answer is None else str(answer.headers.get(WRITE, ""))
 
     def _newest(self, name: str) -> requests.Response | None:
-        """What all servers that have an object say of it; None when there is none."""
+        """Return what all servers that have an object say of it; None when there is none."""
         try:
             return self.api.patiently(lambda: self.api.send(
                 "HEAD", self.path(name), headers={"X-Newest": "true"}))
@@ -179,8 +180,8 @@ class SwiftContainer:
 
     @contextmanager
     def _entitled(self) -> Iterator[None]:
-        """Raises CloudForbidden for a 401 that means so: the account has logged in anew before it
-        came, and with the same token the container can be read."""
+        """Raise CloudForbidden for a 401 that means a missing right: the account has logged in anew
+        before it came, and with the same token the container can be read."""
         try:
             yield
         except CloudUnauthorized as error:
@@ -238,7 +239,7 @@ class SwiftContainer:
 
     def listed(self, prefix: str, after: str, limit: int
                ) -> tuple[builtins.list[dict[str, Any]], requests.Response]:
-        """One page as Swift tells it, with the answer it came in."""
+        """Return one page as Swift tells it, with the answer it came in."""
         def once() -> requests.Response:
             return self.api.send("GET", self.path(), params={
                 "format": "json", "prefix": prefix, "marker": after, "limit": str(limit)})
@@ -275,7 +276,7 @@ def _blob(name: str, answer: requests.Response) -> Blob:
 
 
 def _transient(error: RequestRefused) -> RequestRefused | CloudUnavailable:
-    """What came was not what was sent (422): that passes."""
+    """Return the error as one that passes, where what came was not what was sent (422)."""
     if error.status != 422:
         return error
     return CloudUnavailable(error.message, service=error.service, request=error.request,

@@ -17,7 +17,7 @@ _SERVICE = "without it Karbor works with the login of whoever types a command; a
 
 
 def accounts(files: Sequence[Written]) -> Iterator[Finding]:
-    """[service_user], [trustee] and [keystone_authtoken], one after another."""
+    """Check [service_user], [trustee] and [keystone_authtoken], one after another."""
     types = auth_types(files)
     for section in ACCOUNTS:
         options = merged(files, section)
@@ -32,7 +32,7 @@ def accounts(files: Sequence[Written]) -> Iterator[Finding]:
 
 
 def merged(files: Sequence[Written], section: str) -> dict[str, str]:
-    """What the section says, the later file over the earlier one."""
+    """Return what the section says, the later file over the earlier one."""
     return {name: values[-1].strip() for file in files
             for name, values in file.sections.get(section, {}).items() if values[-1].strip()}
 
@@ -78,7 +78,7 @@ def _section(section: str, options: dict[str, str], auth_type: str) -> Iterator[
 
 def _needed(options: dict[str, str], known: set[str], *, project: bool
             ) -> Iterator[tuple[str, ...]]:
-    """Sets of options of which one must be there, and none is."""
+    """Return the sets of options of which one must be there, and none is."""
     groups: list[tuple[str, ...]] = [("auth_url",)]
     if "application_credential_id" in options or "application_credential_name" in options or (
             "application_credential_secret" in known and "password" not in known):

@@ -17,8 +17,8 @@ from karbor.plugin import registry
 
 
 def check(files: Sequence[Path] | None = None, *, online: bool = False) -> Iterator[Finding]:
-    """Of these files, or the usual ones. Without `online` nothing leaves this machine, and nothing
-    on it is changed."""
+    """Yield the findings about these files, or the usual ones. Without `online` nothing leaves this
+    machine, and nothing on it is changed."""
     chosen = config.usual_files() if files is None else list(files)
     read = [written(path) for path in chosen]
     if not read:
@@ -46,7 +46,8 @@ def check(files: Sequence[Path] | None = None, *, online: bool = False) -> Itera
 
 
 def _plugins() -> Iterator[Finding]:
-    """What is installed and cannot be loaded. A provider that names one says so by itself."""
+    """Yield plugins that are installed and cannot be loaded. A provider that names one says so by
+    itself."""
     for broken in registry.broken():
         left_out = broken.namespace == registry.PROTECTABLES
         yield Finding(
@@ -57,7 +58,8 @@ def _plugins() -> Iterator[Finding]:
 
 
 def _lenient(files: Sequence[Path]) -> config.ConfigOpts:
-    """Values are judged one by one elsewhere: here a bad one keeps nobody from the others."""
+    """Read the options without judging their values, which is done elsewhere: a bad one keeps
+    nobody from the others."""
     conf = config.options()
     conf(args=[], project="karbor", default_config_files=[str(file) for file in files],
          default_config_dirs=[])

@@ -28,7 +28,8 @@ class Shown:
 
 
 def show(files: Sequence[Path] | None = None) -> Iterator[Shown]:
-    """Karbor's own options, and what the files say beside them. Raises BadInput as `config.load`.
+    """Return Karbor's own options, and what the files say beside them. Raises BadInput as
+    `config.load`.
     """
     chosen = config.usual_files() if files is None else list(files)
     conf = config.load(chosen)

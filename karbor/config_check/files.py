@@ -23,7 +23,7 @@ class Written:
 
 
 def written(path: Path) -> Written:
-    """Never raises: what is wrong is part of the answer."""
+    """Read what the files say. Never raises: what is wrong is part of the answer."""
     sections: dict[str, dict[str, list[str]]] = {}
     try:
         cfg.ConfigParser(str(path), sections).parse()
@@ -38,7 +38,7 @@ def written(path: Path) -> Written:
 
 
 def auth_types(files: Sequence[Written]) -> dict[str, str]:
-    """What the sections with logins say of their auth_type; sections that they name by an
+    """Return what the sections with logins say of their auth_type; sections that they name by an
     auth_section are among them. The later file counts."""
     found: dict[str, str] = {}
     for section in ACCOUNTS:

@@ -18,8 +18,8 @@ _CREATE = "openstack endpoint create data-protect public 'http://HOST:8799/v1/$(
 
 
 def online(conf: config.ConfigOpts) -> Iterator[Finding]:
-    """One after another, as they come. Of a bank in a directory that is not there yet one is made,
-    as by its first use."""
+    """Check what can only be seen online; yield the findings as they come. Of a bank in a directory
+    that is not there yet one is made, as by its first use."""
     authority = Authority(conf)
     if config.service_user_configured(conf):
         yield from _keystone(conf, authority)

@@ -75,7 +75,7 @@ _DATABASE = Former("Karbor chooses what else there is to say of connections")
 
 
 def former(group: str, name: str = "") -> Former | None:
-    """What became of an option of Karbor 1.x; without a name: of a section."""
+    """Return what became of an option of Karbor 1.x; without a name: of a section."""
     if not name:
         return _SECTIONS.get(group)
     if group == "DEFAULT":
@@ -92,7 +92,8 @@ _DATABASE_OPTIONS = frozenset({
 
 
 def _of_client(group: str, name: str) -> Former | None:
-    """[nova_client] nova_endpoint → [nova] endpoint_override, and so on."""
+    """Return what became of an option of a client's section: [nova_client] nova_endpoint → [nova]
+    endpoint_override, and so on."""
     service = group.removesuffix("_client")
     now = _SECTIONS.get(group)
     if service == group or now is None or now.now is None:
@@ -111,6 +112,6 @@ def _of_client(group: str, name: str) -> Former | None:
 
 
 def all_former() -> dict[tuple[str, str], Former]:
-    """Everything in the tables, for tests and documents."""
+    """Return everything in the tables, for tests and documents."""
     found = {("DEFAULT", name): one for name, one in _DEFAULT.items()}
     return found | {(group, ""): one for group, one in _SECTIONS.items()}

@@ -14,7 +14,7 @@ from karbor.known_options import AUDITING, MESSAGING, MESSAGING_DEFAULTS, Known
 
 
 def spelling(files: Sequence[Written], known: Known) -> Iterator[Finding]:
-    """For each file in turn, in the order in which things stand there."""
+    """Yield what nobody knows in each file in turn, in the order in which things stand there."""
     for file in files:
         if file.error:
             yield Finding("file", str(file.path), Verdict.BROKEN,

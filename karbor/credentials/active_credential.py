@@ -1,4 +1,4 @@
-"""Standing: one rung of the ladder in action."""
+"""Active credential: one link of the chain in use."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ def path_of(user_id: str) -> str:
 
 
 def describe(session: OperationSession, user_id: str, id: str) -> About:
-    """Raises KeystoneUnreachable, and TokenRejected when its own rules forbid to look at it."""
+    """Return the application credential that a login is made with. Raises KeystoneUnreachable, and
+    TokenRejected when its own rules forbid to look at it."""
     try:
         answer = session.get(f"{path_of(user_id)}/{id}", endpoint_filter=KEYSTONE, log=False)
     except (ksa.ClientException, OSError) as error:
@@ -41,6 +42,7 @@ def describe(session: OperationSession, user_id: str, id: str) -> About:
 
 
 def _moment(text: str) -> float:
-    """Keystone's times are in UTC, whether they say so or not."""
+    """Return a time of Keystone's in seconds since the epoch. Its times are in UTC, whether they
+    say so or not."""
     found = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

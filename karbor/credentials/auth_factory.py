@@ -1,4 +1,4 @@
-"""Rungs: from what an operation keeps of its credential to an auth plugin that works."""
+"""Auth factory: from what an operation keeps of its credential to an auth plugin that works."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from karbor.domain.errors import Cause, CredentialError, TokenRejected
 
 
 class AuthFactory:
-    """Builds what stands on each rung. One per process; asks Keystone only when it is used."""
+    """Builds the auth plugin of each kind of credential. One per process; asks Keystone only when
+    it is used."""
 
     def __init__(self, seal: Seal, service: ServiceAuth, trustee: Trustee,
                  clock: Callable[[], float] = time.time) -> None:
@@ -35,9 +36,9 @@ class AuthFactory:
     def build(
         self, credential: Credential, live: AccessInfoPlugin | None = None
     ) -> ActiveCredential:
-        """`live`: the user's token with what Keystone has said of it, where that is known here.
-
-        Raises CredentialError when the rung cannot be had at all."""
+        """Return the auth plugin for the credential that an operation runs on now. `live`: the
+        user's token with what Keystone has said of it, where that is known here. Raises
+        CredentialError when the credential cannot be had at all."""
         match credential.kind:
             case CredentialKind.USER_AND_SERVICE:
                 return self._token(credential, live)
@@ -48,7 +49,7 @@ class AuthFactory:
                 return self._application_credential(credential)
         raise CredentialError(f"nothing vouches for a credential of the kind {credential.kind}")
 
-    # ------------------------------------------------------------------ the rungs
+    # ------------------------------------------------------------------ kinds of credentials
     def _token(self, credential: Credential, live: AccessInfoPlugin | None) -> ActiveCredential:
         user = live or rebuild(self._seal.open(credential.sealed), self._service)
         auth = ServiceTokenAuth(user, self._service)
@@ -92,7 +93,8 @@ class AuthFactory:
         return self._renewing(login)
 
     def _renewing(self, login: RenewingLogin) -> ActiveCredential:
-        """A login of ours as the user: whether it is still good is seen by logging in again."""
+        """Return a login of ours as the user: whether it is still good is seen by logging in
+        again."""
         session = self._service.session
 
         def examine() -> TokenRejected | None:
@@ -109,7 +111,8 @@ class AuthFactory:
 
     # ------------------------------------------------------------------ what Keystone says
     def _user_cause(self, credential: Credential) -> Cause | None:
-        """About the token with which the operation began. Past its window it says nothing."""
+        """Return what Keystone says of the token with which the operation began. Past its window it
+        says nothing."""
         if not credential.sealed:
             return Cause.UNKNOWN
         cause = self._cause(self._seal.open(credential.sealed))
@@ -130,4 +133,4 @@ class AuthFactory:
 
 
 def _ignore(_value: object) -> None:
-    """What is asked for its errors only."""
+    """Drop an answer that is asked for because of its errors only."""

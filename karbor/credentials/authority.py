@@ -22,7 +22,6 @@ from karbor.credentials.credential import Credential, Registered
 from karbor.credentials.endpoint_settings import EndpointSettings
 from karbor.credentials.failover_auth import Changed, FailoverAuth
 from karbor.credentials.own_login import OwnLogin, read_own_login
-from karbor.credentials.refusals import passes
 from karbor.credentials.renewing_login import RenewingLogin
 from karbor.credentials.seal import Seal
 from karbor.credentials.service_auth import ServiceAuth
@@ -37,14 +36,7 @@ from karbor.domain.credential_chain import (
     Strategy,
     credential_options,
 )
-from karbor.domain.errors import (
-    Cause,
-    CredentialError,
-    CredentialSuspended,
-    KarborError,
-    LoginFailed,
-    TokenRejected,
-)
+from karbor.domain.errors import Cause, KarborError, LoginFailed, TokenRejected
 from karbor.domain.probe_token import WindowBounds, usable
 
 
@@ -67,12 +59,13 @@ class Login:
 
     @property
     def auth_url(self) -> str:
-        """Which Keystone it is about."""
+        """The address of the Keystone that the login is of."""
         return self.credential.auth_url
 
     @property
     def ended(self) -> KarborError | None:
-        """Why nothing more should be begun on it, if it has come to its end."""
+        """The reason why nothing more should be begun on the login: it has come to its end. None
+        while it has not."""
         auth = self.session.auth
         return auth.ended if isinstance(auth, FailoverAuth) else None
 
@@ -114,7 +107,7 @@ class Authority:
         self._making = threading.Lock()
 
     def service(self) -> ServiceAuth:
-        """The service account's login, proved fit when it is first made. A failure is not
+        """Return the service account's login, proved fit when it is first made. A failure is not
         remembered. Raises ServiceUserUnfit, KeystoneUnreachable."""
         with self._making:
             if self._service is None:
@@ -125,8 +118,8 @@ class Authority:
 
     @property
     def service_token_ends(self) -> float | None:
-        """When the service login's present token ends (it is renewed before that). None: it has no
-        end, or nobody has needed it yet. Asks nobody."""
+        """Return when the service login's present token ends (it is renewed before that). None: it
+        has no end, or nobody has needed it yet. Asks nobody."""
         service = self._service
         return None if service is None else service.ends
 
@@ -137,8 +130,8 @@ class Authority:
                 and self.conf.credentials.strategy != Strategy.OWN_LOGIN)
 
     def window(self, auth_url: str) -> float:
-        """For how long Keystone lets services use expired tokens: what the operator says, less
-        where less was seen. Seconds."""
+        """The seconds for which Keystone lets services use expired tokens: what the operator says,
+        less where less was seen. Seconds."""
         return usable(float(self.conf.credentials.allow_expired_window), self._seen(auth_url))
 
     def represent(self, cloud: str | None) -> Login:
@@ -161,8 +154,9 @@ class Authority:
     def admit(
         self, token: str, body: Mapping[str, Any], endpoint_settings: EndpointSettings
     ) -> Login:
-        """Whoever sent this token with a request, which somebody else (keystonemiddleware) has had
-        validated: `body` is what Keystone said of it. Asks nobody but for the service's own login.
+        """Return the login of whoever sent this token with a request, which somebody else
+        (keystonemiddleware) has had validated: `body` is what Keystone said of it. Asks nobody but
+        for the service's own login.
 
         Raises CredentialError for a token of no project, ServiceUserUnfit, KeystoneUnreachable.
         """
@@ -180,7 +174,7 @@ class Authority:
         it runs on changes when it must, and `changed` hears of it. `live` is a login of the same
         caller that this process has.
 
-        Raises as `represent`, and TokenRejected when there is no rung left to stand on.
+        Raises as `represent`, and TokenRejected when there is no credential left to use.
         """
         kept = Credential.from_dict(credential)
         if kept.kind is CredentialKind.OWN_LOGIN:
@@ -189,15 +183,16 @@ class Authority:
             kinds = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
             known = _token_of(live) if live and live.credential.sealed == kept.sealed else None
             build = partial(kinds.build, live=known)
-        ladder = FailoverAuth(kept, build, changed, self.clock,
+        failover = FailoverAuth(kept, build, changed, self.clock,
                               float(self.conf.credentials.refusal_wait))
-        session = self._session(ladder, kept.endpoint_settings)
-        access = ladder.get_access(session)
+        session = self._session(failover, kept.endpoint_settings)
+        access = failover.get_access(session)
         _same(kept, replace(kept, user_id=access.user_id, project_id=access.project_id))
         return Login(_caller(access, kept.token_ends), kept, session)
 
     def _own_standing(self, kept: Credential, live: Login | None) -> ActiveCredential:
-        """The login of clouds.yaml, or that which this process has made with it."""
+        """Return the auth of the login of clouds.yaml, or that which this process has made with
+        it."""
         if live and live.credential.kind is CredentialKind.OWN_LOGIN and (
                 live.credential.cloud == kept.cloud):
             auth: Any = live.session.auth
@@ -222,22 +217,10 @@ class Authority:
         wanted = replace(caller, kind=CredentialKind.APPLICATION_CREDENTIAL, registered=registered)
         kinds.build(wanted).prove()
 
-    def try_credential(self, credential: Mapping[str, Any]) -> None:
-        """Log in once with what a schedule runs on. Raises CredentialSuspended when Keystone
-        refuses it for a reason that may pass, another CredentialError when it is dead or Keystone
-        does not answer."""
-        kept = Credential.from_dict(credential)
-        kinds = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
-        try:
-            kinds.build(kept).prove()
-        except CredentialError as error:
-            if passes(error) and not error.transient:
-                raise CredentialSuspended(error.message, remedy=error.remedy) from None
-            raise
-
     def settle(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Of a credential whose trust may have been made by a process that died: with its id, or
-        without the rung, when there is none. Raises CredentialError when Keystone cannot tell."""
+        """Return the credential of an operation whose process may have died while it made the
+        trust: with the id of the trust, or without that link of the chain when there is none.
+        Raises CredentialError when Keystone cannot tell."""
         kept = Credential.from_dict(credential)
         if kept.grant is None or kept.grant.id:
             return credential
@@ -283,7 +266,7 @@ class Authority:
     @staticmethod
     def _own_end(own: OwnLogin, caller: Caller, session: OperationSession
                  ) -> tuple[float | None, str]:
-        """When the login cannot be renewed any more (None: never), and what it rests on."""
+        """Return when the login cannot be renewed any more (None: never), and what it rests on."""
         if not own.renews:
             return caller.expires_at, "the login is a token, which ends"
         if not caller.application_credential_id:
@@ -303,7 +286,8 @@ class Authority:
         auth_url: str | None,
         own: OwnLogin | None = None,
     ) -> Login:
-        """`own` is how the person can log in again, where that is known here."""
+        """Return the auth of a user's token with a service token beside it. `own` is how the person
+        can log in again, where that is known here."""
         end = (own.auth.ends if own else None) or _end(access)
         caller = _caller(access, end)
         url = auth_url or ""
@@ -332,7 +316,8 @@ class Authority:
         return Login(caller, credential, session, own if own and own.renews else None)
 
     def own_session(self, own: OwnLogin) -> OperationSession:
-        """Speaks as a person on their own login, with nobody's word beside it."""
+        """Return a session that speaks as a person on their own login, with nobody's word beside
+        it."""
         return self._session(own.auth, own.endpoint_settings)
 
     def _session(
@@ -357,7 +342,8 @@ def _token_of(login: Login) -> AccessInfoPlugin | None:
 
 
 def _same(kept: Credential, found: Credential) -> None:
-    """An operation never goes on as somebody else, or in another project."""
+    """Raise CredentialError when the caller is another one: an operation never goes on as somebody
+    else, or in another project."""
     if (kept.user_id, kept.project_id) != (found.user_id, found.project_id):
         raise LoginFailed(
             f"the login of cloud {kept.cloud} is for another user or project now than when the "
@@ -376,12 +362,12 @@ def _caller(access: AccessInfo, end: float | None) -> Caller:
 
 
 def _life(access: AccessInfo) -> float | None:
-    """Seconds from its token's beginning to its end."""
+    """Return the seconds from its token's beginning to its end."""
     if access.expires is None or access.issued is None:
         return None
     return float((access.expires - access.issued).total_seconds())
 
 
 def _end(access: AccessInfo) -> float | None:
-    """When the token ends, in seconds since the epoch."""
+    """Return when the token ends, in seconds since the epoch."""
     return float(access.expires.timestamp()) if access.expires is not None else None

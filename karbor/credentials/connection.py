@@ -45,7 +45,7 @@ def fault(error: BaseException) -> Fault | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The innermost first: it says most."""
+    """Yield an error and its causes, the innermost first: it says most."""
     chain: list[BaseException] = []
     at: BaseException | None = error
     while at is not None and at not in chain:
@@ -67,7 +67,8 @@ def _untrusted(error: BaseException) -> Fault:
 
 
 def _proxy(error: requests.exceptions.ProxyError) -> str:
-    """Its address and a blank, without a password; empty where the request does not tell."""
+    """Return the address of the proxy and a blank, without a password; empty where the request does
+    not tell."""
     pool = getattr(error.args[0] if error.args else None, "pool", None)
     address = str(getattr(pool, "proxy", None) or "")
     parts = urlsplit(address)

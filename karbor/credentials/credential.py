@@ -53,9 +53,9 @@ class Registered:
 class Credential:
     """What `Operation.credential` holds.
 
-    `rung` is the one it stands on now; `deadline` (seconds since the epoch) is when it has to
-    leave it (None: that renews itself) and `why` says in one sentence why it is this rung.
-    `following` are the rungs that it changes to then, one after the other. `sealed` is the user's
+    `kind` is that of the credential in use; `deadline` (seconds since the epoch) is when it has to
+    leave it (None: that renews itself) and `why` says in one sentence why it is this one.
+    `following` are those that it changes to then, one after the other. `sealed` is the user's
     token, sealed, or empty where the login can be read again; `token_ends` is its own end, without
     the `window` (seconds) in which services may still use it. `needed` is how long the operation
     was expected to take, in seconds. `refused_since` is when Keystone began to refuse it, while
@@ -85,7 +85,7 @@ class Credential:
 
     @property
     def until(self) -> float | None:
-        """When the last of its rungs ends; None: never."""
+        """When the last credential of the chain ends; None: never."""
         return self.following[-1].until if self.following else self.deadline
 
     @property
@@ -97,27 +97,27 @@ class Credential:
         return self.grant.id or WANTED
 
     def lent(self) -> Credential:
-        """The same for one operation of the schedule that it belongs to."""
+        """Return this credential for one operation of the schedule that it belongs to."""
         grant = replace(self.grant, lent=True) if self.grant else None
         return replace(self, grant=grant)
 
     def chosen(self, choice: Choice) -> Credential:
-        """The same caller on the first rung of a choice, with the others to follow."""
+        """Return the same caller on the first credential of a choice, with the others to follow."""
         first, *rest = choice.kinds
         return replace(self, kind=first.kind, why=first.why, deadline=first.until,
                        following=tuple(rest))
 
     def measured(self, now: float) -> Credential:
-        """With how long a single piece of a service's work may take: what a fresh token allows,
-        where one can be had, else what is left of the only one."""
+        """Return this credential with how long a single piece of a service's work may take: what a
+        fresh token allows, where one can be had, else what is left of the only one."""
         fresh = None if self.token_life is None else (
             self.token_life + self.window - margin(self.window))
         if self.kind is CredentialKind.USER_AND_SERVICE and not self.following:
             fresh = None if self.deadline is None else max(0.0, self.deadline - now)
         return replace(self, work_seconds=fresh)
 
-    def climbed(self) -> Credential:
-        """On the next rung."""
+    def next(self) -> Credential:
+        """Return what the operation has after its change to the next credential of the chain."""
         first, *rest = self.following
         return replace(self, kind=first.kind, why=first.why, deadline=first.until,
                        following=tuple(rest))
@@ -136,7 +136,7 @@ class Credential:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> Credential:
-        """Also what Karbor wrote before there were following rungs."""
+        """Read what `to_dict` wrote, and what Karbor wrote before there were chains."""
         following = tuple(
             CredentialOption(
                 CredentialKind(one["rung"]), True, one["why"], one["until"], one["ends"]

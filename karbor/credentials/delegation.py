@@ -1,4 +1,4 @@
-"""Delegation: chooses the rungs of an operation at its acceptance, and makes its trust."""
+"""Delegation: chooses the credentials of an operation at its acceptance, and makes its trust."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Delegator:
 
     # ------------------------------------------------------------------ what there is
     def means(self) -> CredentialPolicy:
-        """What the operator and this user have given Karbor, as far as it is known without asking
-        Keystone."""
+        """Return what the operator and this user have given Karbor, as far as it is known
+        without asking Keystone."""
         conf = self._authority.conf
         if not service_user_configured(conf):
             return CredentialPolicy(vouched=False)
@@ -65,7 +65,7 @@ class Delegator:
         )
 
     def credential_options(self) -> list[CredentialOption]:
-        """Every rung beyond the own login, and what can be said against it."""
+        """Return every credential beyond the own login, and what can be said against it."""
         return credential_options(self._login.caller, self.means(), self._authority.clock())
 
     # ------------------------------------------------------------------ the contract
@@ -90,9 +90,9 @@ class Delegator:
 
     @contextmanager
     def _live(self) -> Iterator[OperationSession]:
-        """What Keystone is asked over for a trust. It never accepts a token that is over, and to
-        find out what shall be protected may have taken longer than the token lives: whoever can
-        log in again does."""
+        """Return the session over which Keystone is asked for a trust. It never accepts a token
+        that is over, and to find out what shall be protected may have taken longer than the token
+        lives: whoever can log in again does."""
         if self._login.own is None:
             yield self._login.session
             return
@@ -128,8 +128,9 @@ class Delegator:
         return self._with_means(credential, choice)
 
     def _tried(self, found: Sequence[CredentialOption]) -> list[CredentialOption]:
-        """The same, with what Keystone says of the registered application credential: what was
-        removed there, or has lost its user, promises nothing. Raises KeystoneUnreachable."""
+        """Return the same, with what Keystone says of the registered application credential:
+        what was removed there, or has lost its user, promises nothing. Raises
+        KeystoneUnreachable."""
         registration = self._registration()
         assert registration is not None     # noqa: S101 - it is among the prospects
         try:

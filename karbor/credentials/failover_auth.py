@@ -1,7 +1,7 @@
-"""Ladder: the auth plugin of one operation, which changes its credential in mid-flight.
+"""Failover auth: the auth plugin of one operation, which changes its credential in mid-flight.
 
 Whoever holds the session (a plugin, a client library) notices nothing: the next request simply
-goes out with the other token. The change comes at the deadline of a rung, or earlier: when a
+goes out with the other token. The change comes at the deadline of a credential, or earlier: when a
 service refuses the token and Keystone confirms that it is dead, and before a service is asked for
 work that would outlast it.
 
@@ -44,7 +44,7 @@ LOG = logging.getLogger(__name__)
 DOUBT_QUIET_SECONDS = 5.0
 """In which a token is examined at most once, however many requests are refused."""
 
-CLIMB_AGAIN_SECONDS = 5.0
+CHANGE_AGAIN_SECONDS = 5.0
 """After which a change that Keystone could not be reached for is tried again."""
 
 EARLY_AGAIN_SECONDS = 300.0
@@ -63,15 +63,15 @@ Changed = Callable[[Credential, str], None]
 
 
 class FailoverAuth(DelegatingAuth):
-    """`build` makes the auth of the rung that a credential stands on; `changed` hears of changes.
+    """`build` makes the auth of the credential in use; `changed` hears of changes.
     `patience` is for how many seconds a refusal that may pass is waited out.
 
     `ended` says why the operation cannot go on: its last deadline has come, or what should have
     carried it further was taken back. What is left of the present token then serves for cleaning
     up; a driver looks at it between requests.
 
-    Making one raises CredentialError when there is nothing to begin with: a rung that was over
-    before, as after a night without a process, is left for the one that was to follow.
+    Making one raises CredentialError when there is nothing to begin with: a credential that was
+    over before, as after a night without a process, is left for the one that was to follow.
     """
 
     def __init__(self, credential: Credential, build: Callable[[Credential], ActiveCredential],
@@ -86,7 +86,7 @@ class FailoverAuth(DelegatingAuth):
         self._lock = threading.RLock()
         self._handed = threading.local()
         self._standing: ActiveCredential | None = None      # None: none could be had yet
-        self._refused: CredentialError | None = None    # why the next rung cannot be had
+        self._refused: CredentialError | None = None    # why the next credential cannot be had
         self._dead: CredentialError | None = None       # why there is nothing left at all
         self._held: CredentialError | None = None       # why every request is held back for now
         self._tried_at = float("-inf")
@@ -135,9 +135,9 @@ class FailoverAuth(DelegatingAuth):
         return None
 
     def ensure(self, seconds: float) -> float | None:
-        """Before a service is asked for work that is expected to take so long, and that it does
-        with the token it was asked with: renew the token, or change to the next rung, where the
-        present token would not outlast it. Where none lasts so long it is the one that lasts
+        """Renew the token, or change to the next credential, before a service is asked for work
+        that is expected to take so long and that it does with the token it was asked with, where
+        the present token would not outlast it. Where none lasts so long it is the one that lasts
         longest.
 
         Returns when the token that is sent next ends, in seconds since the epoch; None: never.
@@ -162,7 +162,7 @@ class FailoverAuth(DelegatingAuth):
         return self._clock() + seconds <= self._useful_until(standing)
 
     def _useful_until(self, standing: ActiveCredential) -> float:
-        """For the token that it sends now, the margin deducted."""
+        """Return until when the token is of use that it sends now, the margin deducted."""
         ends, credential = standing.ends(), self.credential
         window = credential.window
         token = float("inf") if ends is None else ends + window - margin(window)
@@ -208,8 +208,8 @@ class FailoverAuth(DelegatingAuth):
         return self.credential.auth_url
 
     def watch(self) -> Callable[[], bool]:
-        """Called before a request is sent, and what it returns when the answer has come: whether
-        the time of what the request was sent with came in between, and something follows."""
+        """Return what is to be called when the answer to the request has come: it tells whether the
+        time of what the request was sent with came in between, and something follows."""
         before = self.credential
 
         def overtaken() -> bool:
@@ -220,7 +220,8 @@ class FailoverAuth(DelegatingAuth):
         return overtaken
 
     def invalidate(self) -> bool:
-        """A service answered 401 to this thread. True: another try is worth while.
+        """Note that a service answered 401 to this thread. Return whether another try is worth
+        while.
 
         Raises TokenRejected with the cause when there is nothing left to try with, and
         CredentialSuspended when there may be again."""
@@ -231,10 +232,10 @@ class FailoverAuth(DelegatingAuth):
         return self._doubt(standing) or renewed
 
     def doubt(self) -> None:
-        """A service answered 503, or 401 again: it does so too when Keystone refuses to tell it
-        about a token. Raises TokenRejected with the cause if that is so, CredentialSuspended when
-        it may pass, and TokenUnsettled (transient) when the token is a new one, which may be
-        refused for a moment."""
+        """Ask Keystone, since a service answered 503, or 401 again: it does so too when Keystone
+        refuses to tell it about a token. Raises TokenRejected with the cause if that is so,
+        CredentialSuspended when it may pass, and TokenUnsettled (transient) when the token is a new
+        one, which may be refused for a moment."""
         standing = self._standing
         if standing is None or (not self._doubt(standing)
                                 and self._clock() - self._changed_at < FRESH_SECONDS):
@@ -243,8 +244,8 @@ class FailoverAuth(DelegatingAuth):
 
     # ------------------------------------------------------------------ changing
     def _present(self) -> ActiveCredential:
-        """Where it stands now, after a change that is due. Raises CredentialSuspended while it is
-        refused."""
+        """Return the credential in use, after a change that is due. Raises CredentialSuspended
+        while it is refused."""
         if self._dead is not None:
             raise self._dead
         if self._held is not None or self._standing is None:
@@ -253,18 +254,18 @@ class FailoverAuth(DelegatingAuth):
         if deadline is not None and self._clock() >= deadline and self._may_climb:
             with self._lock:
                 if self.credential.deadline == deadline and self._may_climb:
-                    self._climb("its deadline came", due=True)
+                    self._change("its deadline came", due=True)
         assert self._standing is not None   # noqa: S101 - else it would be held back
         return self._standing
 
     @property
     def _may_climb(self) -> bool:
         return (bool(self.credential.following) and self._refused is None
-                and self._clock() - self._tried_at >= CLIMB_AGAIN_SECONDS)
+                and self._clock() - self._tried_at >= CHANGE_AGAIN_SECONDS)
 
-    def _climb(self, why: str, *, due: bool = False) -> CredentialError | None:
-        """To the next rung, if Keystone lets it be had; else why it could not be had. `due`: the
-        time of the present one is over, though it still works."""
+    def _change(self, why: str, *, due: bool = False) -> CredentialError | None:
+        """Change to the next credential if Keystone lets it be had; else return why it could not be
+        had. `due`: the time of the present one is over, though it still works."""
         try:
             self._go_on(why)
         except CredentialError as error:
@@ -276,8 +277,8 @@ class FailoverAuth(DelegatingAuth):
         return None
 
     def _change_refused(self, error: CredentialError) -> float:
-        """Until when a change that was refused is tried again: what is left of the present token
-        has to serve for cleaning up."""
+        """Return until when a change that was refused is tried again: what is left of the present
+        token has to serve for cleaning up."""
         credential, now = self.credential, self._clock()
         if not self._patience:
             return now
@@ -293,8 +294,9 @@ class FailoverAuth(DelegatingAuth):
         return until
 
     def _go_on(self, why: str) -> None:
-        """The next rung is tried before this one is left. Raises CredentialError."""
-        before, after = self.credential, self.credential.climbed()
+        """Change to the next credential, which is tried before the present one is left. Raises
+        CredentialError."""
+        before, after = self.credential, self.credential.next()
         self._tried_at = self._clock()
         standing = self._build(after)
         standing.prove()
@@ -327,7 +329,7 @@ class FailoverAuth(DelegatingAuth):
                 return False
             refusal: CredentialError | None = self._refused
             if self.credential.following and refusal is None:
-                refusal = self._climb(credential_error.message)
+                refusal = self._change(credential_error.message)
                 if refusal is None:
                     return True
                 if refusal.transient:
@@ -341,8 +343,8 @@ class FailoverAuth(DelegatingAuth):
         return (self._clock() if since is None else since) + self._patience
 
     def _hold(self, why: CredentialError) -> CredentialError:
-        """What to raise for a refusal: itself, for good, or, while it may pass, a transient error
-        that says so."""
+        """Return what to raise for a refusal: itself, for good, or, while it may pass, a
+        transient error that says so."""
         with self._lock:
             if why.transient:
                 return why
@@ -368,7 +370,8 @@ class FailoverAuth(DelegatingAuth):
                 f"{moment_text(self._held_until)}: {why.message}", remedy=why.remedy)
 
     def _look_again(self) -> None:
-        """Whether what was refused works again. Raises CredentialSuspended while it does not."""
+        """Find out whether what was refused works again. Raises CredentialSuspended while it does
+        not."""
         with self._lock:
             if self._dead is not None:
                 raise self._dead
@@ -384,7 +387,7 @@ class FailoverAuth(DelegatingAuth):
             raise self._hold(self._held)
 
     def _still_refused(self) -> CredentialError | None:
-        """Why neither the present rung nor the next one works."""
+        """Return why neither the present credential nor the next one works."""
         try:
             if self._standing is None:
                 self._standing = self._build(self.credential)

@@ -74,7 +74,7 @@ class KeystoneProbe:
 
     # ------------------------------------------------------------------ tokens, for the hands
     def user_token(self) -> str:
-        """A live one, where the login can renew itself."""
+        """Return a token of the login; a live one where the login can renew itself."""
         return str(self.own.auth.get_access(self.session).auth_token)
 
     def service_token(self) -> str:
@@ -86,19 +86,19 @@ class KeystoneProbe:
         if self._service is not None:
             self._service.invalidate()
 
-    def canary_token(self) -> str:
+    def probe_token_token(self) -> str:
         return self._probe_token
 
-    # ------------------------------------------------------------------ canaries
+    # ------------------------------------------------------------------ probe tokens
     def validate(self, *, allow_expired: bool, fresh: bool = False) -> Answer:
         return self._validate(self._probe_token, allow_expired=allow_expired, fresh=fresh)
 
-    def take_canary(self) -> float:
+    def take_probe_token(self) -> float:
         access = self.own.auth.get_auth_ref(self.session)
         self._probe_token = str(access.auth_token)
         return float(access.expires.timestamp())
 
-    def make_canary(self, name: str, life: float) -> float:
+    def make_probe_token(self, name: str, life: float) -> float:
         ends = time.time() + self.ahead + life
         made = self.asker.send(
             "POST", self._credentials(), {"X-Auth-Token": self.user_token()},
@@ -117,7 +117,7 @@ class KeystoneProbe:
         self._probe_token = str(access.auth_token)
         return float(access.expires.timestamp())
 
-    def drop_canary(self, name: str) -> Answer:
+    def drop_probe_token(self, name: str) -> Answer:
         bearing = {"X-Auth-Token": self.user_token()}
         answer = self.asker.send("GET", f"{self._credentials()}?name={name}", bearing)
         if not answer.good:
@@ -190,7 +190,7 @@ class KeystoneProbe:
 
 
 def described(access: AccessInfo) -> Account:
-    """What Keystone said of a login, without its token."""
+    """Return what Keystone said of a login, without its token."""
     token = token_body(access)
     credential = token.get("application_credential") or {}
     expires = float(access.expires.timestamp()) if access.expires else float("inf")

@@ -32,7 +32,7 @@ class OperatorAccount:
     endpoint_settings: EndpointSettings = field(default_factory=EndpointSettings)
 
     def log_in(self, authority: Authority) -> Login:
-        """The login, which renews itself. Raises ServiceUserUnfit, KeystoneUnreachable."""
+        """Return the login, which renews itself. Raises ServiceUserUnfit, KeystoneUnreachable."""
         if self.auth:
             session = self._own(authority)
         elif service_user_configured(authority.conf):
@@ -96,7 +96,7 @@ class OperatorAccount:
 
 
 def auth_options(auth_type: str) -> frozenset[str]:
-    """The options that a type of keystoneauth has, by their names in a file. Raises
+    """Return the options that a type of keystoneauth has, by their names in a file. Raises
     ServiceUserUnfit."""
     try:
         loader = loading.get_plugin_loader(auth_type)

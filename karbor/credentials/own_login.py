@@ -32,7 +32,8 @@ class OwnLogin:
 
 
 def read_own_login(cloud: str | None, clock: Callable[[], float] = time.time) -> OwnLogin:
-    """The entry of this name; None: OS_CLOUD, the OS_* variables, or the only entry there is.
+    """Return the entry of this name; None: OS_CLOUD, the OS_* variables, or the only entry there
+    is.
 
     Raises UnknownName, and LoginFailed when the entry lacks something. Asks nobody.
     """

@@ -29,7 +29,8 @@ class Asker:
 
     def send(self, method: str, url: str, headers: Mapping[str, str], *, json: Any = None,
              data: bytes | None = None) -> Answer:
-        """status 0 when no answer came; its text then says why, without the headers."""
+        """Send one request, whatever the answer. Its status is 0 when no answer came; its text then
+        says why, without the headers."""
         begun = time.time()
         try:
             with self._transport.request(
@@ -77,7 +78,7 @@ def _ahead(date: str | None, middle: float) -> float | None:
 
 
 def _said(response: requests.Response, body: Any) -> str:
-    """The words of an error: {"error": {"message"}}, {"badRequest": {"message"}}, a page."""
+    """Return the words of an error: {"error": {"message"}}, {"badRequest": {"message"}}, a page."""
     if response.status_code < 400:
         return ""
     words: Any = response.reason

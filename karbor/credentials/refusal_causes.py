@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from keystoneauth1 import exceptions as ksa
-
 from karbor.credentials.refusals import away
 from karbor.domain.errors import Cause, CredentialError, TokenRejected
 
@@ -20,8 +18,8 @@ Examine = Callable[[], Cause | None]
 
 def refused_trust(error: Exception, *, auth_url: str | None, exists: Callable[[], bool],
                   user_token: Examine) -> CredentialError:
-    """Why a login for a trust was refused. `user_token` is about the token of the user who made
-    it. Never raises: a diagnosis that fails leaves what was known."""
+    """Return why a login for a trust was refused. `user_token` is about the token of the user
+    who made it. Never raises: a diagnosis that fails leaves what was known."""
     if (nobody := away(error, auth_url)) is not None:
         return nobody
     try:
@@ -47,8 +45,8 @@ def refused_trust(error: Exception, *, auth_url: str | None, exists: Callable[[]
 
 def refused_application_credential(error: Exception, *, auth_url: str | None, last_token: Examine,
                                    user_token: Examine) -> CredentialError:
-    """Why a login with an application credential was refused. `last_token` is about the last token
-    that it gave, and says UNKNOWN if there was none."""
+    """Return why a login with an application credential was refused. `last_token` is about the
+    last token that it gave, and says UNKNOWN if there was none."""
     if (nobody := away(error, auth_url)) is not None:
         return nobody
     try:
@@ -68,17 +66,15 @@ def refused_application_credential(error: Exception, *, auth_url: str | None, la
             return role_lost("the application credential")
         case Cause.REVOKED:
             return user_disabled()
-    # Keystone knows no application credential of this id (404), or says no more (401).
-    gone = isinstance(error, ksa.NotFound)
     return TokenRejected(
         "Keystone refuses the application credential that the operation runs on: it was removed, "
         "it has expired, or its user was disabled",
-        remedy="register another one: karbor credential register",
-        cause=Cause.REMOVED if gone else Cause.REFUSED)
+        remedy="register another one: karbor credential register", cause=Cause.REFUSED)
 
 
 def dead_token(cause: Cause, within_window: bool) -> TokenRejected:
-    """The user's token itself is over; `within_window` says that by its times it should not be."""
+    """Return the error for a user's token that is over; `within_window` says that by its times it
+    should not be."""
     match cause:
         case Cause.PROJECT_DISABLED:
             return project_disabled()

@@ -23,7 +23,8 @@ revoked, or outlived its window or its key stays dead."""
 
 
 def passes(error: KarborError) -> bool:
-    """Whether what was refused may work again by itself, or by what an administrator does."""
+    """Return whether what was refused may work again by itself, or by what an administrator
+    does."""
     if isinstance(error, TokenRejected):
         return error.cause in PASSING
     if isinstance(error, LoginFailed):
@@ -32,8 +33,9 @@ def passes(error: KarborError) -> bool:
 
 
 def nearest(found: CredentialError, refusal: CredentialError | None) -> CredentialError:
-    """Which of two to tell: why the present credential is dead, or why the next one was refused.
-    The latter is nearer to the cause; but there is hope as long as one of them may pass."""
+    """Return which of two reasons to tell: why the present credential is dead, or why the next one
+    was refused. The latter is nearer to the cause; but there is hope as long as one of them may
+    pass."""
     if refusal is None or (passes(found) and not passes(refusal)):
         return found
     return refusal
@@ -41,7 +43,7 @@ def nearest(found: CredentialError, refusal: CredentialError | None) -> Credenti
 
 def login_refused(error: Exception, *, who: str, auth_url: str | None, remedy: str
                   ) -> CredentialError:
-    """Why a login failed: at Keystone's door, or because there was none."""
+    """Return why a login failed: at Keystone's door, or because there was none."""
     if isinstance(error, ksa.NotFound) and "token" in _words(error).lower():
         # Without Keystone's words, which may quote it.
         return LoginFailed(f"the token that the login of {who} is made with is over",
@@ -56,7 +58,7 @@ def login_refused(error: Exception, *, who: str, auth_url: str | None, remedy: s
 
 def service_login_refused(error: Exception, *, auth_url: str | None,
                           section: str = "service_user") -> CredentialError:
-    """The same for an account of Karbor's own."""
+    """Return the same for an account of Karbor's own."""
     away = unreachable(error, auth_url)
     if away is not None:
         return away
@@ -66,8 +68,8 @@ def service_login_refused(error: Exception, *, auth_url: str | None,
 
 
 def grant_refused(error: Exception, what: str, *, auth_url: str | None) -> KarborError:
-    """Why a user could not make a trust or an application credential. (Keystone's texts are those
-    of release 30.) Conflict: there is one like it, which is another one's."""
+    """Return why a user could not make a trust or an application credential. (Keystone's texts
+    are those of release 30.) Conflict: there is one like it, which is another one's."""
     words = _words(error)
     lowered = words.lower()
     if isinstance(error, ksa.Conflict):
@@ -89,19 +91,20 @@ def grant_refused(error: Exception, what: str, *, auth_url: str | None) -> Karbo
 
 
 def trust_login_refused(error: Exception, *, auth_url: str | None) -> CredentialError:
-    """A login as somebody else that Keystone refused: it does not say why (see diagnosis)."""
+    """Return the error for a login as somebody else that Keystone refused: it does not say why (see
+    diagnosis)."""
     return away(error, auth_url) or TokenRejected(
         f"Keystone refused what the operation runs on: {_words(error)}", cause=Cause.REFUSED)
 
 
 def deletion_refused(error: Exception, what: str, *, auth_url: str | None) -> CredentialError:
-    """Why something that Karbor had made in Keystone could not be removed."""
+    """Return why something that Karbor had made in Keystone could not be removed."""
     return away(error, auth_url) or TokenRejected(f"{what} could not be removed: {_words(error)}",
                                  remedy="it ends by itself; its user can remove it before")
 
 
 def unreachable(error: Exception, auth_url: str | None) -> KeystoneUnreachable | None:
-    """Whether nobody answered, or nobody who was able to; None when Keystone answered."""
+    """Return whether nobody answered, or nobody who was able to; None when Keystone answered."""
     where = auth_url or "the authentication URL"
     if (found := fault(error)) is not None:
         return KeystoneUnreachable(f"Keystone at {where} {found.what}", remedy=found.remedy)
@@ -122,13 +125,13 @@ def unreachable(error: Exception, auth_url: str | None) -> KeystoneUnreachable |
 
 
 def away(error: Exception, auth_url: str | None) -> KeystoneUnreachable | None:
-    """The same, where a 404 is about a thing of Keystone's (a trust, a role) and not about its
-    address, which has answered before."""
+    """Return the error for a Keystone that does not answer, where a 404 is about a thing of
+    Keystone's (a trust, a role) and not about its address, which has answered before."""
     return None if isinstance(error, ksa.NotFound) else unreachable(error, auth_url)
 
 
 def validation_refused(error: Exception, *, auth_url: str | None) -> CredentialError:
-    """Why Keystone did not describe a user's token to the service account.
+    """Return why Keystone did not describe a user's token to the service account.
 
     401: it does not accept the service account's own token. 403: either that account may not ask,
     or the trust behind the user's token has lost what it delegated. 404: the token is over; the
@@ -156,8 +159,8 @@ def validation_refused(error: Exception, *, auth_url: str | None) -> CredentialE
 
 
 def _over(words: str) -> TokenRejected:
-    """The 404s of a validation. (Their texts are Keystone's; seen with release 30. One of them
-    quotes the token.)"""
+    """Return whether a 404 of a validation means that the token is over. (Their texts are
+    Keystone's; seen with release 30. One of them quotes the token.)"""
     lowered = words.lower()
     if "fernet" in lowered:
         return TokenRejected(
@@ -181,5 +184,5 @@ def _over(words: str) -> TokenRejected:
 
 
 def _words(error: Exception) -> str:
-    """One line, as Keystone said it."""
+    """Return what Keystone said, in one line."""
     return " ".join(str(getattr(error, "message", None) or error).split())

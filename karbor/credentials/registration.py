@@ -33,7 +33,8 @@ class Registrar:
         self._clock = clock
 
     def planned(self, days: float | None) -> ApplicationCredential:
-        """A registration before anything is made for it: with the name that it is found by."""
+        """Return a registration before anything is made for it: with the name that it is found
+        by."""
         caller, now = self._login.caller, self._clock()
         identity = str(uuid.uuid4())
         return ApplicationCredential(
@@ -71,8 +72,9 @@ class Registrar:
                        sealed=self._authority.seal.seal(str(made["secret"])))
 
     def take(self, id: str, secret: str) -> ApplicationCredential:
-        """One that the user has made: it is tried first. Raises LoginFailed, BadInput when it is
-        another user's or for another project, KeystoneUnreachable."""
+        """Register an application credential that the user has made: it is tried first. Raises
+        LoginFailed, BadInput when it is another user's or for another project,
+        KeystoneUnreachable."""
         session = self._session(id, secret)
         try:
             auth: Any = session.auth
@@ -89,8 +91,8 @@ class Registrar:
             about.name, self._authority.seal.seal(secret), False, about.expires_at, self._clock())
 
     def own(self) -> ApplicationCredential:
-        """The application credential that this login itself is made with. Raises BadInput when it
-        is made with something else, and as `take`."""
+        """Return the application credential that this login itself is made with. Raises BadInput
+        when it is made with something else, and as `take`."""
         inner = read_own_login(self._login.credential.cloud or None).auth.inner
         id = self._login.caller.application_credential_id
         if not isinstance(inner, v3.ApplicationCredential) or not id:
@@ -100,7 +102,8 @@ class Registrar:
         return self.take(id, method.application_credential_secret)
 
     def remove(self, registration: ApplicationCredential) -> None:
-        """From Keystone, where Karbor made it. Raises TokenRejected, KeystoneUnreachable."""
+        """Remove an application credential from Keystone, where Karbor made it. Raises
+        TokenRejected, KeystoneUnreachable."""
         if not registration.made_here:
             return
         user, what = registration.user_id, f"the application credential {registration.name}"
@@ -116,7 +119,7 @@ class Registrar:
 
     # ------------------------------------------------------------------ what they share
     def _by_name(self, registration: ApplicationCredential) -> str | None:
-        """Of one whose making was cut off before its id was written down."""
+        """Return the id of one whose making was cut off before its id was written down."""
         answer = self._login.session.get(
             path_of(registration.user_id), params={"name": registration.name},
             endpoint_filter=KEYSTONE, log=False)

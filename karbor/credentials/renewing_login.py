@@ -88,7 +88,7 @@ class RenewingLogin(BaseIdentityPlugin):  # type: ignore[misc]
         return access
 
     def get_access(self, session: Session, **_ignored: Any) -> AccessInfo:
-        """The current login, renewed if need be. Raises CredentialError."""
+        """Return the current login, renewed if need be. Raises CredentialError."""
         login = self._login
         if login is None or self._left(login) < login.margin:
             login = self._renew(session, login)
@@ -102,7 +102,8 @@ class RenewingLogin(BaseIdentityPlugin):  # type: ignore[misc]
         return None if login is None or login.ends == float("inf") else login.ends
 
     def invalidate(self) -> bool:
-        """A service refused what this thread sent. True: another try is worth while."""
+        """Note that a service refused what this thread sent. Return whether another try is worth
+        while."""
         handed = getattr(self._handed, "token", None)
         with self._renewing:
             login = self._login
@@ -145,7 +146,7 @@ class RenewingLogin(BaseIdentityPlugin):  # type: ignore[misc]
             self._renewing.release()
 
     def _log_in(self, session: Session) -> _Login:
-        """Called with the lock. Raises CredentialError."""
+        """Log in anew. Called with the lock. Raises CredentialError."""
         begun = self._clock()
         try:
             login = self._dated(self.get_auth_ref(session), begun)
@@ -167,7 +168,7 @@ class RenewingLogin(BaseIdentityPlugin):  # type: ignore[misc]
             raise copy.copy(failure)
 
     def _left(self, login: _Login) -> float:
-        """Seconds this token still lives."""
+        """Return the seconds this token still lives."""
         return login.ends - self._clock()
 
     @staticmethod

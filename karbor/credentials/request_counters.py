@@ -1,4 +1,5 @@
-"""Tally: what all sessions of a process together have asked of the cloud, for its operator."""
+"""Request counters: what all sessions of a process together have asked of the cloud, for its
+operator."""
 
 from __future__ import annotations
 
@@ -24,26 +25,28 @@ class RequestCounters:
         self._seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
 
     def add(self, service: str, method: str, outcome: str, seconds: float) -> None:
-        """`seconds` until the answer had begun, or, where it is no stream, until it was there."""
+        """Count a request. `seconds` until the answer had begun, or, where it is no stream, until
+        it was there."""
         with self._lock:
             self._requests[service, method, outcome] += 1
             self._seconds[service, method] += seconds
 
     @property
     def requests(self) -> Mapping[tuple[str, str, str], int]:
-        """By service, method and outcome."""
+        """Return how many requests were sent, by service, method and outcome."""
         with self._lock:
             return dict(self._requests)
 
     @property
     def seconds(self) -> Mapping[tuple[str, str], float]:
-        """By service and method."""
+        """Return how many seconds requests took, by service and method."""
         with self._lock:
             return dict(self._seconds)
 
 
 def outcome_of(error: BaseException) -> str:
-    """Of a request that was sent and has no answer."""
+    """Return the outcome of a request that was sent and has no answer: `timeout`, `unreachable` or
+    `broken`."""
     if isinstance(error, requests.Timeout):
         return TIMEOUT
     return UNREACHABLE if isinstance(error, requests.ConnectionError) else BROKEN

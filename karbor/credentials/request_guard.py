@@ -46,7 +46,7 @@ def refuse_disarming(request: PreparedRequest) -> None:
 
 
 def _actions(request: PreparedRequest) -> frozenset[str]:
-    """The members of the body. What cannot be read counts as every disarming one."""
+    """Return the members of the body. What cannot be read counts as every disarming one."""
     try:
         body = json.loads(request.body or b"{}")
     except (TypeError, ValueError):

@@ -59,14 +59,11 @@ class ScheduleDelegator(Delegator):
 
 class BorrowedTrust:
     """A `karbor.plugin.delegation.Delegation` of somebody who is not there: what their schedule
-    runs on, for one of its operations. Nothing is made in Keystone, and nothing removed. `try_`
-    logs in with it once, and raises CredentialError where that fails."""
+    runs on, for one of its operations. Nothing is made in Keystone, and nothing removed."""
 
-    def __init__(self, rights: Mapping[str, Any], clock: Callable[[], float],
-                 try_: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, rights: Mapping[str, Any], clock: Callable[[], float]) -> None:
         self._rights = rights
         self._clock = clock
-        self._try = try_
 
     def choose(self, needed: float) -> Mapping[str, Any]:
         until = self._rights.get("until")
@@ -74,7 +71,6 @@ class BorrowedTrust:
             raise NoLastingCredential(
                 "the rights that the schedule runs on end before the operation is expected to",
                 remedy="renew them: karbor schedule take-over")
-        self._try(self._rights)
         return {**lend(self._rights), "needed": needed}
 
     def grant(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -85,5 +81,6 @@ class BorrowedTrust:
 
 
 def lend(rights: Mapping[str, Any]) -> Mapping[str, Any]:
-    """For one operation of the schedule whose rights these are: it leaves them standing."""
+    """Return the credential for one operation of the schedule whose trust this is: the operation
+    leaves it standing."""
     return Credential.from_dict(rights).lent().to_dict()

@@ -26,14 +26,15 @@ class Seal:
         self._path = path
 
     def seal(self, text: str) -> str:
-        """Raises CredentialError when the key file is unfit."""
+        """Encrypt the text with the newest key. Raises CredentialError when the key file is
+        unfit."""
         if not self._path.exists():
             _write(self._path, [Fernet.generate_key()], replace=False)
         return self._fernet().encrypt(text.encode()).decode("ascii")
 
     def open(self, sealed: str) -> str:
-        """Raises CredentialError when the keys are missing, unfit, or not the ones it was sealed
-        with."""
+        """Decrypt what `seal` returned. Raises CredentialError when the keys are missing, unfit, or
+        not the ones it was sealed with."""
         try:
             return self._fernet().decrypt(sealed.encode()).decode()
         except InvalidToken:
@@ -43,7 +44,7 @@ class Seal:
                        f"{KEPT - 1} times since? Begin the operation anew") from None
 
     def again(self, sealed: str) -> str:
-        """The same, sealed with the newest key. Raises CredentialError as `open`."""
+        """Return the same, sealed with the newest key. Raises CredentialError as `open`."""
         return self.seal(self.open(sealed))
 
     def rotate(self) -> None:
@@ -78,7 +79,8 @@ def _read(path: Path) -> list[bytes]:
 
 
 def _write(path: Path, keys: list[bytes], *, replace: bool) -> None:
-    """Complete or not at all; with `replace` false the first of several writers wins."""
+    """Write the file of keys, complete or not at all; with `replace` false the first of several
+    writers wins."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)   # mode 0600

@@ -1,4 +1,5 @@
-"""Vouched auth: a user's token, and beside it the service account's word for it."""
+"""Service token auth: a user's token, and beside it a service token, which makes it good for
+longer."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ class ServiceTokenAuth(ServiceTokenAuthWrapper):  # type: ignore[misc]
         return headers
 
     def get_access(self, session: Session, **_ignored: Any) -> AccessInfo:
-        """The user's: whose project, roles and catalog count."""
+        """Return the user's: whose project, roles and catalog count."""
         return self.user_auth.get_access(session)
 
 

@@ -86,13 +86,13 @@ class OperationSession(Session):  # type: ignore[misc]
         return response
 
     def watch(self) -> Callable[[], bool]:
-        """Called before a request is sent, and what it returns when the answer has come: whether a
-        refusal may be due to a credential whose time came in between, so that the next request
-        will go out with another one."""
+        """Return what is to be called when the answer to the request has come: it tells whether a
+        refusal may be due to a credential whose time came in between, so that the next request will
+        go out with another one."""
         return self.auth.watch() if isinstance(self.auth, Changing) else lambda: False
 
     def _doubt(self, response: requests.Response, options: Mapping[str, Any]) -> None:
-        """Raises TokenRejected when the credential behind a refused request is dead."""
+        """Raise TokenRejected when the credential behind a refused request is dead."""
         auth = options.get("auth") or self.auth
         if (response.status_code in (401, 503) and isinstance(auth, Doubting)
                 and options.get("authenticated") is not False):
@@ -100,7 +100,7 @@ class OperationSession(Session):  # type: ignore[misc]
 
 
 def _is_stream(data: object) -> bool:
-    """Whether a second sending of this body might send something else."""
+    """Return whether a second sending of this body might send something else."""
     return data is not None and not isinstance(data, bytes | str | dict | list | tuple)
 
 
@@ -108,7 +108,7 @@ def open_session(conf: ConfigOpts, auth: BaseAuthPlugin, *, verify: bool | str =
                  cert: str | tuple[str, str] | None = None,
                  discovery: dict[str, Any] | None = None,
                  adapter: BaseAdapter | None = None) -> OperationSession:
-    """A session for one operation. Sessions of one process may share `discovery`."""
+    """Return a session for one operation. Sessions of one process may share `discovery`."""
     size = conf.limits.workers + conf.limits.carriers
     return OperationSession(
         auth, Transport(size, adapter), verify=verify, cert=cert, discovery=discovery,

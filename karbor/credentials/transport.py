@@ -32,8 +32,8 @@ class Transport(requests.Session):
     """Connections with a pool of `size`, shared by all threads of an operation.
 
     `adapter` replaces the network: a test double stands here. Every request that leaves is counted
-    by service and method, and in the `tally` with its outcome; requests that a service token would
-    make dangerous do not leave (see `guard`).
+    by service and method, and in the `counters` with its outcome; requests that a service token
+    would make dangerous do not leave (see `guard`).
     """
 
     def __init__(self, size: int, adapter: BaseAdapter | None = None,
@@ -49,7 +49,7 @@ class Transport(requests.Session):
         self._names: list[tuple[str, str, str]] = []
 
     def name(self, url: str, service: str) -> None:
-        """Requests to this address and below it are counted under this name."""
+        """Count requests to this address and below it under this name."""
         parts = urlsplit(url)
         known = (parts.netloc, parts.path.rstrip("/"), service)
         with self._lock:
@@ -59,7 +59,7 @@ class Transport(requests.Session):
 
     @property
     def counted(self) -> Counted:
-        """How many requests have left so far, by (service, method)."""
+        """Return how many requests have left so far, by (service, method)."""
         with self._lock:
             return dict(self._counted)
 
@@ -80,7 +80,7 @@ class Transport(requests.Session):
         return response
 
     def _service(self, url: str) -> str:
-        """The name under which an address is counted; empty when it has none."""
+        """Return the name under which an address is counted; empty when it has none."""
         parts = urlsplit(url)
         for netloc, path, service in self._names:
             if parts.netloc == netloc and (parts.path == path

@@ -18,8 +18,8 @@ class TrustProbe:
         self._trustee = Trustee(keystone.conf, keystone.service_auth)
 
     def unfit(self) -> str:
-        """Why the account can hold no trusts; empty if it can. Raises CredentialError when
-        Keystone does not answer."""
+        """Return why the account can hold no trusts; empty if it can. Raises CredentialError
+        when Keystone does not answer."""
         reason = self._trustee.unfit()
         if reason:
             return reason

@@ -55,7 +55,7 @@ class Trustee:
         self._making = threading.Lock()
 
     def unfit(self) -> str:
-        """Why it can hold no trusts, without asking Keystone; empty if it can."""
+        """Return why it can hold no trusts, without asking Keystone; empty if it can."""
         try:
             self._load()
         except CredentialError as error:
@@ -64,15 +64,17 @@ class Trustee:
 
     @property
     def user_id(self) -> str:
-        """Raises ServiceUserUnfit, KeystoneUnreachable."""
+        """The id of the user that trusts are made for. Raises ServiceUserUnfit,
+        KeystoneUnreachable."""
         session = self._session()
         auth: Any = session.auth
         return str(auth.get_access(session).user_id)
 
     def login(self, trust_id: str,
               explain: Callable[[Exception], CredentialError] | None = None) -> RenewingLogin:
-        """The login as the user who made the trust, not yet tried; renews itself while the trust
-        lasts. Keystone does not say why it refuses one: `explain` finds out, if it is given."""
+        """Return the login as the user who made the trust, not yet tried; renews itself while
+        the trust lasts. Keystone does not say why it refuses one: `explain` finds out, if it is
+        given."""
         inner = self._load(trust_id=trust_id, **dict.fromkeys(_SCOPE))
 
         def plain(error: Exception) -> CredentialError:
@@ -82,7 +84,7 @@ class Trustee:
         return RenewingLogin(inner, session=self._session(), explain=explain or plain)
 
     def find(self, wanted: Grant, trustor: str, project_id: str) -> Grant | None:
-        """A trust that may have been made by a request whose answer nobody heard; see Grant.
+        """Return a trust that may have been made by a request whose answer nobody heard; see Grant.
 
         Raises CredentialError."""
         for one in self.held():
@@ -92,14 +94,14 @@ class Trustee:
         return None
 
     def held(self) -> Sequence[Mapping[str, Any]]:
-        """Every trust that this account holds, as Keystone tells it: of whatever installation of
-        Karbor that uses the account. Raises CredentialError."""
+        """Return every trust that this account holds, as Keystone tells it: of whatever
+        installation of Karbor that uses the account. Raises CredentialError."""
         answer = self._ask(TRUSTS, params={"trustee_user_id": self.user_id})
         found: Sequence[Mapping[str, Any]] = answer.json()["trusts"]
         return found
 
     def exists(self, grant: Grant) -> bool:
-        """Whether Keystone still has the trust, whatever has become of its user. Raises
+        """Return whether Keystone still has the trust, whatever has become of its user. Raises
         CredentialError."""
         return self._ask(f"{TRUSTS}/{grant.id}", missing=404).status_code != 404
 
@@ -133,7 +135,8 @@ class Trustee:
         return answer
 
     def _session(self) -> OperationSession:
-        """Its own login; that of [service_user] where it is the same account."""
+        """Return the session of its own login; that of [service_user] where it is the same
+        account."""
         if self.section == "service_user":
             return self._service().session
         with self._making:
@@ -191,5 +194,6 @@ def grant_trust(session: Session, wanted: Grant, *, trustor: str, trustee: str,
 
 
 def keystone_time(moment: float) -> str:
-    """Seconds since the epoch as Keystone shows them. It keeps whole seconds of a trust's end."""
+    """Return a moment (seconds since the epoch) as Keystone writes it. It keeps whole seconds of a
+    trust's end."""
     return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

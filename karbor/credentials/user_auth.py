@@ -23,8 +23,8 @@ from karbor.domain.errors import CredentialError
 
 def user_auth(token: str, body: Mapping[str, Any], auth_url: str | None = None
               ) -> AccessInfoPlugin:
-    """From a token and its body as Keystone gave it ({"token": {…}}), for example what
-    keystonemiddleware leaves in the environment of a request.
+    """Return the auth plugin of a token and its body as Keystone gave it ({"token": {…}}), for
+    example what keystonemiddleware leaves in the environment of a request.
 
     Raises CredentialError for a body that is none of the v3 API.
     """
@@ -40,8 +40,8 @@ def token_body(info: access.AccessInfo) -> dict[str, Any]:
 
 
 def rebuild(token: str, service: ServiceAuth) -> AccessInfoPlugin:
-    """From the bare token alone, by the service account's rights; also after the token's end, as
-    long as Keystone's window lasts.
+    """Return the auth plugin of the bare token alone, by the service account's rights; also after
+    the token's end, as long as Keystone's window lasts.
 
     One request. The answer has the user's present roles and catalog. Raises TokenRejected,
     ServiceUserUnfit, KeystoneUnreachable (transient).

@@ -22,7 +22,7 @@ _LOOK = 1.0
 
 
 class DeepProbe:
-    """Made while the user's token lives; `try_it` needs the canary's end."""
+    """A backup by Cinder, prepared while the user's token lives; `try_it` needs an expired one."""
 
     def __init__(self, context: DiagnosticContext) -> None:
         self._context = context
@@ -47,8 +47,9 @@ class DeepProbe:
     def try_it(self) -> None:
         context, cinder = self._context, self._cinder
         context.backed_up = True
-        if not self._why and (context.void or context.canary_good is None):
-            self._why = context.void or context.no_canary or "there is no expired token to ask with"
+        if not self._why and (context.void or context.probe_good is None):
+            self._why = (context.void or context.why_unprobed
+                         or "there is no expired token to ask with")
         if not self._why and cinder is not None:
             state = self._wait("volumes", "volume", self._volume)
             if state != "available":
@@ -58,14 +59,14 @@ class DeepProbe:
             return
         context.cleanup.add(f"backup {context.mark}-deep", self._remove_backup)
         context.told("waiting for a backup of 1 GiB with an expired token")
-        state, reason = self._back_up(cinder, Speaker.CANARY_VOUCHED)
+        state, reason = self._back_up(cinder, Speaker.PROBE_AND_SERVICE)
         if state == "available":
             context.add(CHECK, NAME, Verdict.OK,
                         "1 GiB was backed up with a token that had ended before")
             return
         # Whether it was the token's end that mattered shows a backup with one that lives.
         context.told("waiting for a backup of 1 GiB with a living token")
-        alive, other = self._back_up(cinder, Speaker.VOUCHED)
+        alive, other = self._back_up(cinder, Speaker.USER_AND_SERVICE)
         if alive != "available":
             context.add(CHECK, NAME, Verdict.BROKEN,
                         f"no backup can be made, with a living token neither: {other or alive}",
@@ -73,13 +74,13 @@ class DeepProbe:
                         "cinder-backup")
             return
         # Once more: see services._ask_expired.
-        if context.judged_by_canary():
-            state, reason = self._back_up(cinder, Speaker.CANARY_VOUCHED)
+        if context.judged_by_probe_token():
+            state, reason = self._back_up(cinder, Speaker.PROBE_AND_SERVICE)
         if state == "available":
             context.add(CHECK, NAME, Verdict.OK, "1 GiB was backed up with a token that had ended "
                         "before, the second time it was tried")
             return
-        if not context.judged_by_canary():
+        if not context.judged_by_probe_token():
             context.add(CHECK, NAME, Verdict.UNPROVEN, context.void, fix=_OPTION)
             return
         verdict, means = context.beyond_token("fails at each backup that is still under way or "
@@ -90,8 +91,8 @@ class DeepProbe:
 
     # ------------------------------------------------------------------
     def _back_up(self, cinder: Served, speaker: Speaker) -> tuple[str, str]:
-        """The state that it came to, and what Cinder says of it. A scheduler that has just been
-        started does not know of any backup service for a while: that is waited for."""
+        """Return the state that it came to, and what Cinder says of it. A scheduler that has
+        just been started does not know of any backup service for a while: that is waited for."""
         until = self._context.now + _SCHEDULED
         while True:
             state, reason = self._back_up_once(cinder, speaker)
@@ -117,7 +118,7 @@ class DeepProbe:
                                        version="volume 3.70")
 
     def _wait(self, plural: str, single: str, id: str, *, longest: float = LONGEST) -> str:
-        """The state in which it rests."""
+        """Wait until the thing comes to rest, and return its state."""
         assert self._cinder is not None     # noqa: S101 - something was made there
         until = self._context.now + longest
         state = ""
@@ -139,7 +140,8 @@ class DeepProbe:
         return self._remove("volumes", "volume")
 
     def _remove(self, plural: str, single: str) -> Answer:
-        """Found by its name, since an interruption may have hidden its id; until it is gone."""
+        """Remove the thing and wait until it is gone. It is found by its name, since an
+        interruption may have hidden its id."""
         if self._cinder is None:
             return Answer(204)
         name = f"{self._context.mark}-deep"

@@ -24,7 +24,7 @@ class Cleanup:
 
     @property
     def left(self) -> list[str]:
-        """What is still there, when the removing is over or was interrupted too."""
+        """The things that are still there, when the removing is over or was interrupted too."""
         with self._lock:
             return [*self._failed, *(what for what, _ in self._things)]
 
@@ -37,7 +37,7 @@ class Cleanup:
             return any(name == what for name, _ in self._things)
 
     def remove(self, what: str) -> Answer:
-        """One of them, now."""
+        """Remove one of them now."""
         with self._lock:
             found = [undo for name, undo in self._things if name == what]
         answer = Answer(204)
@@ -47,12 +47,12 @@ class Cleanup:
         return answer
 
     def forget(self, what: str) -> None:
-        """It is gone already."""
+        """Forget a thing that is gone already."""
         with self._lock:
             self._things = [thing for thing in self._things if thing[0] != what]
 
     def remove_all(self) -> None:
-        """The last made first. May be called again."""
+        """Remove everything, the last made first. May be called again."""
         while True:
             with self._lock:
                 if not self._things:

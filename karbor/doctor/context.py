@@ -1,4 +1,4 @@
-"""Patient: the cloud and login under examination, and what is known of them so far."""
+"""Diagnostic context: the cloud and login under examination, and what is known of them so far."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DoctorOptions:
 
 @dataclass(frozen=True)
 class Configured:
-    """What Karbor's configuration says; see karbor.config."""
+    """What Karbor's configuration says; see karbor/config.py."""
 
     window: float = 172800.0
     role: str = "service"
@@ -48,7 +48,7 @@ class Configured:
 
 
 class ProbeTokenStore(Protocol):
-    """Where canaries are kept from run to run."""
+    """Where probe tokens are kept from run to run."""
 
     def of(self, auth_url: str) -> list[ProbeToken]: ...
 
@@ -63,7 +63,7 @@ class DiagnosticContext:
     probe: TokenProbe
     options: DoctorOptions
     configured: Configured
-    nest: ProbeTokenStore
+    probe_tokens: ProbeTokenStore
     told: Callable[[str], None] = lambda _text: None
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
@@ -80,10 +80,10 @@ class DiagnosticContext:
     served: Sequence[Served] = ()
     silent: frozenset[str] = frozenset()    # services that do not answer
     refusing: frozenset[str] = frozenset()  # services that refuse living tokens
-    canary_ends: float | None = None
-    no_canary: str = ""                     # why there is none
+    probe_ends: float | None = None
+    why_unprobed: str = ""              # why there is no probe token
     void: str = ""                          # why it proves nothing any more
-    canary_good: float | None = None        # how long after its end it was still known
+    probe_good: float | None = None         # how long after its end it was still known
     bounds: WindowBounds = field(default_factory=WindowBounds)
     trial: Trial | None = None
     image: str = ""                         # a throw-away one that is too large for everything
@@ -115,18 +115,19 @@ class DiagnosticContext:
 
     def add(self, check: str, subject: str, verdict: Verdict, seen: str,  # noqa: PLR0917
             means: str = "", fix: str = "") -> None:
-        """The fields of a Finding, in their order."""
+        """Add a finding, by the fields of a Finding in their order."""
         with self._lock:
             self.findings.append(Finding(check, subject, verdict, seen, means, fix))
 
     @property
     def window_is_short(self) -> bool:
-        """Whether it was seen to be shorter than Karbor was told."""
+        """Whether the window was seen to be shorter than Karbor was told."""
         return is_short(self.configured.window, self.bounds)
 
     @property
     def window(self) -> float:
-        """What was configured, unless it was seen to be shorter: then what was seen to last."""
+        """The window in seconds: what was configured, unless it was seen to be shorter: then what
+        was seen to last."""
         return usable(self.configured.window, self.bounds)
 
     @property
@@ -134,7 +135,7 @@ class DiagnosticContext:
         return self.window_is_short or self.bounds.at_least + INEXACT >= self.configured.window
 
     def beyond_token(self, what: str) -> tuple[Verdict, str]:
-        """The verdict on something that fails only after the token's end."""
+        """Return the verdict on something that fails only after the token's end."""
         if self.outlasts_token:
             return Verdict.BROKEN, f"{self.long} {what} after {at(self.user.expires_at)}"
         return Verdict.WARNING, f"nothing for {self.long}; a longer one {what}"
@@ -146,11 +147,11 @@ class DiagnosticContext:
             self.sleep(left)
 
     def ask(self, question: str, speaker: Speaker) -> Answer:
-        """A GET, asked again where the service could not answer just now."""
+        """Return a GET, asked again where the service could not answer just now."""
         return self._patiently(lambda: self.probe.ask(question, speaker))
 
     def validate(self, *, allow_expired: bool) -> Answer:
-        """What Keystone says of the canary; asked again as well."""
+        """Return what Keystone says of the probe token; it may be asked again."""
         return self._patiently(lambda: self.probe.validate(allow_expired=allow_expired))
 
     def _patiently(self, once: Callable[[], Answer]) -> Answer:
@@ -162,9 +163,9 @@ class DiagnosticContext:
             answer = once()
         return answer
 
-    def judged_by_canary(self) -> bool:
-        """Whether what was refused to the canary just now was refused for its being expired: only
-        if Keystone still knows it."""
+    def judged_by_probe_token(self) -> bool:
+        """Return whether what was refused to the probe token just now was refused for its being
+        expired: only if Keystone still knows it."""
         answer = self.validate(allow_expired=True)
         if answer.unsure:
             self.void = f"Keystone could not answer: {failure(answer)}"
@@ -175,5 +176,5 @@ class DiagnosticContext:
 
 
 def failure(answer: Answer) -> str:
-    """`401: The request you have made …`, or why there was no answer."""
+    """Return `401: The request you have made …`, or why there was no answer."""
     return f"{answer.status}: {answer.text}" if answer.status else answer.text

@@ -1,4 +1,4 @@
-"""The countdown: which rungs this login can use, until when each, and what that rests on."""
+"""The countdown: which credentials this login can use, until when each, and what that rests on."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Countdown:
 
 
 def countdown(context: DiagnosticContext) -> Countdown:
-    """Adds its findings too."""
+    """Return which credentials this login can use and until when; add the findings about them."""
     window = context.window
     configured = context.configured
     means = CredentialPolicy(
@@ -95,7 +95,7 @@ def _own_login(context: DiagnosticContext) -> CredentialOption:
 
 
 def _as_seen(context: DiagnosticContext, option: CredentialOption) -> CredentialOption:
-    """What the ladder promises, corrected by what was seen."""
+    """Return what the credential chain promises, corrected by what was seen."""
     if context.configured.vouched and context.unfit:
         return replace(option, possible=False, why=context.unfit, until=None, ends=None,
                        remedy="see the finding about the service account")
@@ -146,7 +146,8 @@ def _tell_rungs(context: DiagnosticContext, found: Sequence[CredentialOption]) -
 
 
 def _tell_single_work(context: DiagnosticContext, found: Sequence[CredentialOption]) -> None:
-    """However long an operation may take: a backup goes on with the token it was asked with."""
+    """Tell how long a single piece of work may take, however long the operation may: a backup goes
+    on with the token it was asked with."""
     if not context.configured.vouched or context.unfit:
         return
     usable_for = context.window - margin(context.window)
@@ -203,7 +204,8 @@ def _refused(context: DiagnosticContext, why: str, remedy: str, until: float
 
 
 def predictions(context: DiagnosticContext) -> list[Prediction]:
-    """Of the login's present token. Empty without a service account that could vouch."""
+    """Predict for each service until when it takes the login's present token. Empty without a
+    service account that could vouch."""
     cache, ends = context.options.cache, context.user.expires_at
     found = [Prediction("the token alone", "keystone", ends, ends, "its end")]
     usable = [served.type for served in context.served if served.type not in context.silent]

@@ -1,8 +1,8 @@
 """Examination: all checks, in an order in which each finds what it needs.
 
-What asks with living tokens comes first, while the canary is still alive; then what needs it to be
-over, the quick things first, because the window may be short; then waiting; and last its being
-revoked.
+What asks with living tokens comes first, while the probe token is still alive; then what needs it
+to be over, the quick things first, because the window may be short; then waiting; and last its
+being revoked.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ TRUST_LIFE = 600.0      # seconds after which a trust that was left behind ends 
 
 
 def examine(context: DiagnosticContext) -> Report:
-    """Raises CredentialError when the user cannot log in, or Keystone does not answer. What was
-    made is removed at the end, however that comes; `patient.cleanup.left` has what was not."""
+    """Examine the cloud and the login, and report. What was made is removed at the end, however
+    that comes; `context.cleanup.left` has what could not be removed. Raises CredentialError when
+    the user cannot log in, or Keystone does not answer."""
     try:
         context.user = context.probe.user()
         begun = context.now
@@ -46,16 +47,16 @@ def examine(context: DiagnosticContext) -> Report:
         if deep:
             deep.prepare()
         get_probe_token(context)
-        if context.canary_ends is not None:
+        if context.probe_ends is not None:
             wait_for_probe_token(context)
-            if context.canary_good is not None:
+            if context.probe_good is not None:
                 look_at_expired_tokens(context)
         _tell_unasked(context)
         look_at_chains(context)
         if deep:
             deep.try_it()
         follow_probe_token(context)
-        if revocable(context) and not context.void and context.canary_good is not None:
+        if revocable(context) and not context.void and context.probe_good is not None:
             look_at_caches(context, lambda: drop_probe_token(context))
         check_older_probe_tokens(context)
         judge_window(context)
@@ -98,7 +99,8 @@ def _try_trust(context: DiagnosticContext) -> None:
 
 
 def _try_registered(context: DiagnosticContext) -> None:
-    """What was removed in Keystone stands in Karbor's database all the same: one login tells."""
+    """Log in once with the registered application credential: what was removed in Keystone still
+    stands in Karbor's database."""
     configured = context.configured
     if not configured.registered_id:
         return
@@ -117,10 +119,10 @@ def _try_registered(context: DiagnosticContext) -> None:
 
 
 def _tell_unasked(context: DiagnosticContext) -> None:
-    """Where no canary was shown to the services, that is said of each."""
-    if context.canary_good is not None:
+    """Say of each service that no expired token was shown to it, where that is so."""
+    if context.probe_good is not None:
         return
-    why = context.void or context.no_canary
+    why = context.void or context.why_unprobed
     for served in context.served:
         if served.type not in context.silent | context.refusing and not context.unfit:
             context.add("service", served.type, Verdict.UNPROVEN,

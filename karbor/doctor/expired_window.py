@@ -1,7 +1,7 @@
 """The window: how long after its end a token is still known to this Keystone, really.
 
 What an operator configured in Keystone cannot be asked for, and keys that are rotated away cut it
-short. It is measured: by this run's canary for as long as the person has patience, and by the
+short. It is measured: by this run's probe token for as long as the person has patience, and by the
 tokens that earlier runs laid aside.
 """
 
@@ -19,7 +19,7 @@ from karbor.domain.probe_token import INEXACT, ProbeToken, WindowBounds, bounds
 from karbor.plugin.token_probe import Answer
 
 CHECK = "window"
-_KEPT = 48      # canaries in one window: more would tell no more
+_KEPT = 48      # probe tokens in one window: more would tell no more
 _LONGEST = 14 * 86400.0     # what is dead longer than that will not come back
 _RAISED = 3     # of the dead, the youngest: they come back first when a window was made longer
 _PATIENT = 600.0            # seconds that a person may wait for
@@ -28,36 +28,36 @@ _OVER = "over"
 
 
 def follow_probe_token(context: DiagnosticContext) -> None:
-    """Look at this run's canary until it is forgotten or the patience is over, and note what was
-    seen for later runs."""
-    if context.canary_ends is None or context.canary_good is None:
+    """Look at this run's probe token until it is forgotten or the patience is over, and note what
+    was seen for later runs."""
+    if context.probe_ends is None or context.probe_good is None:
         return
-    until = context.canary_ends + context.options.patience
-    seen = ProbeToken(uuid.uuid4().hex, context.probe.auth_url, context.canary_ends)
+    until = context.probe_ends + context.options.patience
+    seen = ProbeToken(uuid.uuid4().hex, context.probe.auth_url, context.probe_ends)
     if until > context.now:
         context.told(f"waiting up to {until - context.now:.0f} s for the end of the window")
     while True:
         seen = _looked_at(seen, context.probe.validate(allow_expired=True), context)
         if seen.good_at is not None and seen.bad_at is None:
-            context.canary_good = max(context.canary_good, seen.good_at - seen.ends)
-        age = context.now - context.canary_ends
+            context.probe_good = max(context.probe_good, seen.good_at - seen.ends)
+        age = context.now - context.probe_ends
         if seen.bad_at is not None or age >= context.options.patience:
             break
         context.sleep(max(0.0, min(max(1.0, age / 50), until - context.now)))
     if seen.good_at is None:
-        seen = replace(seen, good_at=seen.ends + context.canary_good)
-    known = bounds(context.nest.of(context.probe.auth_url))
-    if seen.bad_at is not None or context.canary_good > known.at_least:     # else it is no news
-        context.nest.keep(seen)
+        seen = replace(seen, good_at=seen.ends + context.probe_good)
+    known = bounds(context.probe_tokens.of(context.probe.auth_url))
+    if seen.bad_at is not None or context.probe_good > known.at_least:     # else it is no news
+        context.probe_tokens.keep(seen)
     _tell_lost_key(context, seen)
 
 
 def check_older_probe_tokens(context: DiagnosticContext) -> None:
-    """Those that earlier runs laid aside, also when they were unknown already: a window can be
-    made longer. And lay one aside for the next."""
+    """Look at the tokens that earlier runs laid aside, also at those that were unknown already: a
+    window can be made longer. Lay one aside for the next run."""
     if context.service is None or context.unfit:
         return
-    known = context.nest.of(context.probe.auth_url)
+    known = context.probe_tokens.of(context.probe.auth_url)
     over = [
         probe_token
         for probe_token in known
@@ -73,8 +73,8 @@ def check_older_probe_tokens(context: DiagnosticContext) -> None:
 
 
 def judge_window(context: DiagnosticContext) -> None:
-    """What is known of it now, against what is configured."""
-    context.bounds = known = bounds(context.nest.of(context.probe.auth_url))
+    """Compare what is now known of the window with what is configured."""
+    context.bounds = known = bounds(context.probe_tokens.of(context.probe.auth_url))
     configured = context.configured.window
     if context.unfit or context.service is None:
         return
@@ -119,16 +119,17 @@ def _dead(probe_token: ProbeToken) -> bool:
 
 
 def _look_at_older(context: DiagnosticContext, probe_token: ProbeToken) -> bool:
-    """Whether it is still known."""
+    """Return whether it is still known."""
     try:
         answer = context.probe.validate_sealed(probe_token.sealed)
     except CredentialError as error:
         if error.transient:
             raise
-        context.nest.keep(replace(probe_token, sealed=""))      # sealed with keys that are gone
+        # It was sealed with keys that are gone.
+        context.probe_tokens.keep(replace(probe_token, sealed=""))
         return False
     seen = _looked_at(probe_token, answer, context)
-    context.nest.keep(seen)
+    context.probe_tokens.keep(seen)
     _tell_lost_key(context, seen)
     return answer.good
 
@@ -144,7 +145,8 @@ def _lay_aside(context: DiagnosticContext, known: list[ProbeToken]) -> None:
                     "the window cannot be measured over days", error.remedy)
         return
     if ends - newest >= min(3600.0, context.configured.window / _KEPT):
-        context.nest.keep(ProbeToken(uuid.uuid4().hex, context.probe.auth_url, ends, sealed))
+        context.probe_tokens.keep(
+            ProbeToken(uuid.uuid4().hex, context.probe.auth_url, ends, sealed))
 
 
 def _looked_at(probe_token: ProbeToken, answer: Answer, context: DiagnosticContext) -> ProbeToken:
@@ -180,8 +182,8 @@ def _tell_lost_key(context: DiagnosticContext, seen: ProbeToken) -> None:
 
 
 def max_active_keys(life: float, window: float, rotation: float) -> int:
-    """Fernet keys that Keystone must keep so that a token can be read until its window is over.
-    All in seconds."""
+    """Return how many Fernet keys Keystone must keep so that a token can be read until its window
+    is over. All in seconds."""
     return math.ceil((life + window) / rotation) + 2
 
 

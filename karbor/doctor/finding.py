@@ -35,7 +35,7 @@ class Finding:
 
 
 def worst(findings: list[Finding]) -> Verdict:
-    """OK where nothing was found."""
+    """Return the worst verdict; OK where nothing was found."""
     return min(
         (finding.verdict for finding in findings),
         key=lambda verdict: verdict.weight,

@@ -6,7 +6,7 @@ import time
 
 
 def span(seconds: float) -> str:
-    """48 h, 90 min, 30 s."""
+    """Return a length of time in words: `48 h`, `90 min`, `30 s`."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     if seconds < 7200:
@@ -15,11 +15,11 @@ def span(seconds: float) -> str:
 
 
 def at(moment: float) -> str:
-    """Local time, to the second."""
+    """Return a moment in local time, to the second."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
 
 
 def listed(names: list[str], longest: int = 6) -> str:
-    """a, b, c and 3 more."""
+    """Return names in words: `a, b, c and 3 more`."""
     shown = ", ".join(names[:longest])
     return shown if len(names) <= longest else f"{shown} and {len(names) - longest} more"

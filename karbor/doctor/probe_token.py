@@ -1,4 +1,4 @@
-"""The canary: a token that is over by the time it is used, and what Keystone says of it."""
+"""The probe token: one that is over by the time it is used, and what Keystone says of it."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from karbor.domain.errors import KarborError
 from karbor.plugin.token_probe import Answer
 
 CHECK = "expired tokens"
-LIVES = (8.0, 20.0, 40.0)   # seconds: a canary must be logged in with before it ends; some are slow
-_CAPPED = 60.0      # a canary that lives longer than asked for was not capped by Keystone
+LIVES = (8.0, 20.0, 40.0)   # seconds: it must be logged in with before it ends; some are slow
+_CAPPED = 60.0      # one that lives longer than asked for was not capped by Keystone
 _NODES = 8          # validations over connections of their own, to meet every node of Keystone
 
 
 def get_probe_token(context: DiagnosticContext) -> None:
-    """A token of a throw-away application credential; one of the login itself where tokens are so
-    short that it can be waited for; else none."""
+    """Get a token of a throw-away application credential; one of the login itself where tokens are
+    so short that it can be waited for; else none."""
     if context.unfit:
-        context.no_canary = context.unfit
+        context.why_unprobed = context.unfit
     elif not context.options.active:
-        context.no_canary = "not asked: that needs a throw-away application credential"
+        context.why_unprobed = "not asked: that needs a throw-away application credential"
     else:
         _make(context)
     short = context.user.expires_at - context.now <= context.options.patience
-    if context.no_canary and short and context.service is not None:
+    if context.why_unprobed and short and context.service is not None:
         _take(context)
-    if context.no_canary:
-        context.add(CHECK, "", Verdict.UNPROVEN, context.no_canary,
+    if context.why_unprobed:
+        context.add(CHECK, "", Verdict.UNPROVEN, context.why_unprobed,
                     "whether this cloud takes expired tokens with a service token is not known",
                     "karbor doctor --active, with a login by password")
 
 
 def revocable(context: DiagnosticContext) -> bool:
-    """Whether it stands for an application credential, which can be removed."""
-    return context.canary_ends is not None and context.cleanup.has(_name(context))
+    """Return whether it stands for an application credential, which can be removed."""
+    return context.probe_ends is not None and context.cleanup.has(_name(context))
 
 
 def drop_probe_token(context: DiagnosticContext) -> bool:
-    """Revoke it; whether that went well."""
+    """Revoke the probe token. Return whether that went well."""
     return context.cleanup.remove(_name(context)).good
 
 
 def wait_for_probe_token(context: DiagnosticContext) -> None:
-    """Until it is over. Adds what Keystone says of it then."""
-    assert context.canary_ends is not None  # noqa: S101 - asked only when there is one
-    left = context.canary_ends - context.now
+    """Wait until the probe token is over, and add what Keystone says of it then."""
+    assert context.probe_ends is not None  # noqa: S101 - asked only when there is one
+    left = context.probe_ends - context.now
     context.told(f"waiting {max(0.0, left):.0f} s for the probe's token to end")
-    context.until(context.canary_ends + 1)
+    context.until(context.probe_ends + 1)
     alone = context.validate(allow_expired=False)
     if alone.good:
         context.void = "Keystone takes the probe's token for a living one after its end"
@@ -59,7 +59,7 @@ def wait_for_probe_token(context: DiagnosticContext) -> None:
         return
     answer = context.validate(allow_expired=True)
     if answer.good:
-        context.canary_good = context.now - context.canary_ends
+        context.probe_good = context.now - context.probe_ends
         context.add(CHECK, "Keystone", Verdict.OK, "the service account can look at a token after "
                     "its end with allow_expired, and not without")
         _nodes(context)
@@ -82,32 +82,32 @@ def wait_for_probe_token(context: DiagnosticContext) -> None:
 
 def _take(context: DiagnosticContext) -> None:
     try:
-        context.canary_ends = context.probe.take_canary()
-        context.no_canary = ""
+        context.probe_ends = context.probe.take_probe_token()
+        context.why_unprobed = ""
     except KarborError as error:
-        context.no_canary += f"; and no second token to be had: {error.message}"
+        context.why_unprobed += f"; and no second token to be had: {error.message}"
 
 
 def _make(context: DiagnosticContext) -> None:
     name = _name(context)
     for life in LIVES:
-        context.cleanup.add(name, lambda: context.probe.drop_canary(context.mark))
+        context.cleanup.add(name, lambda: context.probe.drop_probe_token(context.mark))
         begun = context.now
         try:
-            context.canary_ends = context.probe.make_canary(context.mark, life)
+            context.probe_ends = context.probe.make_probe_token(context.mark, life)
             break
         except KarborError as error:
-            context.no_canary = error.message
+            context.why_unprobed = error.message
             context.cleanup.remove(name)
             if context.now < begun + life - 1:
                 return      # refused for another reason than being too late
-    if context.canary_ends is None:
+    if context.probe_ends is None:
         return
-    context.no_canary = ""
-    if context.canary_ends - context.now > _CAPPED:
-        context.canary_ends = None
-        context.no_canary = ("Keystone gives tokens a longer life than the application credential "
-                             "they came from (CVE-2022-2447)")
+    context.why_unprobed = ""
+    if context.probe_ends - context.now > _CAPPED:
+        context.probe_ends = None
+        context.why_unprobed = ("Keystone gives tokens a longer life than the application "
+                                "credential they came from (CVE-2022-2447)")
         context.cleanup.remove(name)
 
 

@@ -19,17 +19,18 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """BROKEN or OK: warnings and what was not proved do not make it worse."""
+        """Whether something is BROKEN or all is OK: warnings and what was not proved do not make it
+        worse."""
         return Verdict.BROKEN if worst(self.context.findings) is Verdict.BROKEN else Verdict.OK
 
     @property
     def findings(self) -> Sequence[Finding]:
-        """The worst first, else in the order they were found."""
+        """The findings, the worst first, else in the order they were found."""
         return sorted(self.context.findings, key=lambda finding: finding.verdict.weight)
 
     @property
     def left(self) -> Sequence[str]:
-        """What was made and could not be removed."""
+        """The things that were made and could not be removed."""
         return self.context.cleanup.left
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,5 +82,5 @@ class Report:
 
 
 def _end(moment: float | None) -> float | None:
-    """JSON has no infinity."""
+    """Return the end as JSON can tell it, which has no infinity: None for never."""
     return None if moment is None or moment == float("inf") else moment

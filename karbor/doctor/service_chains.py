@@ -61,7 +61,8 @@ UNSEEN: Sequence[Chain] = (
 
 
 def prepare(context: DiagnosticContext) -> None:
-    """While the user's token lives: an image that is too large for what will be asked with it."""
+    """Make, while the user's token lives, an image that is too large for what will be asked with
+    it."""
     glance = _served(context, "glance")
     if not context.options.active or glance is None or _served(context, "cinder") is None:
         return
@@ -83,7 +84,7 @@ def prepare(context: DiagnosticContext) -> None:
 
 
 def look_at_chains(context: DiagnosticContext) -> None:
-    """With the canary, right after its end."""
+    """Ask for chains of services with the probe token, right after its end."""
     probes: Sequence[tuple[str, str, Callable[[DiagnosticContext, Served], None]]] = (
         ("cinder to glance", "cinder", _cinder_to_glance),
         ("nova-api to glance", "nova", _nova_to_glance),
@@ -95,8 +96,8 @@ def look_at_chains(context: DiagnosticContext) -> None:
             continue
         if served.type in context.refusing:
             context.add(CHECK, name, Verdict.UNPROVEN, f"{served.type} itself refuses the token")
-        elif context.void or context.canary_ends is None or context.canary_good is None:
-            context.add(CHECK, name, Verdict.UNPROVEN, context.void or context.no_canary
+        elif context.void or context.probe_ends is None or context.probe_good is None:
+            context.add(CHECK, name, Verdict.UNPROVEN, context.void or context.why_unprobed
                         or "there is no expired token to ask with",
                         fix=f"{SERVICE_USER}, in {first}.conf")
         else:
@@ -124,7 +125,8 @@ def tell_unseen(context: DiagnosticContext) -> None:
 
 
 def _cinder_to_glance(context: DiagnosticContext, cinder: Served) -> None:
-    """A volume that is smaller than the image's min_disk: Cinder looks at the image and refuses."""
+    """Ask for a volume that is smaller than the image's min_disk: Cinder looks at the image and
+    refuses."""
     name, option = "cinder to glance", f"{SERVICE_USER}, in cinder.conf"
     if not context.image:
         context.add(CHECK, name, Verdict.UNPROVEN,
@@ -138,7 +140,8 @@ def _cinder_to_glance(context: DiagnosticContext, cinder: Served) -> None:
 
 
 def _nova_to_glance(context: DiagnosticContext, nova: Served) -> None:
-    """A server that is too small for the image's min_ram: Nova looks at the image and refuses."""
+    """Ask for a server that is too small for the image's min_ram: Nova looks at the image and
+    refuses."""
     flavors = context.probe.ask(f"{nova.url}/flavors?limit=1", Speaker.USER)
     if not context.image or not flavors.good or not flavors.body["flavors"]:
         context.add(CHECK, "nova-api to glance", Verdict.UNPROVEN,
@@ -154,7 +157,7 @@ def _nova_to_glance(context: DiagnosticContext, nova: Served) -> None:
 
 
 def _nova_to_cinder(context: DiagnosticContext, nova: Served) -> None:
-    """Nova's old face of volumes: each of its requests goes on to Cinder."""
+    """Ask Nova's old face of volumes: each of its requests goes on to Cinder."""
     if _served(context, "cinder") is not None:
         _ask_proxy(context, nova, "/os-volumes?limit=1", Hop(
             "nova-api to cinder", "nova-api has looked at volumes with an expired token",
@@ -185,8 +188,8 @@ def _nova_option(conf: str) -> str:
 
 def _ask_refusable(context: DiagnosticContext, hop: Hop, served: Served, kind: str,  # noqa: PLR0917
                    body: Mapping[str, Any], word: str, version: str) -> None:
-    """A request to make something that is refused for what is in the image, if that was seen. What
-    it makes after all is removed."""
+    """Send a request to make something that is refused for what is in the image, if that was seen.
+    What it makes after all is removed."""
     undo = f"{kind} {context.mark}"
     context.cleanup.add(undo, lambda: _remove_named(
         context, served, f"/{kind}", kind, context.mark))
@@ -211,20 +214,21 @@ def _ask_proxy(context: DiagnosticContext, nova: Served, path: str, hop: Hop) ->
 
 def _judge(context: DiagnosticContext, hop: Hop, ask: Callable[[Speaker], Answer],
            passed: Callable[[Answer], bool]) -> None:
-    """A refusal counts only if a living token is not refused, and Keystone still knows the other.
+    """Judge an answer. A refusal counts only if a living token is not refused, and Keystone still
+    knows the other.
     """
-    answer = ask(Speaker.CANARY_VOUCHED)
+    answer = ask(Speaker.PROBE_AND_SERVICE)
     if not passed(answer):
-        answer = ask(Speaker.CANARY_VOUCHED)    # once more: see services._ask_expired
+        answer = ask(Speaker.PROBE_AND_SERVICE)    # once more: see services._ask_expired
     if passed(answer):
         context.add(CHECK, hop.name, Verdict.OK, hop.works)
         return
-    alive = ask(Speaker.VOUCHED)
+    alive = ask(Speaker.USER_AND_SERVICE)
     if not passed(alive):
         context.add(CHECK, hop.name, Verdict.UNPROVEN,
                     f"a living token is refused too: {failure(alive) or alive.status}",
                     fix=hop.option)
-    elif not context.judged_by_canary():
+    elif not context.judged_by_probe_token():
         context.add(CHECK, hop.name, Verdict.UNPROVEN, context.void, fix=hop.option)
     else:
         verdict, means = context.beyond_token(f"fails at {hop.what}")
@@ -240,7 +244,7 @@ def _served(context: DiagnosticContext, name: str) -> Served | None:
 def _remove_named(
     context: DiagnosticContext, served: Served, path: str, key: str, name: str
 ) -> Answer:
-    """Everything of this name. Names of the doctor's are unique."""
+    """Return everything of this name. Names of the doctor's are unique."""
     found = context.probe.ask(f"{served.url}{path}?name={name}", Speaker.USER)
     if not found.good:
         return found

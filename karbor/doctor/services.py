@@ -16,17 +16,18 @@ _ASKED_AGAIN = 4        # an API's workers may each have a cache of their own
 
 
 def look_at_living_tokens(context: DiagnosticContext) -> None:
-    """Before the canary is over: whom can be asked at all, and who takes the service token."""
+    """Find out, before the probe token is over, which services can be asked at all and which take
+    the service token."""
     context.served = context.probe.services()
     _each(context, lambda served: _living(context, served))
 
 
 def look_at_expired_tokens(context: DiagnosticContext) -> None:
-    """Right after the canary's end."""
+    """Show the expired probe token to every service, right after its end."""
     asked = [served for served in context.served if _judgeable(context, served)]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda one: _ask_expired(context, one), asked))
-    if not context.judged_by_canary():
+    if not context.judged_by_probe_token():
         for served in asked:
             context.add(CHECK, served.type, Verdict.UNPROVEN, context.void,
                         fix="[token] allow_expired_window in Keystone")
@@ -36,12 +37,12 @@ def look_at_expired_tokens(context: DiagnosticContext) -> None:
 
 
 def look_at_caches(context: DiagnosticContext, revoke: Callable[[], bool]) -> None:
-    """Shows the canary, revokes it, and shows it again: who takes it then has it in a cache."""
+    """Show the probe token, revoke it and show it again: who takes it then has it in a cache."""
     asked = [served for served in context.served
              if _judgeable(context, served) and served.type not in context.refusing]
 
     def takes(served: Served) -> bool:
-        return _recognized(context.ask(served.question, Speaker.CANARY_VOUCHED))
+        return _recognized(context.ask(served.question, Speaker.PROBE_AND_SERVICE))
 
     def keeps(served: Served) -> bool:
         return any(takes(served) for _ in range(_ASKED_AGAIN))
@@ -91,7 +92,7 @@ def _living(context: DiagnosticContext, served: Served) -> None:
         context.add(CHECK, served.type, Verdict.UNPROVEN,
                     f"takes the user's token; more cannot be asked: {context.unfit}")
         return
-    vouched = context.ask(served.question, Speaker.VOUCHED)
+    vouched = context.ask(served.question, Speaker.USER_AND_SERVICE)
     if not _recognized(vouched):
         context.refusing |= {served.type}
         context.add(
@@ -109,16 +110,16 @@ def _ask_expired(
     def ask(speaker: Speaker) -> Answer:
         return context.ask(served.question, speaker)
 
-    vouched = ask(Speaker.CANARY_VOUCHED)
+    vouched = ask(Speaker.PROBE_AND_SERVICE)
     if vouched.status == 401:
         # A service whose own token has just become void (a key was rotated, Keystone was away for
         # a moment) validates once more, and forgets that expired tokens are allowed: the next
         # request tells.
-        vouched = ask(Speaker.CANARY_VOUCHED)
+        vouched = ask(Speaker.PROBE_AND_SERVICE)
     # A member's token for a service token proves something only if the member is no service.
     doubtful = None if context.configured.role in context.user.caller.roles else ask(
-        Speaker.CANARY_DOUBTFUL)
-    return vouched, ask(Speaker.CANARY), doubtful
+        Speaker.PROBE_AND_DOUBTFUL)
+    return vouched, ask(Speaker.PROBE), doubtful
 
 
 def _judge(context: DiagnosticContext, served: Served, vouched: Answer, alone: Answer,
@@ -171,7 +172,7 @@ def _judgeable(context: DiagnosticContext, served: Served) -> bool:
 
 
 def _recognized(answer: Answer) -> bool:
-    """Whether who asked was recognized, whatever the answer is: only 401 says no."""
+    """Return whether who asked was recognized, whatever the answer is: only 401 says no."""
     return 200 <= answer.status < 500 and answer.status != 401
 
 

@@ -30,7 +30,7 @@ class Caller:
 
     @property
     def delegated_methods(self) -> frozenset[str]:
-        """Those of the login's methods that stand for less than the user (Keystone's
+        """The methods of the login that stand for less than the user (Keystone's
         `delegation.is_delegated_method`, release 30): they can make no trusts."""
         return DELEGATED & set(self.methods)
 

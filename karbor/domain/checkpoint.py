@@ -23,7 +23,7 @@ class CheckpointState(StrEnum):
     DELETING = "deleting"       # hidden; what it holds is being removed
 
     def may_become(self, other: CheckpointState) -> bool:
-        """Whether a checkpoint in this state can get into the other one."""
+        """Return whether a checkpoint in this state can get into the other one."""
         return other in _MOVES[self]
 
 
@@ -107,7 +107,7 @@ class Checkpoint:
 
     @property
     def damage(self) -> str:
-        """What its last verify found to be damaged, in one line; "" when that is nothing."""
+        """The damage that the last verify found, in one line; "" when there is none."""
         return told(self.verified.damage) if self.verified else ""
 
     @property

@@ -29,12 +29,12 @@ class RecordStatus(StrEnum):
 
     @property
     def live(self) -> bool:
-        """Whether an operation is at work on it."""
+        """Whether an operation is at work on the checkpoint."""
         return self in (RecordStatus.PROTECTING, RecordStatus.COPYING, RecordStatus.DELETING)
 
     @property
     def coming(self) -> bool:
-        """Whether it is being made."""
+        """Whether the checkpoint is being made."""
         return self in (RecordStatus.PROTECTING, RecordStatus.COPYING)
 
     @property
@@ -83,7 +83,7 @@ class CheckpointRecord:
 
 
 def from_bank(checkpoint: Checkpoint, provider_id: str) -> CheckpointRecord:
-    """Of one that this database knew nothing of."""
+    """Return the record of a checkpoint that this database knew nothing of."""
     status = RecordStatus(checkpoint.state.value)
     if status is RecordStatus.PROTECTING and "copied_from" in checkpoint.origin:
         status = RecordStatus.COPYING
@@ -97,7 +97,7 @@ def from_bank(checkpoint: Checkpoint, provider_id: str) -> CheckpointRecord:
 
 
 def of_verification(found: Verification | None) -> dict[str, Any]:
-    """The fields of a record that say what a verify found."""
+    """Return the fields of a record that say what a verify found."""
     if found is None:
         return {"verified": None, "verified_at": None, "damaged": False}
     return {"verified": found.to_dict(), "verified_at": found.at, "damaged": found.damaged}
@@ -109,8 +109,8 @@ has again."""
 
 
 def after(verb: Verb, state: OperationState, unhidden: str = "") -> RecordStatus:
-    """What an operation that is over leaves of the checkpoint it worked on (of a copy: the new
-    one; the original stays what it was). `unhidden` is what its result says of that."""
+    """Return what an operation that is over leaves of the checkpoint it worked on (of a copy:
+    the new one; the original stays what it was). `unhidden` is what its result says of that."""
     if verb is Verb.DELETE and state is not OperationState.DONE:
         return RecordStatus(unhidden) if unhidden else RecordStatus.ERROR_DELETING
     if verb is Verb.DELETE:
@@ -120,8 +120,8 @@ def after(verb: Verb, state: OperationState, unhidden: str = "") -> RecordStatus
 
 def may_be_reset(record: CheckpointRecord, wanted: RecordStatus, in_bank: CheckpointState | None
                  ) -> str:
-    """Why a person may not have its status set so; "" if they may. `available` is never said of
-    what the bank does not say it of."""
+    """Return why a person may not have its status set so; "" if they may. `available` is never
+    said of what the bank does not say it of."""
     if record.status not in (RecordStatus.AVAILABLE, RecordStatus.ERROR):
         return f"The checkpoint {record.id} can not be reset."
     if wanted is RecordStatus.AVAILABLE and in_bank is not CheckpointState.AVAILABLE:

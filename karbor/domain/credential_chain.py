@@ -1,4 +1,5 @@
-"""The ladder: which credentials could carry an operation, until when, and which of them do.
+"""The credential chain: which credentials could carry an operation, until when, and which of them
+do.
 
 A user's token lives for an hour, Keystone's window for two days, a trust for as long as the user
 granted it. Whoever accepts an operation looks at the login while it is alive and chooses; whoever
@@ -40,8 +41,9 @@ LONGEST_MARGIN = 900.0
 
 
 def margin(window: float) -> float:
-    """Seconds left unused at the end of a window of so many: for what services still do with a
-    token after they were asked, and for cleaning up. A quarter of an hour, or a tenth of it."""
+    """Return the seconds left unused at the end of a window of so many: for what services still do
+    with a token after they were asked, and for cleaning up. A quarter of an hour, or a tenth of
+    it."""
     return min(LONGEST_MARGIN, window / 10)
 
 
@@ -63,7 +65,7 @@ class CredentialPolicy:
 
 @dataclass(frozen=True)
 class CredentialOption:
-    """What one rung promises. `until` is the end of its usefulness, margin deducted (None: it
+    """What one credential promises. `until` is the end of its usefulness, margin deducted (None: it
     renews itself for good); `ends` the very end. `why` says why it can, or why it cannot."""
 
     kind: CredentialKind
@@ -76,7 +78,7 @@ class CredentialOption:
 
 @dataclass(frozen=True)
 class Choice:
-    """The rungs an operation will stand on, one after the other, and the reason for them."""
+    """The credentials that an operation will use, one after the other, and the reason for them."""
 
     kinds: Sequence[CredentialOption]
     why: str
@@ -91,14 +93,15 @@ class Choice:
 def credential_options(
     caller: Caller, means: CredentialPolicy, now: float
 ) -> list[CredentialOption]:
-    """All rungs beyond the own login, in their order."""
+    """Return all credentials beyond the own login, in their order."""
     return [_token(caller, means), _trust(caller, means, now), _registered(means, now)]
 
 
 def choose(
     found: Sequence[CredentialOption], strategy: Strategy, needed: float, now: float
 ) -> Choice:
-    """Raises NoLastingCredential, with each reason, when nothing lasts for `needed` seconds."""
+    """Choose the credentials of an operation. Raises NoLastingCredential, with each reason, when
+    nothing lasts for `needed` seconds."""
     by_rung = {option.kind: option for option in found}
     token = by_rung[CredentialKind.USER_AND_SERVICE]
     lasting = [option for option in found if option.kind is not CredentialKind.USER_AND_SERVICE]

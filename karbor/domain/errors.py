@@ -75,7 +75,7 @@ class KarborError(Exception):
         self.resource = resource
 
     def facts(self) -> dict[str, Any]:
-        """What a journal or an API keeps of the error: small JSON, never a secret."""
+        """Return what a journal or an API keeps of the error: small JSON, never a secret."""
         out: dict[str, Any] = {"error": type(self).__name__, "message": self.message}
         if self.remedy:
             out["remedy"] = self.remedy
@@ -92,8 +92,8 @@ OBSTACLES_TOLD = 10
 
 
 def why(facts: Mapping[str, Any]) -> str:
-    """What the facts of an error say, in one line for people: of which resource, what happened,
-    what stood in the way, and what to do."""
+    """Return what the facts of an error say, in one line for people: of which resource, what
+    happened, what stood in the way, and what to do."""
     text = str(facts.get("message", ""))
     if facts.get("resource"):
         text = f"{facts['resource']}: {text}"

@@ -62,5 +62,5 @@ class Occurrence:
 
 
 def occurrence_id(scheduled_operation_id: str, due_at: float) -> str:
-    """The same for everybody who looks at the same due time."""
+    """Return the id of an occurrence: the same for everybody who looks at the same due time."""
     return str(uuid.uuid5(_OCCURRENCES, f"{scheduled_operation_id}/{due_at!r}"))

@@ -13,7 +13,8 @@ from karbor.domain.operation import Operation
 
 def check_conflicts(others: Iterable[Operation], *, reads: Set[str] = frozenset(),
                     changes: Set[str] = frozenset()) -> None:
-    """Those that only read a checkpoint do not disturb each other; all else does.
+    """Raise Conflict when another operation works on a checkpoint of this one. Those that only read
+    a checkpoint do not disturb each other; all else does.
 
     `reads` and `changes` are the checkpoints of the operation that is asked for (see `Operation`),
     `others` those that may work on the same. Raises Conflict, which names the one that disturbs.

@@ -53,14 +53,14 @@ class Plan:
     updated_at: float | None = None
 
     def must_choose_something(self) -> None:
-        """Raises BadInput when neither resources nor selectors say what to protect."""
+        """Raise BadInput when neither resources nor selectors say what to protect."""
         if not self.resources and not self.selectors:
             raise BadInput("the plan names nothing to protect",
                            remedy="give resources, or selectors")
 
     def must_be_changeable(self, changed: Sequence[str], status: str) -> None:
-        """Raises Conflict: what a started plan protects stands fast; its status may change, and
-        what goes back to suspended may be changed with that."""
+        """Raise Conflict for a change that is not allowed: what a started plan protects stands
+        fast; its status may change, and what goes back to suspended may be changed with that."""
         if SUSPENDED not in (self.status, status) and set(changed) != {"status"}:
             raise Conflict(f"plan {self.id} is {self.status}: only its status can be changed",
                            remedy=f"set its status to {SUSPENDED} first")

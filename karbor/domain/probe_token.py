@@ -1,4 +1,4 @@
-"""Canaries: tokens kept only to see for how long after its end Keystone still knows a token.
+"""Probe tokens: tokens kept only to see for how long after its end Keystone still knows a token.
 
 No API of Keystone tells its window, and whatever an operator configured may be cut short (by keys
 that are rotated away). So a token is laid aside and asked about later; what the answers say
@@ -39,8 +39,9 @@ class WindowBounds:
 
 
 def bounds(probe_tokens: Iterable[ProbeToken]) -> WindowBounds:
-    """The later word counts where two contradict: a window may be changed, and a canary that was
-    revoked looks like one whose window is over until a younger one is found to have lived longer.
+    """Return how long the window is at least and at most, by these probe tokens. The later word
+    counts where two contradict: a window may be changed, and a token that was revoked looks like
+    one whose window is over until a younger one is found to have lived longer.
     """
     seen = list(probe_tokens)
     goods = [
@@ -64,11 +65,11 @@ def bounds(probe_tokens: Iterable[ProbeToken]) -> WindowBounds:
 
 
 def usable(configured: float, seen: WindowBounds) -> float:
-    """How much of a window to build upon, in seconds: what was configured, unless the window was
-    seen to be shorter; then what was seen to last."""
+    """Return how much of a window to build upon, in seconds: what was configured, unless the
+    window was seen to be shorter; then what was seen to last."""
     return seen.at_least if is_short(configured, seen) else configured
 
 
 def is_short(configured: float, seen: WindowBounds) -> bool:
-    """Whether a window was seen to be shorter than it was said to be."""
+    """Return whether a window was seen to be shorter than it was said to be."""
     return seen.at_most is not None and seen.at_most + INEXACT < configured

@@ -29,7 +29,7 @@ class Usage:
 
 
 def must_fit(kind: str, in_use: int, limit: int) -> None:
-    """Raises OverQuota when there is no room for one more."""
+    """Raise OverQuota when there is no room for one more."""
     if limit != UNLIMITED and in_use >= limit:
         raise OverQuota(f"Maximum number of {kind} allowed ({limit}) exceeded",
                         remedy="delete some, or ask an administrator for more")

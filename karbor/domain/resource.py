@@ -22,8 +22,9 @@ TYPES = (DATABASE, IMAGE, NETWORK, POD, PROJECT, SERVER, SHARE, VOLUME)
 
 
 def dependents_rank(type: str) -> int:
-    """By which the dependents of a resource are sorted, as Karbor 1.x gave them: a server's image,
-    then its volumes, and the network topology, which belongs to many, behind everything else."""
+    """Return the key by which the dependents of a resource are sorted, as Karbor 1.x gave them: a
+    server's image, then its volumes, and the network topology, which belongs to many, behind
+    everything else."""
     if type == NETWORK:
         return len(TYPES) + 1
     return TYPES.index(type) if type in TYPES else len(TYPES)
@@ -69,7 +70,8 @@ class Resource:
 
 
 def labels_of(tags: Iterable[Any], metadata: Mapping[str, Any]) -> list[str]:
-    """For `facts["labels"]`; see Resource.labels."""
+    """Return what stands in `facts["labels"]`: tags as they are, metadata as `KEY=VALUE`; see
+    Resource.labels."""
     return sorted({str(tag) for tag in tags} | {f"{key}={value}" for key, value in
                                                 metadata.items()})
 
@@ -140,7 +142,7 @@ class ResourceGraph:
         return self._resources[key]
 
     def children(self, key: str) -> list[Resource]:
-        """What `key` brings with it, in the order found."""
+        """Return what `key` brings with it, in the order found."""
         return [self._resources[child] for child in self._children[key]]
 
     def parents(self, key: str) -> list[Resource]:
@@ -151,7 +153,7 @@ class ResourceGraph:
         return [resource for resource in self if resource.type == type]
 
     def parents_first(self) -> Iterator[Resource]:
-        """Every resource once, none before all of its parents. Raises CycleFound."""
+        """Yield every resource once, none before all of its parents. Raises CycleFound."""
         missing = dict.fromkeys(self._resources, 0)
         for children in self._children.values():
             for child in children:

@@ -37,9 +37,9 @@ class Rules:
 
     @classmethod
     def from_definition(cls, raw: Mapping[str, Any]) -> Rules:
-        """From an `operation_definition`: numbers, or strings of digits as Karbor 1.x's command
-        line sends them; 0, "" and None switch a rule off, and so does a negative number that an
-        earlier Karbor has stored. Raises BadInput."""
+        """Read the rules of an `operation_definition`: numbers, or strings of digits as Karbor
+        1.x's command line sends them; 0, "" and None switch a rule off, and so does a negative
+        number that an earlier Karbor has stored. Raises BadInput."""
         return cls(**{field.name: max(0, whole_number(field.name, raw.get(field.name)))
                       for field in fields(cls)})
 
@@ -49,7 +49,7 @@ class Rules:
 
     @property
     def periods(self) -> Sequence[tuple[str, str, int]]:
-        """Name, `strftime` format that is the same within one period, how many are kept."""
+        """Yield name, `strftime` format that is the same within one period, how many are kept."""
         return [one for one in (("day", "%Y-%m-%d", self.keep_daily),
                                 ("week", "%G-W%V", self.keep_weekly),
                                 ("month", "%Y-%m", self.keep_monthly),
@@ -61,7 +61,7 @@ RULES = tuple(field.name for field in fields(Rules))
 
 
 def whole_number(name: str, raw: object) -> int:
-    """A rule's value as a number; 0 for "" and None. Raises BadInput."""
+    """Return a rule's value as a number; 0 for "" and None. Raises BadInput."""
     if raw is None or raw == "":
         return 0
     if isinstance(raw, float) and raw.is_integer():
@@ -95,7 +95,7 @@ class Verdict:
 
 def judge(candidates: Iterable[Candidate], scheduled_operation_id: str, rules: Rules, *,
           now: float, zone: tzinfo) -> list[Verdict]:
-    """One verdict for each checkpoint that is not being deleted already, newest first.
+    """Return one verdict for each checkpoint that is not being deleted already, newest first.
 
     Only those that this scheduled operation made are counted and removed: another one of the same
     plan has its own rules, and what a person made by hand goes by hand. The newest good one stays
@@ -149,7 +149,7 @@ def judge(candidates: Iterable[Candidate], scheduled_operation_id: str, rules: R
 
 def _of_good(candidate: Candidate, place: int, rules: Rules, of_periods: Mapping[str, str],
              now: float) -> Verdict:
-    """`place`: how many good ones are newer."""
+    """Return why a good checkpoint stays or goes. `place`: how many good ones are newer."""
     if place == 0:
         return Verdict(
             candidate.id,
@@ -175,8 +175,9 @@ def _of_good(candidate: Candidate, place: int, rules: Rules, of_periods: Mapping
 
 
 def _of_periods(good: Sequence[Candidate], rules: Rules, zone: tzinfo) -> dict[str, str]:
-    """The id of each that is the newest of its period, with the periods in words. Periods in which
-    nothing was made do not count, as in restic: a pause must not eat up what was there before."""
+    """Return the id of each that is the newest of its period, with the periods in words. Periods
+    in which nothing was made do not count, as in restic: a pause must not eat up what was there
+    before."""
     out: dict[str, list[str]] = {}
     for name, form, wanted in rules.periods:
         seen: set[str] = set()

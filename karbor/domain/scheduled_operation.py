@@ -87,7 +87,7 @@ def faults_of_definition(definition: Mapping[str, Any], operation_type: Operatio
 
 
 def require_sound_definition(definition: Mapping[str, Any], operation_type: OperationType) -> None:
-    """Raises BadInput naming every member that would have no effect, and which keys there are."""
+    """Raise BadInput naming every member that would have no effect, and which keys there are."""
     if faults := faults_of_definition(definition, operation_type):
         raise BadInput("; ".join(faults), remedy="the keys are plan_id, provider_id and, for "
                        f"{OperationType.RETENTION_PROTECT}, {', '.join(RULES)}: whole numbers, of "

@@ -30,7 +30,7 @@ class ServiceProcess:
     operations: tuple[str, ...] = ()
 
     def up(self, now: float, down_time: float) -> bool:
-        """Whether it was heard of within `down_time` seconds."""
+        """Return whether it was heard of within `down_time` seconds."""
         return now - self.updated_at <= down_time
 
 
@@ -49,5 +49,5 @@ class Service:
     updated_at: float = 0.0
 
     def up(self, now: float, down_time: float) -> bool:
-        """Whether one of them was heard of within `down_time` seconds."""
+        """Return whether one of them was heard of within `down_time` seconds."""
         return now - self.updated_at <= down_time

@@ -52,7 +52,8 @@ class Verification:
         return self.damaged or not self.unseen
 
     def after(self, earlier: Verification | None) -> Verification:
-        """With the damage that the earlier one found in what this one did not look at."""
+        """Return this verification with the damage that the earlier one found in what this one did
+        not look at."""
         if earlier is None:
             return self
         left = tuple(damage for damage in earlier.damage if damage.key in self.unseen)
@@ -72,13 +73,13 @@ class Verification:
 
 
 def is_damage(error: Mapping[str, Any]) -> bool:
-    """Whether the facts of an error say that what was kept is not there, or not as it was; not that
-    nobody could look."""
+    """Return whether the facts of an error say that what was kept is not there, or not as it
+    was; not that nobody could look."""
     return error.get("error") in _names(_DAMAGE)
 
 
 def told(damage: Sequence[Damage]) -> str:
-    """In one line: what was found in which resources."""
+    """Return in one line what was found in which resources."""
     if not damage:
         return ""
     named = "; ".join(f"{one.type} {one.name or one.id}: {one.what}" for one in damage[:NAMED])
@@ -87,7 +88,7 @@ def told(damage: Sequence[Damage]) -> str:
 
 
 def _names(families: Iterable[type]) -> set[str]:
-    """Of the classes and all that plugins derive from them."""
+    """Return the names of the classes and of all that plugins derive from them."""
     found: set[str] = set()
     for family in families:
         found |= {family.__name__, *_names(family.__subclasses__())}

@@ -141,7 +141,8 @@ class AdvisoryLocks:
         return connection
 
     def _watch(self, closed: threading.Event) -> None:
-        """The server does not say that a session has ended: it has to be asked."""
+        """Ask the server again and again whether the session lives: it does not say by itself that
+        one has ended."""
         while not closed.wait(WATCHED_EVERY):
             with self._guard:
                 if closed.is_set():
@@ -154,7 +155,8 @@ class AdvisoryLocks:
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:
-        """A connection that fails has lost its locks: nothing goes on as if it had them."""
+        """Give up all locks when the connection fails: it has lost them: nothing goes on as if it
+        had them."""
         try:
             yield
         except psycopg.Error as error:
@@ -168,13 +170,15 @@ class AdvisoryLocks:
 
 
 def _key(name: str) -> int:
-    """64 bits, as PostgreSQL wants them: names that share a key are not to be expected."""
+    """Return the number of a lock: 64 bits, as PostgreSQL wants them: names that share a key are
+    not to be expected."""
     digest = hashlib.blake2b(f"karbor lock {proper(name)}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 
 def _process(application: str) -> Process:
-    """That of a session of ours; (0, "") of what is none, or may not be seen."""
+    """Return process and machine of a session of ours; (0, "") of what is none, or may not be
+    seen."""
     match application.split():
         case ["karbor", pid, host] if pid.isdigit():
             return Process(int(pid), host)

@@ -72,7 +72,8 @@ class Engine:
 
     def begin(self, operation_id: str, admitted: Callable[[], bool] = lambda: True
               ) -> Future[OperationState | None]:
-        """Drive it from now on, or go on with it; its end, or None when it was told to stop.
+        """Drive the operation from now on, or go on with it; its end, or None when it was told to
+        stop.
 
         `admitted` is asked when nobody else can drive the operation any more. It may do what has to
         be done before, and may still say no.
@@ -142,5 +143,5 @@ class Engine:
             driven.thread.join()
 
     def driven(self, operation_ids: Collection[str]) -> Collection[str]:
-        """Those of them that some process drives, this one or another."""
+        """Return those of the operations that some process drives, this one or another."""
         return self._locks.holders(operation_ids)

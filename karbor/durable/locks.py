@@ -25,7 +25,8 @@ class Process(NamedTuple):
 
 
 def machine() -> str:
-    """The name of this one, as locks tell it: PostgreSQL keeps 63 bytes of what a session says."""
+    """Return the name of this machine, as locks tell it: PostgreSQL keeps 63 bytes of what a
+    session says."""
     return socket.gethostname()[:40]
 
 
@@ -33,30 +34,31 @@ class Held(Protocol):
     """A lock we have."""
 
     def release(self) -> None:
-        """May be called twice, from another thread, and when it has been lost."""
+        """Release the lock. May be called twice, from another thread, and when it has been lost."""
 
     def tell(self, lost: threading.Event) -> None:
-        """`lost` is set when the lock is lost before it is released; at once if it is already."""
+        """Set `lost` when the lock is lost before it is released; at once if it is already."""
 
 
 class Locks(Protocol):
     """Of all processes that share a database. Safe for threads."""
 
     def take(self, name: str) -> Held:
-        """Raises Conflict, with the process that has it; StoreUnavailable when none can be had.
-        Taking a lock twice in one process is a Conflict too."""
+        """Take the lock of this name. Raises Conflict, with the process that has it;
+        StoreUnavailable when none can be had. Taking a lock twice in one process is a Conflict
+        too."""
 
     def holder(self, name: str) -> int | None:
-        """The id of the process that has the lock (0: not known yet); None: nobody."""
+        """Return the id of the process that has the lock (0: not known yet); None: nobody."""
 
     def holders(self, names: Iterable[str]) -> dict[str, int]:
-        """Of those that somebody has: by whom, as `holder`."""
+        """Return who holds each of these locks that somebody has, as `holder` does."""
 
     def processes(self, names: Iterable[str]) -> dict[str, Process]:
-        """Of those that somebody has: by which process of which machine."""
+        """Return which process of which machine holds each of these locks that somebody has."""
 
     def close(self) -> None:
-        """What is still held is let go. It may be used again."""
+        """Release what is still held. It may be used again."""
 
 
 @contextmanager
@@ -69,20 +71,21 @@ def released_on_error(held: Held) -> Iterator[None]:
 
 
 def proper(name: str) -> str:
-    """Raises ValueError when it is not the name of a lock."""
+    """Return the name of a lock. Raises ValueError when it is not one."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"not the name of a lock: {name!r}")
     return name
 
 
 def on_server(url: str | None) -> bool:
-    """Whether a database URL is that of a PostgreSQL server, and not of a file of this machine."""
+    """Return whether a database URL is that of a PostgreSQL server, and not of a file of this
+    machine."""
     return url is not None and url.startswith("postgres")
 
 
 def operation_locks(state_dir: Path, database: str | None = None) -> Locks:
-    """The locks of the operations of a database: who drives them right now. `database` is its
-    URL; those of a file have their locks in `state_dir`."""
+    """Return the locks of the operations of a database: who drives them right now. `database` is
+    its URL; those of a file have their locks in `state_dir`."""
     if database is not None and on_server(database):
         from karbor.durable.advisory import AdvisoryLocks  # noqa: PLC0415 - psycopg: 50 ms
 

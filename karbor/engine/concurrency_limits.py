@@ -51,7 +51,7 @@ class OccupiedSlot:
 
 
 def wanting(steps: Iterable[Step], places: ConcurrencyLimits) -> set[str]:
-    """The kinds of which these steps want a place that they do not have yet."""
+    """Return the kinds of which these steps want a place that they do not have yet."""
     return {step.limit for step in steps
             if step.state is StepState.WAITING and step.limit in places.limits}
 
@@ -59,8 +59,8 @@ def wanting(steps: Iterable[Step], places: ConcurrencyLimits) -> set[str]:
 def admitted(
     steps: Iterable[Step], taken: Iterable[OccupiedSlot], project_id: str, places: ConcurrencyLimits
 ) -> set[int]:
-    """The numbers of those that may be entered now, the first ones first. `taken` is what is under
-    way in all operations of the provider."""
+    """Return the numbers of those that may be entered now, the first ones first. `taken` is what
+    is under way in all operations of the provider."""
     taken = list(taken)
     living = set(places.living(sorted({occupied_slot.operation_id for occupied_slot in taken})))
     all_of: Counter[str] = Counter()

@@ -53,7 +53,8 @@ class Driver:
 
     def drive(self, operation_id: str, stopping: threading.Event | None = None
               ) -> OperationState | None:
-        """To the operation's end, or until `stopping` is set: then None, and it can be resumed.
+        """Drive to the operation's end, or until `stopping` is set: then None, and it can be
+        resumed.
 
         Raises Fenced when another driver has taken over, and an error that awaits repair: the
         operation stays as it is, and can be resumed when that is done.
@@ -133,7 +134,8 @@ class Driver:
         self._drain(operation)
 
     def _conclude(self, operation: Operation) -> None:
-        """Nothing is due and nothing sleeps: all done, or (not fail-fast) as far as it goes."""
+        """Conclude, since nothing is due and nothing sleeps: all is done, or (not fail-fast) as
+        much as can be."""
         steps = list(self._steps.values())
         bad = next((step.error for step in steps if step.state is StepState.FAILED), None)
         if bad is not None:
@@ -213,8 +215,8 @@ class Driver:
             pool.submit(self._run, operation, replace(begun, state=before.state), call)
 
     def _tell_to_wait(self, operation: Operation, steps: Iterable[Step]) -> None:
-        """Whoever looks at a step sees why it does not begin. Written once: what it waits for is
-        taken and freed many times."""
+        """Note in the steps why they do not begin, for whoever looks at them. Written once: what it
+        waits for is taken and freed many times."""
         self._settle(operation, [Settlement(
             step.number, StepState.WAITING,
             progress=Progress(text=f"waits for others: {step.limit} has no place free"))
@@ -222,7 +224,7 @@ class Driver:
 
     def _run(self, operation: Operation, step: Step,
              call: Callable[[Operation, Step], Outcome]) -> None:
-        """In a pool thread: never raises, always answers."""
+        """Run one entry of a step, in a pool thread. Never raises, always answers."""
         try:
             outcome: Outcome | KarborError = call(operation, step)
         except KarborError as error:
@@ -254,7 +256,7 @@ class Driver:
         return StepContext(self._steps, report, self._stopping.is_set)
 
     def _wait(self, operation: Operation) -> list[Step]:
-        """Until something finishes, wakes, or a tick has passed; settle what finished."""
+        """Wait until something finishes, wakes, or a tick has passed; settle what finished."""
         wake = due_steps.wake_at(self._steps.values(), self._busy)
         pause = TICK if wake is None else max(0.0, min(TICK, wake - self._clock()))
         finished = []
@@ -309,7 +311,7 @@ class Driver:
 
 
 def apply(step: Step, settlement: Settlement) -> Step:
-    """The step as it is after a settlement; the law for every journal."""
+    """Return the step as it is after a settlement; the law for every journal."""
     return replace(
         step, state=settlement.state, wake_at=settlement.wake_at, failures=settlement.failures,
         handle=step.handle if settlement.handle is None else settlement.handle,

@@ -11,8 +11,8 @@ from karbor.engine.concurrency_limits import UNDER_WAY, Limit
 
 def due(steps: Mapping[int, Step], busy: Collection[int], limits: Mapping[str, Limit], now: float
         ) -> Iterator[Step]:
-    """Steps that should be entered now, in order of their numbers, within the limits as far as
-    this operation alone can tell: whether others have the places, the journal says."""
+    """Return the steps that should be entered now, in order of their numbers, within the limits as
+    far as this operation alone can tell: whether others have the places, the journal says."""
     taken = Counter(step.limit for step in steps.values()
                     if step.limit and step.state in UNDER_WAY)
     for step in steps.values():
@@ -32,7 +32,8 @@ def due(steps: Mapping[int, Step], busy: Collection[int], limits: Mapping[str, L
 
 def undo_due(steps: Mapping[int, Step], undoable: Callable[[Step], bool], busy: Collection[int],
              now: float) -> Iterator[Step]:
-    """Steps whose work should be removed now: none before everything that was built upon it."""
+    """Return the steps whose work should be removed now: none before everything that was built upon
+    it."""
     cleared = _cleared(steps, undoable)
     for step in steps.values():
         if step.number in cleared or step.number in busy or step.wake_at > now:
@@ -46,7 +47,7 @@ def undo_over(steps: Mapping[int, Step], undoable: Callable[[Step], bool]) -> bo
 
 
 def wake_at(steps: Iterable[Step], busy: Collection[int]) -> float | None:
-    """The next moment at which a sleeping step wants to be entered."""
+    """Return the next moment at which a sleeping step wants to be entered."""
     times = [step.wake_at for step in steps
              if step.number not in busy
              and step.state in (*UNDER_WAY, StepState.UNDOING)]
@@ -62,7 +63,8 @@ def _dependents(steps: Mapping[int, Step]) -> dict[int, list[int]]:
 
 
 def _cleared(steps: Mapping[int, Step], undoable: Callable[[Step], bool]) -> set[int]:
-    """Steps of which nothing is left to remove, and nothing of what was built upon them."""
+    """Return the steps of which nothing is left to remove, and nothing of what was built upon
+    them."""
     released = {step.releases for step in steps.values()
                 if step.releases is not None and step.state is StepState.DONE}
     dependents = _dependents(steps)

@@ -39,10 +39,10 @@ class Journal(Protocol):
     """
 
     def operation(self, operation_id: str) -> Operation:
-        """Raises NotFound."""
+        """Return the operation. Raises NotFound."""
 
     def steps(self, operation_id: str) -> list[Step]:
-        """In order of their numbers."""
+        """Return the operation's steps in the order of their numbers."""
 
     def claim(self, operation_id: str) -> int:
         """Become the one driver of the operation; returns a fence higher than any before."""
@@ -55,9 +55,9 @@ class Journal(Protocol):
 
     def enter(self, operation_id: str, fence: int, numbers: Iterable[int], now: float,
               places: ConcurrencyLimits = NO_LIMITS) -> set[int]:
-        """These steps are about to send requests: entries + 1, entered_at set at the first entry.
-        WAITING and RUNNING become ENTERED (until a settlement says more), UNDOING stays; what a
-        WAITING one said of its waiting is forgotten.
+        """Note that these steps are about to send requests: entries + 1, entered_at set at the
+        first entry. WAITING and RUNNING become ENTERED (until a settlement says more), UNDOING
+        stays; what a WAITING one said of its waiting is forgotten.
 
         Returns which; those for which there is no place among all operations of the provider stay
         as they are. However many processes ask at once, no place is given twice.

@@ -39,7 +39,7 @@ class Judge:
 
     def judge(self, operation: Operation, step: Step, outcome: Outcome | KarborError,
               steps: Mapping[int, Step]) -> list[Settlement]:
-        """Raises Fenced when that is the outcome."""
+        """Return the settlement of an outcome. Raises Fenced when that is the outcome."""
         if isinstance(outcome, Fenced):
             raise outcome
         now = self._clock()
@@ -157,8 +157,8 @@ class Judge:
 
 
 def _removed(step: Step, steps: Mapping[int, Step], now: float) -> list[Settlement]:
-    """Nothing is left of the failed try: the step waits for its turn again. What it rested on goes
-    as well, and is made anew before it."""
+    """Return the settlements of a failed try of which nothing is left: the step waits for its turn
+    again. What it rested on goes as well, and is made anew before it."""
     kept = {"counts": step.remade.get("counts", {}), "at": now}
     settled = [Settlement(step.number, StepState.WAITING, handle={}, wait={}, remade=kept)]
     base = step.remade.get("rests_on")
@@ -174,6 +174,6 @@ def _late(allowed: float, why: str) -> DeadlinePassed:
 
 
 def _not_removed(first: Mapping[str, Any], error: KarborError) -> StepFailed:
-    """The failure itself, and why the step was not made anew after it."""
+    """Return the failure itself, and why the step was not made anew after it."""
     return StepFailed({**first, "message": f"{first.get('message', '')}; it was not made anew, "
                        f"since what it left could not be removed: {error.message}"})

@@ -22,7 +22,7 @@ SHARE_OF_REMOVAL = 0.1      # the same, where each look may be a request that is
 
 
 def waited(step: Step, outcome: Again, allowed: float, now: float) -> dict[str, Any]:
-    """What the step waits for from now on, given that it asked to be called again."""
+    """Return what the step waits for from now on, given that it asked to be called again."""
     wait = outcome.wait or Wait("")
     before = step.wait
     goes_on = bool(before) and before.get("kind") == wait.kind
@@ -37,14 +37,15 @@ def waited(step: Step, outcome: Again, allowed: float, now: float) -> dict[str, 
 
 
 def troubled(step: Step, why: str, now: float) -> dict[str, Any]:
-    """The same, given that a service did not answer."""
+    """Return what the step waits for, given that a service did not answer."""
     before = step.wait.get("trouble") or {"since": now, "tries": 0}
     return {**step.wait, "trouble": {"since": before["since"], "tries": before["tries"] + 1,
                                      "why": why}}
 
 
 def pause(outcome: Again, wait: Mapping[str, Any], now: float) -> float:
-    """Seconds until the next look: what the stage asks for, and more where it sees no news."""
+    """Return the seconds until the next look: what the stage asks for, and more where it sees no
+    news."""
     if not wait["looks"]:
         return outcome.after
     share = SHARE_OF_REMOVAL if wait["kind"] == REMOVAL else SHARE
@@ -52,7 +53,7 @@ def pause(outcome: Again, wait: Mapping[str, Any], now: float) -> float:
 
 
 def told(label: str, wait: Mapping[str, Any]) -> str:
-    """The line that is due now; "" when none is."""
+    """Return the line that is due now; "" when none is."""
     trouble = wait.get("trouble")
     if trouble:
         if trouble["tries"] % UNTOLD_TRIES:

@@ -55,38 +55,39 @@ class Runner(Protocol):
         """Look up what there is to do. Makes nothing in the cloud."""
 
     def run(self, operation: Operation, step: Step, step_context: StepContext) -> Outcome:
-        """One entry of a step. `step.state` is what it was before this entry: ENTERED means that
-        an earlier entry was cut off and may have sent its request."""
+        """Run one entry of a step. `step.state` is what it was before this entry: ENTERED means
+        that an earlier entry was cut off and may have sent its request."""
 
     def undo(self, operation: Operation, step: Step, step_context: StepContext) -> Outcome:
         """Remove what the step made, if it made anything; re-entered until Done."""
 
     def undoable(self, operation: Operation, step: Step) -> bool:
-        """Whether there is anything to remove when the operation does not succeed."""
+        """Return whether there is anything to remove when the operation does not succeed."""
 
     def allowed(self, operation: Operation, step: Step, kind: str) -> float:
-        """Seconds that a wait of this kind may last; "": the step as a whole, from the first entry
-        of this try on."""
+        """Return the seconds that a wait of this kind may last; "": the step as a whole, from the
+        first entry of this try on."""
 
     def anew(self, operation: Operation, step: Step, error: KarborError) -> Anew | None:
-        """How the step may be made anew after this failure, if it may."""
+        """Return how the step may be made anew after this failure, if it may."""
 
     def label(self, operation: Operation, step: Step) -> str:
-        """What people know the step by."""
+        """Return what people know the step by."""
 
     def fail_fast(self, operation: Operation) -> bool:
-        """Whether the first failed step ends the operation (else the others still run)."""
+        """Return whether the first failed step ends the operation (else the others still run)."""
 
     def ended(self, operation: Operation) -> KarborError | None:
-        """Why the operation must not go on, if it must not (its credential has come to its end):
-        it is undone then. Asked between steps; must be quick."""
+        """Return why the operation must not go on, if it must not (its credential has come to
+        its end): it is undone then. Asked between steps; must be quick."""
 
     def finish(self, operation: Operation, steps: Sequence[Step]) -> Mapping[str, Any]:
-        """All steps are done: make the success true and known; returns the result."""
+        """Make the success of an operation whose steps are all done true and known, and return the
+        result."""
 
     def abandon(self, operation: Operation, steps: Sequence[Step], error: Mapping[str, Any]
                 ) -> Mapping[str, Any]:
-        """It did not succeed and what could be removed is gone: make that known."""
+        """Make known that the operation did not succeed, when what could be removed is gone."""
 
     def explain(self, operation: Operation, step: Step, error: KarborError) -> KarborError:
-        """The same error with what the user knows the step by."""
+        """Return the same error with what the user knows the step by."""

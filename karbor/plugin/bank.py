@@ -22,7 +22,7 @@ MAX_PART = 200
 
 
 def check_key(key: str) -> str:
-    """The key itself, or BadInput."""
+    """Return the key itself, or BadInput."""
     parts = key.split("/")
     if (len(key) > MAX_KEY or not _KEY.match(key) or {".", ".."} & set(parts)
             or max(len(part) for part in parts) > MAX_PART):
@@ -55,17 +55,17 @@ class Bank(Protocol):
         """
 
     def get(self, key: str) -> Iterator[bytes]:
-        """The bytes, in pieces of at most 4 MiB. The checksum is verified: ObjectDamaged is raised
-        at the end of the stream at the latest, so a caller that needs certainty before acting
-        reads to the end. Raises ObjectMissing at once."""
+        """Return the bytes, in pieces of at most 4 MiB. The checksum is verified: ObjectDamaged
+        is raised at the end of the stream at the latest, so a caller that needs certainty before
+        acting reads to the end. Raises ObjectMissing at once."""
 
     def stat(self, key: str) -> Stored | None:
-        """What is recorded of an object, without reading its bytes; None when absent."""
+        """Return what is recorded of an object, without reading its bytes; None when absent."""
 
     def list(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> list[Stored]:
-        """Objects whose key begins with `prefix`, in order of their keys, those after `after`
-        only, at most `limit`. An object being written is not listed. Only an empty list says that
-        there are no more; a shorter one than was asked for does not."""
+        """Return the objects whose key begins with `prefix`, in order of their keys, those after
+        `after` only, at most `limit`. An object being written is not listed. Only an empty list
+        says that there are no more; a shorter one than was asked for does not."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; idempotent, absent ones are no error."""
@@ -117,7 +117,7 @@ class Section:
                 self._bank.list(self._prefix + prefix, after=inner, limit=limit)]
 
     def all(self, prefix: str = "") -> Iterator[Stored]:
-        """Every object of the section, page by page."""
+        """Yield every object of the section, page by page."""
         after = ""
         while page := self.list(prefix, after=after):
             yield from page

@@ -25,25 +25,26 @@ Check = Callable[[Any, Sequence[Any]], str]
 
 
 def checked_protection(plugin: Protection, name: str) -> Protection:
-    """The same, whose answers are looked at."""
+    """Return the protection with its answers checked: PluginFault names the plugin whose answer is
+    not what the contract says."""
     return cast("Protection", _Checked(plugin, f"protection plugin {name}", _PROTECTION))
 
 
 def checked_protectable(plugin: Protectable, name: str) -> Protectable:
-    """The same, whose answers are looked at."""
+    """Return the protectable with its answers checked, as `checked_protection`."""
     return cast("Protectable", _Checked(plugin, f"protectable {name}", _PROTECTABLE))
 
 
 def name_of(plugin: object) -> str:
-    """What a plugin is called when it is told of."""
+    """Return what a plugin is called when it is told of."""
     if isinstance(plugin, _Checked):
         return plugin._name
     return f"plugin {type(plugin).__module__}.{type(plugin).__qualname__}"
 
 
 def outcome_of(run: Callable[[], Outcome], plugin: str, stage: str) -> Outcome:
-    """What an entry of a stage returns, checked. Raises PluginFault for what no stage may return or
-    raise; KarborError passes."""
+    """Return what an entry of a stage returns, checked. Raises PluginFault for what no stage may
+    return or raise; KarborError passes."""
     where = f"the {plugin}, in its stage {stage},"
     outcome: Outcome = _asked(run, where)
     if problem := _outcome(outcome):

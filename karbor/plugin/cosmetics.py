@@ -60,7 +60,7 @@ class Cosmetics:
             LOG.warning("%s is restored, but not %s: %s", self._resource, field, why)
 
     def again(self, handle: Mapping[str, Any]) -> Again:
-        """The outcome of an entry in which something was postponed."""
+        """Return the outcome of an entry in which something was postponed."""
         return Again(min(LONGEST_PAUSE_SECONDS, 2.0 ** self._tries),
                      {**handle, _TRIED: self._tries + 1},
                      Progress(text=f"restored; names and descriptions wait: {self._postponed}"))

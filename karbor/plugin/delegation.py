@@ -14,7 +14,7 @@ class Delegation(Protocol):
     the user is asked here, at the start of an operation."""
 
     def choose(self, needed: float) -> Sealed:
-        """The credential for an operation that is expected to take so many seconds. Makes
+        """Return the credential for an operation that is expected to take so many seconds. Makes
         nothing. Raises NoLastingCredential with the reasons."""
 
     def grant(self, credential: Sealed) -> Sealed:
@@ -27,4 +27,4 @@ class Delegation(Protocol):
         have been made or not."""
 
     def wants(self, credential: Sealed) -> str:
-        """What will stand in Keystone for it, or stands: an id, `wanted`, or nothing."""
+        """Return what will stand in Keystone for it, or stands: an id, `wanted`, or nothing."""

@@ -31,9 +31,9 @@ class ListCache:
         self._answers: dict[str, tuple[float, Any]] = {}
 
     def ask(self, name: str, ask: Callable[[], T], *, since: float | None = None) -> T:
-        """The answer of `ask`, FRESH seconds old at most; or asked for `since` that moment of
-        `now`. Whoever waits for somebody else's question shares its answer; what `ask` raises is
-        no answer."""
+        """Return the answer of `ask`, FRESH seconds old at most; or asked for `since` that
+        moment of `now`. Whoever waits for somebody else's question shares its answer; what `ask`
+        raises is no answer."""
         with self._guard:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:
@@ -45,7 +45,8 @@ class ListCache:
             return answer
 
     def _remember(self, name: str, known: tuple[float, Any]) -> None:
-        """And forget what serves nobody any more: a list of thousands is megabytes."""
+        """Remember an answer, and forget what serves nobody any more: a list of thousands is
+        megabytes."""
         with self._guard:
             self._answers[name] = known
             stale = known[0] - 2 * FRESH
@@ -58,7 +59,7 @@ _guard = threading.Lock()
 
 
 def list_cache(cloud: Cloud) -> ListCache:
-    """The answers of this Cloud; they end with it (an operation has one)."""
+    """Return the answers of this Cloud; they end with it (an operation has one)."""
     with _guard:
         found = _of.get(cloud)
         if found is None:
@@ -67,6 +68,6 @@ def list_cache(cloud: Cloud) -> ListCache:
 
 
 def name_of_list(service: str, path: str, version: str | None = None, **params: str) -> str:
-    """By which lists are shared: the same request, the same name."""
+    """Return the name by which lists are shared: the same request, the same name."""
     query = "&".join(f"{key}={value}" for key, value in sorted(params.items()))
     return f"{service} {version or ''} {path}?{query}"

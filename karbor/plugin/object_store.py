@@ -49,22 +49,23 @@ class ObjectStore(Protocol):
         nothing has been written then."""
 
     def copy(self, source: str, name: str, kind: str, *, absent: bool = False) -> None:
-        """As `put`, of the bytes of another object, which do not come here. It does not inherit
-        the other's lifetime."""
+        """Write, as `put` does, the bytes of another object, which do not come here. It does not
+        inherit the other's lifetime."""
 
     def get(self, name: str) -> tuple[Blob, Iterator[bytes]]:
-        """An object and its bytes, in pieces of at most 1 MiB; raises CloudUnavailable where the
-        stream breaks off. Raises ObjectMissing at once. Whoever does not read to the end closes
-        the iterator."""
+        """Return an object and its bytes, in pieces of at most 1 MiB; raises CloudUnavailable
+        where the stream breaks off. Raises ObjectMissing at once. Whoever does not read to the
+        end closes the iterator."""
 
     def room(self) -> int | None:
         """Return how many bytes the quotas of container and account leave; None: there is none."""
 
     def head(self, name: str) -> Blob | None:
-        """None when there is none."""
+        """Return what is told of an object without its bytes; None when there is none."""
 
     def list(self, prefix: str, *, after: str = "", limit: int) -> list[Blob]:
-        """In order of their names' bytes, those after `after` only; one request for each 10,000."""
+        """Return the objects in order of their names' bytes, those after `after` only; one request
+        for each 10,000."""
 
     def delete(self, names: Sequence[str]) -> None:
         """Remove many in few requests. What is absent is no error."""

@@ -24,7 +24,7 @@ class DiscoveryLists:
         self._lists: dict[str, list[dict[str, object]]] = {}
 
     def list(self, service: str, path: str, key: str, **params: str) -> list[dict[str, object]]:
-        """As Api.list, but asked once per discovery."""
+        """Return all items of a collection as Api.list does, but ask only once per discovery."""
         which = name_of_list(service, path, **params)
         if which not in self._lists:
             self._lists[which] = list_cache(self.cloud).ask(
@@ -47,12 +47,13 @@ class Protectable(Protocol):
     parents: ClassVar[frozenset[str]]       # types of resources that may bring this one along
 
     def list(self, listings: DiscoveryLists) -> Sequence[Resource]:
-        """All that the caller's project has of this type, in a state worth protecting or not: the
-        state stands in the facts, so that a dry run can say why something will not work."""
+        """Return all that the caller's project has of this type, in a state worth protecting or
+        not: the state stands in the facts, so that a dry run can say why something will not
+        work."""
 
     def dependents(self, parents: Sequence[Resource], listings: DiscoveryLists
                    ) -> Mapping[str, Sequence[Resource]]:
-        """Of *all* given parents at once: parent key → its resources of this type."""
+        """Return for *all* given parents at once: parent key → its resources of this type."""
 
 
 @runtime_checkable
@@ -63,10 +64,10 @@ class Composite(Protocol):
     def holding(
         self, name_or_id: str, listings: DiscoveryLists, *, by_name: bool
     ) -> Resource | None:
-        """The resource by which the named thing is protected; None when the caller's project sees
-        no such thing. Names count `by_name` only: an id cannot mean anything else."""
+        """Return the resource by which the named thing is protected; None when the caller's
+        project sees no such thing. Names count `by_name` only: an id cannot mean anything else."""
 
 
 def composite_of(protectable: Protectable | None) -> Composite | None:
-    """The same, where it is one."""
+    """Return the protectable where it is a Composite, else None."""
     return protectable if hasattr(protectable, "holding") else None     # type: ignore[return-value]

@@ -49,11 +49,11 @@ class Work(Protocol):
 
     @property
     def handle(self) -> Mapping[str, Any]:
-        """What an earlier entry of this step left with Again(handle=…)."""
+        """The handle that an earlier entry of this step left with Again(handle=…)."""
 
     @property
     def entered_before(self) -> bool:
-        """An earlier entry may have sent its request without hearing the answer."""
+        """Whether an earlier entry may have sent its request without hearing the answer."""
 
     @property
     def checkpoint_id(self) -> str: ...
@@ -62,12 +62,12 @@ class Work(Protocol):
     def operation_id(self) -> str: ...
 
     def saved(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
-        """What a stage of this operation saved, of this resource or of another one ({} when it has
-        not, or not yet: hooks and their order say what may be relied upon)."""
+        """Return what a stage of this operation saved, of this resource or of another one ({}
+        when it has not, or not yet: hooks and their order say what may be relied upon)."""
 
     def kept(self, stage: str, resource: Resource | None = None) -> Mapping[str, Any]:
-        """Restore, verify, delete, copy: what a stage of the *protect* had saved in the
-        checkpoint."""
+        """Return, for restore, verify, delete and copy, what a stage of the *protect* had saved in
+        the checkpoint."""
 
     def ensure_credential(self, size: int | None) -> None:
         """Say it right before the request that has a service move `size` bytes (None: nobody knows)
@@ -81,7 +81,7 @@ class Work(Protocol):
 
     @property
     def stopping(self) -> bool:
-        """True when the process wants to end: a long entry should return Again soon."""
+        """Whether the process wants to end: a long entry should return Again soon."""
 
 
 class Stage(ABC):
@@ -111,7 +111,7 @@ class Stage(ABC):
 
     @abstractmethod
     def find(self, work: Work) -> str | None:
-        """The id of the thing that bears work.mark; None when there is none. Read-only."""
+        """Return the id of the thing that bears work.mark; None when there is none. Read-only."""
 
     @abstractmethod
     def delete(self, work: Work, id: str) -> None:
@@ -119,33 +119,35 @@ class Stage(ABC):
         service says that its state forbids deletion for now (CloudConflict)."""
 
     def status(self, seen: Mapping[str, Any]) -> str:
-        """The state within what Cloud.look returned."""
+        """Return the state within what Cloud.look returned."""
         return str(seen.get("status", "")).lower()
 
     def failure(self, seen: Mapping[str, Any]) -> str:
-        """Why it failed, in the service's words if it has any."""
+        """Return why it failed, in the service's words if it has any."""
         return str(seen.get("fail_reason") or "")
 
     def may_succeed_anew(self, seen: Mapping[str, Any]) -> bool:
-        """Whether a thing that failed so may be ready at the next try, as it may when its service
-        was only restarted. It is then removed and made anew, a few times."""
+        """Return whether a thing that failed so may be ready at the next try, as it may when its
+        service was only restarted. It is then removed and made anew, a few times."""
         return True
 
     def given_up(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
-        """Why a thing that is neither ready nor failed will be neither any more; empty while it
-        may. Asked at every look; when it says so twice, the thing is deleted and made anew."""
+        """Return why a thing that is neither ready nor failed will be neither any more; empty
+        while it may. Asked at every look; when it says so twice, the thing is deleted and made
+        anew."""
         return ""
 
     def never_deleted(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
-        """Why a thing whose deletion was refused will stay in this state for ever, so that no
-        waiting helps; empty while it may change. Believed when it is said twice."""
+        """Return why a thing whose deletion was refused will stay in this state for ever, so
+        that no waiting helps; empty while it may change. Believed when it is said twice."""
         return ""
 
     def progress(self, seen: Mapping[str, Any]) -> Progress:
         return Progress(text=self.status(seen))
 
     def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Called once it is ready: what to save. May make idempotent finishing requests."""
+        """Return what to save of a thing that is ready; called once it is. May make idempotent
+        finishing requests."""
         return {"id": id}
 
 
@@ -227,30 +229,31 @@ class Protection(ABC):
         return {}
 
     def verify(self, resource: Resource) -> Stages:
-        """Stages that read back what was kept; each saves {"evidence": …, "unproved": …}. They are
-        also the last steps of a protect: `available` is said only after them."""
+        """Return the stages that read back what was kept; each saves {"evidence": …, "unproved":
+        …}. They are also the last steps of a protect: `available` is said only after them."""
         return {}
 
     def remove(self, resource: Resource) -> Stages:
-        """Stages that delete what a checkpoint holds of the resource (its bank section is removed
-        by Karbor itself). An entry sends one request that removes something, and leaves a handle
-        as soon as that was accepted: so a stage that fails at its first entry without a handle has
-        removed nothing, and a deletion of which that is true of all stages is taken back."""
+        """Return the stages that delete what a checkpoint holds of the resource (its bank section
+        is removed by Karbor itself). An entry sends one request that removes something, and leaves
+        a handle as soon as that was accepted: so a stage that fails at its first entry without a
+        handle has removed nothing, and a deletion of which that is true of all stages is taken
+        back."""
         return {}
 
     def intact(self, resources: Sequence[Resource], target: Target) -> bool:
-        """Whether everything that a checkpoint holds of these outside of the bank is still there as
-        it was kept. Asked after a deletion that failed: where nothing was removed, the checkpoint
-        is shown again. Read-only, in bulk; False in doubt."""
+        """Return whether everything that a checkpoint holds of these outside of the bank is
+        still there as it was kept. Asked after a deletion that failed: where nothing was
+        removed, the checkpoint is shown again. Read-only, in bulk; False in doubt."""
         return not any(
             stages for resource in resources for stages in self.remove(resource).values()
         )
 
     def held_by(self, resource: Resource) -> str:
-        """Who holds what is kept of the resource, as the object of "it is held by …": the name of
-        a service of the cloud; "" when all of it lies in the resource's section of the bank, so
-        that a copy of the section is a copy of what was kept. A plugin that does not say so is
-        taken to keep things elsewhere, and what it keeps is not copied."""
+        """Return who holds what is kept of the resource, as the object of "it is held by …": the
+        name of a service of the cloud; "" when all of it lies in the resource's section of the
+        bank, so that a copy of the section is a copy of what was kept. A plugin that does not say
+        so is taken to keep things elsewhere, and what it keeps is not copied."""
         return UNSAID if any(self.protect(resource).values()) else ""
 
     def delete_deferred(self, facts: Mapping[str, Any], cloud: Cloud) -> bool:
@@ -260,12 +263,12 @@ class Protection(ABC):
         return False
 
     def protect_obstacles(self, resources: Sequence[Resource], cloud: Cloud) -> Sequence[Obstacle]:
-        """Why protecting these would fail, found without touching anything, in bulk."""
+        """Return why protecting these would fail, found without touching anything, in bulk."""
         return ()
 
     def protect_preview(self, resource: Resource) -> Sequence[str]:
-        """What whoever protects this ought to know beforehand, a line each: how it is kept, where
-        that is less than one might think."""
+        """Return what whoever protects this ought to know beforehand, a line each: how it is
+        kept, where that is less than one might think."""
         return ()
 
     def stored_bytes(self, resource: Resource) -> int | None:
@@ -274,20 +277,21 @@ class Protection(ABC):
         return None
 
     def optional(self, saved: Mapping[str, Mapping[str, Any]]) -> Collection[str]:
-        """Old names that a restore of one resource can do without, from what the stages of its
-        protect saved: `--map OLD=` leaves them out."""
+        """Return the old names that a restore of one resource can do without, from what the stages
+        of its protect saved: `--map OLD=` leaves them out."""
         return ()
 
     def restore_obstacles(self, resources: Sequence[Resource], target: Target
                           ) -> Sequence[Obstacle]:
-        """Why restoring these would fail, found without touching anything, in bulk."""
+        """Return why restoring these would fail, found without touching anything, in bulk."""
         return ()
 
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
-        """What a restore would create or re-use, a line each, for the dry run. No line says that
-        it makes nothing of the resource: a protection that does not tell must not say that."""
+        """Return what a restore would create or re-use, a line each, for the dry run. No line
+        says that it makes nothing of the resource: a protection that does not tell must not say
+        that."""
         return (f"its protection ({type(self).__name__}) does not say what would be made",)
 
     def options_schema(self, verb: str) -> Mapping[str, Any]:
-        """JSON Schema of the parameters this protection takes for a verb."""
+        """Return the JSON Schema of the parameters this protection takes for a verb."""
         return {"type": "object", "properties": {}, "additionalProperties": False}

@@ -63,13 +63,15 @@ class Broken:
 
 
 def names(namespace: str) -> list[str]:
-    """Of everything that is installed, whether it can be loaded or not: nothing is imported."""
+    """Return the names of everything that is installed, whether it can be loaded or not: nothing is
+    imported."""
     return sorted(_entries(namespace))
 
 
 def broken(*namespaces: str) -> list[Broken]:
-    """What is installed and cannot be loaded. Each takes nothing away but itself: it is an error
-    where it is asked for by name, and what is found by protectables lacks what it would find."""
+    """Return what is installed and cannot be loaded. Each takes nothing away but itself: it is
+    an error where it is asked for by name, and what is found by protectables lacks what it would
+    find."""
     brokens = []
     for namespace in namespaces or (BANKS, PROTECTABLES, PROTECTIONS):
         for name in names(namespace):
@@ -96,8 +98,8 @@ def _entries(namespace: str) -> dict[str, tuple[EntryPoint, ...]]:
 
 @cache
 def _load(namespace: str, name: str) -> Any:
-    """The named class. Raises BadInput when it cannot be loaded; whatever else is installed is not
-    touched."""
+    """Return the named class. Raises BadInput when it cannot be loaded; whatever else is
+    installed is not touched."""
     first, *others = _entries(namespace)[name]
     if others:
         raise BadInput(f"two plugins of {namespace} bear the name {name}",
@@ -112,7 +114,7 @@ def _load(namespace: str, name: str) -> Any:
 
 
 def _made(namespace: str, name: str) -> Any:
-    """An instance that says of which types it is. Raises BadInput."""
+    """Return an instance that says of which types it is. Raises BadInput."""
     member, kind = ("type", str) if namespace == PROTECTABLES else ("types", frozenset)
     plugin = _load(namespace, name)
     try:
@@ -126,8 +128,8 @@ def _made(namespace: str, name: str) -> Any:
 
 
 def protectables() -> dict[str, Protectable]:
-    """By resource type. One that cannot be loaded is left out, with a warning in the log; see
-    `broken`. Raises BadInput when two plugins claim one type."""
+    """Return the protectables by resource type. One that cannot be loaded is left out, with a
+    warning in the log; see `broken`. Raises BadInput when two plugins claim one type."""
     found: dict[str, Protectable] = {}
     for name in names(PROTECTABLES):
         try:
@@ -142,9 +144,9 @@ def protectables() -> dict[str, Protectable]:
 
 
 def protection(name: str) -> Protection | None:
-    """The named one, under its name or the class that it was in Karbor 1.x; None for one of Karbor
-    1.x that this version does not have. Raises BadInput for a name that nobody knows, and for one
-    that cannot be loaded."""
+    """Return the named one, under its name or the class that it was in Karbor 1.x; None for one
+    of Karbor 1.x that this version does not have. Raises BadInput for a name that nobody knows,
+    and for one that cannot be loaded."""
     name = CLASSES_OF_KARBOR_1.get(name, name)
     if name in _entries(PROTECTIONS):
         return checked_protection(_made(PROTECTIONS, name), name)
@@ -155,7 +157,8 @@ def protection(name: str) -> Protection | None:
 
 
 def protections(names: Iterable[str]) -> dict[str, Protection]:
-    """The named protections, by resource type; as in Karbor 1.x the last that claims a type wins.
+    """Return the named protections, by resource type; as in Karbor 1.x the last that claims a type
+    wins.
 
     Raises BadInput for a name that nobody knows. What Karbor 1.x had and this version has not is
     passed over with a warning: its types then have no protection.
@@ -172,7 +175,7 @@ def protections(names: Iterable[str]) -> dict[str, Protection]:
 
 
 def bank(name: str) -> BankPlugin:
-    """Raises BadInput."""
+    """Return the named bank, opened with these options. Raises BadInput."""
     name = CLASSES_OF_KARBOR_1.get(name, name)
     if name not in _entries(BANKS):
         raise BadInput(f"no bank plugin is called {name}",

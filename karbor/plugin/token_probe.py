@@ -11,14 +11,14 @@ from karbor.domain.caller import Caller
 
 
 class Speaker(StrEnum):
-    """Whose tokens a request bears. The canary is a user's token that is over."""
+    """Whose tokens a request bears. The probe token is a user's token that is over."""
 
     NOBODY = "no token"
     USER = "the user's token"
-    VOUCHED = "the user's token and Karbor's service token"
-    CANARY = "an expired token"
-    CANARY_VOUCHED = "an expired token and Karbor's service token"
-    CANARY_DOUBTFUL = "an expired token, and another one without the role beside it"
+    USER_AND_SERVICE = "the user's token and Karbor's service token"
+    PROBE = "an expired token"
+    PROBE_AND_SERVICE = "an expired token and Karbor's service token"
+    PROBE_AND_DOUBTFUL = "an expired token, and another one without the role beside it"
 
 
 @dataclass(frozen=True)
@@ -106,51 +106,53 @@ class TokenProbe(Protocol):
     def auth_url(self) -> str: ...
 
     def user(self) -> Account:
-        """The login of clouds.yaml. Raises CredentialError."""
+        """Return the login of clouds.yaml. Raises CredentialError."""
 
     def service(self) -> Account:
-        """The login of [service_user], fit or not. Raises CredentialError when there is none."""
+        """Return the login of [service_user], fit or not. Raises CredentialError when there is
+        none."""
 
     def trustee_unfit(self) -> str:
-        """Why the account that would hold trusts cannot; empty if it can. Raises CredentialError
-        when Keystone does not answer."""
+        """Return why the account that would hold trusts cannot; empty if it can. Raises
+        CredentialError when Keystone does not answer."""
 
     def addresses(self) -> list[Address]:
-        """Every endpoint of the catalog."""
+        """Return every endpoint of the catalog."""
 
     def services(self) -> list[Served]:
-        """Every service of the catalog in this login's region and interface, but Keystone; two
-        entries with one address count as one."""
+        """Return every service of the catalog in this login's region and interface, but
+        Keystone; two entries with one address count as one."""
 
     def ask(self, url: str, speaker: Speaker, method: str = "GET", *, json: Any = None,
             data: bytes | None = None, version: str = "") -> Answer:
-        """One request. `version` is a microversion, as `compute 2.1`."""
+        """Send one request. `version` is a microversion, as `compute 2.1`."""
 
     def renew(self) -> None:
         """Log in again: the present tokens were refused, though they should be good."""
 
     def validate(self, *, allow_expired: bool, fresh: bool = False) -> Answer:
-        """What Keystone says of the canary to the service account; `fresh`: over a connection of
-        its own."""
+        """Return what Keystone says of the probe token to the service account; `fresh`: over a
+        connection of its own."""
 
-    def take_canary(self) -> float:
-        """Lay aside a token as the login gives it; when it ends. Makes nothing. Raises
+    def take_probe_token(self) -> float:
+        """Lay aside a token as the login gives it; return when it ends. Makes nothing. Raises
         CredentialError."""
 
-    def make_canary(self, name: str, life: float) -> float:
+    def make_probe_token(self, name: str, life: float) -> float:
         """Make an application credential of this name that ends in so many seconds of Keystone's
         clock, and lay aside a token of it; when the token ends. Raises CredentialError,
         CloudError."""
 
-    def drop_canary(self, name: str) -> Answer:
-        """Remove every application credential of this name; the canary is revoked then."""
+    def drop_probe_token(self, name: str) -> Answer:
+        """Remove every application credential of this name; the probe token is revoked then."""
 
     def lay_aside(self) -> tuple[str, float]:
-        """A token of the service account that is for no project, sealed, and its end: for a later
-        run. Raises CredentialError."""
+        """Return a token of the service account that is for no project, sealed, and its end: for
+        a later run. Raises CredentialError."""
 
     def validate_sealed(self, sealed: str) -> Answer:
-        """As `validate` with allow_expired. Raises CredentialError when it cannot be opened."""
+        """Return what Keystone says of a sealed token, as `validate` with allow_expired does.
+        Raises CredentialError when it cannot be opened."""
 
     def try_trust(self, roles: Sequence[str], expires_at: float, question: str) -> Trial:
         """Let the user trust the trustee, log in with it, ask `question`, remove it."""

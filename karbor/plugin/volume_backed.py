@@ -14,9 +14,9 @@ MAPPING = "block_device_mapping"
 
 
 def data_elsewhere(image: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Where the data of an image is, if not in itself, as Glance shows it (or as `properties` of
-    it): (`snapshot`, `volume` or `image`, id) for each of its block devices. What cannot be
-    understood is taken for a device of which nobody knows where it is."""
+    """Return where the data of an image is, if not in itself, as Glance shows it (or as
+    `properties` of it): (`snapshot`, `volume` or `image`, id) for each of its block devices. What
+    cannot be understood is taken for a device of which nobody knows where it is."""
     told = image.get(MAPPING)
     if not told:
         return []
@@ -29,5 +29,5 @@ def data_elsewhere(image: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def named(elsewhere: list[tuple[str, str]]) -> str:
-    """For people."""
+    """Return the places of an image's data in words."""
     return ", ".join(f"{kind} {id}" for kind, id in elsewhere)

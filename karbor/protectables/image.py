@@ -65,12 +65,13 @@ class Images:
 
 
 def _being_made(image: Mapping[str, Any]) -> bool:
-    """By Karbor, for an operation: its mark is a property or, where there is no room, the name."""
+    """Return whether Karbor is making the image for an operation: its mark is a property or, where
+    there is no room, the name."""
     return MARK in image or bool(MARKED_NAME.match(str(image.get("name") or "")))
 
 
 def _bases(ids: Sequence[str], listings: DiscoveryLists) -> dict[str, Mapping[str, Any]]:
-    """The base images that still exist and are visible, by id."""
+    """Return the base images that still exist and are visible, by id."""
     found: dict[str, Mapping[str, Any]] = {}
     for some in _batches(ids):
         for one in listings.list("glance", "/images", "images",

@@ -38,8 +38,8 @@ class Networks:
     def holding(
         self, name_or_id: str, listings: DiscoveryLists, *, by_name: bool
     ) -> Resource | None:
-        """The topology, for any network that the project sees: clients of Karbor 1.x name networks
-        by their ids."""
+        """Return the topology, for any network that the project sees: clients of Karbor 1.x name
+        networks by their ids."""
         if not listings.cloud.has("neutron"):
             return None
         networks = listings.list("neutron", "/networks", "networks")
@@ -50,8 +50,8 @@ class Networks:
 
     @staticmethod
     def _connected(wanted: Sequence[Resource], listings: DiscoveryLists) -> set[str]:
-        """Ids of servers with a port. Nova's addresses show also ports that belong to another
-        project, Neutron's list also ports without an address: both are asked."""
+        """Return the ids of servers with a port. Nova's addresses show also ports that belong to
+        another project, Neutron's list also ports without an address: both are asked."""
         if not wanted:
             return set()
         addressed = {resource.id for resource in wanted

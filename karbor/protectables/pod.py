@@ -17,7 +17,7 @@ Claims = Mapping[tuple[str, str], str]
 
 
 def record(pod: Resource, listings: DiscoveryLists) -> Mapping[str, Any]:
-    """What Kubernetes lists of one pod. Raises UnknownName when it is not there any more."""
+    """Return what Kubernetes lists of one pod. Raises UnknownName when it is not there any more."""
     for one in _records(listings):
         if _id(one) == pod.id:
             return one
@@ -26,8 +26,8 @@ def record(pod: Resource, listings: DiscoveryLists) -> Mapping[str, Any]:
 
 
 def volume_ids(pod: Mapping[str, Any], listings: DiscoveryLists) -> list[str]:
-    """The Cinder volumes that it mounts, in the order of its manifest: named in the manifest, or
-    bound to a claim of its own or of its namespace."""
+    """Return the Cinder volumes that it mounts, in the order of its manifest: named in the
+    manifest, or bound to a claim of its own or of its namespace."""
     namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
     found: list[str] = []
     for mounted in pod["spec"].get("volumes") or ():
@@ -46,8 +46,8 @@ def _records(listings: DiscoveryLists) -> Sequence[Mapping[str, Any]]:
 
 
 def _bound(listings: DiscoveryLists) -> Claims:
-    """Which Cinder volume is behind which claim. A persistent volume names the claim that it is
-    bound to, so claims need not be listed."""
+    """Return which Cinder volume is behind which claim. A persistent volume names the claim that it
+    is bound to, so claims need not be listed."""
     found: dict[tuple[str, str], str] = {}
     listed: Sequence[Mapping[str, Any]] = listings.list(
         "kubernetes", "/persistentvolumes", "items")
@@ -66,8 +66,8 @@ def _name(one: Mapping[str, Any]) -> str:
 
 
 def _id(one: Mapping[str, Any]) -> str:
-    """As in Karbor 1.x: the same for a pod that was made anew under its name, as those of a
-    stateful set are."""
+    """Return the id of a pod, as Karbor 1.x made it: the same for a pod that was made anew under
+    its name, as those of a stateful set are."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, _name(one)))
 
 

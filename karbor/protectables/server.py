@@ -13,7 +13,7 @@ ATTACHED = "os-extended-volumes:volumes_attached"
 
 
 def records(listings: DiscoveryLists) -> dict[str, dict[str, Any]]:
-    """Every server of the project by id, as Nova lists it: one list for all who ask.
+    """Return every server of the project by id, as Nova lists it: one list for all who ask.
 
     Raises CloudUnavailable when Nova shows a server in part only, as it does (from microversion
     2.69 on) while the cell of the server is down: its disks would be missing from the graph.
@@ -32,8 +32,8 @@ def _whole(server: dict[str, Any]) -> dict[str, Any]:
 
 
 def record(server: Resource, listings: DiscoveryLists) -> dict[str, Any]:
-    """What Nova lists of one server, or shows of one that the list lacks. Raises UnknownName when
-    it is not among the project's."""
+    """Return what Nova lists of one server, or shows of one that the list lacks. Raises
+    UnknownName when it is not among the project's."""
     listed = records(listings).get(server.id)
     if listed is not None:
         return listed
@@ -46,13 +46,15 @@ def record(server: Resource, listings: DiscoveryLists) -> dict[str, Any]:
 
 
 def image_id(server: Mapping[str, Any]) -> str:
-    """The image whose copy is the server's own disk; "" for a server booted from a volume."""
+    """Return the image whose copy is the server's own disk; "" for a server booted from a
+    volume."""
     image = server["image"]
     return str(image["id"]) if image else ""
 
 
 def volume_ids(server: Mapping[str, Any]) -> list[str]:
-    """Its attached volumes in Nova's order, which is the order of attachment."""
+    """Return the ids of the server's attached volumes in Nova's order, which is the order of
+    attachment."""
     return [str(one["id"]) for one in server[ATTACHED]]
 
 

@@ -51,7 +51,7 @@ class Volumes:
 
     @staticmethod
     def _alone(id: str, listings: DiscoveryLists) -> Resource:
-        """One that the list lacks."""
+        """Return a volume that the list lacks, asked for by itself."""
         try:
             return _resource(listings.cloud.api("cinder").get(f"/volumes/{id}")["volume"])
         except CloudNotFound:

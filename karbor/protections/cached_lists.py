@@ -16,9 +16,9 @@ _OLDEST_NOVA = (2, 79)      # Train: embedded flavor, tags, delete_on_terminatio
 
 
 def standing(cloud: Cloud, service: str, kind: str, ids: Iterable[str]) -> dict[str, str]:
-    """The states of backups or snapshots by their ids, in lower case; `gone` for those that the
-    service does not have. One list; what it lacks is asked for by itself, since only that tells
-    that it is gone."""
+    """Return the states of backups or snapshots by their ids, in lower case; `gone` for those
+    that the service does not have. One list; what it lacks is asked for by itself, since only
+    that tells that it is gone."""
     wanted = set(ids)
     if not wanted:
         return {}       # the cloud may not even have such a service
@@ -48,11 +48,11 @@ class CachedLists:
                               lambda: self._api(service).list(path, key, version=version))
 
     def neutron(self, kind: str) -> list[Record]:
-        """A collection of Neutron: networks, subnets, ports, routers, security-groups, …"""
+        """Return a collection of Neutron: networks, subnets, ports, routers, security-groups, …"""
         return self._list("neutron", f"/{kind}", kind.replace("-", "_"))
 
     def volumes(self) -> dict[str, Record]:
-        """The project's volumes by id."""
+        """Return the project's volumes by id."""
         return {volume["id"]: volume for volume in self.cinder("/volumes/detail", "volumes")}
 
     def cinder(self, path: str, key: str) -> list[Record]:
@@ -62,12 +62,13 @@ class CachedLists:
         return self._list("nova", path, key, self.nova_version())
 
     def servers(self) -> dict[str, Record]:
-        """The project's servers by id, each with its flavor, tags and the names of its volumes."""
+        """Return the project's servers by id, each with its flavor, tags and the names of its
+        volumes."""
         return {server["id"]: server for server in self.nova("/servers/detail", "servers")}
 
     def server(self, id: str) -> Record | None:
-        """As `servers` shows it; one that the list lacks is asked for by itself. None when it is
-        gone."""
+        """Return a server as `servers` shows it; one that the list lacks is asked for by itself.
+        None when it is gone."""
         if (listed := self.servers().get(id)) is not None:
             return listed
         try:
@@ -78,12 +79,12 @@ class CachedLists:
         return found
 
     def key_pairs(self) -> dict[str, Record]:
-        """The caller's own key pairs by name (Nova keeps them per user, not per project)."""
+        """Return the caller's own key pairs by name (Nova keeps them per user, not per project)."""
         wrapped = self.nova("/os-keypairs", "keypairs")
         return {one["keypair"]["name"]: one["keypair"] for one in wrapped}
 
     def nova_version(self) -> str:
-        """The newest microversion that both this cloud and this code understand."""
+        """Return the newest microversion that both this cloud and this code understand."""
         def ask() -> str:
             told = self._api("nova").get("/")["version"].get("version") or "2.1"
             major, minor = (int(part) for part in told.split("."))
@@ -93,8 +94,8 @@ class CachedLists:
         return version
 
     def volume_metadata_keys(self) -> frozenset[str] | None:
-        """The keys of the users' metadata of all volumes of the project; None where Cinder does
-        not tell (before microversion 3.36)."""
+        """Return the keys of the users' metadata of all volumes of the project; None where
+        Cinder does not tell (before microversion 3.36)."""
         def ask() -> frozenset[str] | None:
             try:
                 told = self._api("cinder").get("/volumes/summary")["volume-summary"]
@@ -105,13 +106,14 @@ class CachedLists:
         return found
 
     def limits(self) -> Record:
-        """Nova's absolute limits and what is used of them."""
+        """Return Nova's absolute limits and what is used of them."""
         found: Record = self.asked.ask("nova limits", lambda: self._api("nova").get("/limits"))
         absolute: Record = found["limits"]["absolute"]
         return absolute
 
     def network_quota(self, project_id: str) -> dict[str, tuple[int, int | None]]:
-        """Per kind of Neutron: the limit (-1 for none) and how many are used (None: not told)."""
+        """Return for each kind of Neutron's things the limit (-1 for none) and how many are used
+        (None: not told)."""
         def ask() -> dict[str, tuple[int, int | None]]:
             api = self._api("neutron")
             try:

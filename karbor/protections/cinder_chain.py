@@ -43,16 +43,16 @@ class Base(Task):
 
 
 def parent(backups: Sequence[Backup], snapshot: Mapping[str, Any]) -> Backup | None:
-    """The backup of the volume that Cinder would build upon: the available one with the newest
-    data older than the snapshot (cinder's backup/api.py, create)."""
+    """Return the backup of the volume that Cinder would build upon: the available one with the
+    newest data older than the snapshot (cinder's backup/api.py, create)."""
     return max((backup for backup in backups if backup.get("status") == "available"
                 and str(backup.get("data_timestamp") or "") < str(snapshot["created_at"])),
                key=lambda one: str(one["data_timestamp"]), default=None)
 
 
 def why_full(cloud: Cloud, backups: Sequence[Backup], snapshot: Mapping[str, Any]) -> str:
-    """Why no incremental backup of the snapshot can be made that can be restored; empty when it
-    can. `backups` are all of the volume."""
+    """Return why no incremental backup of the snapshot can be made that can be restored; empty
+    when it can. `backups` are all of the volume."""
     under = parent(backups, snapshot)
     if under is None:
         return "Cinder has no available backup of this volume to build upon"
@@ -64,8 +64,8 @@ def why_full(cloud: Cloud, backups: Sequence[Backup], snapshot: Mapping[str, Any
 
 
 def break_in(cloud: Cloud, backup: Backup, backups: Sequence[Backup], minimum: int) -> str:
-    """What is wrong with the chain below an incremental backup; empty when nothing is known to be.
-    `minimum` is the volume's size in bytes."""
+    """Return what is wrong with the chain below an incremental backup; empty when nothing is
+    known to be. `minimum` is the volume's size in bytes."""
     try:
         examine(cloud, backup, minimum)
     except (ObjectMissing, ObjectDamaged) as error:

@@ -23,8 +23,8 @@ _KEY = re.compile(r"[a-zA-Z0-9-_:. /]{1,255}")
 
 
 def own_metadata(cloud: Cloud, volume: Mapping[str, Any]) -> dict[str, str]:
-    """The user's metadata of a volume, without Cinder's flags. Asks for that of the one volume only
-    where the project has items of these names at all."""
+    """Return the user's metadata of a volume, without Cinder's flags. Asks for that of the one
+    volume only where the project has items of these names at all."""
     shown: dict[str, str] = dict(volume.get("metadata") or {})
     hidden = FLAGS & shown.keys()
     if not hidden:
@@ -38,7 +38,7 @@ def own_metadata(cloud: Cloud, volume: Mapping[str, Any]) -> dict[str, str]:
 
 def split_metadata(metadata: Mapping[str, str], *, longest: int | None = LONGEST_VALUE
                    ) -> tuple[dict[str, str], dict[str, str]]:
-    """Those items that Cinder takes, and the others; values of any length where `longest` is
+    """Return the items that Cinder takes, and the others; values of any length where `longest` is
     None."""
     taken = {key: value for key, value in metadata.items()
              if _KEY.fullmatch(key) and (longest is None or len(value) <= longest)}
@@ -46,7 +46,7 @@ def split_metadata(metadata: Mapping[str, str], *, longest: int | None = LONGEST
 
 
 def refused(volume: Mapping[str, Any]) -> list[str]:
-    """What of a kept volume Cinder will not take back, in words."""
+    """Return what of a kept volume Cinder will not take back, in words."""
     _, metadata = split_metadata(volume.get("metadata") or {})
     _, properties = split_metadata(volume.get("image_metadata") or {}, longest=None)
     return [*(f"metadata {key}" for key in metadata),

@@ -23,8 +23,8 @@ def write(bank: Section, key: str, document: Mapping[str, Any]) -> dict[str, Any
 
 
 def read(bank: Section, key: str) -> dict[str, Any]:
-    """The document, read to its end so that its checksum is verified before anything is done with
-    it. Raises ObjectMissing, ObjectDamaged, NewerFormat."""
+    """Return the document, read to its end so that its checksum is verified before anything is
+    done with it. Raises ObjectMissing, ObjectDamaged, NewerFormat."""
     body = b"".join(bank.get(key))
     try:
         document = json.loads(body)

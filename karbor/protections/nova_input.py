@@ -17,9 +17,9 @@ LONGEST_VALUE = 255
 
 
 def takes_hostname(hostname: str, version: str) -> bool:
-    """Whether a request may ask for it: since microversion 2.90, and with dots since 2.94. Nova
-    derives hostnames from names, with letters that it refuses to be asked for (`müller-db`); from
-    the same name it derives the same one again."""
+    """Return whether a request may ask for it: since microversion 2.90, and with dots since
+    2.94. Nova derives hostnames from names, with letters that it refuses to be asked for
+    (`müller-db`); from the same name it derives the same one again."""
     minor = int(version.partition(".")[2])
     if minor >= 94:
         return len(hostname) <= 255 and bool(_HOSTNAME_294.fullmatch(hostname))
@@ -28,7 +28,7 @@ def takes_hostname(hostname: str, version: str) -> bool:
 
 
 def refused_name(name: str) -> str:
-    """Why Nova refuses the name of a server; "" when it takes it."""
+    """Return why Nova refuses the name of a server; "" when it takes it."""
     if not 1 <= len(name) <= LONGEST_NAME:
         return f"it has {len(name)} characters, and 1 to {LONGEST_NAME} are allowed"
     if name != name.strip() or any(unicodedata.category(one) == "Zs" for one in name[0] + name[-1]):
@@ -38,14 +38,14 @@ def refused_name(name: str) -> str:
 
 
 def _printable(char: str) -> bool:
-    """As Nova says it: no control characters, no line separators, and nothing beyond the Basic
-    Multilingual Plane (emoji)."""
+    """Return whether a text is printable to Nova: no control characters, no line separators, and
+    nothing beyond the Basic Multilingual Plane (emoji)."""
     category = unicodedata.category(char)
     return ord(char) < 0xFFFF and not category.startswith("C") and category not in ("Zl", "Zp")
 
 
 def split_metadata(metadata: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Those items that Nova takes, and those that were stored by other rules."""
+    """Return the items that Nova takes, and those that were stored by other rules."""
     taken = {key: value for key, value in metadata.items()
              if _METADATA_KEY.fullmatch(key) and len(value) <= LONGEST_VALUE}
     return taken, {key: value for key, value in metadata.items() if key not in taken}

@@ -16,5 +16,5 @@ NO_FORCE: Mapping[str, Any] = {
 
 
 def text(description: str) -> dict[str, Any]:
-    """An option that is a name or a description."""
+    """Return an option that is a name or a description."""
     return {**TEXT, "description": description}

@@ -20,6 +20,7 @@ PROTECTIONS = ("karbor-project-protection-plugin", "karbor-server-protection-plu
 
 
 def built_in(conf: config.ConfigOpts) -> Provider:
-    """Opens the bank, and makes it if there is none. Raises BankError, BadInput."""
+    """Return the built-in provider. Opens the bank, and makes it if there is none. Raises
+    BankError, BadInput."""
     bank = registry.bank(BANK)({"path": str(config.bank_path(conf))})
     return Provider(ID, NAME, bank, registry.protections(PROTECTIONS))

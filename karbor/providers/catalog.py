@@ -57,7 +57,7 @@ class ProviderCatalog:
 
     # ------------------------------------------------------------------ what there is
     def list(self) -> list[ProviderInfo]:
-        """In order of their names; those that are disabled as well."""
+        """Return all providers in order of their names; the disabled ones as well."""
         files = self._files()
         if not files and not self.broken:
             return [ProviderInfo(builtin.ID, builtin.NAME, builtin.DESCRIPTION, builtin.BANK,
@@ -84,7 +84,7 @@ class ProviderCatalog:
         return self._directory.files().broken
 
     def find(self, name_or_id: str) -> ProviderInfo:
-        """Raises UnknownName."""
+        """Return the provider of this name or id. Raises UnknownName."""
         known = self.list()
         for info in known:
             if name_or_id in (info.id, info.name):
@@ -93,7 +93,8 @@ class ProviderCatalog:
                           remedy="there are: " + ", ".join(info.name for info in known))
 
     def default(self) -> ProviderInfo:
-        """The one that [DEFAULT] default_provider names, or the only one. Raises BadInput."""
+        """Return the one that [DEFAULT] default_provider names, or the only one. Raises
+        BadInput."""
         named = self._conf.default_provider
         if named:
             return self._enabled(self.find(named))
@@ -120,23 +121,26 @@ class ProviderCatalog:
 
     # ------------------------------------------------------------------ those that work
     def choose(self, name_or_id: str | None) -> Provider:
-        """For something new. Raises BadInput, BankError."""
+        """Return the provider that is named, or the default, for something new. Raises BadInput,
+        BankError."""
         return self.open(self._enabled(self.find(name_or_id)) if name_or_id else self.default())
 
     def of(self, operation: Operation) -> Provider:
-        """Raises NotFound when no file describes it any more: then nothing is done with it."""
+        """Return the provider of an operation. Raises NotFound when no file describes it any more:
+        then nothing is done with it."""
         with self._lock:
             if operation.id not in self._of:
                 self._of[operation.id] = self.open(self._listed_for(operation))
             return self._of[operation.id]
 
     def forget(self, operation: Operation) -> None:
-        """Nothing more is done for it here."""
+        """Forget an operation for which nothing more is done here."""
         with self._lock:
             self._of.pop(operation.id, None)
 
     def of_id(self, provider_id: str) -> Provider:
-        """For an operation that was begun with it. Raises as `of`."""
+        """Return the provider of this id, for an operation that was begun with it. Raises as
+        `of`."""
         return self.open(self._described(provider_id, "an operation was begun"))
 
     def _listed_for(self, operation: Operation) -> ProviderInfo:
@@ -156,7 +160,8 @@ class ProviderCatalog:
                        remedy="put its file back; then go on")
 
     def open(self, listed: ProviderInfo) -> Provider:
-        """The same object as long as its file does not change. Raises BadInput, BankError."""
+        """Return the same object as long as its file does not change. Raises BadInput,
+        BankError."""
         with self._lock:
             file = next((one for one in self._files() if str(one.path) == listed.file), None)
             kept = self._opened.get(listed.id)

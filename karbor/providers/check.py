@@ -43,7 +43,7 @@ class Finding:
 
 
 def check(providers: ProviderCatalog, listed: ProviderInfo) -> Iterator[Finding]:
-    """One after another, as they come."""
+    """Yield the findings one after another, as they come."""
     for name in listed.plugins:
         yield _plugin(name)
     try:
@@ -109,8 +109,9 @@ def _round_trip(section: Section, key: str, size: int) -> int:
 
 
 def _absent(section: Section) -> str:
-    """A second writer is refused, of small objects and of large ones; and of several that write at
-    the same time one succeeds. Stores of objects differ in what they understand of that."""
+    """Check that a second writer is refused, of small objects and of large ones, and that of
+    several that write at the same time one succeeds. Stores of objects differ in what they
+    understand of that."""
     for key, size in (("absent", SMALL), ("absent-large", LARGE)):
         section.put(key, [b"1" * size], absent=True)
         _refused(section, key, size)

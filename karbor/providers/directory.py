@@ -41,7 +41,8 @@ class ProviderDirectory:
         self._lock = threading.Lock()
 
     def files(self) -> LoadedProviderFile:
-        """Raises BadInput when there is no such directory, though somebody named it."""
+        """Return what is read from each file. Raises BadInput when there is no such directory,
+        though somebody named it."""
         with self._lock:
             stamps = self._look()
             if stamps != self._stamps:
@@ -76,7 +77,8 @@ class ProviderDirectory:
         return found
 
     def _once(self, name: str, stamp: _Stamp) -> tuple[_Stamp, ProviderFile | BadInput]:
-        """What has not changed is not read again: it stays the same object."""
+        """Return what a file says. One that has not changed is not read again: it stays the same
+        object."""
         before = self._read.get(name)
         if before is not None and before[0] == stamp:
             return before
@@ -87,7 +89,8 @@ class ProviderDirectory:
 
 
 def _sorted_out(found: list[ProviderFile | BadInput]) -> LoadedProviderFile:
-    """Of two that bear one id or one name neither counts: nobody can say which was meant."""
+    """Leave out what contradicts itself. Of two that bear one id or one name neither counts: nobody
+    can say which was meant."""
     files = [one for one in found if isinstance(one, ProviderFile)]
     broken = [one for one in found if isinstance(one, BadInput)]
     same: dict[tuple[ProviderFile, ...], list[str]] = defaultdict(list)

@@ -41,7 +41,8 @@ class ProviderFile:
 
 
 def read(path: Path) -> ProviderFile:
-    """Raises BadInput, with the name of the file and what is wrong in it."""
+    """Read the file of a provider. Raises BadInput, with the name of the file and what is wrong in
+    it."""
     try:
         return _read(path)
     except BadInput as error:

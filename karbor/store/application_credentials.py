@@ -34,7 +34,8 @@ class ApplicationCredentials:
             note_change(connection, registration.project_id)
 
     def of(self, project_id: str, user_id: str) -> ApplicationCredential | None:
-        """The newest that can be used; one whose making was cut off cannot."""
+        """Return the user's newest application credential that can be used; one whose making was
+        cut off cannot."""
         return next(
             (
                 application_credential
@@ -47,7 +48,8 @@ class ApplicationCredentials:
     def list(
         self, project_id: str, user_id: str | None = None
     ) -> builtins.list[ApplicationCredential]:
-        """The newest first; those whose making was cut off too (they have no id)."""
+        """Return the project's application credentials, the newest first; those whose making was
+        cut off too (they have no id)."""
         query = sa.select(REGISTRATIONS).where(REGISTRATIONS.c.project_id == project_id)
         if user_id is not None:
             query = query.where(REGISTRATIONS.c.user_id == user_id)
@@ -94,7 +96,7 @@ class ApplicationCredentials:
 
 
 def _resealed(value: object, again: Callable[[str], str]) -> tuple[object, int]:
-    """The same with every member called `sealed` sealed anew, and how many there were."""
+    """Return the same with every member called `sealed` sealed anew, and how many there were."""
     if not isinstance(value, dict):
         return value, 0
     out: dict[str, object] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from karbor.domain.checkpoint_record import (
     of_verification,
 )
 from karbor.domain.errors import Conflict, NotFound, why
-from karbor.domain.listing import EVERY_CHECKPOINT, CheckpointFilter, Listing, Page
+from karbor.domain.listing import Listing, Page
 from karbor.domain.operation import OperationState, Verb
 from karbor.domain.quota import CHECKPOINTS as KIND
 from karbor.domain.quota import must_fit
@@ -33,24 +33,34 @@ _LIVE = tuple(record_status for record_status in RecordStatus if record_status.l
 _OVER = tuple(operation_state for operation_state in OperationState if operation_state.over)
 
 
+@dataclass(frozen=True)
+class Span:
+    """Which checkpoints of a list are meant: those of one provider or plan, made from `since` up
+    to, but not including, `before` (seconds since the epoch)."""
+
+    provider_id: str = ""
+    plan_id: str = ""
+    since: float | None = None
+    before: float | None = None
+
+
 class CheckpointRecords:
     """What is not in the given project does not exist: NotFound. None for the project means those
     of all projects: for administrators, and for Karbor itself."""
 
     def __init__(self, engine: sa.Engine, quotas: Quotas | None = None) -> None:
-        """Without quotas there is no limit."""
+        """Take the database. Without quotas there is no limit."""
         self._engine = engine
         self._quotas = quotas
 
     # ------------------------------------------------------------------ reading
     def show(self, project_id: str | None, checkpoint_id: str) -> CheckpointRecord:
-        """Also a deleted one. Raises NotFound."""
+        """Return the record of a checkpoint, of a deleted one too. Raises NotFound."""
         with reading(self._engine) as connection:
             return _require(connection, project_id, checkpoint_id)
 
-    def list(self, listing: Listing, span: CheckpointFilter = EVERY_CHECKPOINT
-             ) -> Page[CheckpointRecord]:
-        """Those that are not deleted. Raises NotFound for an unknown marker,
+    def list(self, listing: Listing, span: Span = Span()) -> Page[CheckpointRecord]:
+        """Return a page of the records that are not deleted. Raises NotFound for an unknown marker,
         BadInput for a field that cannot be sorted by."""
         table = CHECKPOINTS
         wanted: builtins.list[sa.ColumnElement[bool]] = [table.c.status.not_in(_GONE)]
@@ -68,7 +78,7 @@ class CheckpointRecords:
         return Page(map(_from_row, rows), cut=rows.cut)
 
     def of_plan(self, project_id: str, plan_id: str) -> builtins.list[CheckpointRecord]:
-        """All that are not deleted, the newest first."""
+        """Return all records of a plan that are not deleted, the newest first."""
         query = sa.select(CHECKPOINTS).where(
             CHECKPOINTS.c.project_id == project_id, CHECKPOINTS.c.plan_id == plan_id,
             CHECKPOINTS.c.status.not_in(_GONE)).order_by(CHECKPOINTS.c.created_at.desc())
@@ -76,14 +86,15 @@ class CheckpointRecords:
             return [_from_row(row) for row in connection.execute(query).mappings().all()]
 
     def count(self, project_id: str) -> int:
-        """How many count towards its quota: those that hold something. What failed holds nothing,
-        what a person has set to `error` does."""
+        """Return how many count towards its quota: those that hold something. What failed holds
+        nothing, what a person has set to `error` does."""
         self.settle()       # what has failed by now takes no place
         with reading(self._engine) as connection:
             return _count(connection, project_id)
 
     def known(self, project_id: str) -> dict[str, tuple[str, RecordStatus, bool]]:
-        """Id → provider, status and whether a graph is known, deleted ones too."""
+        """Return for each id the provider, the status and whether a graph is known; deleted ones
+        too."""
         query = sa.select(CHECKPOINTS.c.id, CHECKPOINTS.c.provider_id, CHECKPOINTS.c.status,
                           CHECKPOINTS.c.graph.is_not(None).label("has_graph")).where(
             CHECKPOINTS.c.project_id == project_id)
@@ -92,8 +103,9 @@ class CheckpointRecords:
                     for row in connection.execute(query)}
 
     def verified(self, project_id: str, provider_id: str) -> dict[str, str]:
-        """Id → checksum of the object of its bank from which is known what its last verify found;
-        "" of those of which that is not known. Without those that are deleted."""
+        """Return for each id the checksum of the object of its bank from which is known what its
+        last verify found; "" of those of which that is not known. Without those that are
+        deleted."""
         query = sa.select(CHECKPOINTS.c.id, CHECKPOINTS.c.verified).where(
             CHECKPOINTS.c.project_id == project_id, CHECKPOINTS.c.provider_id == provider_id,
             CHECKPOINTS.c.status.not_in(_GONE))
@@ -103,8 +115,8 @@ class CheckpointRecords:
 
     # ------------------------------------------------------------------ writing
     def add(self, *records: CheckpointRecord) -> None:
-        """All of them, which are of one project, or none. Raises OverQuota; Conflict when one is
-        known. Counting and adding is one transaction."""
+        """Add all of the records, which are of one project, or none. Raises OverQuota; Conflict
+        when one is known. Counting and adding is one transaction."""
         if self._quotas is not None:
             self.settle()       # what has failed by now takes no place
         project_id = records[0].project_id
@@ -127,17 +139,17 @@ class CheckpointRecords:
 
     def work_on(self, project_id: str | None, checkpoint_id: str, operation_id: str,
                 status: RecordStatus, now: float) -> None:
-        """An operation that was accepted works on it from now on."""
+        """Note that an operation that was accepted works on the checkpoint from now on."""
         self._change(project_id, checkpoint_id, now, status=status, operation_id=operation_id)
 
     def set_status(self, project_id: str | None, checkpoint_id: str, status: RecordStatus,
                    reason: str, now: float) -> None:
-        """Raises NotFound."""
+        """Set the status of a checkpoint. Raises NotFound."""
         self._change(project_id, checkpoint_id, now, status=status, reason=reason)
 
     def reset(self, project_id: str, checkpoint_id: str, status: RecordStatus, reason: str,
               now: float) -> None:
-        """As a person says; what it was before is remembered. Raises NotFound."""
+        """Set the status as a person says; what it was before is remembered. Raises NotFound."""
         before = sa.case((CHECKPOINTS.c.status == RecordStatus.AVAILABLE, RecordStatus.AVAILABLE),
                          else_=CHECKPOINTS.c.reset_from)
         self._change(project_id, checkpoint_id, now, status=status, reason=reason,
@@ -145,7 +157,7 @@ class CheckpointRecords:
 
     def note_verified(self, project_id: str, checkpoint_id: str, found: Verification,
                       checksum: str = "") -> None:
-        """What a verify found, unless a later one is known; nothing where there is no record.
+        """Note what a verify found, unless a later one is known; nothing where there is no record.
         `checksum`: of the object of its bank that says so, where that was read; of the same verify
         it counts more than a report without it."""
         mine = sa.and_(CHECKPOINTS.c.id == checkpoint_id, CHECKPOINTS.c.project_id == project_id)
@@ -172,7 +184,7 @@ class CheckpointRecords:
         return len(found)
 
     def keep(self, records: Iterable[CheckpointRecord]) -> None:
-        """As their bank tells them, in place of what was known."""
+        """Write records as their bank tells them, in place of what was known."""
         with writing(self._engine) as connection:
             for record in records:
                 connection.execute(sa.delete(CHECKPOINTS).where(CHECKPOINTS.c.id == record.id))
@@ -209,7 +221,7 @@ class CheckpointRecords:
         return int(changed.rowcount)
 
     def abandon(self, project_id: str, now: float) -> int:
-        """After the database was lost: say of those that were being made for a plan, and of whose
+        """Say, after the database was lost, of those that were being made for a plan, and of whose
         operation nothing is known, that they came to nothing; how many there were. (Without a plan
         it is a command that makes them, with a database of its own.)"""
         table = CHECKPOINTS

@@ -28,7 +28,7 @@ _NOTICED_SOON: dict[str, Any] = {   # else a server that is gone is waited for a
 
 
 def connect(url: str) -> sa.Engine:
-    """An engine for `sqlite:///PATH` or `postgresql://…`; nothing is asked of a server yet.
+    """Return an engine for `sqlite:///PATH` or `postgresql://…`; nothing is asked of a server yet.
 
     An SQLite file is made with mode 0600 (and its directory with 0700) if it does not exist: it
     names what a project owns and holds sealed credentials. Raises BadInput for another kind of
@@ -50,8 +50,8 @@ def connect(url: str) -> sa.Engine:
 
 
 def described(url: str) -> tuple[str, Path | None]:
-    """A database URL without its password, and the file that an SQLite one names; nothing is opened
-    or made. Raises BadInput as `connect`."""
+    """Return a database URL without its password, and the file that an SQLite one names; nothing
+    is opened or made. Raises BadInput as `connect`."""
     parsed = _parsed(url)
     kind = parsed.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
@@ -107,8 +107,9 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """A fresh file is turned to it by one connection. Others that try at that moment are refused
-    without the wait of busy_timeout: SQLite sees two readers that would both become writers."""
+    """Turn a file to the write-ahead log; a fresh one is turned by one connection. Others that try
+    at that moment are refused without the wait of busy_timeout: SQLite sees two readers that would
+    both become writers."""
     until = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -135,14 +136,14 @@ def _private_file(path: Path) -> None:
 
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """One transaction that writes: all or nothing. Raises StoreUnavailable."""
+    """Open one transaction that writes: all or nothing. Raises StoreUnavailable."""
     with _translated(), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """One transaction that reads, from one state of the database. Raises StoreUnavailable."""
+    """Open one transaction that reads, from one state of the database. Raises StoreUnavailable."""
     with (_translated(),
           engine.execution_options(**{_READS: True}).begin() as connection):
         yield connection

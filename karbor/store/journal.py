@@ -144,7 +144,7 @@ class SqlJournal:
     @contextmanager
     def _held(self, operation_id: str, fence: int
               ) -> Iterator[tuple[sa.Connection, OperationState]]:
-        """A writing transaction in which nobody else can write to the operation."""
+        """Open a writing transaction in which nobody else can write to the operation."""
         with writing(self._engine) as connection:
             row = connection.execute(
                 sa.select(OPERATIONS.c.fence, OPERATIONS.c.state)
@@ -157,7 +157,7 @@ class SqlJournal:
 
 
 def _kept_or(column: sa.Column[Any], name: str) -> sa.ColumnElement[Any]:
-    """The new value, or, where it is None, what the column has."""
+    """Return the new value, or, where it is None, what the column has."""
     return sa.func.coalesce(sa.bindparam(name, type_=column.type), column, type_=column.type)
 
 

@@ -17,7 +17,7 @@ def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: 
          contains: Collection[str] = (), equals: Collection[str] = (),
          wanted: Collection[sa.ColumnElement[bool]] = (), keys: Mapping[str, str] = _SAME
          ) -> Page[sa.RowMapping]:
-    """The rows of the page. The fields `contains` are matched as parts of the text, those of
+    """Return the rows of the page. The fields `contains` are matched as parts of the text, those of
     `equals` exactly; a filter that is in neither does not narrow anything. `wanted` are further
     conditions. `keys` are what one may sort by, with their columns; without, any column is.
 
@@ -51,8 +51,8 @@ def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: 
 
 def _fitting(connection: sa.Connection, query: sa.Select[Any], table: sa.Table, listing: Listing
              ) -> tuple[int, bool]:
-    """How many of the rows have no more than `largest_bytes` together, at least one, and whether
-    these are not all."""
+    """Return how many of the rows have no more than `largest_bytes` together, at least one, and
+    whether these are not all."""
     large = [column for column in table.c if isinstance(column.type, sa.JSON)]
     if not listing.largest_bytes or not large:
         return listing.limit, False
@@ -68,7 +68,8 @@ def _fitting(connection: sa.Connection, query: sa.Select[Any], table: sa.Table, 
 
 
 def has_text(column: sa.ColumnElement[Any], text: str) -> sa.ColumnElement[bool]:
-    """Contains it, in letters of either case. Never a pattern: `%` and `.` mean themselves."""
+    """Return the condition that a column contains the text, in letters of either case. Never a
+    pattern: `%` and `.` mean themselves."""
     return column.icontains(text, autoescape=True)
 
 
@@ -87,7 +88,7 @@ def _order(table: sa.Table, sort: tuple[Sort, ...], keys: Mapping[str, str]
 
 
 def _after(order: list[tuple[sa.Column[Any], bool]], last: sa.Row[Any]) -> sa.ColumnElement[bool]:
-    """What comes behind the row `last`, each field in its own direction."""
+    """Return what comes behind the row `last`, each field in its own direction."""
     cases = []
     for at, (column, descending) in enumerate(order):
         value = sa.literal(last[at], column.type)       # a plain True could not be compared

@@ -46,7 +46,8 @@ class Occurrences:
     # ------------------------------------------------------------------ for users
     def list(self, project_id: str, scheduled_operation_id: str, listing: Listing | None = None
              ) -> builtins.list[Occurrence]:
-        """Raises BadInput for a key that cannot be sorted by, NotFound for an unknown marker."""
+        """Return a page of a schedule's occurrences. Raises BadInput for a key that cannot be
+        sorted by, NotFound for an unknown marker."""
         asked = replace(listing or Listing(project_id, sort=(Sort("due_at"),)),
                         project_id=project_id)
         with reading(self._engine) as connection:
@@ -55,7 +56,7 @@ class Occurrences:
         return [occurrence_from_row(row) for row in rows]
 
     def of_operation(self, project_id: str, operation_id: str) -> Occurrence | None:
-        """The one that an operation was begun for."""
+        """Return the occurrence that an operation was begun for."""
         with reading(self._engine) as connection:
             row = connection.execute(sa.select(OCCURRENCES).where(
                 OCCURRENCES.c.project_id == project_id,
@@ -84,7 +85,8 @@ class Occurrences:
 
     # ------------------------------------------------------------------ for the clock
     def due(self, now: float) -> builtins.list[tuple[ScheduledOperation, Trigger]]:
-        """Those with a due time that nobody has looked at, the longest waiting first."""
+        """Return the scheduled operations with a due time that nobody has looked at, the longest
+        waiting first."""
         query = sa.select(*BOTH).select_from(_JOINED).where(
             SCHEDULED_OPERATIONS.c.enabled, SCHEDULED_OPERATIONS.c.next_due_at <= now
         ).order_by(SCHEDULED_OPERATIONS.c.next_due_at, SCHEDULED_OPERATIONS.c.id)
@@ -92,7 +94,7 @@ class Occurrences:
             return [both_from_row(row) for row in connection.execute(query).mappings()]
 
     def next_due(self) -> float | None:
-        """When something is due next, of triggers whose times can be told."""
+        """Return when something is due next, of triggers whose times can be told."""
         query = (sa.select(sa.func.min(SCHEDULED_OPERATIONS.c.next_due_at)).select_from(_JOINED)
                  .where(SCHEDULED_OPERATIONS.c.enabled, TRIGGERS.c.fault == ""))
         with reading(self._engine) as connection:
@@ -134,11 +136,13 @@ class Occurrences:
         return rows
 
     def waiting(self, now: float) -> builtins.list[Entry]:
-        """Due ones that nobody holds any more: their engine has died, or they shall be retried."""
+        """Return due occurrences that nobody holds any more: their engine has died, or they shall
+        be retried."""
         return self._entries(OCCURRENCES.c.state == _S.DUE, OCCURRENCES.c.held_until <= now)
 
     def to_retain(self, now: float) -> builtins.list[Entry]:
-        """Ended ones whose retention is still to be carried out, and held by nobody."""
+        """Return ended occurrences whose retention is still to be carried out, and held by
+        nobody."""
         return self._entries(OCCURRENCES.c.state == _S.DONE, OCCURRENCES.c.retention == WANTED,
                              OCCURRENCES.c.held_until <= now)
 
@@ -151,7 +155,8 @@ class Occurrences:
                     for row in connection.execute(query).mappings()]
 
     def running(self, after: str = "") -> builtins.list[tuple[Occurrence, ScheduledOperation]]:
-        """A few hundred whose operations have been accepted, by id, those after this one."""
+        """Return a few hundred occurrences whose operations have been accepted, by id, those after
+        this one."""
         query = (sa.select(*OCCURRENCES.c, *BOTH).select_from(_JOINED.join(
             OCCURRENCES, OCCURRENCES.c.scheduled_operation_id == SCHEDULED_OPERATIONS.c.id))
             .where(OCCURRENCES.c.state == _S.RUNNING, OCCURRENCES.c.id > after)
@@ -172,12 +177,13 @@ class Occurrences:
 
     def end(self, occurrence: Occurrence, state: OccurrenceState, now: float, reason: str = "",
             retention: str = "") -> bool:
-        """It has come to this. False: it is ours no more, or was ended by another."""
+        """Note what the occurrence has come to. Return False when it is ours no more, or was ended
+        by another."""
         return self._change(occurrence, {"state": state, "finished_at": now, "reason": reason,
                                          "retention": retention, "held_until": 0.0})
 
     def retained(self, occurrence: Occurrence, told: str) -> bool:
-        """What came of its retention, in words."""
+        """Note what came of the retention of an occurrence, in words."""
         return self._change(occurrence, {"retention": told})
 
     def _change(self, occurrence: Occurrence, values: Mapping[str, Any]) -> bool:
@@ -188,8 +194,9 @@ class Occurrences:
         return bool(changed.rowcount)
 
     def begin(self, occurrence: Occurrence, operation_id: str, now: float) -> bool:
-        """Its operation has been accepted. That is a fact, whoever thought meanwhile that the
-        occurrence was missed or had failed; only what an operation came to stays."""
+        """Note that the operation of the occurrence has been accepted. That is a fact, whoever
+        thought meanwhile that the occurrence was missed or had failed; only what an operation came
+        to stays."""
         with writing(self._engine) as connection:
             changed = connection.execute(sa.update(OCCURRENCES).where(
                 OCCURRENCES.c.id == occurrence.id, OCCURRENCES.c.operation_id == "").values(
@@ -204,7 +211,7 @@ class Occurrences:
                 OCCURRENCES.c.state.not_in(_GOING), OCCURRENCES.c.finished_at < before)).rowcount
 
     def fault(self, trigger_id: str, text: str) -> None:
-        """Why the times of a trigger cannot be told, for its owner; "" when they can."""
+        """Return why the times of a trigger cannot be told, for its owner; "" when they can."""
         with writing(self._engine) as connection:
             connection.execute(sa.update(TRIGGERS).where(TRIGGERS.c.id == trigger_id)
                                .values(fault=text))
@@ -217,7 +224,7 @@ class Outcomes:
         self._engine = engine
 
     def of(self, operation_ids: Sequence[str]) -> Mapping[str, Operation]:
-        """By id; one that does not exist is left out."""
+        """Return scheduled operations by id; one that does not exist is left out."""
         out: dict[str, Operation] = {}
         with reading(self._engine) as connection:
             for start in range(0, len(operation_ids), _CHUNK):
@@ -228,7 +235,7 @@ class Outcomes:
 
 
 def _going(connection: sa.Connection, scheduled_operation_id: str) -> str:
-    """Which run of it is still going, in words; "" if none is."""
+    """Return which run of the schedule is still going, in words; "" if none is."""
     row = connection.execute(sa.select(OCCURRENCES.c.state, OCCURRENCES.c.operation_id).where(
         OCCURRENCES.c.scheduled_operation_id == scheduled_operation_id,
         OCCURRENCES.c.state.in_(_GOING)).limit(1)).first()

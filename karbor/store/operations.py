@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from karbor.domain.errors import AmbiguousName, Conflict, NotFound
-from karbor.domain.operation import Operation, OperationEvent, OperationState, Verb, Wanted
+from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.operation_conflicts import check_conflicts
 from karbor.domain.step import Step, StepState
 from karbor.store.connect import reading, writing
@@ -45,6 +45,14 @@ class Entrusted:
     ready: bool
 
 
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to an operation, for people; `at` is in seconds since the epoch."""
+
+    at: float
+    text: str
+
+
 class Operations:
     """What is not in the given project does not exist: NotFound, whoever asks."""
 
@@ -52,8 +60,8 @@ class Operations:
         self._engine = engine
 
     def add(self, operation: Operation, *, trust: str = "", offered: bool = False) -> None:
-        """`trust`: see the column. `offered`: the workers are to drive it; they begin when its
-        trust has been made.
+        """Write down an operation that was accepted. `trust`: see the column. `offered`: the
+        workers are to drive it; they begin when its trust has been made.
 
         Raises Conflict when there is an operation with this id, and when another one works on the
         checkpoint and would be disturbed: of two that come at once one is refused. Raises
@@ -76,7 +84,7 @@ class Operations:
 
     def list(self, project_id: str, *, limit: int | None = None, verb: Verb | None = None,
              state: OperationState | None = None) -> list[Operation]:
-        """The newest first."""
+        """Return the project's operations, the newest first."""
         query = (sa.select(OPERATIONS).where(OPERATIONS.c.project_id == project_id)
                  .order_by(OPERATIONS.c.created_at.desc(), OPERATIONS.c.id.desc()).limit(limit))
         if verb is not None:
@@ -89,12 +97,14 @@ class Operations:
 
     def live(self, project_id: str, checkpoint_id: str | None = None
              ) -> builtins.list[Operation]:
-        """Those that are not over: all of the project, or those that work on one checkpoint."""
+        """Return the operations that are not over: all of the project, or those that work on one
+        checkpoint."""
         with reading(self._engine) as connection:
             return _live(connection, project_id, checkpoint_id)
 
     def show(self, project_id: str, id_or_prefix: str) -> Operation:
-        """By its id, or by the beginning of it. Raises NotFound, AmbiguousName."""
+        """Return the operation by its id, or by the beginning of it. Raises NotFound,
+        AmbiguousName."""
         mine = OPERATIONS.c.project_id == project_id
         with reading(self._engine) as connection:
             exact = connection.execute(
@@ -112,7 +122,8 @@ class Operations:
         return operation_from_row(rows[0])
 
     def steps(self, project_id: str, operation_id: str) -> builtins.list[Step]:
-        """With their states and progress, in order of their numbers. Raises NotFound."""
+        """Return the steps with their states and progress, in order of their numbers. Raises
+        NotFound."""
         query = sa.select(STEPS).where(STEPS.c.operation_id == operation_id)
         with reading(self._engine) as connection:
             self._require(connection, project_id, operation_id)
@@ -120,8 +131,9 @@ class Operations:
         return [step_from_row(row) for row in rows]
 
     def steps_of(self, operation_ids: Collection[str]) -> Mapping[str, builtins.list[Step]]:
-        """As `steps`, of many at once, with one question to the database however many they are.
-        For whoever has got the operations through their projects; one without steps has none."""
+        """Return the steps of many operations at once, as `steps` does, with one question to the
+        database however many they are. For whoever has got the operations through their projects;
+        one without steps has none."""
         found: dict[str, builtins.list[Step]] = {operation_id: [] for operation_id in operation_ids}
         if not found:
             return found
@@ -149,7 +161,8 @@ class Operations:
                 OPERATIONS.c.id == operation_id, OPERATIONS.c.state == OperationState.QUEUED))
 
     def refuse(self, operation_id: str, error: Mapping[str, Any], now: float) -> None:
-        """It was written down and could not be begun; it stands as failed, with the reason."""
+        """Note that an operation which was written down could not be begun; it stands as failed,
+        with the reason."""
         with writing(self._engine) as connection:
             changed = connection.execute(
                 sa.update(OPERATIONS)
@@ -162,9 +175,9 @@ class Operations:
                     text=f"{OperationState.QUEUED} → {OperationState.FAILED}"))
 
     def take_up_left(self, project_id: str, operation_id: str, credential: Mapping[str, Any],
-                     trust: str, told: OperationEvent) -> None:
-        """One that is over, and could not remove all that it had made, goes back to undoing on
-        another credential; `trust` as in `add`. Only the steps that were left are undone. Raises
+                     trust: str, told: Event) -> None:
+        """Set an operation that is over, and could not remove all that it had made, back to undoing
+        on another credential; `trust` as in `add`. Only the steps that were left are undone. Raises
         NotFound, and Conflict where nothing is left, it is not over, or another operation works on
         the checkpoint."""
         with writing(self._engine) as connection:
@@ -198,9 +211,9 @@ class Operations:
                 text=f"{before} → {OperationState.UNDOING}: {told.text}"))
 
     def represent(self, operation_id: str, credential: Mapping[str, Any], trust: str,
-                  told: OperationEvent | None = None) -> None:
-        """How its caller is represented from now on, and which trust stands in Keystone for it;
-        with `told`, what its events say of that, in the same transaction."""
+                  told: Event | None = None) -> None:
+        """Write how the caller of an operation is represented from now on, and which trust stands
+        in Keystone for it; with `told`, what its events say of that, in the same transaction."""
         with writing(self._engine) as connection:
             connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id).values(
                 credential=dict(credential), trust=trust))
@@ -209,13 +222,14 @@ class Operations:
                                                             text=told.text))
 
     def trust_ended(self, operation_id: str) -> None:
-        """Nothing stands in Keystone for it any more."""
+        """Note that no trust stands in Keystone for the operation any more."""
         with writing(self._engine) as connection:
             connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id).values(
                 trust=""))
 
     def with_standing_trusts(self, project_id: str) -> builtins.list[Operation]:
-        """Those that are over and whose trust still stands in Keystone, as far as is known."""
+        """Return the operations that are over and whose trust still stands in Keystone, as far as
+        is known."""
         with reading(self._engine) as connection:
             rows = connection.execute(sa.select(OPERATIONS).where(
                 OPERATIONS.c.project_id == project_id, OPERATIONS.c.trust != "",
@@ -228,19 +242,20 @@ class Operations:
             connection.execute(sa.insert(EVENTS).values(operation_id=operation_id, at=at,
                                                         text=text))
 
-    def events(self, project_id: str, operation_id: str) -> builtins.list[OperationEvent]:
-        """What happened, in the order it was written down. Raises NotFound."""
+    def events(self, project_id: str, operation_id: str) -> builtins.list[Event]:
+        """Return what happened to the operation, in the order it was written down. Raises
+        NotFound."""
         with reading(self._engine) as connection:
             self._require(connection, project_id, operation_id)
             rows = connection.execute(
                 sa.select(EVENTS.c.at, EVENTS.c.text)
                 .where(EVENTS.c.operation_id == operation_id).order_by(EVENTS.c.id)).all()
-        return [OperationEvent(row.at, row.text) for row in rows]
+        return [Event(row.at, row.text) for row in rows]
 
     # ------------------------------------------------------------------ for workers: all projects
     def entrusted(self, since: float) -> builtins.list[Entrusted]:
-        """All that are not over, the oldest first. One whose trust is being made is ready when it
-        was accepted before `since`."""
+        """Return all operations of the workers that are not over, the oldest first. One whose trust
+        is being made is ready when it was accepted before `since`."""
         table = OPERATIONS.c
         query = (sa.select(table.id, table.project_id, table.trust, table.created_at,
                            table.request["provider_id"].as_string().label("provider_id"))
@@ -252,14 +267,15 @@ class Operations:
                     for row in connection.execute(query)]
 
     def all_live(self) -> builtins.list[str]:
-        """The ids of those that are not over, of all projects, whoever is to drive them."""
+        """Return the ids of those that are not over, of all projects, whoever is to drive them."""
         query = sa.select(OPERATIONS.c.id).where(OPERATIONS.c.state.in_(_LIVE)).order_by(
             OPERATIONS.c.created_at, OPERATIONS.c.id)
         with reading(self._engine) as connection:
             return builtins.list(connection.execute(query).scalars())
 
     def projects_with_standing_trusts(self) -> builtins.list[str]:
-        """Those of which an operation is over while its trust still stands, as far as is known."""
+        """Return the projects of which an operation is over while its trust still stands, as far as
+        is known."""
         query = sa.select(OPERATIONS.c.project_id).distinct().where(
             OPERATIONS.c.trust != "", OPERATIONS.c.state.in_(_OVER))
         with reading(self._engine) as connection:
@@ -269,8 +285,8 @@ class Operations:
     @staticmethod
     def _alone_with_checkpoint(connection: sa.Connection, project_id: str, checkpoint_id: str
                                ) -> None:
-        """Nobody else adds an operation to this checkpoint until the end of the transaction. (In
-        SQLite nobody else writes at all.)"""
+        """Keep everybody else from adding an operation to this checkpoint until the end of the
+        transaction. (In SQLite nobody else writes at all.)"""
         if connection.dialect.name == "postgresql":
             name = f"checkpoint {project_id} {checkpoint_id}"
             digest = hashlib.blake2b(name.encode(), digest_size=8).digest()

@@ -32,8 +32,8 @@ class Plans:
         self._quotas = quotas
 
     def add(self, plan: Plan) -> None:
-        """Raises OverQuota. Counting and adding is one transaction, and a project has only one of
-        them at a time: two requests cannot both take the last free place."""
+        """Add a plan. Raises OverQuota. Counting and adding is one transaction, and a project has
+        only one of them at a time: two requests cannot both take the last free place."""
         with writing(self._engine) as connection:
             lock(connection, f"plans {plan.project_id}")
             limit = self._quotas.within(connection, plan.project_id)[KIND]
@@ -42,13 +42,14 @@ class Plans:
             note_change(connection, plan.project_id)
 
     def show(self, project_id: str | None, plan_id: str) -> Plan:
-        """Raises NotFound."""
+        """Return the plan. Raises NotFound."""
         with reading(self._engine) as connection:
             return _require(connection, project_id, plan_id)
 
     def list(self, listing: Listing) -> Page[Plan]:
-        """`name` and `description` filter by a part of the text, `status` exactly. Raises NotFound
-        for an unknown marker, BadInput for a field that cannot be sorted by."""
+        """Return a page of plans. `name` and `description` filter by a part of the text, `status`
+        exactly. Raises NotFound for an unknown marker, BadInput for a field that cannot be sorted
+        by."""
         with reading(self._engine) as connection:
             rows = page(connection, PLANS, listing, noun="plan",
                         contains=("name", "description"), equals=("status", "provider_id"))
@@ -66,8 +67,8 @@ class Plans:
         return changed
 
     def drop(self, project_id: str | None, plan_id: str) -> None:
-        """Its checkpoints stay. Raises NotFound; Conflict naming the scheduled operations that
-        protect it."""
+        """Delete a plan. Its checkpoints stay. Raises NotFound; Conflict naming the scheduled
+        operations that protect it."""
         users = SCHEDULED_OPERATIONS
         with writing(self._engine) as connection:
             lock(connection, f"plan {plan_id}")
@@ -94,7 +95,8 @@ def _count(connection: sa.Connection, project_id: str) -> int:
 
 
 def require_plan(connection: sa.Connection, project_id: str, plan_id: str) -> None:
-    """Raises NotFound. Until the end of the transaction nobody deletes the plan."""
+    """Raise NotFound when there is no such plan. Until the end of the transaction nobody deletes
+    the plan."""
     lock(connection, f"plan {plan_id}")
     _require(connection, project_id, plan_id)
 

@@ -1,4 +1,4 @@
-"""Canaries in SQL: what is known of each Keystone's window, over many runs of the doctor."""
+"""Probe tokens in SQL: what is known of each Keystone's window, over many runs of the doctor."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from karbor.domain.probe_token import ProbeToken
 from karbor.store.connect import reading, writing
-from karbor.store.tables import CANARIES
+from karbor.store.tables import PROBE_TOKENS
 
 REMEMBERED = 30 * 86400.0
-"""Seconds after which what a canary told counts no more: clouds are changed."""
+"""Seconds after which what a probe token told counts no more: clouds are changed."""
 
 
 class ProbeTokens:
@@ -21,22 +21,24 @@ class ProbeTokens:
         self._engine = engine
 
     def of(self, auth_url: str) -> list[ProbeToken]:
-        """Oldest first. An address with its version and without is the same cloud's."""
+        """Return the probe tokens of a Keystone, the oldest first. An address with its version and
+        without is the same cloud's."""
         with reading(self._engine) as connection:
             rows = connection.execute(
-                sa.select(CANARIES).where(CANARIES.c.auth_url == _plain(auth_url))
-                .order_by(CANARIES.c.ends)).mappings()
+                sa.select(PROBE_TOKENS).where(PROBE_TOKENS.c.auth_url == _plain(auth_url))
+                .order_by(PROBE_TOKENS.c.ends)).mappings()
             return [ProbeToken(**row) for row in rows]
 
     def keep(self, probe_token: ProbeToken) -> None:
-        """As it is now, whether it is new or was known. One whose end is long past is dropped."""
+        """Write a probe token as it is now, whether it is new or was known. One whose end is long
+        past is dropped."""
         row = asdict(replace(probe_token, auth_url=_plain(probe_token.auth_url)))
         with writing(self._engine) as connection:
-            connection.execute(sa.delete(CANARIES).where(sa.or_(
-                CANARIES.c.id == probe_token.id,
-                sa.and_(CANARIES.c.auth_url == row["auth_url"],
-                        CANARIES.c.ends < probe_token.ends - REMEMBERED))))
-            connection.execute(sa.insert(CANARIES).values(row))
+            connection.execute(sa.delete(PROBE_TOKENS).where(sa.or_(
+                PROBE_TOKENS.c.id == probe_token.id,
+                sa.and_(PROBE_TOKENS.c.auth_url == row["auth_url"],
+                        PROBE_TOKENS.c.ends < probe_token.ends - REMEMBERED))))
+            connection.execute(sa.insert(PROBE_TOKENS).values(row))
 
 
 def _plain(auth_url: str) -> str:

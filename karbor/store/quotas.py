@@ -21,40 +21,41 @@ class Quotas:
         self._configured = dict(configured)
 
     def of(self, project_id: str) -> dict[str, int]:
-        """Kind → limit, of every kind."""
+        """Return kind → limit, of every kind."""
         with reading(self._engine) as connection:
             return self.within(connection, project_id)
 
     def within(self, connection: sa.Connection, project_id: str) -> dict[str, int]:
-        """The same as seen by a transaction that is under way."""
+        """Return the project's limits, as seen by a transaction that is under way."""
         return {**self._class(connection, DEFAULT_CLASS),
                 **_limits(connection, QUOTAS, QUOTAS.c.project_id, project_id,
                           self._configured)}
 
     def of_class(self, name: str) -> dict[str, int]:
-        """Kind → limit, of every kind. A class that nobody has set has the configured limits;
-        that of the name `default` are those of all projects."""
+        """Return kind → limit, of every kind. A class that nobody has set has the configured
+        limits; that of the name `default` are those of all projects."""
         with reading(self._engine) as connection:
             return self._class(connection, name)
 
     def defaults(self) -> dict[str, int]:
-        """Kind → limit, of projects that have none of their own."""
+        """Return kind → limit, of projects that have none of their own."""
         return self.of_class(DEFAULT_CLASS)
 
     def set(self, project_id: str, limits: Limits) -> None:
-        """Of the kinds given; the others stay as they are."""
+        """Set the project's limits of the kinds given; the others stay as they are."""
         with writing(self._engine) as connection:
             _put(connection, QUOTAS, {"project_id": project_id}, limits)
             note_change(connection, project_id)
 
     def set_class(self, name: str, limits: Limits) -> None:
-        """Of the kinds given; the others stay as they are."""
+        """Set the limits of a quota class of the kinds given; the others stay as they are."""
         with writing(self._engine) as connection:
             _put(connection, QUOTA_CLASSES, {"name": name}, limits)
             note_change(connection, OF_NO_PROJECT)
 
     def reset(self, project_id: str) -> None:
-        """From now on the project has the limits of all others. Nothing else changes."""
+        """Drop the project's own limits: from now on it has the limits of all others. Nothing else
+        changes."""
         with writing(self._engine) as connection:
             connection.execute(sa.delete(QUOTAS).where(QUOTAS.c.project_id == project_id))
             note_change(connection, project_id)
@@ -81,8 +82,8 @@ def _put(connection: sa.Connection, table: sa.Table, key: Mapping[str, str],
 
 
 def lock(connection: sa.Connection, name: str) -> None:
-    """Until the end of the transaction nobody else gets the lock of this name. In SQLite every
-    transaction that writes is alone anyway."""
+    """Take the lock of this name until the end of the transaction. In SQLite every transaction that
+    writes is alone anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(
             sa.func.hashtextextended(f"karbor {name}", 0))))

@@ -37,7 +37,7 @@ class Change:
 
 
 def note_change(connection: sa.Connection, project_id: str) -> None:
-    """In the transaction that changes a record of the project."""
+    """Note that records of the project have to be copied, in the transaction that changes one."""
     insert = (postgresql.Insert if connection.dialect.name == "postgresql" else sqlite.Insert)
     made = insert(_TABLE).values(project_id=project_id, number=1, held_until=0.0, since=time.time())
     connection.execute(made.on_conflict_do_update(
@@ -51,7 +51,7 @@ class RecordChanges:
         self._engine = engine
 
     def installation(self) -> str:
-        """The id of this database, which its copies bear: made at the first call."""
+        """Return the id of this database, which its copies bear: made at the first call."""
         with writing(self._engine) as connection:
             if connection.dialect.name == "postgresql":     # in SQLite nobody else writes now
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(
@@ -64,7 +64,8 @@ class RecordChanges:
             return str(found)
 
     def note_all(self, before: float, now: float) -> bool:
-        """Note all projects, unless that was done after `before`; whether it was done now."""
+        """Note all projects, unless that was done after `before`. Return whether it was done
+        now."""
         self.installation()
         with writing(self._engine) as connection:
             changed = connection.execute(sa.update(INSTALLATION).where(sa.or_(
@@ -83,8 +84,8 @@ class RecordChanges:
         return True
 
     def take(self, now: float, hold: float) -> Sequence[Change]:
-        """Some that nobody holds, those that have waited longest first; nobody else takes them for
-        `hold` seconds."""
+        """Take some projects that nobody holds, those that have waited longest first; nobody else
+        takes them for `hold` seconds."""
         query = (sa.select(_TABLE).where(_TABLE.c.held_until <= now)
                  .order_by(_TABLE.c.since, _TABLE.c.project_id).limit(_AT_ONCE)
                  .with_for_update(skip_locked=True))
@@ -101,7 +102,8 @@ class RecordChanges:
         return changes
 
     def copied(self, change: Change) -> None:
-        """It is in every bank where it belongs. What has changed meanwhile is free again."""
+        """Note that the project's records are in every bank where they belong. What has changed
+        meanwhile is free again."""
         mine = _TABLE.c.project_id == change.project_id
         with writing(self._engine) as connection:
             gone = connection.execute(sa.delete(_TABLE).where(
@@ -110,20 +112,20 @@ class RecordChanges:
                 connection.execute(sa.update(_TABLE).where(mine).values(held_until=0.0))
 
     def postpone(self, change: Change, until: float) -> None:
-        """It could not be copied; it is tried again then."""
+        """Note that the records could not be copied; they are tried again at that time."""
         with writing(self._engine) as connection:
             connection.execute(sa.update(_TABLE).where(
                 _TABLE.c.project_id == change.project_id).values(held_until=until))
 
     def pending(self, project_id: str) -> bool:
-        """Whether the banks do not know yet how the project's records are now."""
+        """Return whether the banks do not know yet how the project's records are now."""
         with reading(self._engine) as connection:
             return connection.execute(sa.select(_TABLE.c.project_id).where(
                 _TABLE.c.project_id == project_id)).first() is not None
 
     def waiting(self) -> tuple[int, float | None]:
-        """How many projects have records that are not in their banks yet, and since when the first
-        of them waits."""
+        """Return how many projects have records that are not in their banks yet, and since when
+        the first of them waits."""
         with reading(self._engine) as connection:
             row = connection.execute(sa.select(sa.func.count().label("waiting"),
                                                sa.func.min(_TABLE.c.since).label("since"))).one()

@@ -32,8 +32,8 @@ class Records:
         self._engine = engine
 
     def of(self, project_id: str) -> Rows:
-        """All of one project, from one state of the database; those that belong to no project, for
-        OF_NO_PROJECT."""
+        """Return all records of one project, from one state of the database; those that belong to
+        no project, for OF_NO_PROJECT."""
         with reading(self._engine) as connection:
             if project_id == OF_NO_PROJECT:
                 return {QUOTA_CLASSES.name: _rows(connection, sa.select(QUOTA_CLASSES))}
@@ -41,7 +41,8 @@ class Records:
                 table.c.project_id == project_id)) for table in _TABLES}
 
     def missing(self, project_id: str, rows: Rows) -> Rows:
-        """Those of the given rows whose like (by their primary key) the database does not have."""
+        """Return those of the given rows whose like (by their primary key) the database does not
+        have."""
         with reading(self._engine) as connection:
             return _missing(connection, project_id, rows)
 
@@ -68,7 +69,8 @@ def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[Mapping[
 
 
 def _missing(connection: sa.Connection, project_id: str, rows: Rows) -> Rows:
-    """Of other projects' rows nothing is taken, whatever the rows say."""
+    """Yield the rows that are missing. Of other projects' rows nothing is taken, whatever the rows
+    say."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for name, table in _KINDS.items():
         owned = "project_id" in table.c

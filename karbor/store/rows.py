@@ -43,5 +43,5 @@ def step_from_row(row: RowMapping) -> Step:
 
 
 def _plain(noun: Operation | Step) -> dict[str, Any]:
-    """The fields as they are; unlike dataclasses.asdict it copies nothing deeply."""
+    """Return the fields as they are; unlike dataclasses.asdict it copies nothing deeply."""
     return {field.name: getattr(noun, field.name) for field in fields(noun)}

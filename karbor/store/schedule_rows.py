@@ -21,8 +21,8 @@ _OCCURRENCE = [field.name for field in fields(Occurrence)]
 
 
 def _known(kind: type[_Kind], value: str) -> _Kind:
-    """A value of a later Karbor stays the word it is: whoever meets it says that it does not know
-    it, and the rows beside it can be read."""
+    """Return the value as a member of the enumeration. One of a later Karbor stays the word it is:
+    whoever meets it says that it does not know it, and the rows beside it can be read."""
     return kind(value) if value in [str(one) for one in kind] else cast("_Kind", value)
 
 

@@ -22,7 +22,7 @@ _LIVE = [state for state in OperationState if not state.over]
 
 
 def require_lent(connection: sa.Connection, operation: Operation) -> None:
-    """Raises RightsPending when the trust that a schedule has lent to the operation is not the
+    """Raise RightsPending when the trust that a schedule has lent to the operation is not the
     schedule's any more: it was deleted, or changed hands, since it was read. Until the end of the
     transaction it keeps the trust."""
     grant = operation.credential.get("grant") or {}
@@ -39,7 +39,8 @@ def require_lent(connection: sa.Connection, operation: Operation) -> None:
 
 
 def running_on(connection: sa.Connection, project_id: str, trusts: Collection[str]) -> str:
-    """The id of an operation that is not over and runs on one of these trusts; "" if none does."""
+    """Return the id of an operation that is not over and runs on one of these trusts; "" if none
+    does."""
     if not trusts:
         return ""
     found = connection.execute(sa.select(OPERATIONS.c.id).where(
@@ -49,8 +50,8 @@ def running_on(connection: sa.Connection, project_id: str, trusts: Collection[st
 
 
 def known_trusts(engine: sa.Engine) -> set[str]:
-    """The ids of all trusts of which the database knows: of schedules and of operations of all
-    projects. For an operator."""
+    """Return the ids of all trusts of which the database knows: of schedules and of operations
+    of all projects. For an operator."""
     with reading(engine) as connection:
         schedules = connection.execute(sa.select(SCHEDULED_OPERATIONS)).mappings().all()
         operations = connection.execute(sa.select(OPERATIONS.c.trust).where(

@@ -33,8 +33,8 @@ class ScheduledOperations:
         self._engine = engine
 
     def add(self, scheduled_operation: ScheduledOperation) -> None:
-        """Raises NotFound when its plan has gone meanwhile, Conflict when its trigger has, or there
-        is one with this id."""
+        """Add a scheduled operation. Raises NotFound when its plan has gone meanwhile, Conflict
+        when its trigger has, or there is one with this id."""
         try:
             with writing(self._engine) as connection:
                 require_plan(
@@ -49,7 +49,8 @@ class ScheduledOperations:
             ) from error
 
     def show(self, project_id: str | None, id: str) -> ScheduledOperation:
-        """None for the project: an administrator asks. Raises NotFound."""
+        """Return the scheduled operation. None for the project: an administrator asks. Raises
+        NotFound."""
         query = sa.select(_TABLE).where(_TABLE.c.id == id)
         if project_id is not None:
             query = query.where(_TABLE.c.project_id == project_id)
@@ -60,11 +61,11 @@ class ScheduledOperations:
         return scheduled_from_row(row)
 
     def list(self, listing: Listing) -> builtins.list[ScheduledOperation]:
-        """Of one project, or (None: an administrator asks) of all. Filters: `name`, `description`
-        and `operation_definition` (contain the text, in either case), `operation_type`,
-        `trigger_id`, `plan_id`, `provider_id` (equal). `status` sorts paused ones first. Raises
-        BadInput for another filter or a key that cannot be sorted by, NotFound for an unknown
-        marker."""
+        """Return a page of those of one project, or (None: an administrator asks) of all. Filters:
+        `name`, `description` and `operation_definition` (contain the text, in either case),
+        `operation_type`, `trigger_id`, `plan_id`, `provider_id` (equal). `status` sorts paused ones
+        first. Raises BadInput for another filter or a key that cannot be sorted by, NotFound for an
+        unknown marker."""
         wanted = []
         for name, text in listing.filters.items():
             if name == "operation_definition":
@@ -80,8 +81,8 @@ class ScheduledOperations:
         return [scheduled_from_row(row) for row in rows]
 
     def unsettled(self) -> Sequence[ScheduledOperation]:
-        """Those, of all projects, whose rights are being made, or still have to be removed, and
-        those that are being deleted."""
+        """Return those, of all projects, whose rights are being made, or still have to be removed,
+        and those that are being deleted."""
         text = sa.cast(_TABLE.c.credential, sa.Text)
         query = sa.select(_TABLE).where(sa.or_(*(
             text.contains(f'"{mark}"') for mark in ("coming", "going", ENDING))))
@@ -89,20 +90,20 @@ class ScheduledOperations:
             return [scheduled_from_row(row) for row in connection.execute(query).mappings()]
 
     def enabled(self) -> Sequence[ScheduledOperation]:
-        """Those, of all projects, that are not paused."""
+        """Return those, of all projects, that are not paused."""
         query = sa.select(_TABLE).where(_TABLE.c.enabled)
         with reading(self._engine) as connection:
             return [scheduled_from_row(row) for row in connection.execute(query).mappings()]
 
     def ending(self, before: float) -> Sequence[ScheduledOperation]:
-        """Those of them whose rights end before that time, in seconds since the epoch."""
+        """Return those whose rights end before that time, in seconds since the epoch."""
         return [scheduled_operation for scheduled_operation in self.enabled()
                 if (scheduled_operation.credential.get("until") or float("inf")) < before]
 
     def replace(self, scheduled_operation: ScheduledOperation) -> ScheduledOperation:
-        """As it is given now, with the next revision, unless somebody has changed it since it was
-        read: then Conflict, and nothing is written. Raises NotFound when it is gone, or the plan
-        that it did not have before."""
+        """Write the scheduled operation as it is given, with the next revision, unless somebody has
+        changed it since it was read: then Conflict, and nothing is written. Raises NotFound when it
+        is gone, or the plan that it did not have before."""
         new = replace(scheduled_operation, revision=scheduled_operation.revision + 1)
         try:
             with writing(self._engine) as connection:
@@ -166,7 +167,7 @@ class ScheduledOperations:
         return new
 
     def drop(self, project_id: str, id: str) -> None:
-        """With its occurrences; operations and checkpoints stay. Raises NotFound."""
+        """Delete it with its occurrences; operations and checkpoints stay. Raises NotFound."""
         with writing(self._engine) as connection:
             changed = connection.execute(sa.delete(_TABLE).where(
                 _TABLE.c.id == id, _TABLE.c.project_id == project_id))

@@ -25,8 +25,9 @@ class Services:
         self._engine = engine
 
     def beat(self, binary: str, host: str, now: float) -> Service:
-        """A sign of life, which makes the row if there is none; as it stands, so that a service
-        hears whether it has been disabled. A clock that lags behind takes nothing back."""
+        """Write a sign of life, which makes the row if there is none. Return the row as it stands,
+        so that a service hears whether it has been disabled. A clock that lags behind takes nothing
+        back."""
         mine = sa.and_(SERVICES.c.binary == binary, SERVICES.c.host == host)
         with writing(self._engine) as connection:
             row = connection.execute(
@@ -44,8 +45,8 @@ class Services:
         return _service(row)
 
     def beat_process(self, process: ServiceProcess) -> None:
-        """A sign of life of one process, at its `updated_at`. Rows of those that have not been
-        heard of for FORGOTTEN_SECONDS go."""
+        """Write a sign of life of one process, at its `updated_at`. Rows of those that have not
+        been heard of for FORGOTTEN_SECONDS go."""
         table = SERVICE_PROCESSES
         row = _insert(self._engine)(table).values(
             binary=process.binary, host=process.host, machine=process.machine, pid=process.pid,
@@ -58,7 +59,7 @@ class Services:
                 table.c.updated_at < process.updated_at - FORGOTTEN_SECONDS))
 
     def end_process(self, process: ServiceProcess) -> None:
-        """It has ended as it should."""
+        """Note that a process has ended as it should."""
         table = SERVICE_PROCESSES
         with writing(self._engine) as connection:
             connection.execute(sa.delete(table).where(
@@ -66,7 +67,7 @@ class Services:
                 table.c.machine == process.machine, table.c.pid == process.pid))
 
     def processes(self) -> builtins.list[ServiceProcess]:
-        """Of all services, the dead ones as well; without what they drive."""
+        """Return the processes of all services, the dead ones as well; without what they drive."""
         table = SERVICE_PROCESSES
         query = sa.select(table).order_by(table.c.host, table.c.machine, table.c.pid)
         with reading(self._engine) as connection:
@@ -76,7 +77,7 @@ class Services:
 
     def list(self, *, host: str | None = None, binary: str | None = None
              ) -> builtins.list[Service]:
-        """In order of their ids."""
+        """Return the services in order of their ids."""
         query = sa.select(SERVICES).order_by(SERVICES.c.id)
         if host is not None:
             query = query.where(SERVICES.c.host == host)
@@ -86,7 +87,7 @@ class Services:
             return [_service(row) for row in connection.execute(query).mappings()]
 
     def show(self, service_id: int) -> Service:
-        """Raises NotFound."""
+        """Return the service. Raises NotFound."""
         with reading(self._engine) as connection:
             row = connection.execute(
                 sa.select(SERVICES).where(SERVICES.c.id == service_id)).mappings().first()
@@ -96,8 +97,8 @@ class Services:
 
     def set_status(self, service_id: int, status: ServiceStatus,
                    reason: str | None = None) -> Service:
-        """A service hears of it at its next heartbeat. The reason is for one that is disabled;
-        one that is enabled has none. Raises NotFound."""
+        """Enable or disable a service, which hears of it at its next heartbeat. The reason is for
+        one that is disabled; one that is enabled has none. Raises NotFound."""
         disabled = status is ServiceStatus.DISABLED
         with writing(self._engine) as connection:
             row = connection.execute(

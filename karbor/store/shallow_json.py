@@ -14,7 +14,8 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{\]}]', re.DOTALL)
 
 
 def loads(text: str | bytes) -> Any:
-    """As json.loads, which recurses; what it cannot follow is read without what lies deep."""
+    """Read JSON as json.loads does, which recurses; what it cannot follow is read without what lies
+    deep."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -22,7 +23,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def shallow(value: Any, depth: int = DEPTH) -> Any:
-    """The value with LEFT_OUT in place of what lies deeper."""
+    """Return the value with LEFT_OUT in place of what lies deeper."""
     if isinstance(value, dict | list) and depth <= 0:
         return LEFT_OUT
     if isinstance(value, dict):

@@ -50,7 +50,7 @@ class PlanFigure:
 
     @property
     def since(self) -> float:
-        """Since when nothing newer has been kept."""
+        """The time since which nothing newer has been kept."""
         return self.created_at if self.last_good is None else self.last_good
 
 
@@ -64,9 +64,9 @@ class PlansFigure:
 
 
 @dataclass(frozen=True)
-class RungFigure:
-    """The live operations that stand on one rung: when the first of them has to leave it, and when
-    nothing carries the first of them any more. None: that has no end."""
+class CredentialFigure:
+    """The live operations that run on one kind of credential: when the first of them has to leave
+    it, and when nothing carries the first of them any more. None: that has no end."""
 
     kind: str
     count: int
@@ -82,7 +82,7 @@ class Statistics:
         self._engine = engine
 
     def operations(self) -> Sequence[OperationCount]:
-        """What has none is not there."""
+        """Count operations by verb and state; what has none is not there."""
         table = OPERATIONS
         query = sa.select(table.c.verb, table.c.state, sa.func.count().label("count"),
                           sa.func.min(table.c.created_at).label("oldest")).group_by(
@@ -94,8 +94,8 @@ class Statistics:
             ]
 
     def checkpoints(self) -> Mapping[tuple[str, RecordStatus], int]:
-        """By provider id and status, without those that are deleted; of those whose operation is
-        over the status that it has left, written down or not."""
+        """Count checkpoints by provider id and status, without those that are deleted; of those
+        whose operation is over the status that it has left, written down or not."""
         table = CHECKPOINTS
         unhidden = _unhidden()
         query = sa.select(table.c.provider_id, table.c.status, OPERATIONS.c.verb,
@@ -115,8 +115,8 @@ class Statistics:
         return counted
 
     def verified(self) -> Mapping[tuple[str, str], int]:
-        """By provider id and what the last verify found (`good`, `damaged`, or `never`: there was
-        none), how many available checkpoints."""
+        """Count available checkpoints by provider id and what the last verify found: `good`,
+        `damaged`, or `never` (there was none)."""
         table = CHECKPOINTS
         found = sa.case((table.c.damaged, "damaged"), (table.c.verified_at.is_(None), "never"),
                         else_="good").label("found")
@@ -130,14 +130,14 @@ class Statistics:
         return RecordChanges(self._engine).waiting()
 
     def plans(self) -> Sequence[PlanFigure]:
-        """Each of them."""
+        """Return the figures of each plan."""
         with reading(self._engine) as connection:
             return [PlanFigure(row.id, row.name, row.project_id, row.created_at, int(row.good),
                                row.last_good, row.verified)
                     for row in connection.execute(_plans())]
 
     def all_plans(self) -> PlansFigure:
-        """The same added up by the database."""
+        """Return the same added up by the database."""
         each = _plans().subquery()
         query = sa.select(
             sa.func.count().label("plans"),
@@ -149,8 +149,9 @@ class Statistics:
             row = connection.execute(query).one()
         return PlansFigure(int(row.plans), int(row.without), row.since)
 
-    def credentials(self) -> Sequence[RungFigure]:
-        """What is sealed is not read."""
+    def credentials(self) -> Sequence[CredentialFigure]:
+        """Return what is known of the credentials of live operations; what is sealed is not
+        read."""
         credential = OPERATIONS.c.credential
         kind = credential["rung"].as_string()
         query = sa.select(
@@ -159,19 +160,19 @@ class Statistics:
             sa.func.min(credential["until"].as_float()).label("ends"),
         ).where(OPERATIONS.c.state.not_in(_OVER)).group_by(kind)
         with reading(self._engine) as connection:
-            return [RungFigure(row.kind or "", int(row[1]), row.leaves, row.ends)
+            return [CredentialFigure(row.kind or "", int(row[1]), row.leaves, row.ends)
                     for row in connection.execute(query)]
 
 
 def _settling() -> sa.ColumnElement[bool]:
-    """Joins a checkpoint with the operation that is over, though the checkpoint does not say so
-    yet: that is written down when somebody asks for checkpoints, and a figure changes nothing."""
+    """Join a checkpoint with the operation that is over, though the checkpoint does not say so yet:
+    that is written down when somebody asks for checkpoints, and a figure changes nothing."""
     return sa.and_(CHECKPOINTS.c.status.in_(_LIVE), OPERATIONS.c.id == CHECKPOINTS.c.operation_id,
                    OPERATIONS.c.state.in_(_OVER))
 
 
 def _unhidden() -> sa.ColumnElement[str]:
-    """What a checkpoint is again, whose deletion has removed nothing."""
+    """Return the status that a checkpoint has again when its deletion has removed nothing."""
     told: sa.ColumnElement[str] = OPERATIONS.c.result[UNHIDDEN].as_string()
     return told
 

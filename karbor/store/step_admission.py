@@ -23,7 +23,7 @@ _PROVIDER = OPERATIONS.c.request["provider_id"].as_string()
 def admitted(
     connection: sa.Connection, operation_id: str, numbers: Sequence[int], places: ConcurrencyLimits
 ) -> list[int]:
-    """Those of the steps that need no place or get one, in their order."""
+    """Return those of the steps that need no place or get one, in their order."""
     steps = list(_steps(connection, operation_id, numbers))
     kinds = wanting(steps, places)
     if not kinds:
@@ -79,6 +79,6 @@ def _steps(connection: sa.Connection, operation_id: str, numbers: Sequence[int]
 
 
 def _key(provider_id: str) -> int:
-    """Of PostgreSQL's advisory locks, 64 bits."""
+    """Return the number of one of PostgreSQL's advisory locks, 64 bits."""
     digest = hashlib.blake2b(f"karbor places {provider_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

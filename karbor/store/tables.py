@@ -109,7 +109,7 @@ REGISTRATIONS = Table(
     Index(None, "project_id", "user_id"),
 )
 
-CANARIES = Table(
+PROBE_TOKENS = Table(
     "canaries", METADATA,
     Column("id", String(64), primary_key=True),
     Column("auth_url", Text, nullable=False),

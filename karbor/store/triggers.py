@@ -26,7 +26,7 @@ class Triggers:
         self._engine = engine
 
     def add(self, trigger: Trigger) -> None:
-        """Raises Conflict when there is one with this id."""
+        """Add a trigger. Raises Conflict when there is one with this id."""
         try:
             with writing(self._engine) as connection:
                 connection.execute(sa.insert(TRIGGERS).values(trigger_to_row(trigger)))
@@ -35,7 +35,7 @@ class Triggers:
             raise Conflict(f"there is a trigger {trigger.id} already") from error
 
     def show(self, project_id: str | None, trigger_id: str) -> Trigger:
-        """None for the project: an administrator asks. Raises NotFound."""
+        """Return the trigger. None for the project: an administrator asks. Raises NotFound."""
         query = sa.select(TRIGGERS).where(TRIGGERS.c.id == trigger_id)
         if project_id is not None:
             query = query.where(TRIGGERS.c.project_id == project_id)
@@ -46,9 +46,9 @@ class Triggers:
         return trigger_from_row(row)
 
     def list(self, listing: Listing) -> builtins.list[Trigger]:
-        """Of one project, or (None: an administrator asks) of all. Filters: `name` and
-        `properties` (contain the text, in either case), `type` (equal). Raises BadInput for
-        another filter or a key that cannot be sorted by, NotFound for an unknown marker."""
+        """Return a page of those of one project, or (None: an administrator asks) of all. Filters:
+        `name` and `properties` (contain the text, in either case), `type` (equal). Raises BadInput
+        for another filter or a key that cannot be sorted by, NotFound for an unknown marker."""
         wanted = []
         for name, text in listing.filters.items():
             if name == "properties":
@@ -63,7 +63,8 @@ class Triggers:
         return [trigger_from_row(row) for row in rows]
 
     def rename(self, project_id: str, trigger_id: str, name: str, now: float) -> None:
-        """Its times, and who counts on them, stay as they are. Raises NotFound."""
+        """Rename a trigger. Its times, and who counts on them, stay as they are. Raises
+        NotFound."""
         with writing(self._engine) as connection:
             changed = connection.execute(sa.update(TRIGGERS).where(
                 TRIGGERS.c.id == trigger_id, TRIGGERS.c.project_id == project_id)
@@ -73,8 +74,8 @@ class Triggers:
             note_change(connection, project_id)
 
     def retime(self, trigger: Trigger, next_due_at: float | None) -> None:
-        """As it is given now; those that it triggers are due at `next_due_at` next, and whoever
-        has computed with the times before finds their revision changed. Raises NotFound."""
+        """Give a trigger other times; those that it triggers are due at `next_due_at` next, and
+        whoever has computed with the times before finds their revision changed. Raises NotFound."""
         users = SCHEDULED_OPERATIONS
         with writing(self._engine) as connection:
             changed = connection.execute(sa.update(TRIGGERS).where(
@@ -88,7 +89,7 @@ class Triggers:
             note_change(connection, trigger.project_id)
 
     def drop(self, project_id: str, trigger_id: str) -> None:
-        """Raises NotFound; InUse naming those that use it."""
+        """Delete a trigger. Raises NotFound; InUse naming those that use it."""
         try:
             with writing(self._engine) as connection:
                 row = connection.execute(sa.select(TRIGGERS.c.id).where(

@@ -21,7 +21,8 @@ that is up to date costs one SELECT and not the import of Alembic (a quarter of 
 
 
 def upgrade(engine: sa.Engine) -> None:
-    """Safe to call at every start, from any number of processes at once.
+    """Bring the tables up to date. Safe to call at every start, from any number of processes at
+    once.
 
     Raises NewerDatabase when it bears a revision that this Karbor does not know; then nothing is
     changed.
@@ -47,7 +48,7 @@ class Version:
 
 
 def version(engine: sa.Engine) -> Version:
-    """Changes nothing. Raises NewerDatabase."""
+    """Return the revision that the database has; change nothing. Raises NewerDatabase."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - see REVISIONS
 
     with reading(engine) as connection:
@@ -77,7 +78,8 @@ def _migrate(connection: sa.Connection) -> None:
 
 
 def alembic_config(connection: sa.Connection | None = None) -> Config:
-    """Where the migrations are, and (for running them) the open transaction to use."""
+    """Return Alembic's configuration: where the migrations are, and (for running them) the open
+    transaction to use."""
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()

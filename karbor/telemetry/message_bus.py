@@ -63,8 +63,8 @@ _FAILURES = _Failures()
 
 
 def sender(conf: config.ConfigOpts, publisher: str) -> Send:
-    """Connects to nothing yet. Raises BadInput when oslo.messaging is not installed, or when what
-    the configuration says of it makes no sense."""
+    """Return what sends to the message bus; it connects to nothing yet. Raises BadInput when
+    oslo.messaging is not installed, or when what the configuration says of it makes no sense."""
     try:
         library = oslo_messaging()
     except ImportError as error:
@@ -97,7 +97,7 @@ def sender(conf: config.ConfigOpts, publisher: str) -> Send:
 
 
 def _drivers(conf: config.ConfigOpts) -> list[str]:
-    """Those that were named. oslo.messaging passes over what it does not know."""
+    """Return the drivers that were named. oslo.messaging passes over what it does not know."""
     named = list(conf.oslo_messaging_notifications.driver)
     known = {
         entry_point.name for entry_point in entry_points(group="oslo.messaging.notify.drivers")

@@ -55,7 +55,7 @@ class Sources:
 
 
 def metrics(conf: config.ConfigOpts, sources: Sources) -> CollectorRegistry:
-    """A registry of its own: libraries that use the global one do not appear."""
+    """Return a registry of its own: libraries that use the global one do not appear."""
     parts: dict[str, Part] = {}
     if sources.database is not None and conf.metrics.database:
         parts.update(database_parts(Statistics(sources.database), plans=conf.metrics.plans,
@@ -70,7 +70,7 @@ def metrics(conf: config.ConfigOpts, sources: Sources) -> CollectorRegistry:
 
 
 def metrics_app(registry: CollectorRegistry) -> Wsgi:
-    """A WSGI application that answers whoever asks, wherever it is mounted."""
+    """Return a WSGI application that answers whoever asks, wherever it is mounted."""
     application: Wsgi = make_wsgi_app(registry)
     return application
 
@@ -116,7 +116,7 @@ class Parts(Collector):
         return families
 
     def _failed(self, name: str) -> bool:
-        """Whether it is news."""
+        """Note that a part could not be told. Return whether that is news."""
         with self._lock:
             self._errors[name] += 1
             news = name not in self._failing
@@ -135,7 +135,7 @@ class MetricsServer:
         self.port: int | None = None
 
     def __enter__(self) -> Self:
-        """Raises BadInput when it cannot listen there."""
+        """Begin to listen. Raises BadInput when it cannot listen there."""
         if not self._options.enabled:
             return self
         address, port = self._options.listen_address, self._options.listen_port

@@ -10,7 +10,13 @@ from prometheus_client.metrics_core import Metric
 
 from karbor.domain.checkpoint_record import RecordStatus
 from karbor.domain.operation import OperationState, Verb
-from karbor.store.statistics import OperationCount, PlanFigure, PlansFigure, RungFigure, Statistics
+from karbor.store.statistics import (
+    CredentialFigure,
+    OperationCount,
+    PlanFigure,
+    PlansFigure,
+    Statistics,
+)
 from karbor.telemetry.metrics_process import Ends
 from karbor.telemetry.ttl_cache import TtlCache
 
@@ -21,7 +27,8 @@ Clock = Callable[[], float]
 def database_parts(figures: Statistics, *, plans: bool, fresh: float,
                    rights: Callable[[], Ends] | None = None, clock: Clock = time.time
                    ) -> Mapping[str, Part]:
-    """Each asks the database once in `fresh` seconds; ages are those of the moment of telling."""
+    """Return the parts of the figures that the database tells. Each asks the database once in
+    `fresh` seconds; ages are those of the moment of telling."""
     operations = TtlCache(figures.operations, fresh)
     checkpoints = TtlCache(figures.checkpoints, fresh)
     verified = TtlCache(figures.verified, fresh)
@@ -46,7 +53,8 @@ def database_parts(figures: Statistics, *, plans: bool, fresh: float,
 
 
 def _operations(standings: Sequence[OperationCount], now: float) -> Iterator[Metric]:
-    """Those that are not over are as they are now; those that are over only become more."""
+    """Yield the figures of operations. Those that are not over are as they are now; those that are
+    over only become more."""
     found = {(standing.verb, standing.state): standing.count for standing in standings}
     live = GaugeMetricFamily("karbor_operations", "Operations that are not over.",
                              labels=["verb", "state"])
@@ -131,8 +139,8 @@ def _plans(found: PlansFigure, now: float) -> Iterator[Metric]:
                             value=0.0 if found.since is None else now - found.since)
 
 
-def _credentials(found: Sequence[RungFigure], now: float) -> Iterator[Metric]:
-    """What has no end has no countdown."""
+def _credentials(found: Sequence[CredentialFigure], now: float) -> Iterator[Metric]:
+    """Yield the figures of credentials. What has no end has no countdown."""
     operations = GaugeMetricFamily("karbor_credential_operations", "Operations that are not over, "
                                    "by the credential that they run on now.", labels=["rung"])
     change = GaugeMetricFamily("karbor_credential_change_seconds", "Seconds until the first of "

@@ -27,7 +27,7 @@ class Outbox(Protocol):
 
     @property
     def counted(self) -> Mapping[str, int]:
-        """How many were sent, and how many were lost."""
+        """Return how many notifications were sent, and how many were lost."""
 
     @property
     def waiting(self) -> int: ...

@@ -29,8 +29,8 @@ _Waiting = tuple[str, Mapping[str, Any]]
 
 
 def notifications(conf: config.ConfigOpts, publisher: str) -> Bus | None:
-    """As [notifications] says; None where it is not enabled. `publisher` is what this process is
-    called there (`karbor.worker.HOST`). Raises BadInput."""
+    """Return the notifier that [notifications] asks for; None where it is not enabled. `publisher`
+    is what this process is called there (`karbor.worker.HOST`). Raises BadInput."""
     if not conf.notifications.enabled:
         return None
     from karbor.telemetry.message_bus import sender  # noqa: PLC0415 - optional, and it loads much
@@ -65,7 +65,7 @@ class Bus:
         self.close()
 
     def tell(self, event: str, payload: Mapping[str, Any]) -> None:
-        """Raises nothing and waits for nothing."""
+        """Put the event in the queue. Raises nothing and waits for nothing."""
         with self._changed:
             lost = self._closing.is_set() or len(self._queue) >= self._room
             news = lost and not self._full
@@ -82,7 +82,7 @@ class Bus:
 
     @property
     def counted(self) -> Mapping[str, int]:
-        """How many were sent, and how many were lost."""
+        """Return how many notifications were sent, and how many were lost."""
         with self._changed:
             return dict(self._counted)
 
@@ -127,7 +127,7 @@ class Bus:
             return self._queue[0] if self._queue else None
 
     def _delivered(self, event: str, payload: Mapping[str, Any]) -> bool:
-        """Tries until it is sent, or, once the process ends, only this time."""
+        """Try until the event is sent, or, once the process ends, only this time."""
         pause, away_since = self._first_pause, 0.0
         while True:
             try:

@@ -34,13 +34,15 @@ class OperationCounters:
 
     @property
     def ended(self) -> Mapping[tuple[str, str], tuple[int, float]]:
-        """By verb and state: how many, and how many seconds they took together."""
+        """Return by verb and state how many operations ended, and how many seconds they took
+        together."""
         with self._lock:
             return dict(self._ended)
 
     @property
     def bytes(self) -> Mapping[tuple[str, str], int]:
-        """By verb and evidence, of those that succeeded: the whole size of what they were about."""
+        """Return by verb and evidence the whole size in bytes of what operations that succeeded
+        were about."""
         with self._lock:
             return dict(self._bytes)
 

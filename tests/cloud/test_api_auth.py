@@ -23,7 +23,6 @@ from karbor.api.authentication import Wsgi
 from karbor.application.service_context import ServiceContext
 from karbor.cmd.api_wiring import wire
 from karbor.credentials.user_auth import user_auth
-from karbor.providers.schemas import EnabledProviders
 from karbor.store.connect import connect
 from karbor.store.upgrade import upgrade
 from tests.cloud.conftest import Cloud
@@ -44,13 +43,12 @@ def serving(cloud: Cloud, place: Path, section: str) -> Iterator[Wsgi]:
     upgrade(engine)
     conf = config.load([file])
 
-    class Providers(EnabledProviders):
+    class Provider:
         def options(self, provider_id: str) -> dict[str, Any]:
             return {}
 
-    service = ServiceContext(conf, engine)
-    yield make_app(conf, replace(wire(service, lambda: None),
-                                 providers=Providers(service.providers)))
+    yield make_app(conf, replace(wire(ServiceContext(conf, engine), lambda: None),
+                                 provider_schemas=Provider()))
     engine.dispose()
 
 

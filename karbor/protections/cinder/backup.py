@@ -30,12 +30,12 @@ STUCK = frozenset({"maintenance", "awaiting-transfer", "deleting", "unmanaging"}
 
 
 def broken(status: str) -> bool:
-    """Whether a volume in this state will not come to rest by itself."""
+    """Return whether a volume in this state will not come to rest by itself."""
     return "error" in status or status in STUCK
 
 
 def volume_of(cloud: Cloud, id: str) -> dict[str, Any]:
-    """The volume as Cinder shows it now. Raises CloudNotFound."""
+    """Return the volume as Cinder shows it now. Raises CloudNotFound."""
     found: dict[str, Any] = cloud.api("cinder").get(f"/volumes/{id}")["volume"]
     return found
 
@@ -68,8 +68,8 @@ class Settled(Task):
 
     @staticmethod
     def _volume(work: Work) -> Mapping[str, Any]:
-        """At first from a list that all volumes of the operation share: nearly all are at rest.
-        One that begins to be worked on after that list makes its snapshot wait."""
+        """Return the volume, at first from a list that all volumes of the operation share: nearly
+        all are at rest. One that begins to be worked on after that list makes its snapshot wait."""
         id = work.resource.id
         if not work.handle.get("waited"):
             volume = CachedLists(work.cloud).volumes().get(id)
@@ -79,8 +79,8 @@ class Settled(Task):
 
 
 def facts(volume: Mapping[str, Any], own: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What is kept of a volume, to make one like it. Sizes are in GiB. `own` is the user's metadata
-    where that is known: Cinder shows flags of its own among it."""
+    """Return what is kept of a volume, to make one like it. Sizes are in GiB. `own` is the
+    user's metadata where that is known: Cinder shows flags of its own among it."""
     shown = volume.get("metadata") or {}
     if own is None:
         own = {key: value for key, value in shown.items() if key not in FLAGS}
@@ -103,7 +103,7 @@ def facts(volume: Mapping[str, Any], own: Mapping[str, str] | None = None) -> di
 
 
 def not_kept(volume: Mapping[str, Any], own: Mapping[str, str]) -> list[dict[str, str]]:
-    """What a volume is part of, and its copy will not be; and what cannot be seen of it."""
+    """Return what a volume is part of, and its copy will not be; and what cannot be seen of it."""
     told = []
     if own.get("readonly") == "True" == (volume.get("metadata") or {}).get("readonly"):
         told.append({"field": "read-only flag", "why": "Cinder shows it under the same name as the "
@@ -119,7 +119,7 @@ def not_kept(volume: Mapping[str, Any], own: Mapping[str, str]) -> list[dict[str
 
 
 def usual_name(work: Work) -> str:
-    """By which people find it in Cinder."""
+    """Return the name by which people find the backup in Cinder."""
     return f"karbor {work.resource.name or work.resource.id}"[:255]
 
 
@@ -165,7 +165,8 @@ class Snapshot(Stage):
         work.cloud.api("cinder").delete(f"/snapshots/{id}")
 
     def never_deleted(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
-        """Cinder leaves the snapshot as it is when its scheduler finds no host for the backup."""
+        """Return why the snapshot will never be deleted: Cinder leaves it as it is when its
+        scheduler finds no host for the backup."""
         if self.status(seen) != "backing-up":
             return ""
         made = [backup for backup in _backups(work) if backup.get("snapshot_id") == id]
@@ -174,7 +175,8 @@ class Snapshot(Stage):
         return "Cinder makes no backup of it any more, and did not say so"
 
     def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Saves `id`, `created_at` (Cinder's time) and `size` (GiB) at that moment."""
+        """Return what to save: `id`, `created_at` (Cinder's time) and `size` (GiB) at that
+        moment."""
         return {"id": id, "created_at": seen.get("created_at"), "size": int(seen["size"])}
 
 
@@ -221,9 +223,9 @@ class Backup(Stage):
         return why
 
     def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Saves `id`, `size` (GiB, the volume's at that time), `is_incremental`, `container`,
-        `object_count`, `created_at`, `snapshot_size` (GiB: as many bytes must have been kept) and
-        `volume`, all that is needed to make a volume like it."""
+        """Return what to save: `id`, `size` (GiB, the volume's at that time), `is_incremental`,
+        `container`, `object_count`, `created_at`, `snapshot_size` (GiB: as many bytes must have
+        been kept) and `volume`, all that is needed to make a volume like it."""
         return {
             "id": id, "size": int(seen["size"]),
             "is_incremental": bool(seen.get("is_incremental")),

@@ -65,8 +65,8 @@ class _Answer(Enum):
 
 
 def _ask(cloud: Cloud, id: str) -> _Answer:
-    """Without a running cinder-backup, Cinder answers 404 as if the backup were gone: so it is
-    looked at afterwards. `deleting` is written before an honest 202."""
+    """Ask for the deletion. Without a running cinder-backup, Cinder answers 404 as if the backup
+    were gone: so it is looked at afterwards. `deleting` is written before an honest 202."""
     try:
         cloud.api("cinder").delete(f"/backups/{id}")
     except RequestRefused as error:
@@ -87,7 +87,7 @@ def _ask(cloud: Cloud, id: str) -> _Answer:
 
 
 def _seen(cloud: Cloud, id: str) -> dict[str, Any] | None:
-    """The backup as it is now, not as the last shared list showed it."""
+    """Return the backup as it is now, not as the last shared list showed it."""
     try:
         found: dict[str, Any] = cloud.api("cinder").get(f"/backups/{id}")["backup"]
     except CloudNotFound:

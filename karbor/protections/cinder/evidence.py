@@ -107,9 +107,9 @@ def examine(cloud: Cloud, backup: Mapping[str, Any], minimum: int) -> list[dict[
 
 
 def inferred_break(backup: Mapping[str, Any], backups: Sequence[Mapping[str, Any]]) -> str:
-    """What is wrong below an incremental backup, by Cinder's list of its volume's `backups` alone;
-    empty when nothing is known to be. The list can only tell that there is nothing whole below:
-    each was built upon the newest one of its time."""
+    """Return what is wrong below an incremental backup, by Cinder's list of its volume's
+    `backups` alone; empty when nothing is known to be. The list can only tell that there is
+    nothing whole below: each was built upon the newest one of its time."""
     below, current = sorted(backups, key=_time), backup
     while current.get("is_incremental"):
         older = [one for one in below if _time(one) < _time(current)]
@@ -180,7 +180,8 @@ def _check_object(name: str, facts: Mapping[str, Any], objects: SwiftBackup) -> 
 
 
 def _check_names(metadata: Mapping[str, Any], objects: SwiftBackup) -> None:
-    """Cinder refuses to restore a backup with an object that its description does not name."""
+    """Raise ObjectDamaged where a name does not fit: Cinder refuses to restore a backup with an
+    object that its description does not name."""
     known = {name for one in metadata["objects"] for name in one}
     for end in ("_metadata", "_sha256file"):
         known.add(objects.prefix + end)

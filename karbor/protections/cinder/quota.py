@@ -13,7 +13,8 @@ Size = tuple[str, int]      # volume type ("" if unknown), GiB
 
 
 def protecting(volumes: Iterable[Size], cloud: Cloud) -> list[Obstacle]:
-    """A snapshot and a backup of each; all snapshots exist at the same time for a while."""
+    """Return what quotas lack for a snapshot and a backup of each volume; all snapshots exist at
+    the same time for a while."""
     needed: Counter[str] = Counter()
     for volume_type, size in volumes:
         needed.update({"snapshots": 1, "gigabytes": size, "backups": 1, "backup_gigabytes": size})
@@ -23,7 +24,7 @@ def protecting(volumes: Iterable[Size], cloud: Cloud) -> list[Obstacle]:
 
 
 def snapshotting(volumes: Iterable[Size], cloud: Cloud) -> list[Obstacle]:
-    """A snapshot of each."""
+    """Return what quotas lack for a snapshot of each volume."""
     needed: Counter[str] = Counter()
     for volume_type, size in volumes:
         needed.update({"snapshots": 1, "gigabytes": size})
@@ -33,7 +34,7 @@ def snapshotting(volumes: Iterable[Size], cloud: Cloud) -> list[Obstacle]:
 
 
 def restoring(volumes: Iterable[Size], cloud: Cloud) -> list[Obstacle]:
-    """A new volume of each."""
+    """Return what quotas lack for a new volume of each."""
     needed: Counter[str] = Counter()
     for volume_type, size in volumes:
         needed.update({"volumes": 1, "gigabytes": size})
@@ -66,8 +67,9 @@ def _beyond(one: Mapping[str, Any] | None, more: int) -> bool:
 
 
 def _snapshots_are_free(quota: Mapping[str, Any], cloud: Cloud) -> bool:
-    """Whether this cloud does not count snapshots as gigabytes (its no_snapshot_gb_quota). Users
-    cannot ask for that; but snapshots that exist and are not in the sum tell it."""
+    """Return whether this cloud does not count snapshots as gigabytes (its
+    no_snapshot_gb_quota). Users cannot ask for that; but snapshots that exist and are not in the
+    sum tell it."""
     def gigabytes(listed: Sequence[Mapping[str, Any]]) -> int:
         return sum(int(one["size"]) for one in listed)
 

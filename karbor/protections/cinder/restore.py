@@ -27,18 +27,18 @@ from karbor.protections.cinder_input import refused, split_metadata
 
 
 def mapped(work: Work, old: str) -> str:
-    """What `--map OLD=NEW` says for a name or id; else the same."""
+    """Return what `--map OLD=NEW` says for a name or id; else the same."""
     return str((work.parameters.get("map") or {}).get(old, old))
 
 
 def name_of(work: Work, old: Mapping[str, Any]) -> str | None:
-    """What the new volume is to be called."""
+    """Return what the new volume is to be called."""
     name: str | None = work.parameters.get("restore_name") or old["name"]
     return name
 
 
 def description_of(work: Work, old: Mapping[str, Any]) -> str | None:
-    """What the new volume is to say of itself."""
+    """Return what the new volume is to say of itself."""
     description: str | None = work.parameters.get("restore_description") or old["description"]
     return description
 
@@ -141,8 +141,8 @@ class Restored(Task):
         return found
 
     def _finish(self, work: Work, volume: Mapping[str, Any]) -> Outcome:
-        """Idempotent: everything is set to what it shall be. Cinder restores part of this itself
-        from the backup's own description, if its driver keeps one."""
+        """Set everything to what it shall be. Idempotent. Cinder restores part of this itself from
+        the backup's own description, if its driver keeps one."""
         wanted = self._wanted(work)
         id, cinder = str(volume["id"]), work.cloud.api("cinder")
         name, description = name_of(work, wanted), description_of(work, wanted)
@@ -178,7 +178,7 @@ class Restored(Task):
 
 def _differs(wanted: Mapping[str, Any], now: Mapping[str, Any], type: str
              ) -> list[tuple[str, Any, Any]]:
-    """What Cinder decides by itself or by the volume's type, and has decided otherwise."""
+    """Return what Cinder decides by itself or by the volume's type, and has decided otherwise."""
     pairs = [(field.replace("_", " "), wanted[field], now[field])
              for field in ("size", "encrypted", "multiattach")]
     if type:        # by name; one that was mapped by its id cannot be compared
@@ -202,7 +202,8 @@ def _action(cinder: Api, id: str, action: str, body: Mapping[str, Any]) -> None:
 
 
 def _reason(work: Work, id: str) -> str:
-    """What Cinder tells users of a failure, where it does (its messages, microversion 3.3)."""
+    """Return what Cinder tells users of a failure, where it does (its messages, microversion
+    3.3)."""
     try:
         told = work.cloud.api("cinder").list("/messages", "messages",
                                              params={"resource_uuid": id})

@@ -30,8 +30,8 @@ class KeptSnapshot(Snapshot):
         return work.parameters.get("description") or super().description(work)
 
     def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Saves `id`, `created_at` (Cinder's time), `size` (GiB), `volume_id` and `volume`, all
-        that is needed to make a volume like it; and what a snapshot is not."""
+        """Return what to save: `id`, `created_at` (Cinder's time), `size` (GiB), `volume_id` and
+        `volume`, all that is needed to make a volume like it; and what a snapshot is not."""
         return {**super().finished(work, id, seen), "volume_id": work.resource.id,
                 "volume": {**work.saved("settled")["volume"]},
                 "not_kept": [{"field": "a copy elsewhere", "why": SAME_STORAGE}]}

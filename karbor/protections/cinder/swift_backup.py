@@ -55,7 +55,8 @@ class SwiftBackup:
 
     @classmethod
     def find(cls, cloud: Cloud, backup: Mapping[str, Any]) -> SwiftBackup:
-        """`backup` as Cinder shows it. Raises NotVisible, and the CloudError family."""
+        """Find the objects of a backup; `backup` is what Cinder shows of it. Raises NotVisible, and
+        the CloudError family."""
         container = backup.get("container")
         if not cloud.has("swift"):
             raise NotVisible("this cloud has no Swift")
@@ -80,8 +81,8 @@ class SwiftBackup:
             str(one["name"]): Entry(int(one["bytes"]), str(one["hash"])) for one in listed})
 
     def entry(self, name: str) -> Entry | None:
-        """The object of that name; asked for itself when the listing (which Swift brings up to
-        date a little later) does not have it. None when it does not exist."""
+        """Return the object of that name; asked for itself when the listing (which Swift brings
+        up to date a little later) does not have it. None when it does not exist."""
         if name not in self.entries:
             try:
                 headers = self._api.head(self._path(name))
@@ -92,7 +93,7 @@ class SwiftBackup:
         return self.entries[name]
 
     def metadata(self) -> dict[str, Any]:
-        """The driver's description of the backup. Raises ObjectDamaged, ObjectMissing."""
+        """Return the driver's description of the backup. Raises ObjectDamaged, ObjectMissing."""
         name = f"{self.prefix}_metadata"
         try:
             body = b"".join(self._api.download(self._path(name)))
@@ -108,8 +109,9 @@ class SwiftBackup:
         return found
 
     def hashed_bytes(self) -> int | None:
-        """How many bytes of the volume the driver has read at most, by the length of its list of
-        checksums (of which only the beginning is read: it has 64 bytes for every 32 KiB)."""
+        """Return how many bytes of the volume the driver has read at most, by the length of its
+        list of checksums (of which only the beginning is read: it has 64 bytes for every 32
+        KiB)."""
         name = f"{self.prefix}_sha256file"
         entry = self.entry(name)
         if entry is None:
@@ -120,7 +122,7 @@ class SwiftBackup:
         return entry.size // 64 * int(found[1])
 
     def beginning(self, name: str, size: int) -> bytes:
-        """At least the first `size` stored bytes of an object, or all of it."""
+        """Return at least the first `size` stored bytes of an object, or all of it."""
         got = b""
         stream = self._api.download(self._path(name), size=size)
         try:
@@ -135,7 +137,8 @@ class SwiftBackup:
         return got
 
     def digest(self) -> str:
-        """SHA-256 over names, sizes and MD5 sums of all objects: equal as long as none changed."""
+        """Return the SHA-256 over names, sizes and MD5 sums of all objects: equal as long as none
+        changed."""
         lines = [
             f"{name} {entry.size} {entry.md5}\n" for name, entry in sorted(self.entries.items())
         ]
@@ -146,7 +149,8 @@ class SwiftBackup:
 
 
 def opened(stored: bytes, compression: str, size: int) -> bytes | None:
-    """The first bytes of what was compressed; None for an algorithm that is not known here."""
+    """Return the first bytes of what was compressed; None for an algorithm that is not known
+    here."""
     match compression:
         case "none":
             return stored[:size]

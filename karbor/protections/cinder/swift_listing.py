@@ -50,11 +50,12 @@ class Container:
                 for name in self._names if (found := pattern.search(name))}
 
     def of(self, backup: str) -> Objects | None:
-        """The objects of a backup whose description is listed."""
+        """Return the objects of a backup whose description is listed."""
         return self._under(self._prefixes.get(backup))
 
     def part_of(self, backup: str) -> Objects | None:
-        """Those of one whose description is not: by their names it can be asked for itself."""
+        """Return the objects of a backup whose description is not: by their names it can be asked
+        for itself."""
         return self._under(self._found(_PART).get(backup))
 
     def _under(self, prefix: str | None) -> Objects | None:
@@ -67,8 +68,9 @@ class Container:
 
 def objects_of(cloud: Cloud, api: Api, container: str, backup: Mapping[str, Any]
                ) -> Objects | None:
-    """None when there is nothing of the backup: neither in the container's list nor in that of its
-    volume. Raises CloudNotFound when there is no such container, and what else Swift answers."""
+    """Return the objects of a backup; None when there is nothing of the backup: neither in the
+    container's list nor in that of its volume. Raises CloudNotFound when there is no such
+    container, and what else Swift answers."""
     asked = list_cache(cloud)
     came = asked.now()
     id = str(backup["id"])
@@ -84,7 +86,8 @@ def objects_of(cloud: Cloud, api: Api, container: str, backup: Mapping[str, Any]
 
 
 def _whole(api: Api, container: str) -> Container | CloudError | None:
-    """None when it has too many objects. An error is an answer like another, for all who ask."""
+    """Return the list of the whole container; None when it has too many objects. An error is an
+    answer like another, for all who ask."""
     objects: list[Record] = []
     try:
         for page in _pages(api, container, prefix=_ALL):
@@ -99,8 +102,8 @@ def _whole(api: Api, container: str) -> Container | CloudError | None:
 
 
 def _near(api: Api, container: str, backup: Mapping[str, Any]) -> Objects | None:
-    """What the volume has from shortly before the backup on: one list, and an empty page where the
-    backup is the last."""
+    """Return what the volume has from shortly before the backup on: one list, and an empty page
+    where the backup is the last."""
     try:
         born = datetime.fromisoformat(str(backup.get("created_at")).rstrip("Z"))
     except ValueError:
@@ -130,7 +133,7 @@ def _search(api: Api, container: str, backup: Mapping[str, Any]) -> Objects | No
 
 
 def _pages(api: Api, container: str, **params: str) -> Iterator[list[Record]]:
-    """Page after page, up to the empty one; each as large as the store likes."""
+    """Yield page after page, up to the empty one; each as large as the store likes."""
     while True:
         page: list[Record] = api.get(f"/{quote(container, safe='')}",
                                      params={"format": "json", **params})
@@ -141,8 +144,8 @@ def _pages(api: Api, container: str, **params: str) -> Iterator[list[Record]]:
 
 
 def _nearness(backup: Mapping[str, Any]) -> Any:
-    """Sorts the driver's times (YYYYmmddHHMMSS of its start) by their distance from the creation
-    of the backup, so that usually the first one is right."""
+    """Return a key that sorts the driver's times (YYYYmmddHHMMSS of its start) by their distance
+    from the creation of the backup, so that usually the first one is right."""
     born = int((re.sub(r"\D", "", str(backup.get("created_at") or "")) + "0" * 14)[:14])
 
     def distance(subdir: str) -> int:

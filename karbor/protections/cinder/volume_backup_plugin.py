@@ -120,7 +120,7 @@ class VolumeBackup(Protection):
 
 
 def unfit(volume: Resource) -> list[tuple[str, str]]:
-    """Why a volume cannot be protected as it stands, each with what can be done about it."""
+    """Return why a volume cannot be protected as it stands, each with what can be done about it."""
     status = str(volume.facts.get("status", ""))
     if status == "invisible":
         return [("is attached to a server or mounted by a pod, but this project cannot see it",
@@ -131,9 +131,9 @@ def unfit(volume: Resource) -> list[tuple[str, str]]:
 
 
 def shelved(volumes: Sequence[Resource], cloud: Cloud) -> list[Obstacle]:
-    """Volumes that Nova keeps reserved for a server that is shelved: of these Cinder takes no
-    snapshot, and they stay so until somebody unshelves it. One that is just being attached is
-    reserved as well, which passes."""
+    """Return the volumes that Nova keeps reserved for a server that is shelved: of these Cinder
+    takes no snapshot, and they stay so until somebody unshelves it. One that is just being attached
+    is reserved as well, which passes."""
     reserved = {volume.id: volume for volume in volumes if volume.facts.get("status") == "reserved"}
     if not reserved or not cloud.has("nova"):
         return []
@@ -159,8 +159,8 @@ def _backup_service(cloud: Cloud) -> list[Obstacle]:
 
 
 def _lost(kept: Mapping[Resource, Mapping[str, Any]], target: Target) -> list[Obstacle]:
-    """Backups that are not there as they are needed: those of the checkpoint, and all that they
-    are built upon."""
+    """Return the backups that are not there as they are needed: those of the checkpoint, and all
+    that they are built upon."""
     chains = {
         resource: [
             str(link["backup"]) for link in target.kept("read_back", resource).get("chain", ())
@@ -201,7 +201,7 @@ _BROKEN = ("Cinder cannot restore a backup without all that it is built upon: ta
 
 
 def _by_list(resource: Resource, backup: Mapping[str, Any], target: Target) -> list[Obstacle]:
-    """Of a backup of which nobody could see what it is built upon."""
+    """Look, by Cinder's list, at a backup of which nobody could see what it is built upon."""
     own = [each for each in CachedLists(target.cloud).cinder("/backups/detail", "backups")
            if each["volume_id"] == backup.get("volume_id", resource.id)]
     itself = next((each for each in own if each["id"] == backup["id"]), None)

@@ -67,8 +67,8 @@ class Disk(Stage):
         return find_marked(work)
 
     def delete(self, work: Work, id: str) -> None:
-        """With the snapshots that Nova has made for it, if it was made of volumes: they first,
-        since only the image names them."""
+        """Delete the image, with the snapshots that Nova has made for it, if it was made of
+        volumes: they first, since only the image names them."""
         glance, saved = work.cloud.api("glance"), work.saved(self.name)
         if not saved or saved.get("no_disk"):
             try:
@@ -81,7 +81,7 @@ class Disk(Stage):
 
     @staticmethod
     def _delete_snapshots(work: Work, image: Mapping[str, Any]) -> None:
-        """Raises CloudConflict until they are gone."""
+        """Delete the snapshots. Raises CloudConflict until they are gone."""
         left = []
         for kind, snapshot in data_elsewhere(image):
             if kind != "snapshot":
@@ -99,8 +99,9 @@ class Disk(Stage):
                                 service="cinder", resource=work.resource.key)
 
     def given_up(self, work: Work, id: str, seen: Mapping[str, Any]) -> str:
-        """Nova removes the image of a snapshot that fails, but not when the token is over with
-        which it was asked: then the image waits for ever for its bytes."""
+        """Return why the image gets no bytes any more, if that can be seen. Nova removes the image
+        of a snapshot that fails, but not when the token is over with which it was asked: then the
+        image waits for ever for its bytes."""
         if self.status(seen) not in COMING:
             return ""
         server = work.cloud.look("nova.server", work.resource.within)
@@ -111,16 +112,16 @@ class Disk(Stage):
         return "Nova works on it no more" if image["status"] in COMING else ""
 
     def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Saves `id`, `size` (bytes) and `created_at` (Glance's time); `no_disk`: the server has no
-        disk of its own, since Nova has made snapshots of its volumes instead."""
+        """Return what to save: `id`, `size` (bytes) and `created_at` (Glance's time); `no_disk`:
+        the server has no disk of its own, since Nova has made snapshots of its volumes instead."""
         return {"id": id, "size": seen.get("size"), "created_at": seen.get("created_at"),
                 **({"no_disk": True} if data_elsewhere(seen) else {})}
 
 
 def find_marked(work: Work) -> str | None:
-    """The image that bears this stage's mark: as a property, or as its name where Nova could give
-    it no more properties. Glance filters by either; it is compared again, since a cloud that
-    ignores the filter would hand out all images."""
+    """Return the image that bears this stage's mark: as a property, or as its name where Nova
+    could give it no more properties. Glance filters by either; it is compared again, since a
+    cloud that ignores the filter would hand out all images."""
     # In a filter by name, Glance takes what stands before a colon for an operator.
     for member, value in ((MARK, work.mark), ("name", f"eq:{work.mark}")):
         for image in work.cloud.api("glance").list("/images", "images", params={member: value}):
@@ -130,7 +131,8 @@ def find_marked(work: Work) -> str | None:
 
 
 def boots_from_volume(work: Work) -> bool:
-    """Whether the server whose disk the resource was to be has none: its volumes are resources."""
+    """Return whether the server whose disk the resource was to be has none: its volumes are
+    resources."""
     key = f"{SERVER}#{work.resource.within}"
     if not work.resource.within or key not in work.graph:
         return False
@@ -217,7 +219,7 @@ class ReadBack(Task):
 
 
 def _elsewhere(work: Work, elsewhere: list[tuple[str, str]]) -> Outcome:
-    """Of an image that an earlier Karbor kept without its data."""
+    """Return where the data is of an image that an earlier Karbor kept without its data."""
     snapshots = [id for kind, id in elsewhere if kind == "snapshot"]
     states = standing(work.cloud, "cinder", "snapshot", snapshots)
     lost = sorted(id for id, state in states.items() if state != "available")

@@ -51,7 +51,8 @@ class ImageProtection(Protection):
         return {Hook.VERIFY: [ReadBack()]}
 
     def stored_bytes(self, resource: Resource) -> int | None:
-        """That of a server's disk is known when Nova has made an image of it."""
+        """Return the size of an image in bytes; that of a server's disk is known when Nova has made
+        an image of it."""
         size = None if resource.within else resource.facts.get("size")
         return int(size) if size is not None else None
 
@@ -128,7 +129,8 @@ class ImageProtection(Protection):
 
 
 def _formats(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
-    """Glance's schema lists the formats that it takes here."""
+    """Return why an image's formats are refused, by Glance's schema, which lists those that it
+    takes here."""
     try:
         schema = cloud.api("glance").get("/schemas/image")["properties"]
     except CloudNotFound:
@@ -151,7 +153,8 @@ def _formats(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[O
 
 
 def _signature(record: Mapping[str, Any], cloud: Cloud) -> list[str]:
-    """What becomes of it. Glance reads the certificate as the user does who uploads the bytes."""
+    """Return what becomes of an image's signature. Glance reads the certificate as the user does
+    who uploads the bytes."""
     properties = record.get("properties", {})
     if not signed(properties):
         return []
@@ -165,15 +168,15 @@ def _signature(record: Mapping[str, Any], cloud: Cloud) -> list[str]:
 
 
 def _no_disk(resource: Resource, target: Target) -> bool:
-    """Whether the server whose disk it was to be boots from a volume."""
+    """Return whether the server whose disk it was to be boots from a volume."""
     key = f"{SERVER}#{resource.within}"
     return bool(resource.within and key in target.graph
                 and target.kept("server", target.graph[key]).get("boot") == "volume")
 
 
 def _without_data(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:
-    """Images that an earlier Karbor kept although they had no data, and whose snapshots in Cinder
-    are not there any more: what is made of them boots nowhere."""
+    """Return obstacles for images that an earlier Karbor kept although they had no data, and whose
+    snapshots in Cinder are not there any more: what is made of them boots nowhere."""
     without = {resource: elsewhere for resource, bytes in kept.items()
                if bytes and (elsewhere := data_elsewhere(bytes["image"].get("properties", {})))}
     states = standing(cloud, "cinder", "snapshot", (
@@ -192,7 +195,8 @@ def _without_data(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> l
 
 
 def _quota(cloud: Cloud, *, count: int, size: int) -> list[Obstacle]:
-    """Glance tells users their limits (since 2.13 of its API) where the cloud has set any."""
+    """Return what the image quota lacks. Glance tells users their limits (since 2.13 of its API)
+    where the cloud has set any."""
     if not count:
         return []
     try:

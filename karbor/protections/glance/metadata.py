@@ -32,8 +32,8 @@ _DANGEROUS = frozenset({        # a copy that says so would delete the original'
 
 
 def describe(image: Mapping[str, Any], *, disk: bool) -> dict[str, Any]:
-    """Everything about an image that a new one shall have as well; `disk`: it was made by Nova
-    from a server, and what is true of that making only is left out."""
+    """Return everything about an image that a new one shall have as well; `disk`: it was made by
+    Nova from a server, and what is true of that making only is left out."""
     # the signature of a server's base image is not that of its disk
     drop = _OWN | _DANGEROUS | {MARK} | (_OF_THE_SNAPSHOT | SIGNATURE if disk else frozenset())
     properties = {key: value for key, value in image.items()
@@ -44,8 +44,8 @@ def describe(image: Mapping[str, Any], *, disk: bool) -> dict[str, Any]:
 
 
 def body(record: Mapping[str, Any], name: str, mark: str) -> dict[str, Any]:
-    """The request that makes an image like it, private, without protection, bearing the mark. One
-    property waits until the mark has gone: an image may have only so many of them."""
+    """Return the request that makes an image like it, private, without protection, bearing the
+    mark. One property waits until the mark has gone: an image may have only so many of them."""
     properties = dict(record["properties"])
     properties.pop(waiting(properties), None)
     made = {**properties, "name": name, "tags": list(record["tags"]),
@@ -57,20 +57,21 @@ def body(record: Mapping[str, Any], name: str, mark: str) -> dict[str, Any]:
 
 
 def waiting(properties: Mapping[str, str]) -> str:
-    """The property in whose place the mark is; "" when there is none to wait. A signature must be
-    there when the bytes come."""
+    """Return the property in whose place the mark is; "" when there is none to wait. A signature
+    must be there when the bytes come."""
     return max((name for name in properties if name not in SIGNATURE), default="")
 
 
 def signed(record: Mapping[str, Any]) -> bool:
-    """Whether Glance verifies a signature when it gets the bytes (of a record, or an image as
-    Glance shows it)."""
+    """Return whether Glance verifies a signature when it gets the bytes (of a record, or an
+    image as Glance shows it)."""
     return record.keys() >= SIGNATURE
 
 
 def not_kept(image: Mapping[str, Any], cloud: Cloud) -> list[dict[str, str]]:
-    """The projects that an image of this project is shared with: a new image will be shared with
-    none of them. Glance is asked only where there can be any, and shows all to the owner only."""
+    """Return what is not kept: the projects that the image is shared with. A new image will be
+    shared with none of them. Glance is asked only where there can be any, and shows all to the
+    owner only."""
     if image.get("visibility") != "shared" or image.get("owner") != cloud.project_id:
         return []
     try:
@@ -85,7 +86,7 @@ def not_kept(image: Mapping[str, Any], cloud: Cloud) -> list[dict[str, str]]:
 
 
 def checksums(image: Mapping[str, Any]) -> dict[str, str]:
-    """Those that Glance computed of the bytes, by hashlib's names."""
+    """Return the checksums that Glance computed of the bytes, by hashlib's names."""
     found = {}
     if image.get("os_hash_algo") and image.get("os_hash_value"):
         found[str(image["os_hash_algo"])] = str(image["os_hash_value"])

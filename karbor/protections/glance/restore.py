@@ -37,7 +37,8 @@ STALE = 20          # looks at an upload of which nobody here knows any more, be
 
 def new_name(resource: Resource, graph: ResourceGraph, record: Mapping[str, Any],
              parameters: Mapping[str, Any]) -> str:
-    """A server's disk is called after its server: many servers may have had one base image."""
+    """Return the name of the new image. A server's disk is called after its server: many servers
+    may have had one base image."""
     if parameters.get("restore_name"):
         return str(parameters["restore_name"])
     if not resource.within:
@@ -176,7 +177,8 @@ def _create(glance: Api, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _decorate(work: Work, id: str, image: Mapping[str, Any], cosmetics: Cosmetics) -> None:
-    """What the image shall have beyond its bytes, and no mark: it is the user's from now on."""
+    """Give the image what it shall have beyond its bytes, and no mark: it is the user's from now
+    on."""
     record = work.kept("bytes")["image"]
     missing = {name: value for name, value in record["properties"].items()
                if image.get(name) != value}
@@ -224,7 +226,7 @@ def _replacement(name: str, value: Any) -> dict[str, Any]:
 
 
 def _pointer(name: str) -> str:
-    """As JSON pointers write it (RFC 6901)."""
+    """Return a name as JSON pointers write it (RFC 6901)."""
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 

@@ -13,17 +13,17 @@ Size = tuple[str, int]      # share type, GiB
 
 
 def snapshotting(shares: Iterable[Size], cloud: Cloud) -> list[Obstacle]:
-    """A snapshot of each."""
+    """Return what quotas lack for a snapshot of each share."""
     return _short(shares, ("snapshots", "snapshot_gigabytes"), cloud)
 
 
 def restoring(shares: Iterable[Size], cloud: Cloud) -> list[Obstacle]:
-    """A new share of each."""
+    """Return what quotas lack for a new share of each."""
     return _short(shares, ("shares", "gigabytes"), cloud)
 
 
 def _short(shares: Iterable[Size], names: tuple[str, str], cloud: Cloud) -> list[Obstacle]:
-    """The project's quota, and that of each share type: one request for each."""
+    """Return the project's quota, and that of each share type: one request for each."""
     count, gigabytes = names
     needed: dict[str, Counter[str]] = {}
     for share_type, size in shares:

@@ -67,7 +67,7 @@ class Share(Stage):
 
 
 def new_name(parameters: Mapping[str, Any], share: Mapping[str, Any]) -> str:
-    """Of the restored share; "" when neither anybody nor the old one says it."""
+    """Return the name of the restored share; "" when neither anybody nor the old one says it."""
     return str(parameters.get("restore_name") or share["name"] or "")
 
 
@@ -135,7 +135,7 @@ def _rule(one: Mapping[str, Any]) -> str:
 
 
 def _differs(wanted: Mapping[str, Any], now: Mapping[str, Any]) -> list[dict[str, str]]:
-    """What Manila decides by itself, and has decided otherwise."""
+    """Return what Manila decides by itself, and has decided otherwise."""
     return [{"field": field.replace("_", " "),
              "why": f"it was to be {wanted[field] or 'none'} and is {now[field] or 'none'}"}
             for field in ("size", "share_proto", "share_type", "share_network_id",

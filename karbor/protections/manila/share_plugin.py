@@ -72,7 +72,7 @@ class ShareSnapshot(Protection):
                 "it is made in the same storage as the share was, and has an address of its own"]
 
     def options_schema(self, verb: str) -> Mapping[str, Any]:
-        """The names are those of Karbor 1.x."""
+        """Return the JSON Schema of the parameters for a verb, under their names of Karbor 1.x."""
         properties: dict[str, Any] = {}
         if verb == "protect":
             properties = {
@@ -87,7 +87,7 @@ class ShareSnapshot(Protection):
 
 
 def _unfit(share: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Why a share cannot be protected as it stands, each with what can be done about it."""
+    """Return why a share cannot be protected as it stands, each with what can be done about it."""
     status = str(share["status"]).lower()
     if broken(status):
         return [(f"it is in the state {status}", "repair or delete it, or leave it out")]

@@ -32,18 +32,18 @@ STUCK = frozenset({"deleting", "deferred_deleting", "deleted", "unmanaged", "ina
 
 
 def share_of(cloud: Cloud, id: str) -> dict[str, Any]:
-    """The share as Manila shows it now. Raises CloudNotFound."""
+    """Return the share as Manila shows it now. Raises CloudNotFound."""
     found: dict[str, Any] = cloud.api("manila").get(f"/shares/{id}")["share"]
     return found
 
 
 def rules_of(cloud: Cloud, id: str) -> list[dict[str, Any]]:
-    """Who may mount the share. Manila lists the rules of one share only."""
+    """Return who may mount the share. Manila lists the rules of one share only."""
     return cloud.api("manila").list("/share-access-rules", "access_list", params={"share_id": id})
 
 
 def broken(status: str) -> bool:
-    """Whether a share in this state will not come to rest by itself."""
+    """Return whether a share in this state will not come to rest by itself."""
     return "error" in status or status in STUCK
 
 
@@ -72,7 +72,7 @@ class Settled(Task):
 
 
 def facts(share: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What is kept of a share, to make one like it. `size` is in GiB."""
+    """Return what is kept of a share, to make one like it. `size` is in GiB."""
     return {
         "size": int(share["size"]),
         "name": share.get("name"),
@@ -93,7 +93,7 @@ def facts(share: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> dict[
 
 
 def not_kept(share: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """What a share is part of or has, and its copy will not."""
+    """Return what a share is part of or has, and its copy will not."""
     told = []
     if share.get("share_group_id"):
         told.append({"field": "share group", "why": "a restored share belongs to none"})
@@ -170,8 +170,8 @@ class KeptSnapshot(Stage):
         work.cloud.api("manila").delete(f"/snapshots/{id}")
 
     def finished(self, work: Work, id: str, seen: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Saves `id`, `created_at` (Manila's time), `size` (GiB), `share_id` and `share`, all that
-        is needed to make a share like it; and what a snapshot is not."""
+        """Return what to save: `id`, `created_at` (Manila's time), `size` (GiB), `share_id` and
+        `share`, all that is needed to make a share like it; and what a snapshot is not."""
         return {"id": id, "created_at": seen.get("created_at"), "size": int(seen["size"]),
                 "share_id": work.resource.id, "share": {**work.saved("settled")["share"]},
                 "not_kept": [{"field": "a copy elsewhere", "why": SAME_STORAGE}]}

@@ -23,20 +23,20 @@ OPTIONAL_KINDS = frozenset({"address_groups"})
 
 
 def birth_mark(mark: str, old: str) -> str:
-    """The description of a thing being made in place of `old`."""
+    """Return the description of a thing being made in place of `old`."""
     return f"{mark} {old}"
 
 
 def marked(items: Iterable[Record], mark: str) -> dict[str, str]:
-    """Among listed things, those that bear the mark: old id → id."""
+    """Return, of listed things, those that bear the mark: old id → id."""
     prefix = mark + " "
     return {one["description"].removeprefix(prefix): one["id"] for one in items
             if (one.get("description") or "").startswith(prefix)}
 
 
 def list_kind(api: Api, kind: str) -> list[Record]:
-    """All of one kind (`security-groups`) that the project sees; none of one that this Neutron
-    does not know."""
+    """Return all things of one kind (`security-groups`) that the project sees; none of one that
+    this Neutron does not know."""
     try:
         return api.list(f"/{kind}", kind.replace("-", "_"))
     except CloudNotFound:
@@ -60,7 +60,7 @@ def settle(api: Api, kind: str, id: str, original: Record, cosmetics: Cosmetics,
 
 
 def label(record: Record) -> str:
-    """By what people know it."""
+    """Return the name by which people know the thing."""
     return str(record.get("name") or record.get("floating_ip_address") or record.get("cidr")
                or record["id"])
 
@@ -94,7 +94,8 @@ def create(api: Api, kind: str, body: Record, optional: Sequence[str] = (),
 
 
 def _to_give_up(body: Record, optional: Sequence[str], error: CloudError) -> str | None:
-    """Refusals name the field (policy) or its value (an address in use)."""
+    """Return the optional field that a refusal is about. Refusals name the field (policy) or its
+    value (an address in use)."""
     present = [field for field in optional if _has(body, field)]
     named = [field for field in present if field.rpartition(".")[2] in error.message
              or any(leaf in error.message for leaf in _leaves(_value(body, field)))]

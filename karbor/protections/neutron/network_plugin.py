@@ -39,7 +39,7 @@ class KeepTopology(Task):
 
 
 def servers_of(work: Work) -> frozenset[str] | None:
-    """Whose networks are meant: those of these servers, or (None) all of the project."""
+    """Return the servers whose networks are meant; None: all of the project."""
     key = work.resource.key
     parents = work.graph.parents(key)
     if key in work.graph.roots or any(parent.type == PROJECT for parent in parents):

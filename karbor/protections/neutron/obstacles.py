@@ -71,7 +71,7 @@ def find(resource: Resource, target: Target) -> list[Obstacle]:
 
 
 def _answers(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
-    """Networks of the project itself that are to be replaced by one that is not there."""
+    """Yield networks of the project itself that are to be replaced by one that is not there."""
     for network in plan.summary["networks"]:
         wanted = plan.chosen.get(network["id"]) or plan.chosen.get(network["name"])
         if wanted and not plan.mapped("networks", network):
@@ -97,7 +97,8 @@ def _references(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
 
 
 def _overlaps(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
-    """A router that is used again cannot take a subnet whose addresses it already routes."""
+    """Yield an obstacle where a router that is used again cannot take a subnet whose addresses it
+    already routes."""
     made = {subnet["id"]: subnet for subnet in plan.new["subnets"]}
     subnets = plan.there("subnets")
     new_routers = {one["id"] for one in plan.new["routers"]}
@@ -132,7 +133,8 @@ def _quotas(plan: _Plan, resource: Resource) -> Iterator[Obstacle]:
 
 def quota_obstacles(lists: CachedLists, project_id: str, needed: dict[str, int], resource: str
                     ) -> Iterator[Obstacle]:
-    """For each kind of Neutron of which more are needed than may be made."""
+    """Yield an obstacle for each kind of Neutron's things of which more are needed than may be
+    made."""
     if not any(needed.values()):
         return
     quota = lists.network_quota(project_id)
@@ -147,7 +149,7 @@ def quota_obstacles(lists: CachedLists, project_id: str, needed: dict[str, int],
 
 
 def preview(resource: Resource, target: Target) -> list[str]:
-    """A line for each thing: used again, or made."""
+    """Return a line for each thing: used again, or made."""
     plan = _Plan(resource, target)
     lines = []
     for kind, word in _KINDS.items():
@@ -164,7 +166,8 @@ def preview(resource: Resource, target: Target) -> list[str]:
 
 
 def _dropped_rules(plan: _Plan) -> Iterator[str]:
-    """Of groups that would be made: rules that refer to groups of others that are gone."""
+    """Yield, of groups that would be made, the rules that refer to groups of others that are
+    gone."""
     for group in plan.new["security_groups"]:
         for kind, ids in group.get("refers_to", {}).items():
             ours = {one["id"] for one in plan.kept[kind]}

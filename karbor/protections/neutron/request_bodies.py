@@ -39,7 +39,8 @@ def subnet(old: Record, description: str, network_id: str) -> Record:
 
 
 def router(old: Record, description: str, networks: Mapping[str, str]) -> Record:
-    """`networks` maps old to new ids; its gateway keeps its address only on the same network."""
+    """Return the body of a router. `networks` maps old to new ids; its gateway keeps its address
+    only on the same network."""
     body = {"name": old["name"], "description": description,
             "admin_state_up": old.get("admin_state_up", True),
             **_told(old, ("distributed", "ha", "availability_zone_hints", "flavor_id"))}
@@ -70,8 +71,8 @@ def address_group(old: Record, description: str) -> Record:
 
 
 def rule(old: Record, maps: Mapping[str, Mapping[str, str]]) -> Record:
-    """A rule as it would be asked for; two that are equal are the same rule to Neutron. `maps` has
-    the new ids of `security_groups` and `address_groups`."""
+    """Return a rule as it would be asked for; two that are equal are the same rule to Neutron.
+    `maps` has the new ids of `security_groups` and `address_groups`."""
     remote, groups = old.get("remote_group_id"), maps.get("security_groups", {})
     addresses = old.get("remote_address_group_id")
     known = maps.get("address_groups", {})
@@ -90,6 +91,6 @@ def rule_key(wanted: Record) -> tuple[str, ...]:
 
 
 def _told(old: Record, fields: tuple[str, ...]) -> Record:
-    """Those fields that the original has a value for."""
+    """Return the fields that the original has a value for."""
     return {field: old[field] for field in fields
             if "." not in field and old.get(field) not in (None, "", [])}

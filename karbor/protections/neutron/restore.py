@@ -96,8 +96,8 @@ class _Build:
         return True
 
     def address_groups(self) -> bool:
-        """Those of the project that rules refer to; a group of others is used where it is. One that
-        cannot be had is told, and so are the rules that go with it."""
+        """Make the address groups of the project that rules refer to; a group of others is used
+        where it is. One that cannot be had is told, and so are the rules that go with it."""
         for old in self.document.get("address_groups", ()):
             try:
                 if not self._ensure("address-groups", old, request_bodies.address_group, ()):
@@ -107,8 +107,8 @@ class _Build:
         return True
 
     def references(self) -> bool:
-        """Networks of others: as mapped by the user, or the same one. One that is not visible here
-        matters only to a router that must be made, or to a server."""
+        """Find networks of others: as mapped by the user, or the same one. One that is not visible
+        here matters only to a router that must be made, or to a server."""
         visible = self._list("networks")
         for old in self.document["references"]:
             wanted = self.chosen.get(old["id"]) or self.chosen.get(old["name"]) or old["id"]
@@ -154,7 +154,7 @@ class _Build:
                    for old in self._wanted_routers())
 
     def _wanted_routers(self) -> list[Record]:
-        """Without those that would be left with no interface."""
+        """Return the routers to make, without those that would be left with no interface."""
         return [old for old in self.document["routers"] if not old["interfaces"] or any(
             interface["network_id"] not in self._elsewhere for interface in old["interfaces"])]
 
@@ -180,7 +180,8 @@ class _Build:
         return self._each("rules", self.document["security_groups"], ensure)
 
     def _each(self, what: str, items: list[Record], ensure: Callable[[Record], None]) -> bool:
-        """What has no entry in the maps: once each, as the handle tells."""
+        """Ensure what has no entry in the maps, once each, as the handle tells. Return whether all
+        was reached in time."""
         for old in items:
             name = f"{what} {old['id']}"
             if name not in self.over:
@@ -221,8 +222,8 @@ class _Build:
         return True
 
     def _mapped(self, kind: str, old: Record) -> str | None:
-        """What the user wants to be used instead. Names are of all kinds, so an answer that fits
-        nothing of this kind was meant for another one."""
+        """Return what the user wants to be used instead. Names are of all kinds, so an answer
+        that fits nothing of this kind was meant for another one."""
         wanted = self.chosen.get(old["id"]) or (self.chosen.get(old["name"]) if old["name"]
                                                 else None)
         if kind == "subnets":
@@ -254,15 +255,16 @@ class _Build:
             self.told.append(one)
 
     def _late(self) -> bool:
-        """Asked before each piece of work; never true for the first, so that every entry gets on
-        however slow the lists were."""
+        """Return whether the entry has lasted long enough. Asked before each piece of work; never
+        true for the first, so that every entry gets on however slow the lists were."""
         if self._until is None:
             self._until = time.monotonic() + PATIENCE
         return self.work.stopping or time.monotonic() > self._until
 
 
 def _settle(work: Work, document: Record) -> Outcome:
-    """Original descriptions, tags and routes in place of the marks: idempotent, in any order."""
+    """Put the original descriptions, tags and routes in place of the marks: idempotent, in any
+    order."""
     api = work.cloud.api("neutron")
     handle = work.handle
     originals = {one["id"]: one for member in MAPPED for one in document.get(member, ())}
@@ -290,8 +292,8 @@ def _settle(work: Work, document: Record) -> Outcome:
 
 
 def _settle_router(api: Api, id: str, original: Record, cosmetics: Cosmetics) -> None:
-    """Routes are refused when their next hop is on no subnet of the router, as when it has its
-    gateway on another network now."""
+    """Give a router its original fields. Routes are refused when their next hop is on no subnet of
+    the router, as when it has its gateway on another network now."""
     marks.settle(api, "routers", id, original, cosmetics)
     routes = original.get("routes")
     if routes:

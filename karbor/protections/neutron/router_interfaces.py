@@ -28,7 +28,7 @@ class Interfaces:
         self._made = made
 
     def ensure(self, old: Record, created: list[Record]) -> None:
-        """Of one kept router. What was made is added to `created`."""
+        """Ensure the interfaces of one kept router. What was made is added to `created`."""
         wanted = [
             interface
             for interface in old["interfaces"]
@@ -49,8 +49,8 @@ class Interfaces:
                 created.append(entry)
 
     def _add(self, router: str, subnet: str, one: Record, created: list[Record]) -> None:
-        """By subnet where the interface has the gateway's address, as nearly always; otherwise
-        with a port of that address, which is made and marked first."""
+        """Add an interface: by subnet where the interface has the gateway's address, as nearly
+        always; otherwise with a port of that address, which is made and marked first."""
         target = self._api.get(f"/subnets/{subnet}")["subnet"]
         if target["gateway_ip"] == one["ip_address"]:
             self._api.put(f"/routers/{router}/add_router_interface", {"subnet_id": subnet})

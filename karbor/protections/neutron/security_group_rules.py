@@ -57,7 +57,7 @@ def _write_rule(api: Api, wanted: Record, group: str, tell: Tell) -> None:
 
 
 def describe(one: Record) -> str:
-    """A rule in a few words."""
+    """Return a rule in a few words."""
     ports = [str(one[end]) for end in ("port_range_min", "port_range_max")
              if one.get(end) is not None]
     remote = next((str(one[name]) for name in ("remote_group_id", "remote_address_group_id",
@@ -68,7 +68,8 @@ def describe(one: Record) -> str:
 
 
 def report_differences(now: Record, old: Record, maps: Maps, tell: Tell) -> None:
-    """A group that was there already is never altered: others may rely on it. Tell instead."""
+    """Report how a group that was there already differs. It is never altered: others may rely on
+    it."""
     before = {
         rule_key(rule(security_group_rule, maps))
         for security_group_rule in old["security_group_rules"]

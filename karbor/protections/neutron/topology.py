@@ -37,8 +37,8 @@ class Lists:
 
 def choose(lists: Lists, project_id: str, servers: Collection[str] | None,
            kept_servers: Collection[str] = ()) -> Record:
-    """The topology document: of the whole project (`servers` None), or what these servers need.
-    `kept_servers` are all in the checkpoint; ports of others are nobody's, and are told."""
+    """Return the topology document: of the whole project (`servers` None), or what these servers
+    need. `kept_servers` are all in the checkpoint; ports of others are nobody's, and are told."""
     own_ports = [one for one in lists.ports if _owner(one) == project_id]
     ports = own_ports if servers is None else \
         [one for one in lists.ports if one.get("device_id") in servers]
@@ -116,7 +116,8 @@ def _routers(lists: Lists, project_id: str, subnets: set[str], *, whole: bool) -
 
 def _groups(groups: list[Record], project_id: str, ports: Iterable[Record], *, whole: bool
             ) -> list[Record]:
-    """All groups, or those of the ports and every group that one of their rules refers to."""
+    """Return all security groups, or those of the ports and every group that one of their rules
+    refers to."""
     own = {group["id"]: group for group in groups if _owner(group) == project_id}
     if whole:
         return list(own.values())
@@ -132,7 +133,7 @@ def _groups(groups: list[Record], project_id: str, ports: Iterable[Record], *, w
 
 
 def address_groups_of(groups: Iterable[Record]) -> set[str]:
-    """Ids of the address groups that rules of these security groups refer to."""
+    """Return the ids of the address groups that rules of these security groups refer to."""
     return {rule["remote_address_group_id"] for group in groups
             for rule in group["security_group_rules"] if rule.get("remote_address_group_id")}
 
@@ -146,13 +147,15 @@ def _reference(id: str, network: Record | None, subnets: list[Record]) -> Record
 
 
 def _subnet(one: Record) -> Record:
-    """`automatic`: addresses follow from the MAC (RFC 4862), and Neutron refuses chosen ones."""
+    """Return what is kept of a subnet. `automatic`: addresses follow from the MAC (RFC 4862), and
+    Neutron refuses chosen ones."""
     return {"id": one["id"], "cidr": one["cidr"], "network_id": one["network_id"],
             "automatic": one.get("ipv6_address_mode") in ("slaac", "dhcpv6-stateless")}
 
 
 def not_kept(document: Record) -> list[dict[str, str]]:
-    """What is not in the document, or in it but not for a plain member to choose at a restore."""
+    """Return what is not in the document, or in it but not for a plain member to choose at a
+    restore."""
     told = [*_of_networks(document), *_of_ports(document), *_of_routers(document),
             *_of_groups(document)]
     told += [(f"floating address {floating_ip['floating_ip_address']}", RELEASED)
@@ -213,7 +216,8 @@ def _of_groups(document: Record) -> Iterator[tuple[str, str]]:
 
 
 def summary(document: Record) -> Record:
-    """What the checkpoint's head keeps: enough to say what a restore needs, without the bank."""
+    """Return what the checkpoint's head keeps: enough to say what a restore needs, without the
+    bank."""
     return {
         "id": document["id"],
         "whole": document["whole"],
@@ -257,7 +261,7 @@ def summary(document: Record) -> Record:
 
 
 def _refers_to(group: Record) -> Record:
-    """The other groups that its rules cannot do without, by kind."""
+    """Return the other groups that its rules cannot do without, by kind."""
     remote = {rule["remote_group_id"] for rule in group["security_group_rules"]
               if rule.get("remote_group_id")}
     return {"security_groups": sorted(remote - {group["id"]}),

@@ -18,8 +18,9 @@ PAUSE = 2.0     # seconds until something that is still used is tried again
 
 
 def undo(work: Work) -> Outcome:
-    """Things are known by the handle, or by their mark when the handle came too late. What is
-    still in use (a server's port that is going away) is tried again."""
+    """Remove what the restore has made. Things are known by the handle, or by their mark when
+    the handle came too late. What is still in use (a server's port that is going away) is tried
+    again."""
     api = work.cloud.api("neutron")
     made: dict[str, set[str]] = {kind: set() for kind in ORDER}
     for one in work.handle.get("created", ()):

@@ -39,7 +39,7 @@ class Facts:
 
 
 def describe(facts: Facts) -> Record:
-    """The document that the bank keeps."""
+    """Return the document that the bank keeps."""
     record = facts.server
     image = record.get("image") if facts.own_disk else None
     return {
@@ -65,14 +65,14 @@ def describe(facts: Facts) -> Record:
 
 
 def device_order(device: str | None) -> tuple[int, str]:
-    """/dev/vdb before /dev/vdaa, and what has no name last."""
+    """Return a key that sorts /dev/vdb before /dev/vdaa, and what has no name last."""
     stem = re.sub(r"\d+\Z", "", device or "")
     return (len(stem) or 1000, device or "")
 
 
 def _volumes(facts: Facts, *, boots: bool) -> list[Record]:
-    """In device order. Nova tells nobody which volume it boots from; it is the one at the root
-    device, and where policy hides that name, the first device."""
+    """Return the volumes in device order. Nova tells nobody which volume it boots from; it is the
+    one at the root device, and where policy hides that name, the first device."""
     found = [
         {
             "id": attachment["volumeId"],
@@ -91,8 +91,8 @@ def _volumes(facts: Facts, *, boots: bool) -> list[Record]:
 
 
 def _ports(facts: Facts) -> list[Record]:
-    """In the order of the server's interfaces, as far as Nova shows it: the order of MAC addresses
-    within `addresses`."""
+    """Return the ports in the order of the server's interfaces, as far as Nova shows it: the order
+    of MAC addresses within `addresses`."""
     order = list(dict.fromkeys(
         entry.get("OS-EXT-IPS-MAC:mac_addr") for entries in
         (facts.server.get("addresses") or {}).values() for entry in entries))
@@ -139,7 +139,7 @@ def not_kept(facts: Facts) -> list[dict[str, str]]:
 
 
 def summary(document: Record, told: Sequence[Mapping[str, str]]) -> Record:
-    """What the checkpoint's head keeps."""
+    """Return what the checkpoint's head keeps."""
     server = document["server"]
     key = document["key_pair"] or {}
     return {
@@ -168,8 +168,8 @@ def summary(document: Record, told: Sequence[Mapping[str, str]]) -> Record:
 
 
 def zone(server: Mapping[str, Any]) -> str:
-    """The zone it must be in: the one asked for, where Nova tells that (2.96), else its present
-    one."""
+    """Return the zone it must be in: the one asked for, where Nova tells that (2.96), else its
+    present one."""
     if "pinned_availability_zone" in server:
         return str(server["pinned_availability_zone"] or "")
     return str(server.get("zone") or "")

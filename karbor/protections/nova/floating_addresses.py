@@ -47,9 +47,9 @@ def give_addresses(api: Api, mark: str, kept: Sequence[tuple[Record, Record]], *
 
 
 def place(old: Record, target: str, state: Record) -> Record:
-    """Where a floating address belongs: on the port `target`, and on which of its addresses.
-    Neutron must be told where there are several of IPv4: the kept one, or else the one that came
-    in its place."""
+    """Return where a floating address belongs: on the port `target`, and on which of its addresses.
+    Neutron must be told where there are several of IPv4: the kept one, or else the one that came in
+    its place."""
     addresses = state["addresses"][target]
     fixed = old["fixed_ip_address"]
     if fixed not in addresses:
@@ -59,7 +59,8 @@ def place(old: Record, target: str, state: Record) -> Record:
 
 
 def _find(present: Sequence[Record], old: Record, target: str) -> Record | None:
-    """The address among the project's: the same allocation, or the same address allocated anew."""
+    """Return the address among the project's: the same allocation, or the same address allocated
+    anew."""
     same = [one for one in present if one["id"] == old["id"]
             or one["floating_ip_address"] == old["floating_ip_address"]]
     return next((one for one in same if one.get("port_id") in (None, target)),

@@ -100,7 +100,8 @@ def _name(resource: Resource, kept: Record, target: Target) -> Iterator[Obstacle
 
 
 def _metadata(resource: Resource, kept: Record, lists: CachedLists) -> Iterator[Obstacle]:
-    """A mark needs no room of its own: see server_body."""
+    """Yield an obstacle where a server may have less metadata here than are kept. A mark needs no
+    room of its own: see server_body."""
     most, items = lists.limits().get("maxServerMeta", -1), kept.get("metadata_items", 0)
     if 0 <= most < items:
         yield Obstacle(
@@ -137,7 +138,7 @@ def _key_pair(resource: Resource, kept: Record, chosen: Mapping[str, str], lists
 
 
 def _left_out(resource: Resource, kept: Record, target: Target) -> Iterator[Obstacle]:
-    """Of the answers for this server alone; those for all are checked before."""
+    """Yield obstacles in the answers for this server alone; those for all are checked before."""
     pair = kept["key_pair"] or {}
     for old, new in (target.parameters(resource).get("map") or {}).items():
         if not new and old != pair.get("name") and old not in target.mapping:
@@ -177,7 +178,8 @@ def _wanted_network(resource: Resource, target: Target, lists: CachedLists) -> I
 
 def _floating_networks(resource: Resource, kept: Record, target: Target, lists: CachedLists
                        ) -> Iterator[Obstacle]:
-    """A released address can only be replaced from an external network that is visible."""
+    """Yield an obstacle where a released address cannot be replaced: it can only be replaced from
+    an external network that is visible."""
     names = {ref["id"]: ref["name"] for topology in target.graph.of_type(NETWORK)
              for ref in target.kept("topology", topology).get("references", ())}
     visible = {name for network in lists.neutron("networks")
@@ -198,7 +200,7 @@ def _floating_networks(resource: Resource, kept: Record, target: Target, lists: 
 
 
 def _released(kept: Record, lists: CachedLists) -> list[Record]:
-    """Kept floating addresses for which a new one must be allocated."""
+    """Return the kept floating addresses for which a new one must be allocated."""
     free = {floatingip["floating_ip_address"] for floatingip in lists.neutron("floatingips")
             if not floatingip.get("port_id")}
     return [one for one in kept["floating"] if one["address"] not in free]
@@ -227,7 +229,8 @@ def _network_needs(plans: Sequence[tuple[Resource, Record, Mapping[str, str]]], 
 
 
 def preview(resource: Resource, target: Target) -> list[str]:
-    """What the restore of one server would make, and where it would differ from the kept one."""
+    """Return what the restore of one server would make, and where it would differ from the kept
+    one."""
     lists = CachedLists(target.cloud)
     kept = target.kept("server", resource)
     parameters = target.parameters(resource)
@@ -268,7 +271,8 @@ def preview(resource: Resource, target: Target) -> list[str]:
 
 
 def _groups_gone(kept: Record, target: Target, lists: CachedLists) -> list[str]:
-    """Security groups of other projects that a port had and that are not visible any more."""
+    """Return the security groups of other projects that a port had and that are not visible any
+    more."""
     own = {group["id"] for resource in target.graph.of_type(NETWORK)
            for group in target.kept("topology", resource).get("security_groups", ())}
     wanted = {id for port in kept["ports"] for id in port.get("security_groups", ())} - own

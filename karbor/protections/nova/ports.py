@@ -60,7 +60,8 @@ def make_ports(api: Api, mark: str, ports: Sequence[Record], *,
 def _groups_there(api: Api, old: Record, wanted: Sequence[str],
                   maps: Mapping[str, Mapping[str, str]], tell: Callable[[str, str], None]
                   ) -> list[str]:
-    """Without groups of other projects that are gone: Neutron would refuse the whole port."""
+    """Return the port's security groups without those of other projects that are gone: Neutron
+    would refuse the whole port."""
     own = set(maps.get("security_groups", {}).values())
     if own.issuperset(wanted):
         return list(wanted)
@@ -72,7 +73,8 @@ def _groups_there(api: Api, old: Record, wanted: Sequence[str],
 
 
 def _moved(old: Record, new: Record, subnets: Mapping[str, str]) -> dict[str, str]:
-    """Kept address → the address of the new port that came in its place, in the same subnet."""
+    """Return for each kept address the address of the new port that came in its place, in the same
+    subnet."""
     left = list(new["fixed_ips"])
     found: dict[str, str] = {}
     unmoved_first = sorted(old["fixed_ips"], key=lambda one: one["ip_address"] not in {
@@ -87,7 +89,8 @@ def _moved(old: Record, new: Record, subnets: Mapping[str, str]) -> dict[str, st
 
 
 def _compare(old: Record, new: Record, tell: Callable[[str, str], None]) -> None:
-    """Said of the record itself, so that a port adopted after a crash is told of as well."""
+    """Tell how a port differs from its record, so that one adopted after a crash is told of as
+    well."""
     name = old["name"] or old["id"]
     if new["mac_address"] != old["mac_address"]:
         tell(f"port {name}: MAC address",

@@ -21,8 +21,8 @@ PORT_OPTIONAL = ("mac_address", "fixed_ips", "allowed_address_pairs", "extra_dhc
 
 def choose_flavor(kept: Mapping[str, Any], flavors: Iterable[Mapping[str, Any]], chosen: Chosen,
                   explicit: str = "") -> Mapping[str, Any] | None:
-    """The flavor to build with: as asked for, as mapped, or the one of the kept name (names of
-    flavors are unique in Nova); None when it is not there."""
+    """Return the flavor to build with: as asked for, as mapped, or the one of the kept name
+    (names of flavors are unique in Nova); None when it is not there."""
     name = kept.get("original_name") or kept.get("id") or ""
     wanted = explicit or chosen.get(name) or name
     candidates = list(flavors)
@@ -33,24 +33,24 @@ def choose_flavor(kept: Mapping[str, Any], flavors: Iterable[Mapping[str, Any]],
 
 def nearest_flavor(kept: Mapping[str, Any], flavors: Iterable[Mapping[str, Any]]
                    ) -> Mapping[str, Any] | None:
-    """The smallest flavor that is not smaller than the kept one in anything."""
+    """Return the smallest flavor that is not smaller than the kept one in anything."""
     fitting = [flavor for flavor in flavors if all(flavor.get(size, 0) >= kept.get(size, 0)
                                                    for size in ("vcpus", "ram", "disk"))]
     return min(fitting, key=lambda one: (one["ram"], one["vcpus"], one["disk"]), default=None)
 
 
 def network_of(old: Record, maps: Mapping[str, Mapping[str, str]], chosen: Chosen) -> str:
-    """The network on which a kept port is made again."""
+    """Return the network on which a kept port is made again."""
     return maps.get("networks", {}).get(old["network_id"]) \
         or chosen.get(old["network_id"], old["network_id"])
 
 
 def port(old: Record, description: str, maps: Mapping[str, Mapping[str, str]], chosen: Chosen,
          *, automatic: Collection[str] = (), taken: Collection[str] = ()) -> tuple[Record, Record]:
-    """The port's body, and weaker values for fields that may be refused. On a network other than
-    the kept one's copy its addresses mean nothing, so they are left out; so is the address on an
-    `automatic` subnet, which follows from the MAC. For each address that is `taken` another one of
-    its subnet is asked for."""
+    """Return the port's body, and weaker values for fields that may be refused. On a network
+    other than the kept one's copy its addresses mean nothing, so they are left out; so is the
+    address on an `automatic` subnet, which follows from the MAC. For each address that is
+    `taken` another one of its subnet is asked for."""
     subnets = maps.get("subnets", {})
     body: Record = {"network_id": network_of(old, maps, chosen), "name": old["name"],
                     "description": description,
@@ -81,8 +81,8 @@ def port(old: Record, description: str, maps: Mapping[str, Mapping[str, str]], c
 
 
 def volumes(kept: Sequence[Record], new_ids: Mapping[str, str], image: str) -> list[Record]:
-    """Block devices in the kept order. All are given to the one request that builds the server:
-    Nova attaches them in this order, and nothing is left half attached."""
+    """Return the block devices in the kept order. All are given to the one request that builds the
+    server: Nova attaches them in this order, and nothing is left half attached."""
     devices: list[Record] = []
     if image:
         devices.append({"source_type": "image", "destination_type": "local", "uuid": image,
@@ -100,7 +100,7 @@ def volumes(kept: Sequence[Record], new_ids: Mapping[str, str], image: str) -> l
 
 
 def key_pair(kept: Mapping[str, Any], chosen: Chosen) -> str:
-    """The name of the key pair to build with; "" for none (`--map KEY=`)."""
+    """Return the name of the key pair to build with; "" for none (`--map KEY=`)."""
     name = kept.get("key_name") or ""
     return chosen.get(name, name)
 
@@ -108,7 +108,7 @@ def key_pair(kept: Mapping[str, Any], chosen: Chosen) -> str:
 def server(document: Record, *, name: str, mark: str, flavor: str, image: str,
            devices: list[Record], ports: Sequence[str], group: str, version: str, chosen: Chosen,
            mark_in_description: bool = False) -> Record:
-    """The body of POST /servers; `ports` in the kept order."""
+    """Return the body of POST /servers; `ports` in the kept order."""
     kept = document["server"]
     tags = [one.get("device_tag") for one in document["ports"]]
     networks: Any = [{"port": id, **({"tag": tag} if tag else {})}

@@ -110,7 +110,8 @@ class _Build:
                 "networks": {port["network_id"]: wanted for port in self.document["ports"]}}
 
     def _topology(self) -> Mapping[str, Any]:
-        """Old → new ids of everything of Neutron that the server may be on."""
+        """Return the new ids, by the old ones, of everything of Neutron that the server may be
+        on."""
         return next((saved for resource in self.work.graph.of_type(NETWORK)
                      if (saved := self.work.saved("topology", resource))), {})
 
@@ -167,7 +168,7 @@ class _Build:
             return post(mark_in_description=True)   # Nova's limit is another than it says
 
     def _most_metadata(self) -> float:
-        """How many items of metadata a server may have here."""
+        """Return how many items of metadata a server may have here."""
         most = int(CachedLists(self.work.cloud).limits().get("maxServerMeta", -1))
         return most if most >= 0 else float("inf")
 
@@ -178,7 +179,7 @@ class _Build:
                    if child.type == IMAGE and child.within == resource.id)
 
     def _image(self) -> str:
-        """The restored copy of this server's own disk."""
+        """Return the restored copy of this server's own disk."""
         resource = self.work.resource
         for child in self.work.graph.children(resource.key):
             if child.type == IMAGE and child.within == resource.id:
@@ -233,7 +234,7 @@ class _Build:
                      Wait(f"Nova; {text}", "server"))
 
     def attached(self) -> Outcome | None:
-        """Nova attached the volumes while building; what is not there is attached now, in order."""
+        """Attach now, in order, what Nova has not attached while it was building the server."""
         if "attachments" in self.state or not self.document["volumes"]:
             return None
         path = f"/servers/{self.state['server']}/os-volume_attachments"
@@ -273,8 +274,7 @@ class _Build:
         return None
 
     def stopped(self) -> Outcome | None:
-        """A server that was shut off is left shut off; other states become ACTIVE, and it is
-        told."""
+        """Stop a server that was shut off; other states become ACTIVE, and that is told."""
         was = self.document["server"]["status"]
         if was != "SHUTOFF":
             if was != "ACTIVE":
@@ -321,7 +321,8 @@ class _Build:
                      "not_restored": self.state["not_restored"]})
 
     def _unmark(self, cosmetics: Cosmetics) -> None:
-        """Of the server itself; an earlier version may have put the mark in either place."""
+        """Take the mark off the server; an earlier version may have put the mark in either
+        place."""
         path = f"/servers/{self.state['server']}"
         why = "it still bears Karbor's mark"
 

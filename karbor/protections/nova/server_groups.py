@@ -17,9 +17,9 @@ others find it."""
 
 def find_or_make(api: Api, kept: Record, chosen: Mapping[str, str], version: str, *,
                  may_make: bool) -> str | None:
-    """The id of the group to build in: the mapped one, the kept one, or one of the same name and
-    policy. None when there is none and it may not be made: a caller must write its intention down
-    first, since nothing but the name will tell that the group is its own."""
+    """Return the id of the group to build in: the mapped one, the kept one, or one of the same
+    name and policy. None when there is none and it may not be made: a caller must write its
+    intention down first, since nothing but the name will tell that the group is its own."""
     with _one_at_a_time:
         wanted = chosen.get(kept["name"]) or chosen.get(kept["id"])
         present = api.list("/os-server-groups", "server_groups", version=version)
@@ -38,8 +38,8 @@ def find_or_make(api: Api, kept: Record, chosen: Mapping[str, str], version: str
 
 
 def remove_made(api: Api, kept: Record, version: str) -> None:
-    """Undo of a wanted group: remove the one of that name if no server is left in it. One that
-    still has members is left to the undo of the last of them. The kept original is never it."""
+    """Undo a wanted group: remove the one of that name if no server is left in it. One that still
+    has members is left to the undo of the last of them. The kept original is never it."""
     with _one_at_a_time:
         for one in api.list("/os-server-groups", "server_groups", version=version):
             if (one["name"] == kept["name"] and one["id"] != kept["id"]

@@ -35,15 +35,15 @@ class KeepServer(Task):
 
     @staticmethod
     def _own_disk(work: Work) -> bool:
-        """Nova names an image also of a server that boots from a volume, if that volume was made of
-        the snapshots which the image named."""
+        """Return whether the server has a disk of its own. Nova names an image also of a server
+        that boots from a volume, if that volume was made of the snapshots which the image named."""
         disks = [resource for resource in work.graph.children(work.resource.key)
                  if resource.type == IMAGE and resource.within == work.resource.id]
         return any(not work.saved("disk", disk).get("no_disk") for disk in disks)
 
 
 def gather(cloud: Cloud, resource: Resource) -> server_facts.Facts:
-    """Raises CloudNotFound when the server is gone."""
+    """Gather everything that is kept of a server. Raises CloudNotFound when it is gone."""
     lists = CachedLists(cloud)
     record = lists.server(resource.id)
     if record is None:

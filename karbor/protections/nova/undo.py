@@ -22,8 +22,8 @@ OBJECT = "server.json"
 
 
 def undo(work: Work) -> Outcome:
-    """The server first, and only when it is gone its ports, addresses and group. Addresses that
-    were the project's before are only left by it."""
+    """Remove the server first, and only when it is gone its ports, addresses and group. Addresses
+    that were the project's before are only left by it."""
     nova, neutron = work.cloud.api("nova"), work.cloud.api("neutron")
     known = work.handle
     server = known.get("server") or find_server(work)
@@ -59,8 +59,9 @@ def undo(work: Work) -> Outcome:
 
 
 def _spare_volumes(work: Work, server: str) -> None:
-    """The volumes are made and removed by steps of their own, and the next try needs them: they do
-    not go with a server that failed. (Nova changes this from 2.85 on.)"""
+    """Keep the volumes when the server goes. They are made and removed by steps of their own, and
+    the next try needs them: they do not go with a server that failed. (Nova changes this from 2.85
+    on.)"""
     nova, path = work.cloud.api("nova"), f"/servers/{server}/os-volume_attachments"
     version = CachedLists(work.cloud).nova_version()
     if not spares_volumes(version):
@@ -73,12 +74,13 @@ def _spare_volumes(work: Work, server: str) -> None:
 
 
 def spares_volumes(version: str) -> bool:
-    """Whether a Nova of this microversion can be told to leave volumes when their server goes."""
+    """Return whether a Nova of this microversion can be told to leave volumes when their server
+    goes."""
     return int(version.split(".")[1]) >= SPARING
 
 
 def find_server(work: Work) -> str | None:
-    """The server that bears this step's mark, in either of its places."""
+    """Return the server that bears this step's mark, in either of its places."""
     found = work.cloud.api("nova").list("/servers/detail", "servers",
                                         version=CachedLists(work.cloud).nova_version())
     return next((one["id"] for one in found if work.mark in (

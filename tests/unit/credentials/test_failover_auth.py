@@ -16,7 +16,7 @@ from karbor.credentials import failover_auth as module
 from karbor.credentials.active_credential import ActiveCredential
 from karbor.credentials.credential import Credential
 from karbor.credentials.failover_auth import (
-    CLIMB_AGAIN_SECONDS,
+    CHANGE_AGAIN_SECONDS,
     DOUBT_QUIET_SECONDS,
     FRESH_SECONDS,
     FailoverAuth,
@@ -149,7 +149,7 @@ def test_while_keystone_is_away_it_stays_and_tries_again(world: World) -> None:
         assert token(ladder) == CredentialKind.USER_AND_SERVICE
     assert len(world.proved) == 1
     del world.refusing[CredentialKind.TRUST]
-    world.clock.sleep(CLIMB_AGAIN_SECONDS)
+    world.clock.sleep(CHANGE_AGAIN_SECONDS)
     assert token(ladder) == CredentialKind.TRUST
 
 

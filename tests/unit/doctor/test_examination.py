@@ -35,9 +35,9 @@ class Cloud:
     expired: Answer = GOOD
     alone: Answer = REFUSED
     validations: Callable[[float], Answer] = field(default=lambda _age: GOOD)
-    canary_life: float = 8.0
+    probe_token_life: float = 8.0
     sealed: Answer = GOOD
-    no_canary: str = ""
+    why_unprobed: str = ""
     registered: Answer = GOOD
     removal: Answer = field(default_factory=lambda: Answer(204))
     ahead: float | None = None
@@ -73,8 +73,8 @@ class Cloud:
     def ask(self, url: str, speaker: Speaker, method: str = "GET", *, json: Any = None,
             data: bytes | None = None, version: str = "") -> Answer:
         answers = {Speaker.NOBODY: Answer(401, ahead=self.ahead), Speaker.USER: self.alive,
-                   Speaker.VOUCHED: self.alive, Speaker.CANARY: self.alone,
-                   Speaker.CANARY_DOUBTFUL: self.alone, Speaker.CANARY_VOUCHED: self.expired}
+                   Speaker.USER_AND_SERVICE: self.alive, Speaker.PROBE: self.alone,
+                   Speaker.PROBE_AND_DOUBTFUL: self.alone, Speaker.PROBE_AND_SERVICE: self.expired}
         return answers[speaker]
 
     def renew(self) -> None:
@@ -83,17 +83,17 @@ class Cloud:
     def validate(self, *, allow_expired: bool, fresh: bool = False) -> Answer:
         return self.validations(self.now - self.ends) if allow_expired else Answer(404)
 
-    def take_canary(self) -> float:
+    def take_probe_token(self) -> float:
         raise AssertionError
 
-    def make_canary(self, name: str, life: float) -> float:
-        if self.no_canary:
-            raise CloudError(self.no_canary)
-        self.ends = self.now + self.canary_life
+    def make_probe_token(self, name: str, life: float) -> float:
+        if self.why_unprobed:
+            raise CloudError(self.why_unprobed)
+        self.ends = self.now + self.probe_token_life
         return self.ends
 
-    def drop_canary(self, name: str) -> Answer:
-        self.removed.append("canary")
+    def drop_probe_token(self, name: str) -> Answer:
+        self.removed.append("probe_token")
         return self.removal
 
     def lay_aside(self) -> tuple[str, float]:
@@ -186,18 +186,18 @@ def test_a_window_that_ends_while_services_are_asked_proves_nothing_against_them
     assert told(report, "service", "volumev3").verdict is Verdict.UNPROVEN
 
 
-def test_tokens_that_outlive_their_application_credential_are_no_canaries() -> None:
-    cloud = Cloud(canary_life=3600.0)
+def test_tokens_that_outlive_their_application_credential_are_no_probe_tokens() -> None:
+    cloud = Cloud(probe_token_life=3600.0)
     found = told(examined(cloud), "expired tokens")
     assert found.verdict is Verdict.UNPROVEN
     assert "CVE-2022-2447" in found.seen
-    assert cloud.removed == ["canary"]
+    assert cloud.removed == ["probe_token"]
 
 
 def test_an_application_credential_that_cannot_be_made() -> None:
-    cloud = Cloud(no_canary="Keystone makes no application credential (403)")
+    cloud = Cloud(why_unprobed="Keystone makes no application credential (403)")
     assert "403" in told(examined(cloud), "expired tokens").seen
-    assert cloud.removed == ["canary"]      # the request may have been heard
+    assert cloud.removed == ["probe_token"]      # the request may have been heard
 
 
 def test_what_cannot_be_removed_is_named() -> None:
@@ -210,7 +210,7 @@ def test_what_cannot_be_removed_is_named() -> None:
 def test_a_refused_removal_is_tried_with_new_tokens() -> None:
     cloud = Cloud(removal=REFUSED)
     assert examined(cloud).left
-    assert cloud.removed == ["canary", "tokens", "canary"]
+    assert cloud.removed == ["probe_token", "tokens", "probe_token"]
 
 
 def test_an_interruption_removes_what_was_made() -> None:
@@ -229,7 +229,7 @@ def test_an_interruption_removes_what_was_made() -> None:
     )
     with pytest.raises(KeyboardInterrupt):
         examine(context)
-    assert cloud.removed == ["canary"]
+    assert cloud.removed == ["probe_token"]
     assert context.cleanup.left == []
 
 

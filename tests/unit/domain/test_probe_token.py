@@ -1,4 +1,4 @@
-"""What canaries say together of a window."""
+"""What probe_tokens say together of a window."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_nothing_is_known_of_a_cloud_that_was_never_examined() -> None:
     assert bounds([one(100)]) == WindowBounds(0.0, None)
 
 
-def test_a_canary_that_was_known_and_then_not_gives_both_bounds() -> None:
+def test_a_probe_token_that_was_known_and_then_not_gives_both_bounds() -> None:
     assert bounds([one(0, good=20 * HOUR, bad=31 * HOUR)]) == WindowBounds(20 * HOUR, 31 * HOUR)
 
 
@@ -39,7 +39,7 @@ def test_an_early_death_seen_later_overrules_a_longer_life() -> None:
     )
 
 
-def test_a_canary_may_come_back_to_life() -> None:
+def test_a_probe_token_may_come_back_to_life() -> None:
     assert bounds([one(0, good=30 * HOUR, bad=HOUR)]) == WindowBounds(30 * HOUR, None)
 
 

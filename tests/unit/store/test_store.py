@@ -213,7 +213,7 @@ def test_postgresql_is_reached_with_psycopg() -> None:
     engine.dispose()
 
 
-def test_what_canaries_told_is_known_by_keystone(engine: sa.Engine) -> None:
+def test_what_probe_tokens_told_is_known_by_keystone(engine: sa.Engine) -> None:
     assert bounds(ProbeTokens(engine).of("http://a.test:5000/v3")) == WindowBounds(0.0, None)
     probe_tokens = ProbeTokens(engine)
     probe_tokens.keep(ProbeToken("1", "http://a.test:5000/v3/", 100.0, "sealed"))
@@ -225,7 +225,7 @@ def test_what_canaries_told_is_known_by_keystone(engine: sa.Engine) -> None:
     assert [one.sealed for one in probe_tokens.of("http://a.test:5000")] == ["sealed"]
 
 
-def test_what_a_canary_told_long_ago_is_forgotten(engine: sa.Engine) -> None:
+def test_what_a_probe_token_told_long_ago_is_forgotten(engine: sa.Engine) -> None:
     probe_tokens = ProbeTokens(engine)
     probe_tokens.keep(ProbeToken("old", "http://a.test", 100.0, good_at=150.0, bad_at=160.0))
     probe_tokens.keep(ProbeToken("new", "http://a.test", 101.0 + REMEMBERED))
