@@ -15,7 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from karbor.domain.errors import BankError, Cancelled, Fenced, KarborError, PluginFault
+from karbor.domain.errors import (
+    BankError,
+    Cancelled,
+    CredentialSuspended,
+    Fenced,
+    KarborError,
+    PluginFault,
+)
 from karbor.domain.operation import Operation, OperationState, Wanted
 from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Step, StepState
 from karbor.engine import due_steps
@@ -27,6 +34,7 @@ from karbor.engine.runner import Runner, StepContext
 LOG = logging.getLogger(__name__)
 
 TICK = 1.0                  # seconds between looks at whether the user wants it cancelled
+MOST_TRIES = 8              # of planning and of concluding, beside the first
 PROGRESS_EVERY = 2.0        # seconds between writes of the progress of one long entry
 
 
@@ -91,10 +99,10 @@ class Driver:
                 raise
             except KarborError as error:
                 failures += 1
-                if not error.transient or failures > 8:
+                if not _tried_again(error, failures):
                     self._end(operation, error.facts())
                     return
-                self._stopping.wait(backoff(failures))
+                self._pause(operation, failures)
                 continue
             except Exception as error:      # a bug in a plugin: it must end, and be seen
                 LOG.exception("planning %s failed", operation.id)
@@ -143,12 +151,15 @@ class Driver:
             return
         failures = 0
         while not self._stopping.is_set():
+            if failures and self._journal.wanted(operation.id) is Wanted.CANCEL:
+                self._move(operation, OperationState.UNDOING, error=Cancelled("cancelled").facts())
+                return
             try:
                 result = self._runner.finish(operation, steps)
             except KarborError as error:
                 failures += 1
-                if error.transient and failures <= 8:
-                    self._stopping.wait(backoff(failures))
+                if _tried_again(error, failures):
+                    self._pause(operation, failures)
                     continue
                 if error.awaits_repair or (error.transient and isinstance(error, BankError)):
                     raise       # all has been made: it is not undone because nothing can be noted
@@ -160,6 +171,14 @@ class Driver:
                 return
             self._move(operation, OperationState.DONE, result=result)
             return
+
+    def _pause(self, operation: Operation, failures: int) -> None:
+        """Wait before the next try: the longer, the more have failed. Return at once when somebody
+        stops the driver or cancels the operation."""
+        until = time.monotonic() + backoff(failures)
+        while (left := until - time.monotonic()) > 0 and not self._stopping.wait(min(left, TICK)):
+            if self._journal.wanted(operation.id) is Wanted.CANCEL:
+                return
 
     # ------------------------------------------------------------------ backward
     def _backward(self, operation: Operation) -> None:
@@ -321,6 +340,13 @@ def apply(step: Step, settlement: Settlement) -> Step:
         finished_at=settlement.finished_at or step.finished_at,
         wait=step.wait if settlement.wait is None else settlement.wait,
         remade=step.remade if settlement.remade is None else settlement.remade)
+
+
+def _tried_again(error: KarborError, failures: int) -> bool:
+    """Whether planning or concluding is tried again after so many failures in a row. While a
+    credential is suspended, always: it says so, and ends that itself ([credentials]
+    refusal_wait)."""
+    return isinstance(error, CredentialSuspended) or (error.transient and failures <= MOST_TRIES)
 
 
 def _unexpected(error: BaseException) -> KarborError:
