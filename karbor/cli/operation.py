@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import click
 
@@ -36,15 +37,21 @@ def list_(limit: int) -> None:
     with invocation.local() as local:
         operations = local.operations(limit=limit)
         interrupted = {one.id for one in local.interrupted()}
+        waiting = {one.id for one in local.waiting()}
     if invocation.json:
-        as_json(
-            [{**operation_json(one), "interrupted": one.id in interrupted} for one in operations]
-        )
+        as_json([{**operation_json(one), "interrupted": one.id in interrupted,
+                  "waits_for_worker": one.id in waiting} for one in operations])
         return
+
+    def stands(one: Operation) -> str:
+        if one.id in waiting:
+            return _waits(one)
+        return "interrupted" if one.id in interrupted else str(one.state)
+
     as_table(("ID", "VERB", "WHAT", "CREATED", "TOOK", "STATE"), [
         (one.id, one.verb, one.request.get("name", ""), moment(one.created_at),
          lapse(one.created_at, one.finished_at) if one.finished_at else "",
-         "interrupted" if one.id in interrupted else one.state)
+         stands(one))
         for one in operations], "nothing has been done in this project yet",
         spare=("TOOK", "CREATED"))
     for one in operations:
@@ -65,14 +72,15 @@ def show(operation: str, steps: bool) -> None:
         listed = local.steps(found.id)
         events = local.events(found.id)
         driver = None if found.state.over else local.driver(found)
-        interrupted = local.is_interrupted(found)
+        interrupted = found.id in {one.id for one in local.interrupted()}
+        waits = found.id in {one.id for one in local.waiting()}
     if invocation.json:
-        as_json({**operation_json(found), "interrupted": interrupted,
+        as_json({**operation_json(found), "interrupted": interrupted, "waits_for_worker": waits,
                  "driven_by": driver._asdict() if driver else None,
                  **({"steps": [_step_json(step) for step in listed]} if steps else {}),
                  "events": [{"at": at, "text": text} for at, text in events]})
         return
-    paint(found, interrupted)
+    paint(found, interrupted, waits)
     if driver:
         as_facts((("driven by", driven_by(driver)),))
     for at, text in events:
@@ -81,8 +89,12 @@ def show(operation: str, steps: bool) -> None:
         paint_steps(found, listed)
 
 
-def paint(found: Operation, interrupted: bool) -> None:
-    state = str(found.state)
+def _waits(found: Operation) -> str:
+    return f"waits for a worker ({lapse(found.created_at, time.time())})"
+
+
+def paint(found: Operation, interrupted: bool, waits: bool = False) -> None:
+    state = _waits(found) if waits else str(found.state)
     if interrupted:
         state = f"interrupted while {state} (resume with: karbor operation resume {found.id})"
     as_facts((

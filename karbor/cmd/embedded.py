@@ -178,7 +178,17 @@ class EmbeddedKarbor:
         ]
 
     def interrupted(self) -> list[Operation]:
-        """Those that are not over and that no process drives."""
+        """Those that are not over and that no process drives, without those that wait for a
+        worker."""
+        waiting = self._records.handed_over(self.project_id)
+        return [operation for operation in self._undriven() if operation.id not in waiting]
+
+    def waiting(self) -> list[Operation]:
+        """Those that were handed over to the workers, and that none has begun yet."""
+        waiting = self._records.handed_over(self.project_id)
+        return [operation for operation in self._undriven() if operation.id in waiting]
+
+    def _undriven(self) -> list[Operation]:
         live = self._records.live(self.project_id)
         driven = self._locks.holders([operation.id for operation in live])
         return [operation for operation in live if operation.id not in driven]

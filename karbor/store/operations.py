@@ -102,6 +102,14 @@ class Operations:
         with reading(self._engine) as connection:
             return _live(connection, project_id, checkpoint_id)
 
+    def handed_over(self, project_id: str) -> frozenset[str]:
+        """Return the ids of those that are for workers and that none has begun yet."""
+        query = sa.select(OPERATIONS.c.id).where(
+            OPERATIONS.c.project_id == project_id, OPERATIONS.c.handed != Handed.NO,
+            OPERATIONS.c.state == OperationState.QUEUED)
+        with reading(self._engine) as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def show(self, project_id: str, id_or_prefix: str) -> Operation:
         """Return the operation by its id, or by the beginning of it. Raises NotFound,
         AmbiguousName."""

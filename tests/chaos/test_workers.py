@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from click.testing import CliRunner
 from karbor_testing.openstack import Double
 
 from karbor import config
+from karbor.cli.group import karbor
 from karbor.cmd.embedded import EmbeddedKarbor
 from karbor.domain.operation import OperationState
 from karbor.domain.service import WORKER, ServiceStatus
@@ -197,7 +199,7 @@ def test_what_a_worker_that_ends_leaves_another_one_undoes_when_it_was_cancelled
 
 
 def test_a_disabled_worker_takes_nothing_until_it_is_enabled(
-    site: Site, local: EmbeddedKarbor
+    site: Site, local: EmbeddedKarbor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = Services(local._database)
     worker = site.start("one")
@@ -209,6 +211,12 @@ def test_a_disabled_worker_takes_nothing_until_it_is_enabled(
     site.until(lambda: services.show(found.id).updated_at > beat + 0.5)     # it lives
     assert local.operation(offered).state is OperationState.QUEUED
     assert [one.id for one in local._records.entrusted(0.0)] == [offered.id]
+    monkeypatch.setenv("KARBOR_CONFIG", str(site.configured("api")))
+    monkeypatch.setenv("OS_CLOUD", "demo")
+    for command in (("list",), ("show", offered.id)):
+        told = CliRunner().invoke(karbor, ["operation", *command])
+        assert "waits for a worker (" in told.stdout, told
+        assert "interrupted" not in told.stdout + told.stderr
     services.set_status(found.id, ServiceStatus.ENABLED)
     site.until(lambda: local.operation(offered).state in OVER)
     assert local.operation(offered).state is OperationState.DONE

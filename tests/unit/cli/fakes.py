@@ -71,6 +71,7 @@ class FakeLocal:
     shelf: Any = field(default_factory=CheckpointListing)
     raises: BaseException | None = None
     dead: bool = False
+    queued: bool = False        # for workers, and none has begun it
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     stopped: bool = False
     driven_by: Driver | None = None
@@ -110,6 +111,9 @@ class FakeLocal:
 
     def interrupted(self) -> list[Operation]:
         return [self.life[0][0]] if self.dead else []
+
+    def waiting(self) -> list[Operation]:
+        return [self.life[0][0]] if self.queued else []
 
     def driver(self, operation: Operation) -> Driver | None:
         return self.driven_by

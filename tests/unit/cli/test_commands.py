@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -490,6 +491,19 @@ def test_an_operation_with_its_steps() -> None:
     assert told["interrupted"]
     assert [one["stage"] for one in told["steps"]] == ["snapshot", "backup"]
     assert "sealed" not in text + json.dumps(told)
+
+
+def test_an_operation_that_no_worker_has_begun_waits_for_one() -> None:
+    accepted = operation(created_at=time.time() - 150)
+    local = FakeLocal([(accepted, [])], queued=True)
+    for command in (("list",), ("show", "0d3c")):
+        result = run(local, "operation", *command)
+        assert re.search(r"waits for a worker \(2 min 3\d s\)", result.stdout)
+        assert "interrupted" not in result.stdout + result.stderr
+    told = json.loads(run(local, "operation", "show", "0d3c", "-f", "json").stdout)
+    assert (told["interrupted"], told["waits_for_worker"]) == (False, True)
+    [listed] = json.loads(run(local, "operation", "list", "-f", "json").stdout)
+    assert (listed["interrupted"], listed["waits_for_worker"]) == (False, True)
 
 
 def test_an_operation_says_what_a_restore_could_not_give_back() -> None:
