@@ -67,7 +67,7 @@ postgresql:  ## the PostgreSQL that tests start, installed from Debian; no daemo
 bare:  ## `make demo` and `make test` of HEAD on a machine with nothing but Debian 12
 	@$(PYTHON) -m dev.bare $(if $(KEEP),--keep)
 
-config-sample: venv  ## etc/karbor/karbor.conf.sample anew, from karbor/config.py
+config-sample: venv  ## etc/karbor/karbor.conf.sample anew, from karbor/config
 	@.venv/bin/oslo-config-generator --config-file etc/karbor/config-generator.conf
 
 lint: venv  ## ruff, mypy, import floors

@@ -22,7 +22,7 @@ from karbor.api.dependencies import Dependencies
 from karbor.api.endpoints import Manners
 from karbor.api.enforcement import Enforcement
 from karbor.api.errors import handle, rendered
-from karbor.api.resources import RESOURCES, resources
+from karbor.api.resources import RESOURCES
 
 
 def make_app(conf: ConfigOpts, wiring: Dependencies, auth: Auth | None = None) -> Wsgi:
@@ -42,7 +42,7 @@ def make_app(conf: ConfigOpts, wiring: Dependencies, auth: Auth | None = None) -
         unauthenticated.HEALTH,
         unauthenticated.Health(wiring.ping, conf.healthcheck.disable_by_file_path),
     )
-    endpoints.add(app, resources(wiring), manners)
+    endpoints.add(app, [resource(wiring) for resource in RESOURCES], manners)
     guarded = _Guarded(app, (auth or keystone(conf))(audited(conf, app)))
     outermost: Wsgi = _RequestId(_Faults(HTTPProxyToWSGI(guarded, conf)), conf)
 

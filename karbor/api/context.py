@@ -9,6 +9,7 @@ from typing import Any
 
 from oslo_context.context import RequestContext
 
+from karbor.application.service_context import Requester
 from karbor.domain.caller import Caller
 from karbor.domain.errors import TokenRejected
 
@@ -16,19 +17,11 @@ WSGI = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Context:
-    """`caller` is what the rest of Karbor is told. Its project is empty for a token that is for the
-    whole system, for a domain, or for nothing.
+class Context(Requester):
+    """The requester, and what the API itself wants to know of the request. The caller's project is
+    empty for a token that is for the whole system, for a domain, or for nothing."""
 
-    `token` and `token_body` ({"token": {…}} as Keystone gave it) are what
-    `karbor.credentials.user_auth.user_auth` makes a user auth plugin of; they appear in no repr,
-    and are not to be logged.
-    """
-
-    caller: Caller
     request_id: str
-    token: str = field(repr=False)
-    token_body: Mapping[str, Any] = field(repr=False)
     global_request_id: str = ""
     system_scope: str = ""      # "all" for a token of the whole system
     domain_id: str = ""         # of a token that is for a domain
@@ -52,7 +45,7 @@ def from_environ(environ: WSGI) -> Context:
         user_name=found.user_name or "", project_name=found.project_name or "",
         roles=tuple(found.roles), **_facts(body.get("token", {})))
     return Context(
-        caller, found.request_id, environ.get("HTTP_X_AUTH_TOKEN", ""), body,
+        caller, environ.get("HTTP_X_AUTH_TOKEN", ""), body, found.request_id,
         found.global_request_id or "", found.system_scope or "", found.domain_id or "",
         {**found.to_policy_values(), "domain_id": found.domain_id, "user": found.user_id})
 

@@ -1,11 +1,10 @@
 """The list of the resources of the REST API v1.
 
-A new one is a file in `karbor.api.v1`, a line in each of the two lists below, and what it needs
-in `karbor.api.dependencies`."""
+A new one is a file in `karbor.api.v1`, a line in the list below, and, where that is not there yet,
+what it needs in `karbor.api.dependencies`."""
 
 from __future__ import annotations
 
-from karbor.api.dependencies import Dependencies
 from karbor.api.routes import Resource
 from karbor.api.v1.checkpoints import Checkpoints
 from karbor.api.v1.copies import Copies
@@ -24,11 +23,3 @@ from karbor.api.v1.verifications import Verifications
 RESOURCES: tuple[type[Resource], ...] = (
     Plans, Providers, Checkpoints, Copies, Protectables, Restores, Verifications,
     Triggers, ScheduledOperations, OperationLogs, Services, Quotas, QuotaClasses)
-
-
-def resources(wiring: Dependencies) -> list[Resource]:
-    """One of each; written out so that mypy compares what each needs with what there is."""
-    return [Plans(wiring), Providers(wiring), Checkpoints(wiring), Copies(wiring),
-            Protectables(wiring), Restores(wiring), Verifications(wiring), Triggers(wiring),
-            ScheduledOperations(wiring), OperationLogs(wiring), Services(wiring), Quotas(wiring),
-            QuotaClasses(wiring)]

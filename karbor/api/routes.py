@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
+from karbor.api.dependencies import Dependencies
 from karbor.api.lists import Collection
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -79,12 +80,12 @@ def route(method: str, path: str, *, rule: str, answer: type[msgspec.Struct] | N
 
 
 class Resource:
-    """A collection of the API: its methods with `@route`, and what they need.
-
-    Subclasses declare a Protocol of what they need, and take it when they are made.
-    """
+    """A collection of the API: its methods with `@route`."""
 
     tag: ClassVar[str]          # under which heading the document has it
+
+    def __init__(self, needs: Dependencies) -> None:
+        self._needs = needs
 
     @classmethod
     def routes(cls) -> list[Route]:

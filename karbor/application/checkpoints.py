@@ -13,7 +13,7 @@ from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.checkpoint_record import MANUAL, CheckpointRecord, RecordStatus, may_be_reset
 from karbor.domain.errors import BadInput, Conflict, NotFound
 from karbor.domain.identifiers import time_ordered_uuid
-from karbor.domain.listing import Listing, Page
+from karbor.domain.listing import CheckpointFilter, Listing, Page
 from karbor.domain.operation import Operation
 from karbor.domain.plan import Plan
 from karbor.domain.resource import ResourceGraph
@@ -23,7 +23,6 @@ from karbor.operations.execution_context import Provider
 from karbor.operations.parameters import Parameters
 from karbor.operations.plan_requests import ProtectRequest
 from karbor.plugin.protectable import DiscoveryLists, composite_of
-from karbor.store.checkpoints import Span
 
 Wake = Callable[[], None]
 """Tell a worker of this process, if there is one, that something was accepted."""
@@ -98,8 +97,8 @@ class CheckpointRequests:
             self._service.checkpoints.drop(record.project_id, record.id)
             raise
 
-    def checkpoints(self, project_id: str | None, provider_id: str, listing: Listing, span: Span
-                    ) -> Page[CheckpointRecord]:
+    def checkpoints(self, project_id: str | None, provider_id: str, listing: Listing,
+                    span: CheckpointFilter) -> Page[CheckpointRecord]:
         """Raises NotFound, BadInput, BankError."""
         if project_id is not None:
             self._service.bank_records.refresh(self.provider(provider_id), project_id)

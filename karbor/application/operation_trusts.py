@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from karbor.domain.errors import CredentialError, StoreError
-from karbor.domain.operation import Operation
+from karbor.domain.operation import Operation, OperationEvent
 from karbor.plugin.delegation import Delegation
-from karbor.store.operations import Event, Operations
+from karbor.store.operations import Operations
 
 if TYPE_CHECKING:
     from karbor.credentials.authority import Authority
@@ -39,7 +39,7 @@ class OperationTrusts:
             return operation
         credential = self._authority().settle(operation.credential)
         found = (credential.get("grant") or {}).get("id", "")
-        self._records.represent(operation.id, credential, found, Event(
+        self._records.represent(operation.id, credential, found, OperationEvent(
             time.time(), "the trust that was being made when its process ended was "
             + ("found" if found else "never made: it runs on the user's token alone")))
         return replace(operation, credential=credential)
@@ -52,8 +52,9 @@ class OperationTrusts:
         self._give_up(operation)
         self._records.represent(operation.id, credential, delegation.wants(credential))
         credential = delegation.grant(credential)
-        self._records.represent(operation.id, credential, delegation.wants(credential), Event(
-            time.time(), f"taken over with a new login of its user ({why})"))
+        self._records.represent(
+            operation.id, credential, delegation.wants(credential),
+            OperationEvent(time.time(), f"taken over with a new login of its user ({why})"))
         return replace(operation, credential=credential)
 
     def taken_up(self, operation: Operation, delegation: Delegation, needed: float) -> Operation:
@@ -63,7 +64,7 @@ class OperationTrusts:
         self._give_up(operation)        # its record is the only one that knows of that trust
         self._records.take_up_left(
             operation.project_id, operation.id, credential, delegation.wants(credential),
-            Event(time.time(), "what was left is removed with a new login"))
+            OperationEvent(time.time(), "what was left is removed with a new login"))
         credential = delegation.grant(credential)
         self._records.represent(operation.id, credential, delegation.wants(credential))
         return self._records.show(operation.project_id, operation.id)
@@ -74,7 +75,7 @@ class OperationTrusts:
         grant = credential.get("grant") or {}
         try:
             self._records.represent(operation_id, credential, grant.get("id", ""),
-                                    Event(time.time(), why))
+                                    OperationEvent(time.time(), why))
         except StoreError as error:
             # The next process begins on the rung before, and changes again.
             LOG.warning("not written down: operation %s: %s: %s", operation_id, why, error)

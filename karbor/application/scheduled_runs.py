@@ -14,11 +14,12 @@ from karbor.application.service_context import ServiceContext
 from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.checkpoint_record import OPERATION_ENGINE, CheckpointRecord, RecordStatus
-from karbor.domain.errors import NotFound, RightsPending
+from karbor.domain.errors import CredentialError, NotFound, RightsPending
 from karbor.domain.occurrence import Occurrence
 from karbor.domain.retention import Candidate
 from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
 from karbor.operations.admission import RequestContext
+from karbor.store.scheduled_operations import ScheduledOperations
 
 _UNSEEN: Any = None     # orders do not look at the cloud; their operations do
 _STATES = {
@@ -41,7 +42,7 @@ class ScheduledRuns:
         one, id = scheduled_operation, occurrence.reserved_operation_id
         with suppress(NotFound):
             return self._service.records.show(one.project_id, id).id
-        context = request_context_of(one)
+        context = request_context_of(one, self._service)
         plan = self._service.plans.show(one.project_id, one.plan_id)
         provider = self._requests.provider(plan.provider_id)
         checkpoint_id = checkpoint_of(occurrence)
@@ -80,10 +81,12 @@ class ScheduledCheckpoints:
             return
         provider = self._requests.provider(one.provider_id)
         with suppress(NotFound):        # it is gone from the bank: the next look tells its record
-            self._requests.accept_delete(request_context_of(one), provider, checkpoint_id)
+            self._requests.accept_delete(request_context_of(one, self._service), provider,
+                                         checkpoint_id)
 
 
-def request_context_of(scheduled_operation: ScheduledOperation) -> RequestContext:
+def request_context_of(scheduled_operation: ScheduledOperation, service: ServiceContext
+                       ) -> RequestContext:
     """Its user, who is not there, with what they left. Raises RightsPending."""
     from karbor.credentials.schedule_delegation import BorrowedTrust  # noqa: PLC0415 - not for whoever only reads
 
@@ -93,9 +96,23 @@ def request_context_of(scheduled_operation: ScheduledOperation) -> RequestContex
         raise RightsPending("it is being deleted")
     return RequestContext(
         Caller.from_dict(scheduled_operation.caller),
-        BorrowedTrust(scheduled_operation.credential, time.time),
+        BorrowedTrust(scheduled_operation.credential, time.time,
+                      lambda _credential: _try(scheduled_operation, service)),
         _UNSEEN,
     )
+
+
+def _try(scheduled_operation: ScheduledOperation, service: ServiceContext) -> None:
+    """Log in once with what it runs on. Raises CredentialError: RightsPending where that has been
+    replaced meanwhile."""
+    try:
+        service.authority.try_credential(scheduled_operation.credential)
+    except CredentialError:
+        now = ScheduledOperations(service.database).show(scheduled_operation.project_id,
+                                                         scheduled_operation.id)
+        if now.credential != scheduled_operation.credential:
+            raise RightsPending("the rights that it shall run on have just been changed") from None
+        raise
 
 
 def checkpoint_of(occurrence: Occurrence) -> str:

@@ -18,6 +18,7 @@ from karbor.domain.errors import (
     CredentialError,
     Forbidden,
     InUse,
+    KeystoneUnreachable,
     NoLastingCredential,
     NotFound,
 )
@@ -146,12 +147,33 @@ class Schedules:
         elif renew:
             try:
                 changed = self._given(who, scheduled_operation, change)
-            except NoLastingCredential:     # those that it has are still good
-                changed = self._records.replace(change(scheduled_operation))
+            except NoLastingCredential:     # those that it has may still be good
+                changed = self._on_its_rights(who, scheduled_operation, change, renew=False)
         else:
-            changed = self._records.replace(change(scheduled_operation))
+            changed = self._on_its_rights(who, scheduled_operation, change, renew=mine)
         self._wake_up()
         return changed
+
+    def _on_its_rights(self, who: Requester, scheduled_operation: ScheduledOperation,
+                       change: Change, *, renew: bool) -> ScheduledOperation:
+        """The change, where what it runs on works: one that is not paused would fail at its next
+        time. `renew`: who asks gives it new rights in place of dead ones. Raises
+        NoLastingCredential, a transient CredentialError, and what `change` raises."""
+        wanted = change(scheduled_operation)
+        if wanted.enabled and "rung" in scheduled_operation.credential:
+            try:
+                self._service.authority.try_credential(scheduled_operation.credential)
+            except CredentialError as error:
+                if renew and not isinstance(error, KeystoneUnreachable):
+                    return self._given(who, scheduled_operation, change)
+                if error.transient:
+                    raise
+                raise NoLastingCredential(
+                    f"scheduled operation {scheduled_operation.id} can run no more: what it runs "
+                    f"on was tried, and {error.message}",
+                    remedy="let it run on rights of your own (karbor schedule take-over), or pause "
+                           "it") from None
+        return self._records.replace(wanted)
 
     def take_over(
         self, who: Requester, scheduled_operation: ScheduledOperation

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from karbor import config
 from karbor.application.checkpoint_sync import CheckpointSync
@@ -35,17 +36,14 @@ if TYPE_CHECKING:
     from karbor.plugin.delegation import Delegation
 
 
-class Requester(Protocol):
-    """Who sent a request: the token, and what Keystone said of it when it was validated."""
+@dataclass(frozen=True)
+class Requester:
+    """Who sent a request: the token, and what Keystone said of it when it was validated
+    (`token_body`: {"token": {…}}). Both appear in no repr, and are not to be logged."""
 
-    @property
-    def caller(self) -> Caller: ...
-
-    @property
-    def token(self) -> str: ...
-
-    @property
-    def token_body(self) -> Mapping[str, Any]: ...
+    caller: Caller
+    token: str = field(repr=False)
+    token_body: Mapping[str, Any] = field(repr=False)
 
 
 class ServiceContext:

@@ -22,6 +22,7 @@ from karbor.credentials.credential import Credential, Registered
 from karbor.credentials.endpoint_settings import EndpointSettings
 from karbor.credentials.failover_auth import Changed, FailoverAuth
 from karbor.credentials.own_login import OwnLogin, read_own_login
+from karbor.credentials.refusals import passes
 from karbor.credentials.renewing_login import RenewingLogin
 from karbor.credentials.seal import Seal
 from karbor.credentials.service_auth import ServiceAuth
@@ -36,7 +37,14 @@ from karbor.domain.credential_chain import (
     Strategy,
     credential_options,
 )
-from karbor.domain.errors import Cause, KarborError, LoginFailed, TokenRejected
+from karbor.domain.errors import (
+    Cause,
+    CredentialError,
+    CredentialSuspended,
+    KarborError,
+    LoginFailed,
+    TokenRejected,
+)
 from karbor.domain.probe_token import WindowBounds, usable
 
 
@@ -216,6 +224,19 @@ class Authority:
         kinds = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
         wanted = replace(caller, kind=CredentialKind.APPLICATION_CREDENTIAL, registered=registered)
         kinds.build(wanted).prove()
+
+    def try_credential(self, credential: Mapping[str, Any]) -> None:
+        """Log in once with what a schedule runs on. Raises CredentialSuspended when Keystone
+        refuses it for a reason that may pass, another CredentialError when it is dead or Keystone
+        does not answer."""
+        kept = Credential.from_dict(credential)
+        kinds = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
+        try:
+            kinds.build(kept).prove()
+        except CredentialError as error:
+            if passes(error) and not error.transient:
+                raise CredentialSuspended(error.message, remedy=error.remedy) from None
+            raise
 
     def settle(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the credential of an operation whose process may have died while it made the

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from keystoneauth1 import exceptions as ksa
+
 from karbor.credentials.refusals import away
 from karbor.domain.errors import Cause, CredentialError, TokenRejected
 
@@ -66,10 +68,13 @@ def refused_application_credential(error: Exception, *, auth_url: str | None, la
             return role_lost("the application credential")
         case Cause.REVOKED:
             return user_disabled()
+    # Keystone knows no application credential of this id (404), or says no more (401).
+    gone = isinstance(error, ksa.NotFound)
     return TokenRejected(
         "Keystone refuses the application credential that the operation runs on: it was removed, "
         "it has expired, or its user was disabled",
-        remedy="register another one: karbor credential register", cause=Cause.REFUSED)
+        remedy="register another one: karbor credential register",
+        cause=Cause.REMOVED if gone else Cause.REFUSED)
 
 
 def dead_token(cause: Cause, within_window: bool) -> TokenRejected:

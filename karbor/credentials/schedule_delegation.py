@@ -59,11 +59,14 @@ class ScheduleDelegator(Delegator):
 
 class BorrowedTrust:
     """A `karbor.plugin.delegation.Delegation` of somebody who is not there: what their schedule
-    runs on, for one of its operations. Nothing is made in Keystone, and nothing removed."""
+    runs on, for one of its operations. Nothing is made in Keystone, and nothing removed. `try_`
+    logs in with it once, and raises CredentialError where that fails."""
 
-    def __init__(self, rights: Mapping[str, Any], clock: Callable[[], float]) -> None:
+    def __init__(self, rights: Mapping[str, Any], clock: Callable[[], float],
+                 try_: Callable[[Mapping[str, Any]], None]) -> None:
         self._rights = rights
         self._clock = clock
+        self._try = try_
 
     def choose(self, needed: float) -> Mapping[str, Any]:
         until = self._rights.get("until")
@@ -71,6 +74,7 @@ class BorrowedTrust:
             raise NoLastingCredential(
                 "the rights that the schedule runs on end before the operation is expected to",
                 remedy="renew them: karbor schedule take-over")
+        self._try(self._rights)
         return {**lend(self._rights), "needed": needed}
 
     def grant(self, credential: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -33,7 +33,7 @@ class DoctorOptions:
 
 @dataclass(frozen=True)
 class Configured:
-    """What Karbor's configuration says; see karbor/config.py."""
+    """What Karbor's configuration says; see karbor.config."""
 
     window: float = 172800.0
     role: str = "service"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
+
+from karbor.domain.operation import OperationState, Verb
 
 LONGEST = 1000
 T = TypeVar("T")
@@ -40,3 +42,31 @@ class Page(list[T]):
     def __init__(self, items: Iterable[T], *, cut: bool = False) -> None:
         super().__init__(items)
         self.cut = cut
+
+
+@dataclass(frozen=True)
+class OperationFilter:
+    """Which operations a list has; what is empty does not narrow. `standing` are pairs of a verb
+    and a state, of which one has to fit; None: any."""
+
+    verbs: Collection[Verb] = ()
+    standing: Collection[tuple[Verb, OperationState]] | None = None
+    ids: Collection[str] = ()
+    checkpoint_id: str = ""
+    plan_id: str = ""
+    provider_id: str = ""
+    scheduled_operation_id: str = ""
+
+
+@dataclass(frozen=True)
+class CheckpointFilter:
+    """Which checkpoints a list has: those of one provider or plan, made from `since` up
+    to, but not including, `before` (seconds since the epoch)."""
+
+    provider_id: str = ""
+    plan_id: str = ""
+    since: float | None = None
+    before: float | None = None
+
+
+EVERY_CHECKPOINT = CheckpointFilter()

@@ -106,3 +106,11 @@ class Operation:
 def mark_of(operation_id: str) -> str:
     """See `Operation.mark`."""
     return f"karbor:{operation_id}"
+
+
+@dataclass(frozen=True)
+class OperationEvent:
+    """Something that happened to an operation, for people; `at` is in seconds since the epoch."""
+
+    at: float
+    text: str

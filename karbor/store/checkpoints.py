@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from karbor.domain.checkpoint_record import (
     of_verification,
 )
 from karbor.domain.errors import Conflict, NotFound, why
-from karbor.domain.listing import Listing, Page
+from karbor.domain.listing import EVERY_CHECKPOINT, CheckpointFilter, Listing, Page
 from karbor.domain.operation import OperationState, Verb
 from karbor.domain.quota import CHECKPOINTS as KIND
 from karbor.domain.quota import must_fit
@@ -31,17 +31,6 @@ from karbor.store.tables import OPERATIONS
 _GONE = (RecordStatus.DELETED,)
 _LIVE = tuple(record_status for record_status in RecordStatus if record_status.live)
 _OVER = tuple(operation_state for operation_state in OperationState if operation_state.over)
-
-
-@dataclass(frozen=True)
-class Span:
-    """Which checkpoints of a list are meant: those of one provider or plan, made from `since` up
-    to, but not including, `before` (seconds since the epoch)."""
-
-    provider_id: str = ""
-    plan_id: str = ""
-    since: float | None = None
-    before: float | None = None
 
 
 class CheckpointRecords:
@@ -59,7 +48,8 @@ class CheckpointRecords:
         with reading(self._engine) as connection:
             return _require(connection, project_id, checkpoint_id)
 
-    def list(self, listing: Listing, span: Span = Span()) -> Page[CheckpointRecord]:
+    def list(self, listing: Listing, span: CheckpointFilter = EVERY_CHECKPOINT
+             ) -> Page[CheckpointRecord]:
         """Return a page of the records that are not deleted. Raises NotFound for an unknown marker,
         BadInput for a field that cannot be sorted by."""
         table = CHECKPOINTS

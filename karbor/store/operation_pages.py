@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from karbor.domain.errors import NotFound
-from karbor.domain.listing import Listing, Page
-from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.listing import Listing, OperationFilter, Page
+from karbor.domain.operation import Operation, Verb
 from karbor.store.connect import reading
 from karbor.store.listing import page
 from karbor.store.rows import operation_from_row
 from karbor.store.tables import OPERATIONS
-
-
-@dataclass(frozen=True)
-class Which:
-    """Which operations are meant; what is empty does not narrow. `standing` are pairs of a verb
-    and a state, of which one has to fit; None: any."""
-
-    verbs: Collection[Verb] = ()
-    standing: Collection[tuple[Verb, OperationState]] | None = None
-    ids: Collection[str] = ()
-    checkpoint_id: str = ""
-    plan_id: str = ""
-    provider_id: str = ""
-    scheduled_operation_id: str = ""
 
 
 class OperationPages:
@@ -37,10 +23,10 @@ class OperationPages:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def list(self, listing: Listing, which: Which) -> Page[Operation]:
+    def list(self, listing: Listing, which: OperationFilter) -> Page[Operation]:
         """Return a page of operations, sorted by `id`, `created_at`, `state` or `verb`; filters of
-        the listing are ignored, see Which. Raises NotFound for an unknown marker, BadInput for
-        another field to sort by."""
+        the listing are ignored, see OperationFilter. Raises NotFound for an unknown marker,
+        BadInput for another field to sort by."""
         with reading(self._engine) as connection:
             rows = page(connection, OPERATIONS, replace(listing, filters={}), noun="operation",
                         wanted=_conditions(which))
@@ -50,7 +36,7 @@ class OperationPages:
              ) -> Operation:
         """Return the operation of this whole id. Raises NotFound."""
         query = sa.select(OPERATIONS).where(OPERATIONS.c.id == operation_id,
-                                            *_conditions(Which(verbs=verbs)))
+                                            *_conditions(OperationFilter(verbs=verbs)))
         if project_id is not None:
             query = query.where(OPERATIONS.c.project_id == project_id)
         with reading(self._engine) as connection:
@@ -60,7 +46,7 @@ class OperationPages:
         return operation_from_row(row)
 
 
-def _conditions(which: Which) -> list[sa.ColumnElement[bool]]:
+def _conditions(which: OperationFilter) -> list[sa.ColumnElement[bool]]:
     table = OPERATIONS
     wanted: list[sa.ColumnElement[bool]] = []
     if which.verbs:

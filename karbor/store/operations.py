@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from karbor.domain.errors import AmbiguousName, Conflict, NotFound
-from karbor.domain.operation import Operation, OperationState, Verb, Wanted
+from karbor.domain.operation import Operation, OperationEvent, OperationState, Verb, Wanted
 from karbor.domain.operation_conflicts import check_conflicts
 from karbor.domain.step import Step, StepState
 from karbor.store.connect import reading, writing
@@ -43,14 +43,6 @@ class Entrusted:
     project_id: str
     provider_id: str        # empty: the built-in one
     ready: bool
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to an operation, for people; `at` is in seconds since the epoch."""
-
-    at: float
-    text: str
 
 
 class Operations:
@@ -183,7 +175,7 @@ class Operations:
                     text=f"{OperationState.QUEUED} → {OperationState.FAILED}"))
 
     def take_up_left(self, project_id: str, operation_id: str, credential: Mapping[str, Any],
-                     trust: str, told: Event) -> None:
+                     trust: str, told: OperationEvent) -> None:
         """Set an operation that is over, and could not remove all that it had made, back to undoing
         on another credential; `trust` as in `add`. Only the steps that were left are undone. Raises
         NotFound, and Conflict where nothing is left, it is not over, or another operation works on
@@ -219,7 +211,7 @@ class Operations:
                 text=f"{before} → {OperationState.UNDOING}: {told.text}"))
 
     def represent(self, operation_id: str, credential: Mapping[str, Any], trust: str,
-                  told: Event | None = None) -> None:
+                  told: OperationEvent | None = None) -> None:
         """Write how the caller of an operation is represented from now on, and which trust stands
         in Keystone for it; with `told`, what its events say of that, in the same transaction."""
         with writing(self._engine) as connection:
@@ -250,15 +242,14 @@ class Operations:
             connection.execute(sa.insert(EVENTS).values(operation_id=operation_id, at=at,
                                                         text=text))
 
-    def events(self, project_id: str, operation_id: str) -> builtins.list[Event]:
-        """Return what happened to the operation, in the order it was written down. Raises
-        NotFound."""
+    def events(self, project_id: str, operation_id: str) -> builtins.list[OperationEvent]:
+        """What happened, in the order it was written down. Raises NotFound."""
         with reading(self._engine) as connection:
             self._require(connection, project_id, operation_id)
             rows = connection.execute(
                 sa.select(EVENTS.c.at, EVENTS.c.text)
                 .where(EVENTS.c.operation_id == operation_id).order_by(EVENTS.c.id)).all()
-        return [Event(row.at, row.text) for row in rows]
+        return [OperationEvent(row.at, row.text) for row in rows]
 
     # ------------------------------------------------------------------ for workers: all projects
     def entrusted(self, since: float) -> builtins.list[Entrusted]:

@@ -23,6 +23,7 @@ from karbor.api.authentication import Wsgi
 from karbor.application.service_context import ServiceContext
 from karbor.cmd.api_wiring import wire
 from karbor.credentials.user_auth import user_auth
+from karbor.providers.schemas import EnabledProviders
 from karbor.store.connect import connect
 from karbor.store.upgrade import upgrade
 from tests.cloud.conftest import Cloud
@@ -43,12 +44,13 @@ def serving(cloud: Cloud, place: Path, section: str) -> Iterator[Wsgi]:
     upgrade(engine)
     conf = config.load([file])
 
-    class Provider:
+    class Providers(EnabledProviders):
         def options(self, provider_id: str) -> dict[str, Any]:
             return {}
 
-    yield make_app(conf, replace(wire(ServiceContext(conf, engine), lambda: None),
-                                 provider_schemas=Provider()))
+    service = ServiceContext(conf, engine)
+    yield make_app(conf, replace(wire(service, lambda: None),
+                                 providers=Providers(service.providers)))
     engine.dispose()
 
 

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import Conflict, NotFound, OverQuota
-from karbor.domain.listing import Listing, Sort
+from karbor.domain.listing import CheckpointFilter, Listing, Sort
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.verification import Damage, Verification
-from karbor.store.checkpoints import CheckpointRecords, Span
+from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.connect import connect
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
@@ -25,7 +25,7 @@ from karbor.store.quotas import Quotas
 from karbor.store.upgrade import upgrade
 
 S = RecordStatus
-ALL = Span()
+ALL = CheckpointFilter()
 GRAPH = {"nodes": [{"type": "T", "id": "1"}]}
 
 
@@ -74,14 +74,14 @@ def test_lists_have_pages_spans_and_an_order(records: CheckpointRecords) -> None
     records.add(record("gone", status=S.DELETED))
     records.add(record("theirs", project_id="another"))
 
-    def ids(span: Span = ALL, **more: Any) -> list[str]:
+    def ids(span: CheckpointFilter = ALL, **more: Any) -> list[str]:
         return [one.id for one in records.list(Listing("p", **more), span)]
 
     assert ids() == ["c5", "c4", "c3", "c2", "c1", "c0"]
     assert ids(limit=2, marker="c4") == ["c3", "c2"]
     assert ids(sort=(Sort("name", descending=False),), limit=2) == ["c0", "c1"]
-    assert ids(Span(provider_id="prov", plan_id="plan-0")) == ["c4", "c2"]
-    assert ids(Span(since=2.0, before=4.0)) == ["c3", "c2"]
+    assert ids(CheckpointFilter(provider_id="prov", plan_id="plan-0")) == ["c4", "c2"]
+    assert ids(CheckpointFilter(since=2.0, before=4.0)) == ["c3", "c2"]
     assert [one.id for one in records.of_plan("p", "plan-0")] == ["c4", "c2", "c0"]
     with pytest.raises(NotFound):
         ids(marker="theirs")

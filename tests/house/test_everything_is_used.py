@@ -18,6 +18,8 @@ MODULES = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): 
 BY_OTHERS = ("karbor_testing.", "karbor.store.migrations.")
 """Doubles are imported by tests, migrations by alembic."""
 TEXTS = {module: path.read_text() for module, path in MODULES.items()}
+DEFINITIONS = {f"karbor.config.{subject}" for subject in ("cloud", "monitoring", "process", "work")}
+"""There options are defined; what reads them is elsewhere."""
 LIBRARIES = {"service_user", "trustee"}
 """Sections whose options are keystoneauth's."""
 OWN = [(group, one.dest) for group, options in config.own_options().items()
@@ -32,10 +34,9 @@ def readers(group: str, name: str) -> Iterator[str]:
         wanted.append(name.partition("_")[0] + "_{")        # named by the kind of work
     read = re.compile("|".join(
         rf'[.]{re.escape(one)}\b|["\']{re.escape(one)}["\'\w{{}}]*["\']?\]' for one in wanted))
-    for module, source in TEXTS.items():
-        text = source
-        if module == "karbor.config":       # there they are defined; what reads them is below
-            text = text[text.index("def options()"):]
+    for module, text in TEXTS.items():
+        if module in DEFINITIONS:
+            continue
         if group == "waits" and name in config.WAITS:       # all of them at once, by their kinds
             if "conf.waits[kind] for kind in config.WAITS" in text:
                 yield module

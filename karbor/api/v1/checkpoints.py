@@ -7,24 +7,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from karbor.api.bodies import Key, Nothing, Scalar, Uuid
 from karbor.api.call import Call
-from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import BadInput, Forbidden, NotFound
-from karbor.domain.listing import Listing, Page
-from karbor.domain.plan import Plan
+from karbor.domain.listing import CheckpointFilter
 from karbor.domain.resource import ResourceGraph
 from karbor.domain.times import iso_timestamp
 from karbor.domain.verification import told
-from karbor.store.checkpoints import Span
 
 
 class NewCheckpoint(msgspec.Struct, forbid_unknown_fields=True):
@@ -95,31 +92,6 @@ class CheckpointsBody(msgspec.Struct):
     checkpoints_links: list[Link] | UnsetType = UNSET
 
 
-class CheckpointService(Protocol):
-    """See `karbor.application.checkpoints.CheckpointRequests`."""
-
-    def protect(self, who: Context, provider_id: str, plan: Plan,
-                extra_info: Mapping[str, Any] | None = None) -> CheckpointRecord: ...
-    def checkpoints(self, project_id: str | None, provider_id: str, listing: Listing, span: Span
-                    ) -> Page[CheckpointRecord]: ...
-    def checkpoint(self, project_id: str | None, provider_id: str, checkpoint_id: str
-                   ) -> CheckpointRecord: ...
-    def delete(self, who: Context, provider_id: str, checkpoint_id: str) -> None: ...
-    def reset(self, who: Context, provider_id: str, checkpoint_id: str, status: RecordStatus
-              ) -> None: ...
-
-
-class PlanReader(Protocol):
-    def show(self, project_id: str | None, plan_id: str) -> Plan: ...
-
-
-class Needs(Protocol):
-    @property
-    def plans(self) -> PlanReader: ...
-    @property
-    def checkpoint_service(self) -> CheckpointService: ...
-
-
 CHECKPOINTS = Collection("checkpoints", ("id", "status", "created_at", "name"), {
     "plan_id": "Only checkpoints of this plan.",
     "start_date": "Only checkpoints made on this day (YYYY-MM-DD, UTC) or later.",
@@ -132,18 +104,15 @@ _ONE = f"{_ALL}/{{checkpoint_id}}"
 class Checkpoints(Resource):
     tag = "checkpoints"
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
-
     @route("GET", _ALL, rule="provider:checkpoint_get_all", answer=CheckpointsBody,
            collection=CHECKPOINTS, refuses=(404,))
     def list(self, call: Call[None]) -> CheckpointsBody:
         """List checkpoints, the newest first, without those that were deleted."""
         asked = call.listing()
         provider_id = call.path["provider_id"]
-        span = Span(provider_id, asked.filters.get("plan_id", ""),
+        span = CheckpointFilter(provider_id, asked.filters.get("plan_id", ""),
                     _day(asked.filters, "start_date"), _day(asked.filters, "end_date", after=True))
-        page = self._needs.checkpoint_service.checkpoints(
+        page = self._needs.checkpoints.checkpoints(
             asked.project_id, provider_id, replace(asked, filters={
                 name: value for name, value in asked.filters.items() if name == "status"}), span)
         return CheckpointsBody([view(record) for record in page],
@@ -155,7 +124,7 @@ class Checkpoints(Resource):
         """Protect what a plan says, now. Answers before anything has happened."""
         given = call.body.checkpoint
         plan = self._needs.plans.show(call.project_id, given.plan_id)
-        made = self._needs.checkpoint_service.protect(
+        made = self._needs.checkpoints.protect(
             call.context, call.path["provider_id"], plan,
             given.extra_info or given.extra_info_)
         return CheckpointBody(view(made))
@@ -169,7 +138,7 @@ class Checkpoints(Resource):
     def delete(self, call: Call[None]) -> Nothing:
         """Delete a checkpoint. Answers before it is gone."""
         self._own(call)
-        self._needs.checkpoint_service.delete(call.context, call.path["provider_id"],
+        self._needs.checkpoints.delete(call.context, call.path["provider_id"],
                                               call.path["checkpoint_id"])
         return Nothing()
 
@@ -178,14 +147,14 @@ class Checkpoints(Resource):
     def reset(self, call: Call[ResetBody]) -> Nothing:
         """Set the status of a checkpoint: to `error`, or back to what its bank says of it."""
         self._own(call)
-        self._needs.checkpoint_service.reset(
+        self._needs.checkpoints.reset(
             call.context, call.path["provider_id"], call.path["checkpoint_id"],
             RecordStatus(call.body.reset.state))
         return Nothing()
 
     def _admitted(self, call: Call[Any]) -> CheckpointRecord:
         provider_id, id = call.path["provider_id"], call.path["checkpoint_id"]
-        admission = self._needs.checkpoint_service
+        admission = self._needs.checkpoints
         try:
             return admission.checkpoint(call.project_id, provider_id, id)
         except NotFound:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from typing import Protocol
 
 import msgspec
 
 from karbor.api.bodies import Key, Scalar, Uuid
 from karbor.api.call import Call
-from karbor.api.context import Context
 from karbor.api.routes import Resource, route
 from karbor.application.copies import Accepted
 from karbor.domain.errors import BadInput
-from karbor.domain.plan import Plan
 
 Parameters = dict[Key, dict[Key, Scalar]]
 
@@ -56,31 +53,8 @@ class CopyBody(msgspec.Struct):
     copy: CopyView
 
 
-class CopyService(Protocol):
-    """See `karbor.application.copies.CheckpointCopies`."""
-
-    def copy_plan(self, who: Context, provider_id: str, plan: Plan, target_id: str | None,
-                  parameters: Parameters) -> Accepted: ...
-    def copy_one(self, who: Context, provider_id: str, checkpoint_id: str, target_id: str | None,
-                 parameters: Parameters) -> Accepted: ...
-
-
-class PlanReader(Protocol):
-    def show(self, project_id: str | None, plan_id: str) -> Plan: ...
-
-
-class Needs(Protocol):
-    @property
-    def plans(self) -> PlanReader: ...
-    @property
-    def copy_service(self) -> CopyService: ...
-
-
 class Copies(Resource):
     tag = "checkpoints"
-
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
 
     @route("POST", "/providers/{provider_id}/checkpoints/action", rule="copy:create",
            body=NewCopyBody, answer=CopyBody, refuses=(404, 413))
@@ -88,7 +62,7 @@ class Copies(Resource):
         """Copy checkpoints into the bank of another provider. Answers before anything has
         happened; what the cloud's own services hold is refused, and then nothing is copied."""
         given, provider_id = call.body.copy, call.path["provider_id"]
-        parameters, admission = given.parameters or {}, self._needs.copy_service
+        parameters, admission = given.parameters or {}, self._needs.copies
         if (given.plan_id is None) == (given.checkpoint_id is None):
             raise BadInput("a copy is asked for with either plan_id or checkpoint_id")
         if given.plan_id is not None:

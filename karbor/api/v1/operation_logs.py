@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from karbor.api.call import Call
-from karbor.api.event_stream import Message, StreamLimiter
+from karbor.api.dependencies import Dependencies
+from karbor.api.event_stream import Message
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import QueryParameter, Resource, route
 from karbor.api.v1 import operation_results
-from karbor.api.v1.operation_reader import OperationReader, admitted, by_state
+from karbor.api.v1.operation_results import admitted, by_state
 from karbor.domain.errors import BadInput
+from karbor.domain.listing import OperationFilter
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import ResourceGraph
 from karbor.domain.step import Step, StepState
 from karbor.domain.times import iso_timestamp
 from karbor.operations.restore import not_restored
-from karbor.store.operation_pages import Which
+from karbor.store.operations import Operations
 
 _S = OperationState
 _CHECKPOINT: Mapping[Verb, tuple[str, str, str]] = {     # under way, done, failed
@@ -89,13 +91,6 @@ class EventsBody(msgspec.Struct):
     over: bool
 
 
-class Needs(Protocol):
-    @property
-    def operation_reader(self) -> OperationReader: ...
-    @property
-    def streams(self) -> StreamLimiter: ...
-
-
 LOGS = Collection("operation_logs", ("id", "status", "created_at"), {
     "checkpoint_id": "Only operations on this checkpoint.",
     "plan_id": "Only operations of this plan.",
@@ -111,9 +106,6 @@ AFTER = QueryParameter("after", "Only events behind the one of this number.",
 class OperationLogs(Resource):
     tag = "operation_logs"
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
-
     @route("GET", "/operation_logs", rule="operation_log:list", answer=OperationLogsBody,
            collection=LOGS, refuses=(404,))
     def list(self, call: Call[None]) -> OperationLogsBody:
@@ -122,7 +114,7 @@ class OperationLogs(Resource):
         wanted = asked.filters
         restore = wanted.get("restore_id", "")
         verbs = _verbs(wanted.get("operation_type"), restore)
-        page = self._needs.operation_reader.list(by_state(asked), Which(
+        page = self._needs.operations.list(by_state(asked), OperationFilter(
             verbs, standing(wanted.get("status")), (restore,) if restore else (),
             wanted.get("checkpoint_id", ""), wanted.get("plan_id", ""),
             wanted.get("provider_id", ""), wanted.get("scheduled_operation_id", "")))
@@ -135,29 +127,32 @@ class OperationLogs(Resource):
            answer=OperationLogBody, refuses=(404,))
     def show(self, call: Call[None]) -> OperationLogBody:
         """Show an operation, with how far it is with each resource."""
-        shelf = self._needs.operation_reader
-        operation = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
+        operation = self._admitted(call)
         view = _view(operation)
-        view.resources = progress(operation, shelf.steps(operation))
+        view.resources = progress(
+            operation, self._needs.records.steps(operation.project_id, operation.id))
         return OperationLogBody(view)
 
     @route("GET", "/operation_logs/{operation_log_id}/events", rule="operation_log:events",
            answer=EventsBody, query=(AFTER,), refuses=(404,), streams=True)
     def events(self, call: Call[None]) -> EventsBody | Iterator[bytes]:
         """List what happened during an operation, or follow it."""
-        shelf = self._needs.operation_reader
-        operation = admitted(call, shelf, "OperationLog", call.path["operation_log_id"])
+        operation = self._admitted(call)
         after = _number(call.last_event or call.query.get("after") or "0")
         if call.last_event is not None:
-            return self._needs.streams.stream(Following(shelf, operation, after).look)
-        return EventsBody(told(shelf, operation)[after:], operation.state.over)
+            return self._needs.streams.stream(Following(self._needs, operation, after).look)
+        return EventsBody(told(self._needs.records, operation)[after:], operation.state.over)
+
+    def _admitted(self, call: Call[None]) -> Operation:
+        return admitted(call, self._needs.operations, "OperationLog",
+                        call.path["operation_log_id"])
 
 
 class Following:
     """What one client has seen of an operation, and what it has not seen yet."""
 
-    def __init__(self, shelf: OperationReader, operation: Operation, after: int) -> None:
-        self._shelf = shelf
+    def __init__(self, needs: Dependencies, operation: Operation, after: int) -> None:
+        self._needs = needs
         self._operation = operation
         self._after = after
         self._seen: Sequence[ResourceProgress] = []
@@ -165,11 +160,12 @@ class Following:
     def look(self) -> tuple[builtins.list[Message], bool]:
         """Events, with their numbers; after them, where that has changed, how far it is with each
         resource; at the end what came of it. Raises StoreError."""
-        now = self._shelf.show(self._operation.project_id, self._operation.id)
+        records = self._needs.records
+        now = self._needs.operations.show(self._operation.project_id, self._operation.id)
         news = [Message("event", event_view, event_view.number)
-                for event_view in told(self._shelf, now)[self._after:]]
+                for event_view in told(records, now)[self._after:]]
         self._after += len(news)
-        resources = progress(now, self._shelf.steps(now))
+        resources = progress(now, records.steps(now.project_id, now.id))
         if resources != self._seen:
             self._seen = resources
             news.append(Message("progress", {"resources": resources}))
@@ -178,9 +174,10 @@ class Following:
         return news, now.state.over
 
 
-def told(shelf: OperationReader, operation: Operation) -> builtins.list[EventView]:
+def told(records: Operations, operation: Operation) -> builtins.list[EventView]:
     return [EventView(number, iso_timestamp(event.at), event.text)
-            for number, event in enumerate(shelf.events(operation), start=1)]
+            for number, event in enumerate(
+                records.events(operation.project_id, operation.id), start=1)]
 
 
 def status(operation: Operation) -> str:
@@ -194,7 +191,7 @@ def status(operation: Operation) -> str:
 
 
 def standing(status: str | None) -> builtins.list[tuple[Verb, OperationState]] | None:
-    """Which verbs and states a status stands for; None: it was not asked for."""
+    """OperationFilter verbs and states a status stands for; None: it was not asked for."""
     if status is None:
         return None
     found = [(verb, state) for verb, words in _CHECKPOINT.items() for state in OperationState

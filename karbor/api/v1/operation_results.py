@@ -1,14 +1,19 @@
-"""What restores and verifications have in common: how an operation stands, resource by resource."""
+"""What restores, verifications and operation logs share: how they are found, and how an operation
+stands, resource by resource."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from karbor.domain.errors import why
-from karbor.domain.operation import Operation, OperationState
+from karbor.api.call import Call
+from karbor.domain.errors import NotFound, why
+from karbor.domain.listing import Listing, Sort
+from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import ResourceGraph
 from karbor.domain.step import Step, StepState
+from karbor.store.operation_pages import OperationPages
 
 IN_PROGRESS, SUCCESS, FAIL = "in_progress", "success", "fail"
 STATES: Mapping[str, Sequence[OperationState]] = {
@@ -18,6 +23,23 @@ STATES: Mapping[str, Sequence[OperationState]] = {
     SUCCESS: (OperationState.DONE,),
     FAIL: (OperationState.FAILED, OperationState.CANCELLED),
 }
+
+
+def by_state(asked: Listing) -> Listing:
+    """Sort by the state of operations, which is what the records call their status."""
+    return replace(asked, sort=tuple(
+        Sort("state", sort.descending) if sort.key == "status" else sort for sort in asked.sort))
+
+
+def admitted(call: Call[Any], operations: OperationPages, noun: str, id: str,
+             verbs: Collection[Verb] = ()) -> Operation:
+    """Return the operation, if the caller may see it; raise NotFound."""
+    try:
+        operation = operations.show(call.reach, id, verbs)
+    except NotFound as error:
+        raise NotFound(f"{noun} {id} could not be found.") from error
+    call.admit(operation.project_id, noun, id)
+    return operation
 
 
 def status(operation: Operation) -> str:

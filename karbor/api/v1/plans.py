@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -15,7 +15,6 @@ from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.identifiers import time_ordered_uuid
-from karbor.domain.listing import Listing, Page
 from karbor.domain.plan import Parameters, Plan, Selector
 from karbor.domain.resource import TYPES
 from karbor.operations.parameters import fitted, misfit
@@ -93,35 +92,6 @@ class PlansBody(msgspec.Struct):
     plans_links: list[Link] | UnsetType = UNSET
 
 
-class PlanStore(Protocol):
-    """See `karbor.store.plans.Plans`."""
-
-    def add(self, plan: Plan) -> None: ...
-    def show(self, project_id: str | None, plan_id: str) -> Plan: ...
-    def list(self, listing: Listing) -> Page[Plan]: ...
-    def change(self, project_id: str | None, plan_id: str, change: Callable[[Plan], Plan]
-               ) -> Plan: ...
-    def drop(self, project_id: str | None, plan_id: str) -> None: ...
-
-
-class ProviderSchemas(Protocol):
-    """What providers say of the parameters that a plan may have."""
-
-    def options(self, provider_id: str) -> Mapping[str, Mapping[str, Any]]:
-        """Resource type → JSON Schema of its parameters for a protect. Raises NotFound."""
-
-
-class Needs(Protocol):
-    @property
-    def plans(self) -> PlanStore: ...
-    @property
-    def provider_schemas(self) -> ProviderSchemas: ...
-    @property
-    def clock(self) -> Callable[[], float]: ...
-    @property
-    def most_resources(self) -> Callable[[], int]: ...
-
-
 PLANS = Collection("plans", ("id", "name", "status", "created_at", "provider_id"), {
     "name": "Only plans whose name contains this.",
     "description": "Only plans whose description contains this.",
@@ -130,9 +100,6 @@ PLANS = Collection("plans", ("id", "name", "status", "created_at", "provider_id"
 
 class Plans(Resource):
     tag = "plans"
-
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
 
     @route("GET", "/plans", rule="plan:get_all", answer=PlansBody, collection=PLANS,
            refuses=(404,))
@@ -207,7 +174,7 @@ class Plans(Resource):
 
     def _options(self, provider_id: str) -> Mapping[str, Mapping[str, Any]]:
         try:
-            return self._needs.provider_schemas.options(provider_id)
+            return self._needs.providers.options(provider_id)
         except NotFound as error:
             raise BadInput("The provider could not be found.",
                            remedy="GET …/providers lists them") from error

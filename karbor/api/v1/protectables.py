@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from karbor.api.call import Call
-from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.literals import dictionary
 from karbor.api.routes import QueryParameter, Resource, route
@@ -66,22 +65,6 @@ class InstancesBody(msgspec.Struct):
     instances_links: list[Link] | UnsetType = UNSET
 
 
-class Discovery(Protocol):
-    def types(self) -> Mapping[str, Sequence[str]]:
-        """Resource type → the types that may belong to it."""
-
-    def instances(self, who: Context, type: str) -> ResourceGraph:
-        """All of the type in the caller's project, with what belongs to them."""
-
-    def holder(self, who: Context, type: str, id: str) -> str:
-        """The id of the resource by which the thing of this id is protected, or ""."""
-
-
-class Needs(Protocol):
-    @property
-    def discovery(self) -> Discovery: ...
-
-
 INSTANCES = Collection("instances", ("id", "name", "status", "created_at"), {
     "name": "Only instances whose name contains this.",
     "status": "Only instances of this status, in the word of their service."})
@@ -89,9 +72,6 @@ INSTANCES = Collection("instances", ("id", "name", "status", "created_at"), {
 
 class Protectables(Resource):
     tag = "protectables"
-
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
 
     @route("GET", "/protectables", rule="protectable:get_all", answer=TypeNames)
     def list(self, call: Call[None]) -> TypeNames:
@@ -102,7 +82,7 @@ class Protectables(Resource):
            text=("protectable_type",))
     def show(self, call: Call[None]) -> TypeBody:
         """Show which types may belong to resources of a type."""
-        known = self._needs.discovery.types()
+        known = self._needs.checkpoints.types()
         return TypeBody(TypeView(self._type(call), sorted(known[call.path["protectable_type"]])))
 
     @route("GET", "/protectables/{protectable_type}/instances", rule="protectable:instance_get_all",
@@ -112,7 +92,7 @@ class Protectables(Resource):
         """List the resources of a type, with what belongs to them."""
         asked, type = call.listing(), self._type(call)
         parameters(call.query)
-        graph = self._needs.discovery.instances(call.context, type)
+        graph = self._needs.checkpoints.instances(call.context, type)
         resources = [
             resource for resource in graph if resource.type == type and not resource.within
         ]
@@ -146,13 +126,13 @@ class Protectables(Resource):
         """Show a resource, with what belongs to it."""
         type, id = self._type(call), call.path["resource_id"]
         wanted = parameters(call.query)
-        graph = self._needs.discovery.instances(call.context, type)
+        graph = self._needs.checkpoints.instances(call.context, type)
         known = {
             resource.id: resource
             for resource in graph
             if resource.type == type and not resource.within
         }
-        found = known.get(id) or known.get(self._needs.discovery.holder(call.context, type, id))
+        found = known.get(id) or known.get(self._needs.checkpoints.holder(call.context, type, id))
         if found is not None and all(
                 str(found.facts.get(key, getattr(found, key, ""))) == value
                 for key, value in wanted.items()):
@@ -161,13 +141,13 @@ class Protectables(Resource):
                        "the project has none of this id")
 
     def _types(self) -> builtins.list[str]:
-        known = self._needs.discovery.types()
+        known = self._needs.checkpoints.types()
         return [*(one for one in TYPES if one in known),
                 *(one for one in known if one not in TYPES)]
 
     def _type(self, call: Call[Any]) -> str:
         type = call.path["protectable_type"]
-        if type not in self._needs.discovery.types():
+        if type not in self._needs.checkpoints.types():
             raise BadInput("Invalid input received: Invalid protectable type provided.",
                            remedy="types: " + ", ".join(self._types()))
         return type

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -13,17 +11,7 @@ from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
 from karbor.domain.errors import NotFound
-
-
-@dataclass(frozen=True)
-class ProviderFacts:
-    """A provider that may be used. `schemas` has for `options`, `restore`, `saved_info` and
-    `verify` the resource types with their JSON Schemas."""
-
-    id: str
-    name: str
-    description: str
-    schemas: Mapping[str, Mapping[str, Mapping[str, Any]]]
+from karbor.providers.schemas import ProviderFacts
 
 
 class Schemas(msgspec.Struct):
@@ -53,16 +41,6 @@ class ProvidersBody(msgspec.Struct):
     providers_links: list[Link] | UnsetType = UNSET
 
 
-class ProviderReader(Protocol):
-    def all(self) -> Sequence[ProviderFacts]:
-        """Those that are enabled, in order of their ids."""
-
-
-class Needs(Protocol):
-    @property
-    def provider_reader(self) -> ProviderReader: ...
-
-
 PROVIDERS = Collection("providers", ("id", "name", "status", "created_at"), {
     "name": "Only the provider of this name.",
     "description": "Only providers of this description."})
@@ -71,9 +49,6 @@ PROVIDERS = Collection("providers", ("id", "name", "status", "created_at"), {
 class Providers(Resource):
     tag = "providers"
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
-
     @route("GET", "/providers", rule="provider:get_all", answer=ProvidersBody,
            collection=PROVIDERS, refuses=(404,))
     def list(self, call: Call[None]) -> ProvidersBody:
@@ -81,7 +56,7 @@ class Providers(Resource):
         asked = call.listing()
         provider_factss = [
             provider_facts
-            for provider_facts in self._needs.provider_reader.all()
+            for provider_facts in self._needs.providers.all()
             if all(getattr(provider_facts, name) == value for name, value in asked.filters.items())
         ]
         if not {"sort", "sort_key", "sort_dir"}.isdisjoint(call.query):     # else by their ids
@@ -106,7 +81,7 @@ class Providers(Resource):
     def show(self, call: Call[None]) -> ProviderBody:
         """Show a provider."""
         wanted = call.path["provider_id"]
-        for provider_facts in self._needs.provider_reader.all():
+        for provider_facts in self._needs.providers.all():
             if provider_facts.id == wanted:
                 return ProviderBody(_view(provider_facts))
         raise NotFound(f"Provider {wanted} could not be found.")

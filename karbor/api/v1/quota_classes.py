@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import msgspec
 
 from karbor.api.call import Call
 from karbor.api.routes import Resource, route
-from karbor.api.v1.quotas import LimitsView, NewLimits, QuotaStore, QuotaView, limits_of
+from karbor.api.v1.quotas import LimitsView, NewLimits, QuotaView, limits_of
 from karbor.domain.errors import BadInput
 from karbor.domain.quota import CHECKPOINTS, PLANS
 
@@ -26,19 +25,11 @@ class ClassLimitsBody(msgspec.Struct):
     quota_class: LimitsView
 
 
-class Needs(Protocol):
-    @property
-    def quotas(self) -> QuotaStore: ...
-
-
 _ONE = "/quota_classes/{class_name}"
 
 
 class QuotaClasses(Resource):
     tag = "quotas"
-
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
 
     @route("GET", _ONE, rule="quota_class:get", text=("class_name",), answer=QuotaClassBody)
     def show(self, call: Call[None]) -> QuotaClassBody:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Protocol
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from karbor.api.call import Call
 from karbor.api.routes import Resource, route
 from karbor.domain.errors import BadInput
-from karbor.domain.quota import CHECKPOINTS, LARGEST, PLANS, UNLIMITED, Limits
+from karbor.domain.quota import CHECKPOINTS, LARGEST, PLANS, UNLIMITED
 
 Limit = Annotated[int, Meta(ge=UNLIMITED, le=LARGEST)]
 GivenLimit = Limit | Annotated[str, Meta(pattern=r"^ *(-1|[0-9]{1,10}) *$", max_length=40)]
@@ -69,37 +69,12 @@ class QuotaDetailBody(msgspec.Struct):
     quota: QuotaDetailView
 
 
-class QuotaStore(Protocol):
-    """See `karbor.store.quotas.Quotas`."""
-
-    def of(self, project_id: str) -> Mapping[str, int]: ...
-    def of_class(self, name: str) -> Mapping[str, int]: ...
-    def set(self, project_id: str, limits: Limits) -> None: ...
-    def set_class(self, name: str, limits: Limits) -> None: ...
-    def reset(self, project_id: str) -> None: ...
-    def defaults(self) -> Mapping[str, int]: ...
-
-
-Counter = Callable[[str], int]
-"""Project id → how many of one kind it has."""
-
-
-class Needs(Protocol):
-    @property
-    def quotas(self) -> QuotaStore: ...
-    @property
-    def counters(self) -> Mapping[str, Counter]: ...
-
-
 _ONE = "/quotas/{quota_project_id}"
 _OF = "quota_project_id"
 
 
 class Quotas(Resource):
     tag = "quotas"
-
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
 
     @route("GET", _ONE, rule="quota:get", project_in=_OF, answer=QuotaBody)
     def show(self, call: Call[None]) -> QuotaBody:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from karbor.api.bodies import Key, Scalar, Uuid
 from karbor.api.call import Call
-from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
 from karbor.api.v1 import operation_results
-from karbor.api.v1.operation_reader import OperationReader, admitted, by_state
+from karbor.api.v1.operation_results import admitted, by_state
+from karbor.domain.listing import OperationFilter
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.step import Step
-from karbor.store.operation_pages import Which
 
 Parameters = dict[Key, dict[str, Scalar] | None]
 
@@ -61,21 +60,6 @@ class RestoresBody(msgspec.Struct):
     restores_links: list[Link] | UnsetType = UNSET
 
 
-class RestoreService(Protocol):
-    """See `karbor.application.checkpoints.CheckpointRequests`."""
-
-    def restore(self, who: Context, provider_id: str, checkpoint_id: str,
-                parameters: Mapping[str, Mapping[str, Any]], target: str | None
-                ) -> Operation: ...
-
-
-class Needs(Protocol):
-    @property
-    def operation_reader(self) -> OperationReader: ...
-    @property
-    def restore_service(self) -> RestoreService: ...
-
-
 RESTORES = Collection("restores", ("id", "status", "created_at"), {
     "status": "Only restores of this status: in_progress, success or fail.",
     "checkpoint_id": "Only restores of this checkpoint.",
@@ -85,19 +69,16 @@ RESTORES = Collection("restores", ("id", "status", "created_at"), {
 class Restores(Resource):
     tag = "restores"
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
-
     @route("GET", "/restores", rule="restore:get_all", answer=RestoresBody, collection=RESTORES,
            refuses=(404,))
     def list(self, call: Call[None]) -> RestoresBody:
         """List restores, the newest first."""
         asked = call.listing()
-        page = self._needs.operation_reader.list(by_state(asked), Which(
+        page = self._needs.operations.list(by_state(asked), OperationFilter(
             (Verb.RESTORE,), standing(asked.filters.get("status"), Verb.RESTORE),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
             provider_id=asked.filters.get("provider_id", "")))
-        steps = self._needs.operation_reader.steps_of(page)
+        steps = self._needs.records.steps_of([operation.id for operation in page])
         return RestoresBody(
             [_view(operation, steps[operation.id]) for operation in page],
             call.next_page(asked, [operation.id for operation in page], cut=page.cut),
@@ -108,7 +89,7 @@ class Restores(Resource):
     def create(self, call: Call[NewRestoreBody]) -> RestoreBody:
         """Restore a checkpoint. Answers before anything has been made."""
         given = call.body.restore
-        made = self._needs.restore_service.restore(
+        made = self._needs.checkpoints.restore(
             call.context, given.provider_id, given.checkpoint_id,
             {key: one or {} for key, one in given.parameters.items()}, given.restore_target)
         return RestoreBody(self._shown(made))
@@ -118,11 +99,11 @@ class Restores(Resource):
     def show(self, call: Call[None]) -> RestoreBody:
         """Show how a restore stands."""
         return RestoreBody(self._shown(admitted(
-            call, self._needs.operation_reader, "Restore", call.path["restore_id"],
+            call, self._needs.operations, "Restore", call.path["restore_id"],
             (Verb.RESTORE,))))
 
     def _shown(self, operation: Operation) -> RestoreView:
-        return _view(operation, self._needs.operation_reader.steps(operation))
+        return _view(operation, self._needs.records.steps(operation.project_id, operation.id))
 
 
 def _view(operation: Operation, steps: Sequence[Step]) -> RestoreView:
@@ -141,7 +122,7 @@ def _view(operation: Operation, steps: Sequence[Step]) -> RestoreView:
 
 
 def standing(status: str | None, verb: Verb) -> Sequence[tuple[Verb, Any]] | None:
-    """Which states a status of the API stands for; None: it was not asked for."""
+    """OperationFilter states a status of the API stands for; None: it was not asked for."""
     if status is None:
         return None
     return [(verb, state) for state in operation_results.STATES.get(status, ())]

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from karbor.api.bodies import Description, Key, Name, Nothing, Scalar, Uuid, must_be_uuid
 from karbor.api.call import Call
-from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
 from karbor.domain.errors import BadInput, NotFound
-from karbor.domain.listing import Listing
 from karbor.domain.occurrence import WANTED, Occurrence
-from karbor.domain.retention import Verdict
 from karbor.domain.scheduled_operation import ScheduledOperation, faults_of_definition
 from karbor.domain.times import iso_timestamp
 from karbor.schedule.scheduled_operations import ScheduleUpdate
@@ -134,33 +131,6 @@ class RetentionBody(msgspec.Struct):
     retention: list[VerdictView]
 
 
-class ScheduledOperationService(Protocol):
-    """See `karbor.application.schedules.Schedules`."""
-
-    def list(self, listing: Listing) -> Sequence[ScheduledOperation]: ...
-    def show(self, project_id: str | None, id: str) -> ScheduledOperation: ...
-    def create(self, who: Context, operation_type: str, options: ScheduleUpdate
-               ) -> ScheduledOperation: ...
-    def update(self, who: Context, scheduled_operation: ScheduledOperation, options: ScheduleUpdate,
-               enabled: bool | None) -> ScheduledOperation: ...
-    def take_over(
-        self, who: Context, scheduled_operation: ScheduledOperation
-    ) -> ScheduledOperation: ...
-    def run(self, scheduled_operation: ScheduledOperation) -> Occurrence: ...
-    def delete(self, scheduled_operation: ScheduledOperation) -> None: ...
-    def occurrences(
-        self, scheduled_operation: ScheduledOperation, listing: Listing
-    ) -> Sequence[Occurrence]: ...
-    def retention(self, scheduled_operation: ScheduledOperation) -> Sequence[Verdict]: ...
-    def next_run(self, scheduled_operation: ScheduledOperation) -> float | None: ...
-    def ends_soon(self, scheduled_operation: ScheduledOperation) -> bool: ...
-
-
-class Needs(Protocol):
-    @property
-    def schedules(self) -> ScheduledOperationService: ...
-
-
 SCHEDULED_OPERATIONS = Collection("operations", ("id", "name", "status", "created_at"), {
     "name": "Only those whose name contains this.",
     "description": "Only those whose description contains this.",
@@ -175,9 +145,6 @@ _ONE = f"{_ALL}/{{scheduled_operation_id}}"
 
 class ScheduledOperations(Resource):
     tag = "scheduled_operations"
-
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
 
     @route("GET", _ALL, rule="scheduled_operation:list", answer=ScheduledOperationsBody,
            collection=SCHEDULED_OPERATIONS, refuses=(404,))

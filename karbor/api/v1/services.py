@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Sequence
-from typing import Annotated, Protocol
+from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -60,34 +60,12 @@ class ServicesBody(msgspec.Struct):
     services: list[ServiceView]
 
 
-class ServiceStore(Protocol):
-    def list(self, *, host: str | None = None, binary: str | None = None
-             ) -> builtins.list[Service]: ...
-    def show(self, service_id: int) -> Service: ...
-    def set_status(self, service_id: int, status: ServiceStatus, reason: str | None = None
-                   ) -> Service: ...
-
-
-class Needs(Protocol):
-    @property
-    def services(self) -> ServiceStore: ...
-    @property
-    def service_processes(self) -> Callable[[], Sequence[ServiceProcess]]: ...
-    @property
-    def service_down_time(self) -> Callable[[], float]: ...
-    @property
-    def clock(self) -> Callable[[], float]: ...
-
-
 HOST = QueryParameter("host", "Only those of this host.", {"type": "string"})
 BINARY = QueryParameter("binary", "Only those of this name.", {"type": "string"})
 
 
 class Services(Resource):
     tag = "services"
-
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
 
     @route("GET", "/os-services", rule="service:get_all", answer=ServicesBody,
            query=(HOST, BINARY))

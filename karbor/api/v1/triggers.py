@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -13,7 +12,6 @@ from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
 from karbor.domain.errors import BadInput, NotFound
-from karbor.domain.listing import Listing
 from karbor.domain.times import iso_timestamp
 from karbor.domain.trigger import Trigger
 from karbor.schedule.properties import written
@@ -93,24 +91,6 @@ class TriggersBody(msgspec.Struct):
     triggers_links: list[Link] | UnsetType = UNSET
 
 
-class TriggerService(Protocol):
-    """See `karbor.application.schedules.Schedules`."""
-
-    def triggers(self, listing: Listing) -> Sequence[Trigger]: ...
-    def trigger(self, project_id: str | None, trigger_id: str) -> Trigger: ...
-    def coming(self, trigger: Trigger, count: int) -> Sequence[float]: ...
-    def create_trigger(self, project_id: str, *, name: str, type: str,
-                       properties: Mapping[str, Any]) -> Trigger: ...
-    def update_trigger(self, trigger: Trigger, *, name: str | None,
-                       properties: Mapping[str, Any] | None) -> Trigger: ...
-    def delete_trigger(self, trigger: Trigger) -> None: ...
-
-
-class Needs(Protocol):
-    @property
-    def schedules(self) -> TriggerService: ...
-
-
 TRIGGERS = Collection("triggers", ("id", "name", "created_at"), {
     "name": "Only triggers whose name contains this.",
     "properties": "Only triggers whose format, pattern or time zone contains this.",
@@ -119,9 +99,6 @@ TRIGGERS = Collection("triggers", ("id", "name", "created_at"), {
 
 class Triggers(Resource):
     tag = "triggers"
-
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
 
     @route("GET", "/triggers", rule="trigger:list", answer=TriggersBody, collection=TRIGGERS,
            refuses=(404,))

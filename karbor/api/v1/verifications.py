@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from karbor.api.bodies import Uuid
 from karbor.api.call import Call
-from karbor.api.context import Context
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
 from karbor.api.v1 import operation_results
-from karbor.api.v1.operation_reader import OperationReader, admitted, by_state
+from karbor.api.v1.operation_results import admitted, by_state
 from karbor.api.v1.restores import Parameters, standing
+from karbor.domain.listing import OperationFilter
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.step import Step
-from karbor.store.operation_pages import Which
 
 
 class NewVerification(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,20 +54,6 @@ class VerificationsBody(msgspec.Struct):
     verifications_links: list[Link] | UnsetType = UNSET
 
 
-class VerificationService(Protocol):
-    """See `karbor.application.checkpoints.CheckpointRequests`."""
-
-    def verify(self, who: Context, provider_id: str, checkpoint_id: str,
-               parameters: Mapping[str, Mapping[str, Any]]) -> Operation: ...
-
-
-class Needs(Protocol):
-    @property
-    def operation_reader(self) -> OperationReader: ...
-    @property
-    def verification_service(self) -> VerificationService: ...
-
-
 VERIFICATIONS = Collection("verifications", ("id", "status", "created_at"), {
     "status": "Only verifications of this status: in_progress, success or fail.",
     "checkpoint_id": "Only verifications of this checkpoint.",
@@ -79,19 +63,16 @@ VERIFICATIONS = Collection("verifications", ("id", "status", "created_at"), {
 class Verifications(Resource):
     tag = "verifications"
 
-    def __init__(self, needs: Needs) -> None:
-        self._needs = needs
-
     @route("GET", "/verifications", rule="verification:get_all", answer=VerificationsBody,
            collection=VERIFICATIONS, refuses=(404,))
     def list(self, call: Call[None]) -> VerificationsBody:
         """List verifications, the newest first."""
         asked = call.listing()
-        page = self._needs.operation_reader.list(by_state(asked), Which(
+        page = self._needs.operations.list(by_state(asked), OperationFilter(
             (Verb.VERIFY,), standing(asked.filters.get("status"), Verb.VERIFY),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
             provider_id=asked.filters.get("provider_id", "")))
-        steps = self._needs.operation_reader.steps_of(page)
+        steps = self._needs.records.steps_of([operation.id for operation in page])
         return VerificationsBody(
             [_view(operation, steps[operation.id]) for operation in page],
             call.next_page(asked, [operation.id for operation in page], cut=page.cut),
@@ -102,7 +83,7 @@ class Verifications(Resource):
     def create(self, call: Call[NewVerificationBody]) -> VerificationBody:
         """Read back what a checkpoint keeps. Answers before anything has been read."""
         given = call.body.verification
-        made = self._needs.verification_service.verify(
+        made = self._needs.checkpoints.verify(
             call.context, given.provider_id, given.checkpoint_id,
             {key: one or {} for key, one in given.parameters.items()})
         return VerificationBody(self._shown(made))
@@ -112,11 +93,11 @@ class Verifications(Resource):
     def show(self, call: Call[None]) -> VerificationBody:
         """Show how a verification stands."""
         return VerificationBody(self._shown(admitted(
-            call, self._needs.operation_reader, "Verification", call.path["verification_id"],
+            call, self._needs.operations, "Verification", call.path["verification_id"],
             (Verb.VERIFY,))))
 
     def _shown(self, operation: Operation) -> VerificationView:
-        return _view(operation, self._needs.operation_reader.steps(operation))
+        return _view(operation, self._needs.records.steps(operation.project_id, operation.id))
 
 
 def _view(operation: Operation, steps: Sequence[Step]) -> VerificationView:

@@ -7,7 +7,11 @@ from typing import Any
 
 from karbor_testing.openstack.cloud import Cloud, Record, need
 from karbor_testing.openstack.exchange import Answer, Refusal, Request
-from karbor_testing.openstack.keystone_trusts import FORBIDDEN, Trusts, role_id
+from karbor_testing.openstack.keystone_application_credentials import (
+    METHOD as APPLICATION_CREDENTIAL,
+)
+from karbor_testing.openstack.keystone_application_credentials import ApplicationCredentials
+from karbor_testing.openstack.keystone_trusts import FORBIDDEN, Trusts, effective, role_id
 from karbor_testing.openstack.service import Part, Service, route
 
 PASSWORD = "double"     # noqa: S105 (of every account of the double; it protects nothing)
@@ -102,6 +106,7 @@ class Tokens(Part):
         auth = request.member("auth")
         identity = auth.get("identity", {})
         methods = identity.get("methods", [])
+        made_with: Record | None = None
         if methods == ["password"]:
             given = identity["password"]["user"]
             user = self.cloud.part(Accounts).user(given)
@@ -111,11 +116,22 @@ class Tokens(Part):
             old = self._good(str(identity["token"]["id"]))
             need(not old["trust_id"], 403, f"{FORBIDDEN}.")
             user, expires = self.cloud.kinds["keystone.user"][old["user_id"]], old["expires"]
+        elif methods == [APPLICATION_CREDENTIAL]:
+            made_with = self.cloud.part(ApplicationCredentials).login(
+                identity[APPLICATION_CREDENTIAL])
+            user = self.cloud.kinds["keystone.user"][made_with["user_id"]]
+            need(user["enabled"] and set(made_with["roles"]) <= set(effective(user["roles"])),
+                 401, WRONG)
+            expires = self.cloud.now() + self.cloud.settings.token_life
         else:
             raise Refusal(401, WRONG)
+        scope = {"project": {"id": user["_project"]}} if made_with else auth.get("scope", {})
         token = {"id": f"gAAAA-{self.cloud.new_hex()}", "issued": self.cloud.now(),
                  "expires": expires, "methods": methods, "revoked": False,
-                 "audit": self.cloud.new_hex()[:22], **self._scoped(user, auth.get("scope", {}))}
+                 "audit": self.cloud.new_hex()[:22], **self._scoped(user, scope),
+                 "made_with": made_with["id"] if made_with else ""}
+        if made_with:
+            token["roles"] = made_with["roles"]
         self.cloud.kinds["keystone.token"][token["id"]] = token
         return Answer(201, self.body(token, "nocatalog" not in request.query),
                       {"X-Subject-Token": token["id"], "Vary": "X-Auth-Token"})
@@ -186,6 +202,10 @@ class Tokens(Part):
                 "id": trust["id"], "impersonation": trust["impersonation"],
                 "trustor_user": {"id": trust["trustor_user_id"]},
                 "trustee_user": {"id": trust["trustee_user_id"]}}
+        if token["made_with"]:
+            found = self.cloud.kinds["keystone.application_credential"][token["made_with"]]
+            body["application_credential"] = {"id": found["id"], "name": found["name"],
+                                              "restricted": True}
         if token["project_id"]:
             body |= {"project": {"id": token["project_id"], "name": token["project_name"],
                                  "domain": DOMAIN}, "is_domain": False,
@@ -208,6 +228,11 @@ class Tokens(Part):
         token = self.cloud.kinds["keystone.token"].get(id)
         if token is None or token["revoked"] or token["expires"] + late <= self.cloud.now():
             raise Refusal(401, WRONG)
+        if token["made_with"]:
+            try:
+                self.cloud.part(ApplicationCredentials).standing(token["made_with"])
+            except Refusal as refusal:      # with it go the tokens that it gave
+                raise Refusal(401, WRONG) from refusal
         trustee = token["trustee_id"]
         if trustee:
             try:
@@ -268,7 +293,7 @@ class Identity(Service):
     types = ("identity",)
     suffix = "/v3"
     open = ("/", "/v3/?")
-    parts = (Root, Accounts, Tokens, Trusts)
+    parts = (Root, Accounts, Tokens, Trusts, ApplicationCredentials)
 
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud)

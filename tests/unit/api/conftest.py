@@ -19,6 +19,7 @@ from karbor.api.authentication import Wsgi
 from karbor.api.dependencies import Dependencies
 from karbor.cmd.api_wiring import wire
 from karbor.domain.errors import NotFound
+from karbor.providers.schemas import EnabledProviders
 from karbor.store.connect import connect
 from karbor.store.upgrade import upgrade
 from tests.unit.api.documented import must_be_documented
@@ -28,7 +29,7 @@ from tests.unit.api.service import ListedService
 PROVIDER = "cf56bd3e-97a7-4078-b6d5-f36246333fd9"
 
 
-class Schemas:
+class Schemas(EnabledProviders):
     """One provider, which knows options for volumes."""
 
     def options(self, provider_id: str) -> Mapping[str, Mapping[str, Any]]:
@@ -41,7 +42,8 @@ class Schemas:
 
 def wiring_of(conf: config.ConfigOpts, engine: sa.Engine) -> Dependencies:
     ticks = itertools.count(1_000_000)
-    return replace(wire(ListedService(conf, engine), lambda: None), provider_schemas=Schemas(),
+    service = ListedService(conf, engine)
+    return replace(wire(service, lambda: None), providers=Schemas(service.providers),
                    clock=lambda: float(next(ticks)))
 
 

@@ -47,7 +47,7 @@ def operation(engine: sa.Engine, journal: SqlJournal) -> Operation:
 
 def test_it_is_followed_to_its_end(api: Api, operation: Operation, journal: SqlJournal,
                                    engine: sa.Engine) -> None:
-    looks, shelf = iter(range(3)), api.wiring.operation_reader
+    looks, shelf = iter(range(3)), api.wiring.operations
     real, records = shelf.show, Operations(engine)
 
     def show(*which: object) -> Operation:

@@ -22,7 +22,7 @@ from karbor.application.scheduler_settings import clock
 from karbor.application.service_context import Requester
 from karbor.cmd.api_wiring import wire
 from karbor.domain.checkpoint import CheckpointState
-from karbor.domain.errors import KeystoneUnreachable, NoLastingCredential
+from karbor.domain.errors import Cause, KeystoneUnreachable, NoLastingCredential, TokenRejected
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import IMAGE, Resource
 from karbor.plugin.delegation import Delegation
@@ -57,6 +57,13 @@ class Keystone:
         if self.away:
             raise KeystoneUnreachable("no Keystone answers")
         self.standing.pop(credential["grant"]["id"], None)
+
+    def try_credential(self, credential: Mapping[str, Any]) -> None:
+        if self.away:
+            raise KeystoneUnreachable("no Keystone answers")
+        if credential["grant"]["id"] not in self.standing:
+            raise TokenRejected("the trust that it runs on was removed from Keystone",
+                                cause=Cause.REMOVED)
 
 
 @dataclass
@@ -148,7 +155,7 @@ class World:
 def world(conf: config.ConfigOpts, engine: sa.Engine) -> World:
     service = ScheduleService(conf, engine)
     service.keystone_double = Keystone()
-    wiring = replace(wire(service, lambda: None), provider_schemas=_AnyProvider())
+    wiring = replace(wire(service, lambda: None), providers=_AnyProvider(service.providers))
     return World(Api(make_app(conf, wiring, fake_keystone), wiring), service,
                  service.keystone_double)
 
@@ -235,6 +242,56 @@ def test_a_deletion_that_keystone_does_not_hear_of_leaves_it_running(world: Worl
     world.api("DELETE", f"{ALL}/{made['id']}")
     world.api("GET", f"{ALL}/{made['id']}", status=404)
     assert world.keystone.standing == {}
+
+
+# ---------------------------------------------------------------- rights that were taken away
+def test_a_run_whose_rights_were_removed_is_not_begun(world: World) -> None:
+    made = world.create()
+    world.keystone.standing.clear()
+    world.api("POST", f"{ALL}/{made['id']}/run")
+    world.tick()
+    [told] = world.api("GET", f"{ALL}/{made['id']}/occurrences").json["occurrences"]
+    assert (told["state"], told["reason"]) == (
+        "failed", "the trust that it runs on was removed from Keystone")
+    assert world.operations() == []
+
+
+@pytest.mark.parametrize("change", [{"name": "renamed"}, {"enabled": True}], ids=str)
+def test_a_change_by_its_owner_replaces_rights_that_were_removed(
+        world: World, change: dict[str, Any]) -> None:
+    made = world.create()
+    world.keystone.standing.clear()
+    world.api("PUT", f"{ALL}/{made['id']}", {"scheduled_operation": change})
+    assert world.keystone.standing == {"trust-2": OWNER}
+    assert world.trust(made["id"]) == "trust-2"
+
+    world.keystone.standing.clear()
+    world.keystone.unfit.add(OWNER)
+    before = world.shown(made["id"])
+    world.api("PUT", f"{ALL}/{made['id']}", {"scheduled_operation": {"name": "again"}}, status=400)
+    assert world.shown(made["id"]) == before
+
+
+def test_a_colleague_may_only_pause_it_or_take_it_over_then(world: World) -> None:
+    made = world.create()
+    world.keystone.standing.clear()
+    theirs, path = world.api.of(ADMIN), f"{ALL}/{made['id']}"
+    refused = theirs("PUT", path, {"scheduled_operation": {"name": "theirs"}}, status=400)
+    assert "was tried, and the trust that it runs on was removed" in (
+        refused.json["badRequest"]["message"])
+    assert world.shown(made["id"]) == made
+    theirs("PUT", path, {"scheduled_operation": {"enabled": False}})
+    theirs("PUT", path, {"scheduled_operation": {"enabled": True}}, status=400)
+    theirs("POST", f"{path}/take_over")
+    theirs("PUT", path, {"scheduled_operation": {"enabled": True}})
+    assert world.keystone.standing == {"trust-2": COLLEAGUE}
+
+
+def test_a_change_that_keystone_cannot_be_asked_about_is_not_made(world: World) -> None:
+    made = world.create()
+    world.keystone.away = True
+    world.api("PUT", f"{ALL}/{made['id']}", {"scheduled_operation": {"name": "x"}}, status=503)
+    assert world.shown(made["id"]) == made
 
 
 # ---------------------------------------------------------------- /run and at once …

@@ -100,10 +100,10 @@ def test_nothing_is_protected_while_something_could_not_be_found(home: Path) -> 
 SHELF = """
 import json
 from karbor import config
-from karbor.cmd.api_wiring import ProviderReader
+from karbor.providers.schemas import EnabledProviders
 from karbor.application.service_context import ServiceContext
-print(json.dumps({one.name: sorted(one.schemas["options"])
-                  for one in ProviderReader(ServiceContext(config.load(), None)).all()}))
+providers = EnabledProviders(ServiceContext(config.load(), None).providers)
+print(json.dumps({one.name: sorted(one.schemas["options"]) for one in providers.all()}))
 """
 
 

@@ -1,0 +1,113 @@
+"""A schedule that runs on a registered application credential: it is tried when the schedule is
+made, when it is changed, and at each of its runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from karbor.domain.operation import OperationState
+from karbor.providers import builtin
+from tests.chaos.service_site import REPOSITORY, SERVE, Customer, Site
+
+pytestmark = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
+ALL = "/scheduled_operations"
+
+
+class Scheduling:
+    """A user with one plan, a trigger, and an application credential that they registered."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        site.start(SERVE)
+        self.customer = Customer(site, "demo", 1)
+        self.customer.plan()
+        self.plan = self.customer.ask("GET", "/plans")["plans"][0]["id"]
+        self.trigger = self.customer.ask("POST", "/triggers", {"trigger_info": {
+            "name": "nightly", "type": "time", "properties": {
+                "format": "crontab", "pattern": "0 2 * * *"}}})["trigger_info"]["id"]
+        self.register()
+
+    def register(self) -> None:
+        run = subprocess.run(
+            [sys.executable, "-c", "from karbor.cli import main; main()",
+             "credential", "register"], cwd=REPOSITORY,
+            env={**self.site.environ, "OS_CLOUD": "demo",
+                 "KARBOR_CONFIG": str(self.site.place / "karbor.conf")},
+            capture_output=True, text=True, timeout=60, check=False)
+        assert run.returncode == 0, run.stderr
+
+    def remove_registered(self) -> None:
+        """In Keystone, past Karbor."""
+        person = self.customer._person
+        dump = self.site.double.dump()
+        for id, one in dump["keystone.application_credential"].items():
+            person.ask("DELETE", "identity/v3/users/"
+                       f"{one['user_id']}/application_credentials/{id}")
+
+    def request(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        answer = self.customer._session.request(
+            method, f"{self.site.url}/v1/{self.customer.project}{path}", json=body, timeout=30)
+        return answer.status_code, answer.json()
+
+    def create(self) -> tuple[int, Any]:
+        return self.request("POST", ALL, {"scheduled_operation": {
+            "name": "nightly", "operation_type": "protect", "trigger_id": self.trigger,
+            "operation_definition": {"plan_id": self.plan, "provider_id": builtin.ID}}})
+
+    def run(self, id: str) -> dict[str, Any]:
+        """What came of a run that was asked for now."""
+        self.customer.ask("POST", f"{ALL}/{id}/run")
+
+        def newest() -> dict[str, Any]:
+            found: dict[str, Any] = self.customer.ask(
+                "GET", f"{ALL}/{id}/occurrences")["occurrences"][0]
+            return found
+        self.site.until(lambda: newest()["state"] in {"done", "failed"})
+        return newest()
+
+
+@pytest.fixture
+def scheduling(site: Site) -> Iterator[Scheduling]:
+    with (site.place / "karbor.conf").open("a") as file:
+        file.write("[credentials]\nstrategy = application_credential\n"
+                   "[schedule]\npoll_interval = 1\n")
+    made = Scheduling(site)
+    yield made
+    made.customer.close()
+
+
+def test_one_that_was_removed_in_keystone_is_not_believed(scheduling: Scheduling) -> None:
+    status, made = scheduling.create()
+    assert status == 200, made
+    id = made["scheduled_operation"]["id"]
+    assert made["scheduled_operation"]["rights"]["kind"] == (
+        "application credential + service token")
+    assert scheduling.run(id)["state"] == "done"
+
+    scheduling.remove_registered()
+    told = scheduling.run(id)
+    assert told["state"] == "failed"
+    assert "Keystone refuses the application credential" in told["reason"]
+    assert [one.state for one in scheduling.site.operations()] == [OperationState.DONE]
+
+    for method, path, body in (
+            ("PUT", f"{ALL}/{id}", {"scheduled_operation": {"name": "renamed"}}),
+            ("POST", f"{ALL}/{id}/take_over", None)):
+        status, refused = scheduling.request(method, path, body)
+        assert status == 400, (path, refused)
+        assert "was tried, and Keystone refuses" in refused["badRequest"]["message"]
+    status, refused = scheduling.create()
+    assert status == 400, refused
+    assert "karbor credential register" in refused["badRequest"]["message"]
+    assert [one["name"] for one in scheduling.customer.ask("GET", ALL)["operations"]] == ["nightly"]
+
+    scheduling.register()
+    status, changed = scheduling.request("PUT", f"{ALL}/{id}",
+                                         {"scheduled_operation": {"name": "renamed"}})
+    assert status == 200, changed
+    assert scheduling.run(id)["state"] == "done"
