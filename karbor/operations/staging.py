@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from karbor.domain.errors import CloudNotFound, RemoteFailed, RequestRefused, WorkInterrupted
@@ -12,6 +13,7 @@ from karbor.plugin.protection import Stage, Work
 
 DELETION_FAILED = frozenset({"error_deleting", "error-deleting"})
 LOOKS = 10                  # at a thing that is worked on, before its deletion is asked for again
+ENTERED_AGAIN = "entered_again"      # in a handle: another process may have sent the request too
 DELETIONS = 3               # requests that may fail before we believe that it cannot be deleted
 
 
@@ -19,10 +21,12 @@ def perform(stage: Stage, work: Work) -> Outcome:
     """One entry: at most one request that creates, or one look."""
     made = work.handle.get("id")
     if made is None:
-        made = (stage.find(work) if work.entered_before else None) or stage.create(work)
+        present = stage.find(work) if work.entered_before else ()
+        made = present[0] if present else stage.create(work)
         asked = dict(work.cloud.asked(made))
         return Again(work.cloud.first_poll_delay(stage.kind),
-                     handle={**work.handle, "id": made, **({"asked": asked} if asked else {})})
+                     handle={**work.handle, "id": made, **({"asked": asked} if asked else {}),
+                             **({ENTERED_AGAIN: True} if work.entered_before else {})})
     seen = work.cloud.look(stage.kind, made)
     if seen is None:
         if stage.absent_is_error:
@@ -33,7 +37,8 @@ def perform(stage: Stage, work: Work) -> Outcome:
         return Done({"id": made}, handle=dict(work.handle))
     state = stage.status(seen)
     if state in stage.ready:
-        return Done(stage.finished(work, made, seen), handle=dict(work.handle))
+        return _remove_superfluous(stage, work, made) or Done(
+            stage.finished(work, made, seen), handle=dict(work.handle))
     if state in stage.failed:
         why = stage.failure(seen)
         kind = WorkInterrupted if stage.may_succeed_anew(seen) else RemoteFailed
@@ -51,15 +56,55 @@ def perform(stage: Stage, work: Work) -> Outcome:
                  wait=Wait(f"{_what(stage)} {made}, which is {state}", stage.waits))
 
 
+def _remove_superfluous(stage: Stage, work: Work, made: str) -> Outcome | None:
+    """Return what to wait for; None when nothing but `made` bears the mark.
+
+    The process that entered the stage before may have been killed, or may have lost its lock, while
+    its request was under way: the service carries it out after the next process has looked for what
+    it made and has found nothing. Then there are two.
+    """
+    if not work.handle.get(ENTERED_AGAIN):
+        return None
+    leaving = []
+    for id in stage.find(work):
+        seen = work.cloud.look(stage.kind, id) if id != made else None
+        if seen is None or stage.status(seen) == "deleted":
+            continue
+        if stage.status(seen) in DELETION_FAILED:
+            return Failed(RemoteFailed(
+                f"a second {_what(stage)} {id}, made by a process that was interrupted, cannot be "
+                f"deleted: {stage.failure(seen) or stage.status(seen)}",
+                remedy="an administrator can reset its state and delete it",
+                **work.cloud.asked(id)))
+        leaving.append(id)
+        if stage.status(seen) != "deleting":
+            with suppress(RequestRefused, CloudNotFound):   # looked at again until it is gone
+                stage.delete(work, id)
+    return Again(work.cloud.interval(stage.kind), handle=dict(work.handle), wait=Wait(
+        f"a second {_what(stage)} {', '.join(leaving)} to be gone", REMOVAL)) if leaving else None
+
+
 def _without_doubt(handle: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in handle.items() if name != "given_up"}
 
 
 def undo(stage: Stage, work: Work) -> Outcome:
     """One entry of the removal: one request to delete, or one look whether it is gone."""
-    made = work.handle.get("id") or stage.find(work)
-    if made is None:
+    made = work.handle.get("id")
+    if made is not None and not work.handle.get(ENTERED_AGAIN):
+        return _undo(stage, work, made)
+    present = stage.find(work)
+    if made is None and not present:
         return Done()
+    # What it was entered again for may have been made twice: one after the other is removed.
+    outcome = _undo(stage, work, made or present[0])
+    left = [id for id in present if id != (made or present[0])]
+    if isinstance(outcome, Done) and left:
+        return Again(handle={"id": left[0], ENTERED_AGAIN: True})
+    return outcome
+
+
+def _undo(stage: Stage, work: Work, made: str) -> Outcome:
     handle = {**work.handle, "id": made}
     refused = str(handle.get("refused") or "")
     if refused and int(handle.get("looks", 0)) < LOOKS:
@@ -90,7 +135,8 @@ def undo(stage: Stage, work: Work) -> Outcome:
         asked = int(handle.get("deletions", 1))
         if asked < DELETIONS:       # its service may have been restarted meanwhile
             return Again(work.cloud.interval(stage.kind), handle={
-                "id": made, "deletions": asked + 1})
+                "id": made, "deletions": asked + 1,
+                **({ENTERED_AGAIN: True} if ENTERED_AGAIN in handle else {})})
         return Failed(RemoteFailed(f"{_what(stage)} {made} cannot be deleted: "
                                    f"{stage.failure(seen) or stage.status(seen)}",
                                    remedy="an administrator can reset its state and delete it",

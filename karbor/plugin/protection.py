@@ -110,8 +110,10 @@ class Stage(ABC):
         """Send the request; return the id. The thing bears work.mark from the beginning."""
 
     @abstractmethod
-    def find(self, work: Work) -> str | None:
-        """Return the id of the thing that bears work.mark; None when there is none. Read-only."""
+    def find(self, work: Work) -> Sequence[str]:
+        """Return the ids of all things that bear work.mark. Read-only. Usually there is one at
+        most; a second one exists when a request was still under way in the service while it was
+        looked for. Karbor removes what is superfluous."""
 
     @abstractmethod
     def delete(self, work: Work, id: str) -> None:

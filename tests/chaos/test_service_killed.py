@@ -79,7 +79,8 @@ def test_twenty_kills_under_load_lose_nothing_and_leave_nothing(
     left = remaining(site.double)
     left.pop("swift.container", None)       # Cinder makes it and leaves it
     assert {kind: count for kind, count in left.items() if count} == {
-        kind: count for kind, count in start.items() if count}
+        kind: count for kind, count in start.items() if count}, (
+            f"{site.double.dump().get('cinder.backup')}\n{site.log()[-200000:]}")
     for one in customers:
         one.close()
     for role in site.roles:

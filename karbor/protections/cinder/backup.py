@@ -156,7 +156,7 @@ class Snapshot(Stage):
     def description(self, work: Work) -> str:
         return f"for checkpoint {work.checkpoint_id}"
 
-    def find(self, work: Work) -> str | None:
+    def find(self, work: Work) -> list[str]:
         listed = work.cloud.api("cinder").list(
             "/snapshots/detail", "snapshots", params={"volume_id": work.resource.id})
         return _marked(listed, work.mark)
@@ -204,7 +204,7 @@ class Backup(Stage):
         made = work.cloud.api("cinder").post("/backups", {"backup": body})
         return str(made["backup"]["id"])
 
-    def find(self, work: Work) -> str | None:
+    def find(self, work: Work) -> list[str]:
         return _marked(_backups(work), work.mark)
 
     def delete(self, work: Work, id: str) -> None:
@@ -249,8 +249,6 @@ def _backups(work: Work) -> list[dict[str, Any]]:
         "/backups/detail", "backups", params={"volume_id": work.resource.id})
 
 
-def _marked(listed: list[dict[str, Any]], mark: str) -> str | None:
-    for one in listed:
-        if (one.get("metadata") or {}).get(MARK) == mark:
-            return str(one["id"])
-    return None
+def _marked(listed: list[dict[str, Any]], mark: str) -> list[str]:
+    return [str(item["id"]) for item in listed
+            if (item.get("metadata") or {}).get(MARK) == mark]

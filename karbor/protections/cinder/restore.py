@@ -68,11 +68,10 @@ class Volume(Stage):
         made = work.cloud.api("cinder").post("/volumes", {"volume": body})
         return str(made["volume"]["id"])
 
-    def find(self, work: Work) -> str | None:
-        for one in work.cloud.api("cinder").list("/volumes/detail", "volumes"):
-            if (one.get("metadata") or {}).get(MARK) == work.mark:
-                return str(one["id"])
-        return None
+    def find(self, work: Work) -> list[str]:
+        return [str(volume["id"])
+                for volume in work.cloud.api("cinder").list("/volumes/detail", "volumes")
+                if (volume.get("metadata") or {}).get(MARK) == work.mark]
 
     def delete(self, work: Work, id: str) -> None:
         work.cloud.api("cinder").delete(f"/volumes/{id}")

@@ -63,8 +63,8 @@ class Disk(Stage):
                                    service="nova", request=error.request, status=error.status,
                                    request_id=error.request_id) from error
 
-    def find(self, work: Work) -> str | None:
-        return find_marked(work)
+    def find(self, work: Work) -> list[str]:
+        return all_marked(work)
 
     def delete(self, work: Work, id: str) -> None:
         """Delete the image, with the snapshots that Nova has made for it, if it was made of
@@ -119,15 +119,21 @@ class Disk(Stage):
 
 
 def find_marked(work: Work) -> str | None:
-    """Return the image that bears this stage's mark: as a property, or as its name where Nova
-    could give it no more properties. Glance filters by either; it is compared again, since a
-    cloud that ignores the filter would hand out all images."""
+    """Return the id of an image that bears this stage's mark; None when there is none."""
+    return next(iter(all_marked(work)), None)
+
+
+def all_marked(work: Work) -> list[str]:
+    """Return the ids of the images that bear this stage's mark: as a property, or as their name
+    where Nova could give them no more properties. Glance filters by either; it is compared again,
+    since a cloud that ignores the filter would hand out all images."""
     # In a filter by name, Glance takes what stands before a colon for an operator.
-    for member, value in ((MARK, work.mark), ("name", f"eq:{work.mark}")):
-        for image in work.cloud.api("glance").list("/images", "images", params={member: value}):
-            if image.get(member) == work.mark:
-                return str(image["id"])
-    return None
+    by_mark = {str(image["id"]): None
+               for member, value in ((MARK, work.mark), ("name", f"eq:{work.mark}"))
+               for image in work.cloud.api("glance").list("/images", "images",
+                                                          params={member: value})
+               if image.get(member) == work.mark}
+    return list(by_mark)
 
 
 def boots_from_volume(work: Work) -> bool:

@@ -47,11 +47,10 @@ class Share(Stage):
             "metadata": {**share["metadata"], MARK: work.mark}}})
         return str(made["share"]["id"])
 
-    def find(self, work: Work) -> str | None:
-        for one in work.cloud.api("manila").list("/shares/detail", "shares"):
-            if (one.get("metadata") or {}).get(MARK) == work.mark:
-                return str(one["id"])
-        return None
+    def find(self, work: Work) -> list[str]:
+        return [str(share["id"])
+                for share in work.cloud.api("manila").list("/shares/detail", "shares")
+                if (share.get("metadata") or {}).get(MARK) == work.mark]
 
     def delete(self, work: Work, id: str) -> None:
         try:

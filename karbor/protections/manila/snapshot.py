@@ -157,14 +157,12 @@ class KeptSnapshot(Stage):
         described = f"{work.mark} {body['description']}"[:255]
         return manila.post("/snapshots", {"snapshot": {**body, "description": described}})
 
-    def find(self, work: Work) -> str | None:
+    def find(self, work: Work) -> list[str]:
         listed = work.cloud.api("manila").list(
             "/snapshots/detail", "snapshots", params={"share_id": work.resource.id})
-        for one in listed:
-            words = str(one.get("description") or "").split(maxsplit=1)
-            if work.mark in ((one.get("metadata") or {}).get(MARK), *words[:1]):
-                return str(one["id"])
-        return None
+        return [str(snapshot["id"]) for snapshot in listed if work.mark in (
+            (snapshot.get("metadata") or {}).get(MARK),
+            *str(snapshot.get("description") or "").split(maxsplit=1)[:1])]
 
     def delete(self, work: Work, id: str) -> None:
         work.cloud.api("manila").delete(f"/snapshots/{id}")

@@ -7,6 +7,8 @@ A fault is due at the `nth` request that it matches, counted from when it was pl
 - `close-before`, `close-after`: the connection is closed without an answer, before the request
   was carried out or after it;
 - `kill-before`, `kill-after`: the same, and the process `pid` is killed with SIGKILL first;
+- `kill-overtaken`: the process `pid` is killed at once; the request is carried out after the next
+  one with the same path and body, or after `seconds` when none comes;
 - `truncate`: half of the answer's body, then the connection is closed;
 - `delay`: the request waits `seconds` before anything is done;
 - `expire`: every token given out so far expires, then the request is carried out.
@@ -20,8 +22,8 @@ from typing import Any
 
 from karbor.domain.errors import BadInput
 
-ACTS = ("answer", "close-before", "close-after", "kill-before", "kill-after", "truncate", "delay",
-        "expire")
+ACTS = ("answer", "close-before", "close-after", "kill-before", "kill-after", "kill-overtaken",
+        "truncate", "delay", "expire")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import signal
 import sys
@@ -42,6 +43,7 @@ class Server(ThreadingHTTPServer):
         self.plan = FaultPlan()
         self.log: list[dict[str, Any]] = []
         self.lock = threading.RLock()
+        self.bodies: collections.deque[tuple[str, bytes]] = collections.deque(maxlen=100)
         self.generation = 0         # of clients: one more when one was killed
         host, port = self.server_address[:2]
         cloud.root = f"http://{host!s}:{port}"
@@ -64,6 +66,9 @@ class Server(ThreadingHTTPServer):
         for fault in due:
             if fault.act == "delay":
                 time.sleep(fault.seconds)
+            if fault.act == "kill-overtaken":
+                self._let_overtake(fault, (whole_path, request.body))
+                generation = self.generation
         with self.lock:
             if generation < self.generation:
                 raise Hangup
@@ -72,12 +77,21 @@ class Server(ThreadingHTTPServer):
                      "mutates": mutates(request.method, whole_path), "status": 0,
                      "faults": [one.act for one in due]}
             self.log.append(entry)
+            self.bodies.append((whole_path, request.body))
             self._before(due)
             answer = self._answer(request, name, due)
             entry["status"] = answer.status
             entry["project"] = request.project_id
             self._after(due)
             return answer, any(one.act == "truncate" for one in due)
+
+    def _let_overtake(self, fault: Fault, asked: tuple[str, bytes]) -> None:
+        with self.lock:
+            self._kill(fault.pid)
+            self.bodies.clear()
+        deadline = time.monotonic() + fault.seconds
+        while asked not in self.bodies and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def _answer(self, request: Request, name: str, due: list[Fault]) -> Answer:
         for fault in due:

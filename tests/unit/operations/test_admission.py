@@ -692,7 +692,7 @@ class Copying(Stage):
     def create(self, work: Work) -> str:
         raise NotImplementedError       # nothing is driven here
 
-    def find(self, work: Work) -> str | None:
+    def find(self, work: Work) -> list[str]:
         raise NotImplementedError
 
     def delete(self, work: Work, id: str) -> None:

@@ -36,8 +36,8 @@ class Making(Stage):
         self.there.append(str(self.made))
         return self.there[-1]
 
-    def find(self, work: Work) -> str | None:
-        return self.there[-1] if self.there else None
+    def find(self, work: Work) -> list[str]:
+        return self.there[::-1]
 
     def delete(self, work: Work, id: str) -> None:
         if id in self.there:
@@ -169,3 +169,35 @@ def test_a_deletion_that_failed_is_asked_for_again_a_few_times() -> None:
     assert isinstance(outcome, Failed)
     assert outcome.error.message == "thing 1 cannot be deleted: error"
     assert stage.asked == 3
+
+
+class Twice(Making):
+    """A request of a process that was interrupted is carried out after the next one's."""
+
+    def create(self, work: Work) -> str:
+        made = super().create(work)
+        super().create(work)
+        return made
+
+
+def test_what_an_interrupted_process_has_made_as_well_is_removed() -> None:
+    stage = Twice({})
+    outcome, handles = drive(stage, twice=True)
+    assert outcome == Done({"id": "2"}, handle=handles[-1])
+    assert stage.there == ["2"]
+
+
+def test_of_two_that_are_undone_none_is_left() -> None:
+    stage = Twice({})
+    _, handles = drive(stage, {}, twice=True)
+    stage.there = ["1", "2"]
+    handle: Mapping[str, Any] = handles[0]
+    outcome: Outcome = Again()
+    for _ in range(9):
+        looks = {f"some.thing#{id}": stage.record(id) for id in ("1", "2")}
+        outcome = staging.undo(stage, StepOf(RESOURCE, ScriptedCloud(looks), handle=handle))
+        if not isinstance(outcome, Again):
+            break
+        handle = dict(handle if outcome.handle is None else outcome.handle)
+    assert outcome == Done()
+    assert stage.there == []

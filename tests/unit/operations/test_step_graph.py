@@ -25,8 +25,8 @@ class Snapshot(Stage):
     def create(self, work: Any) -> str:
         return "1"
 
-    def find(self, work: Any) -> str | None:
-        return None
+    def find(self, work: Any) -> list[str]:
+        return []
 
     def delete(self, work: Any, id: str) -> None: ...
 

@@ -93,9 +93,9 @@ class Make(Stage):
     def create(self, work: Any) -> str:
         return str(work.cloud.make(self.kind, work.mark))
 
-    def find(self, work: Any) -> str | None:
-        return next((id for id, one in work.cloud.things.get(self.kind, {}).items()
-                     if one["mark"] == work.mark), None)
+    def find(self, work: Any) -> list[str]:
+        return [id for id, thing in work.cloud.things.get(self.kind, {}).items()
+                if thing["mark"] == work.mark]
 
     def delete(self, work: Any, id: str) -> None:
         work.cloud.things[self.kind].pop(id, None)

@@ -70,7 +70,7 @@ def test_a_disk_is_an_image_that_bears_the_mark() -> None:
 def test_the_mark_is_compared_again() -> None:
     listed = [{"id": "wrong"}, {"id": "right", "karbor_mark": StepOf.mark}]
     cloud = ScriptedCloud(glance={"LIST /images": listed})
-    assert Disk().find(StepOf(DISK, cloud)) == "right"
+    assert Disk().find(StepOf(DISK, cloud)) == ["right"]
     listed.pop()
     assert Disk().find(StepOf(DISK, cloud)) is None
 

@@ -205,7 +205,7 @@ def test_where_there_is_no_room_for_a_property_the_name_is_the_mark() -> None:
     assert Disk().create(StepOf(DISK, cloud)) == "snap"
     assert asked[-1] == {"name": StepOf.mark, "metadata": {}}
     cloud, _ = nova([{"id": "snap", "name": StepOf.mark}], full=True)
-    assert Disk().find(StepOf(DISK, cloud)) == "snap"
+    assert Disk().find(StepOf(DISK, cloud)) == ["snap"]
 
 
 def test_an_image_that_nova_made_though_it_answered_500_is_adopted() -> None:

@@ -90,9 +90,9 @@ def test_a_snapshot_bears_the_mark_from_its_request_on_and_is_found_by_it() -> N
     cloud = ScriptedCloud(manila={"POST /snapshots": create, "LIST /snapshots/detail":
                                   lambda params: made})
     work = StepOf(RESOURCE, cloud, saved={"settled": {"share": KEPT["share"]}})
-    assert KeptSnapshot().find(work) is None
+    assert KeptSnapshot().find(work) == []
     assert KeptSnapshot().create(work) == "snap"
-    assert KeptSnapshot().find(work) == "snap"
+    assert KeptSnapshot().find(work) == ["snap"]
     assert made[1]["metadata"] == {"karbor_mark": work.mark}
     assert (made[1]["name"], made[1]["description"]) == ("karbor files",
                                                          "for checkpoint checkpoint-1")
@@ -112,7 +112,8 @@ def test_where_snapshots_have_no_metadata_the_description_bears_the_mark() -> No
     cloud = ScriptedCloud(manila={"POST /snapshots": create, "LIST /snapshots/detail":
                                   lambda params: made})
     work = StepOf(RESOURCE, cloud, parameters={"snapshot_name": "mine", "description": "x" * 255})
-    assert KeptSnapshot().create(work) == KeptSnapshot().find(work) == "snap"
+    assert KeptSnapshot().create(work) == "snap"
+    assert KeptSnapshot().find(work) == ["snap"]
     assert made[0]["name"] == "mine"
     assert made[0]["description"].startswith(f"{work.mark} xxx")
     assert len(made[0]["description"]) == 255
@@ -164,8 +165,9 @@ def test_the_new_share_is_marked_and_nobody_may_mount_it_yet() -> None:
         {**share(), "id": "new", "metadata": one["metadata"]} for one in made]})
     public = {**KEPT, "share": {**KEPT["share"], "is_public": True}}
     work = StepOf(RESOURCE, cloud, kept={"snapshot": public}, parameters={"restore_name": "copy"})
-    assert Share().find(work) is None
-    assert Share().create(work) == Share().find(work) == "new"
+    assert Share().find(work) == []
+    assert Share().create(work) == "new"
+    assert Share().find(work) == ["new"]
     assert made == [{
         "snapshot_id": "snap", "share_proto": "NFS", "size": 2, "name": "copy",
         "description": "ours", "is_public": False,

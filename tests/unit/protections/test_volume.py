@@ -83,11 +83,11 @@ def test_a_snapshot_bears_the_mark_from_its_request_on_and_is_found_by_it() -> N
     cloud = ScriptedCloud(cinder={"POST /snapshots": create,
                                   "LIST /snapshots/detail": lambda params: made})
     work = StepOf(RESOURCE, cloud)
-    assert Snapshot().find(work) is None
+    assert Snapshot().find(work) == []
     with pytest.raises(CloudUnavailable):
         Snapshot().create(work)
     assert made[0]["force"] is True
-    assert Snapshot().find(work) == "snap"
+    assert Snapshot().find(work) == ["snap"]
 
 
 @pytest.mark.parametrize(("status", "error"), [
