@@ -22,7 +22,7 @@ from karbor.domain.errors import (
     NoLastingCredential,
     NotFound,
 )
-from karbor.domain.listing import Listing
+from karbor.domain.listing import Listing, Page
 from karbor.domain.occurrence import Occurrence
 from karbor.domain.retention import Verdict
 from karbor.domain.scheduled_operation import ScheduledOperation
@@ -62,7 +62,7 @@ class Schedules:
         self.rights = ScheduleTrusts(service, self._records, clock)
 
     # ------------------------------------------------------------------ triggers
-    def triggers(self, listing: Listing) -> Sequence[Trigger]:
+    def triggers(self, listing: Listing) -> Page[Trigger]:
         """Raises NotFound, BadInput."""
         return self._triggers.list(listing)
 
@@ -93,7 +93,7 @@ class Schedules:
         self._trigger_desk.delete(trigger.project_id, trigger.id)
 
     # ------------------------------------------------------------------ scheduled operations
-    def list(self, listing: Listing) -> Sequence[ScheduledOperation]:
+    def list(self, listing: Listing) -> Page[ScheduledOperation]:
         """Raises NotFound, BadInput."""
         return self._records.list(listing)
 
@@ -233,7 +233,7 @@ class Schedules:
 
     def occurrences(
         self, scheduled_operation: ScheduledOperation, listing: Listing
-    ) -> Sequence[Occurrence]:
+    ) -> Page[Occurrence]:
         """What came of its due times. Raises NotFound, BadInput."""
         return self._occurrences.list(
             scheduled_operation.project_id, scheduled_operation.id, listing

@@ -47,7 +47,8 @@ class Page(list[T]):
 @dataclass(frozen=True)
 class OperationFilter:
     """Which operations a list has; what is empty does not narrow. `standing` are pairs of a verb
-    and a state, of which one has to fit; None: any."""
+    and a state, of which one has to fit; None: any. `with_steps`: whoever asks reads their steps as
+    well, which count for how large a page is."""
 
     verbs: Collection[Verb] = ()
     standing: Collection[tuple[Verb, OperationState]] | None = None
@@ -56,6 +57,7 @@ class OperationFilter:
     plan_id: str = ""
     provider_id: str = ""
     scheduled_operation_id: str = ""
+    with_steps: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ _SAME: Mapping[str, str] = {}
 
 def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: str,
          contains: Collection[str] = (), equals: Collection[str] = (),
-         wanted: Collection[sa.ColumnElement[bool]] = (), keys: Mapping[str, str] = _SAME
-         ) -> Page[sa.RowMapping]:
+         wanted: Collection[sa.ColumnElement[bool]] = (), keys: Mapping[str, str] = _SAME,
+         weight: sa.ColumnElement[int] | None = None) -> Page[sa.RowMapping]:
     """Return the rows of the page. The fields `contains` are matched as parts of the text, those of
     `equals` exactly; a filter that is in neither does not narrow anything. `wanted` are further
     conditions. `keys` are what one may sort by, with their columns; without, any column is.
 
-    Large rows are left for the next page before they are read (`largest_bytes`).
+    Large rows are left for the next page before they are read (`largest_bytes`). `weight` is how
+    many bytes whoever asks reads beside each row.
 
     Only columns that are never NULL can be sorted by: raises BadInput for others, NotFound for a
     marker that is not among what may be seen.
@@ -45,21 +46,27 @@ def page(connection: sa.Connection, table: sa.Table, listing: Listing, *, noun: 
     query = query.order_by(*(column.desc() if descending else column.asc()
                              for column, descending in order))
     query = query.limit(listing.limit).offset(listing.offset)
-    count, cut = _fitting(connection, query, table, listing)
+    count, cut = _fitting(connection, query, [table_weight(table), *(
+        () if weight is None else (weight,))], listing)
     return Page(connection.execute(query.limit(count)).mappings().all(), cut=cut)
 
 
-def _fitting(connection: sa.Connection, query: sa.Select[Any], table: sa.Table, listing: Listing
-             ) -> tuple[int, bool]:
+def table_weight(table: sa.Table) -> sa.ColumnElement[int]:
+    """Return how large a row is: what its columns without a bound have."""
+    return sum((sa.func.coalesce(sa.func.length(sa.cast(column, sa.Text)), 0)
+                for column in table.c if isinstance(column.type, sa.JSON | sa.Text)),
+               sa.literal(0))
+
+
+def _fitting(connection: sa.Connection, query: sa.Select[Any],
+             weights: Collection[sa.ColumnElement[int]], listing: Listing) -> tuple[int, bool]:
     """Return how many of the rows have no more than `largest_bytes` together, at least one, and
     whether these are not all."""
-    large = [column for column in table.c if isinstance(column.type, sa.JSON)]
-    if not listing.largest_bytes or not large:
+    if not listing.largest_bytes:
         return listing.limit, False
-    weight = sum((sa.func.coalesce(sa.func.length(sa.cast(column, sa.Text)), 0)
-                  for column in large), sa.literal(0))
     together = 0
-    sizes = connection.execute(query.with_only_columns(weight)).scalars().all()
+    sizes = connection.execute(query.with_only_columns(sum(weights, sa.literal(0)))
+                               ).scalars().all()
     for count, one in enumerate(sizes):
         together += int(one)
         if count and together > listing.largest_bytes:

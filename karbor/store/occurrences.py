@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from karbor.domain.errors import BadInput, Conflict, NotFound
-from karbor.domain.listing import Listing, Sort
+from karbor.domain.listing import Listing, Page, Sort
 from karbor.domain.occurrence import WANTED, Occurrence, OccurrenceState
 from karbor.domain.operation import Operation
 from karbor.domain.scheduled_operation import ScheduledOperation
@@ -45,7 +45,7 @@ class Occurrences:
 
     # ------------------------------------------------------------------ for users
     def list(self, project_id: str, scheduled_operation_id: str, listing: Listing | None = None
-             ) -> builtins.list[Occurrence]:
+             ) -> Page[Occurrence]:
         """Return a page of a schedule's occurrences. Raises BadInput for a key that cannot be
         sorted by, NotFound for an unknown marker."""
         asked = replace(listing or Listing(project_id, sort=(Sort("due_at"),)),
@@ -53,7 +53,7 @@ class Occurrences:
         with reading(self._engine) as connection:
             rows = page(connection, OCCURRENCES, asked, noun="occurrence", keys=_KEYS, wanted=[
                 OCCURRENCES.c.scheduled_operation_id == scheduled_operation_id])
-        return [occurrence_from_row(row) for row in rows]
+        return Page(map(occurrence_from_row, rows), cut=rows.cut)
 
     def of_operation(self, project_id: str, operation_id: str) -> Occurrence | None:
         """Return the occurrence that an operation was begun for."""

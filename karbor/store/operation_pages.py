@@ -11,9 +11,9 @@ from karbor.domain.errors import NotFound
 from karbor.domain.listing import Listing, OperationFilter, Page
 from karbor.domain.operation import Operation, Verb
 from karbor.store.connect import reading
-from karbor.store.listing import page
+from karbor.store.listing import page, table_weight
 from karbor.store.rows import operation_from_row
-from karbor.store.tables import OPERATIONS
+from karbor.store.tables import OPERATIONS, STEPS
 
 
 class OperationPages:
@@ -29,7 +29,8 @@ class OperationPages:
         BadInput for another field to sort by."""
         with reading(self._engine) as connection:
             rows = page(connection, OPERATIONS, replace(listing, filters={}), noun="operation",
-                        wanted=_conditions(which))
+                        wanted=_conditions(which),
+                        weight=_OF_STEPS if which.with_steps else None)
         return Page(map(operation_from_row, rows), cut=rows.cut)
 
     def show(self, project_id: str | None, operation_id: str, verbs: Collection[Verb] = ()
@@ -44,6 +45,11 @@ class OperationPages:
         if row is None:
             raise NotFound(f"no operation {operation_id} in this project")
         return operation_from_row(row)
+
+
+_OF_STEPS: sa.ColumnElement[int] = (
+    sa.select(sa.func.coalesce(sa.func.sum(table_weight(STEPS)), 0))
+    .where(STEPS.c.operation_id == OPERATIONS.c.id).scalar_subquery())
 
 
 def _conditions(which: OperationFilter) -> list[sa.ColumnElement[bool]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from karbor.domain.errors import BadInput, Conflict, InUse, NotFound
-from karbor.domain.listing import Listing
+from karbor.domain.listing import Listing, Page
 from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
 from karbor.store.connect import reading, writing
 from karbor.store.listing import has_text, page
@@ -60,7 +59,7 @@ class ScheduledOperations:
             raise _unknown(id)
         return scheduled_from_row(row)
 
-    def list(self, listing: Listing) -> builtins.list[ScheduledOperation]:
+    def list(self, listing: Listing) -> Page[ScheduledOperation]:
         """Return a page of those of one project, or (None: an administrator asks) of all. Filters:
         `name`, `description` and `operation_definition` (contain the text, in either case),
         `operation_type`, `trigger_id`, `plan_id`, `provider_id` (equal). `status` sorts paused ones
@@ -78,7 +77,7 @@ class ScheduledOperations:
             rows = page(connection, _TABLE, listing, noun="scheduled operation",
                         contains=_CONTAINS, equals=_EXACT, wanted=wanted,
                         keys=_KEYS)
-        return [scheduled_from_row(row) for row in rows]
+        return Page(map(scheduled_from_row, rows), cut=rows.cut)
 
     def unsettled(self) -> Sequence[ScheduledOperation]:
         """Return those, of all projects, whose rights are being made, or still have to be removed,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import builtins
-
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from karbor.domain.errors import BadInput, Conflict, InUse, NotFound
-from karbor.domain.listing import Listing
+from karbor.domain.listing import Listing, Page
 from karbor.domain.trigger import Trigger
 from karbor.store.connect import reading, writing
 from karbor.store.listing import has_text, page
@@ -45,7 +43,7 @@ class Triggers:
             raise _unknown(trigger_id)
         return trigger_from_row(row)
 
-    def list(self, listing: Listing) -> builtins.list[Trigger]:
+    def list(self, listing: Listing) -> Page[Trigger]:
         """Return a page of those of one project, or (None: an administrator asks) of all. Filters:
         `name` and `properties` (contain the text, in either case), `type` (equal). Raises BadInput
         for another filter or a key that cannot be sorted by, NotFound for an unknown marker."""
@@ -60,7 +58,7 @@ class Triggers:
         with reading(self._engine) as connection:
             rows = page(connection, TRIGGERS, listing, noun="trigger", contains=("name",),
                         equals=("type",), wanted=wanted, keys=_KEYS)
-        return [trigger_from_row(row) for row in rows]
+        return Page(map(trigger_from_row, rows), cut=rows.cut)
 
     def rename(self, project_id: str, trigger_id: str, name: str, now: float) -> None:
         """Rename a trigger. Its times, and who counts on them, stay as they are. Raises

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -116,8 +116,11 @@ class Protectables(Resource):
                 raise NotFound(f"{type} {asked.marker} could not be found.")
             resources = resources[ids.index(asked.marker) + 1:]
         resources = resources[asked.offset:][:asked.limit]
-        return InstancesBody([_instance(resource, graph) for resource in resources],
-                             call.next_page(asked, [resource.id for resource in resources]))
+        instances = fitting((_instance(resource, graph) for resource in resources),
+                            asked.largest_bytes)
+        return InstancesBody(instances, call.next_page(
+            asked, [instance.id for instance in instances],
+            cut=len(instances) < len(resources)))
 
     @route("GET", "/protectables/{protectable_type}/instances/{resource_id}",
            rule="protectable:instance_get", answer=InstanceBody, query=(PARAMETERS,),
@@ -151,6 +154,18 @@ class Protectables(Resource):
             raise BadInput("Invalid input received: Invalid protectable type provided.",
                            remedy="types: " + ", ".join(self._types()))
         return type
+
+
+def fitting(instances: Iterable[Instance], largest_bytes: int) -> builtins.list[Instance]:
+    """Return as many as have no more bytes together in the answer; at least one."""
+    found: builtins.list[Instance] = []
+    together = 0
+    for instance in instances:
+        together += len(msgspec.json.encode(instance))
+        if found and largest_bytes and together > largest_bytes:
+            break
+        found.append(instance)
+    return found
 
 
 def parameters(query: Mapping[str, str]) -> dict[str, str]:

@@ -77,7 +77,7 @@ class Restores(Resource):
         page = self._needs.operations.list(by_state(asked), OperationFilter(
             (Verb.RESTORE,), standing(asked.filters.get("status"), Verb.RESTORE),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
-            provider_id=asked.filters.get("provider_id", "")))
+            provider_id=asked.filters.get("provider_id", ""), with_steps=True))
         steps = self._needs.records.steps_of([operation.id for operation in page])
         return RestoresBody(
             [_view(operation, steps[operation.id]) for operation in page],

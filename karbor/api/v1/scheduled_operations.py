@@ -155,7 +155,8 @@ class ScheduledOperations(Resource):
         return ScheduledOperationsBody(
             [self._view(scheduled_operation) for scheduled_operation in scheduled_operations],
             call.next_page(
-                asked, [scheduled_operation.id for scheduled_operation in scheduled_operations]
+                asked, [scheduled_operation.id for scheduled_operation in scheduled_operations],
+                cut=scheduled_operations.cut,
             ),
         )
 
@@ -218,7 +219,8 @@ class ScheduledOperations(Resource):
         asked = call.listing()
         occurrences = self._needs.schedules.occurrences(self._admitted(call), asked)
         return OccurrencesBody([_occurrence(occurrence) for occurrence in occurrences],
-                               call.next_page(asked, [occurrence.id for occurrence in occurrences]))
+                               call.next_page(asked, [occurrence.id for occurrence in occurrences],
+                                              cut=occurrences.cut))
 
     @route("GET", f"{_ONE}/retention", rule="scheduled_operation:get", answer=RetentionBody,
            refuses=(404,))

@@ -107,7 +107,8 @@ class Triggers(Resource):
         asked = call.listing()
         triggers = self._needs.schedules.triggers(asked)
         return TriggersBody([_view(trigger) for trigger in triggers],
-                            call.next_page(asked, [trigger.id for trigger in triggers]))
+                            call.next_page(asked, [trigger.id for trigger in triggers],
+                                           cut=triggers.cut))
 
     @route("POST", "/triggers", rule="trigger:create", body=NewTriggerBody, answer=TriggerBody)
     def create(self, call: Call[NewTriggerBody]) -> TriggerBody:

@@ -71,7 +71,7 @@ class Verifications(Resource):
         page = self._needs.operations.list(by_state(asked), OperationFilter(
             (Verb.VERIFY,), standing(asked.filters.get("status"), Verb.VERIFY),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
-            provider_id=asked.filters.get("provider_id", "")))
+            provider_id=asked.filters.get("provider_id", ""), with_steps=True))
         steps = self._needs.records.steps_of([operation.id for operation in page])
         return VerificationsBody(
             [_view(operation, steps[operation.id]) for operation in page],
