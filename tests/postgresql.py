@@ -1,4 +1,5 @@
-"""A PostgreSQL server of the tests' own: in a temporary directory, on a Unix socket, not durable.
+"""A PostgreSQL server of the tests' own: in a temporary directory, on a Unix socket. What it has
+committed survives its own end, as where it serves people, but not that of the machine.
 
 Its programs are those of Debian's package postgresql, which `make postgresql` installs, and `make
 test` by itself. It refuses to run as root, so root runs it as the user that the package made.
@@ -20,8 +21,8 @@ from karbor.store.connect import connect
 from karbor.store.upgrade import upgrade
 
 TEMPLATE, EMPTY = "migrated", "template0"
-SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=",
-            "max_connections=200", "shared_buffers=32MB", "autovacuum=off")
+SETTINGS = ("fsync=off", "full_page_writes=off", "listen_addresses=", "max_connections=200",
+            "shared_buffers=32MB", "autovacuum=off")
 
 
 class Server:
