@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from karbor.api.context import Context
-from karbor.api.enforcement import Enforcement
+from karbor.api.enforcement import Permissions
 from karbor.api.lists import Link, listing, next_page
 from karbor.api.routes import Route
 from karbor.domain.errors import NotFound
@@ -32,7 +32,7 @@ class Call(Generic[B]):
     base: str
     longest: int
     largest_bytes: int
-    policy: Enforcement
+    permissions: Permissions
     last_event: str | None = None
 
     @property
@@ -44,21 +44,21 @@ class Call(Generic[B]):
     def reach(self) -> str | None:
         """Where to look for a thing that is named by its id: in the project, or, for
         administrators, in any (None). What is found then has to pass `admit`."""
-        return None if self.policy.is_admin(self.context) else self.project_id
+        return None if self.permissions.is_admin else self.project_id
 
     def admit(self, project_id: str, noun: str, id: str) -> None:
         """Ask the rule again, for the project that the thing belongs to. Raises NotFound: what one
         may not have does not exist."""
         if project_id == self.project_id:
             return      # that was asked before
-        if not self.policy.allows(self.context, self.route.rule, project_id):
+        if not self.permissions.allows(self.route.rule, project_id):
             raise NotFound(f"{noun} {id} could not be found.")
 
     def listing(self) -> Listing:
         """Which part of the collection is asked for. Raises BadInput."""
         assert self.route.collection is not None    # noqa: S101 - of routes that are lists only
         return listing(self.query, self.route.collection, project_id=self.project_id,
-                       admin=self.policy.is_admin(self.context), longest=self.longest,
+                       admin=self.permissions.is_admin, longest=self.longest,
                        largest_bytes=self.largest_bytes)
 
     def next_page(self, asked: Listing, ids: Sequence[str], *, cut: bool = False

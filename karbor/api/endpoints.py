@@ -68,11 +68,12 @@ def _responder(route: Route, answer: Callable[[Call[Any]], Any], manners: Manner
         for name, kind in route.parameters.items():
             if kind == UUID:
                 must_be_uuid(name, path[name])
-        manners.policy.require(context, route.rule, project_id)
+        permissions = manners.policy.of(context)
+        permissions.require(route.rule, project_id)
         query = _query(request)
         body = decode(request, route.body, manners.longest_body) if route.body else None
         found = answer(Call(context, route, path, query, body, manners.base(request),
-                            manners.longest_list, manners.largest_page, manners.policy,
+                            manners.longest_list, manners.largest_page, permissions,
                             _last_event(request, route)))
         if found is None:
             response.data = b""

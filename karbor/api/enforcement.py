@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
 
 from oslo_config.cfg import ConfigOpts
 from oslo_policy import policy
@@ -20,44 +20,67 @@ class Enforcement:
     are read again when their files change. Safe for threads."""
 
     def __init__(self, conf: ConfigOpts) -> None:
-        self.enforcer = policy.Enforcer(conf)
+        self.enforcer = _Enforcer(conf)
         self.enforcer.register_defaults(list_rules())
-        self.enforcer.load_rules()
+        self.enforcer.look()
 
-    def allows(self, context: Context, rule: str, project_id: str) -> bool:
-        """Whether the caller may do `rule` to what belongs to the project."""
-        return bool(self.enforcer.authorize(rule, self._target(context, project_id),
-                                            self._credentials(context)))
-
-    def require(self, context: Context, rule: str, project_id: str) -> None:
-        """Raises Forbidden, which tells what the rule wants."""
-        if not self.allows(context, rule, project_id):
-            raise Forbidden(f"Policy doesn't allow {rule} to be performed.",
-                            remedy=self._remedy(context, rule))
-
-    def is_admin(self, context: Context) -> bool:
-        """Whether the caller sees all projects."""
-        return bool(self.enforcer.enforce(ADMIN, {}, self._credentials(context, admin=False)))
+    def of(self, context: Context) -> Permissions:
+        """Return what the sender of a request may do, by the rules as they are now."""
+        self.enforcer.look()
+        return Permissions(self.enforcer, context)
 
     def allows_system(self, rule: str) -> bool:
-        """Whether the rule is meant for tokens of the whole system as well."""
+        """Return whether the rule is meant for tokens of the whole system as well."""
         return "system" in (self.enforcer.registered_rules[rule].scope_types or ())
 
-    def _remedy(self, context: Context, rule: str) -> str:
-        kinds = self.enforcer.registered_rules[rule].scope_types or []
+
+class Permissions:
+    """What the sender of one request may do."""
+
+    def __init__(self, enforcer: policy.Enforcer, context: Context) -> None:
+        self._enforcer = enforcer
+        self._context = context
+
+    @cached_property
+    def is_admin(self) -> bool:
+        """Whether they see all projects; asked once per request."""
+        return bool(self._enforcer.enforce(ADMIN, {}, {**self._context.credentials,
+                                                       "is_admin": False}))
+
+    def allows(self, rule: str, project_id: str) -> bool:
+        """Return whether they may do `rule` to what belongs to the project."""
+        return bool(self._enforcer.authorize(
+            rule,
+            {"project_id": project_id, "tenant_id": project_id,
+             "user_id": self._context.caller.user_id},
+            # `is_admin:True` stands in policy files that were written for Karbor 1.x.
+            {**self._context.credentials, "is_admin": self.is_admin}))
+
+    def require(self, rule: str, project_id: str) -> None:
+        """Raise Forbidden, which tells what the rule wants, unless they may."""
+        if not self.allows(rule, project_id):
+            raise Forbidden(f"Policy doesn't allow {rule} to be performed.",
+                            remedy=self._remedy(rule))
+
+    def _remedy(self, rule: str) -> str:
+        kinds = self._enforcer.registered_rules[rule].scope_types or []
+        context = self._context
         mine = "system" if context.system_scope else "domain" if context.domain_id else "project"
         if kinds and mine not in kinds:
             return f"it wants a token of the scope {' or '.join(kinds)}, and yours is of a {mine}"
         return "ask an administrator for the role that it wants"
 
-    @staticmethod
-    def _target(context: Context, project_id: str) -> dict[str, Any]:
-        return {"project_id": project_id, "tenant_id": project_id,
-                "user_id": context.caller.user_id}
 
-    def _credentials(self, context: Context, *, admin: bool = True) -> dict[str, Any]:
-        # `is_admin:True` stands in policy files that were written for Karbor 1.x.
-        return {**context.credentials, "is_admin": self.is_admin(context) if admin else False}
+class _Enforcer(policy.Enforcer):     # type: ignore[misc]
+    """Looks at the operator's files when it is told to: a request asks several rules, and for each
+    oslo.policy would search the directories of the configuration again."""
+
+    def look(self) -> None:
+        super().load_rules()
+
+    def load_rules(self, force_reload: bool = False) -> None:
+        if force_reload:
+            super().load_rules(force_reload)
 
 
 def get_enforcer() -> policy.Enforcer:
