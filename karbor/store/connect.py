@@ -144,9 +144,10 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Open one transaction that reads, from one state of the database. Raises StoreUnavailable."""
-    with (_translated(),
-          engine.execution_options(**{_READS: True}).begin() as connection):
-        yield connection
+    with _translated(), engine.connect() as connection:
+        connection.execution_options(**{_READS: True})      # of this connection, until its end
+        with connection.begin():
+            yield connection
 
 
 @contextmanager

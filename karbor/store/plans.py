@@ -22,6 +22,9 @@ from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
 from karbor.store.shallow_json import shallow
 
 _NAMED = 10     # scheduled operations that are named where a plan is in use
+# Composed once: to compose a query costs as much as to carry it out.
+_BY_ID = sa.select(PLANS).where(PLANS.c.id == sa.bindparam("plan"))
+_BY_ID_IN_PROJECT = _BY_ID.where(PLANS.c.project_id == sa.bindparam("project"))
 
 class Plans:
     """What is not in the given project does not exist: NotFound. Only where a method is given None
@@ -103,10 +106,11 @@ def require_plan(connection: sa.Connection, project_id: str, plan_id: str) -> No
 
 def _require(connection: sa.Connection, project_id: str | None, plan_id: str, *,
              for_update: bool = False) -> Plan:
-    query = sa.select(PLANS).where(PLANS.c.id == plan_id)
-    if project_id is not None:
-        query = query.where(PLANS.c.project_id == project_id)
-    row = connection.execute(query.with_for_update() if for_update else query).mappings().first()
+    query = _BY_ID if project_id is None else _BY_ID_IN_PROJECT
+    row = connection.execute(
+        query.with_for_update() if for_update else query,
+        {"plan": plan_id, "project": project_id} if project_id is not None else {"plan": plan_id}
+    ).mappings().first()
     if row is None:
         raise NotFound(f"Plan {plan_id} could not be found.")
     return _from_row(row)
