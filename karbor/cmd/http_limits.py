@@ -3,7 +3,9 @@
 A server that anybody can reach takes requests of people whom it does not know yet. So a body
 without a token is refused after its header, a request has a time in which it must have arrived,
 and when all connections are taken, the one that has been silent for longest makes room for a new
-one: half-sent requests shut nobody out.
+one: half-sent requests shut nobody out. Nor do bodies with tokens that are made up, which only
+Keystone knows: all bodies together have a bound, and when it is reached, the one that has been
+arriving for longest makes room.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -26,11 +29,13 @@ SPARE = 64      # sockets that are no client's, and those that are being closed
 
 @dataclass(frozen=True)
 class HttpLimits:
-    """`connections` at once, `body_bytes` of a request, and seconds in which it must be there."""
+    """`connections` at once, `body_bytes` of a request, seconds in which it must be there, and
+    `bodies_bytes` of all requests that arrive or are answered, together."""
 
     connections: int
     body_bytes: int
     receive_seconds: float
+    bodies_bytes: int = 64 * 1024 * 1024
 
     def options(self) -> Mapping[str, Any]:
         """For waitress. It refuses bodies of exactly its limit."""
@@ -53,28 +58,56 @@ class _Refused(Error):      # type: ignore[misc]
                                                ("WWW-Authenticate", "Keystone")], body)
 
 
+class _Crowded(Error):      # type: ignore[misc]
+    """The same, where only bodies that have arrived are left, and are being answered."""
+
+    code = 503
+    reason = "Service Unavailable"
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        body = json.dumps({"serviceUnavailable": {
+            "code": self.code, "message": self.body}}).encode()
+        return (f"{self.code} {self.reason}", [("Content-Type", "application/json"),
+                                               ("Retry-After", "1")], body)
+
+
 class _Request(HTTPRequestParser):      # type: ignore[misc]
-    """Nothing that has a body is for people without a token."""
+    """Nothing that has a body is for people without a token. `weight` is how many bytes of a body
+    it may bring: what it announces, or (in chunks) as many as any may."""
 
     error: Error | None = None
+    weight = 0
+
+    def __init__(self, adj: Any, connection: _Connection) -> None:
+        super().__init__(adj)
+        self._connection = connection
 
     def received(self, data: bytes) -> int:
         known = self.headers_finished
         consumed = int(super().received(data))
         if self.headers_finished and not known and self.error is None and (
                 self.content_length or self.chunked) and not self.headers.get("X_AUTH_TOKEN"):
-            self.error = _Refused("The request you have made requires authentication.")
-            self.expect_continue = False    # it shall not be sent
-            self.completed = True
+            self._refuse(_Refused("The request you have made requires authentication."))
+        elif self.headers_finished and not known and not self.completed:
+            self.weight = self.content_length or self.adj.max_request_body_size
+            if not self._connection.server.make_place(self._connection, self.weight):
+                self.weight = 0
+                self._refuse(_Crowded("Too many bodies of requests are being worked on; try again "
+                                      "in a moment."))
         return consumed
+
+    def _refuse(self, error: Error) -> None:
+        self.error = error
+        self.expect_continue = False    # it shall not be sent
+        self.completed = True
 
 
 class _Connection(HTTPChannel):     # type: ignore[misc]
-    parser_class = _Request
     silent_since: float     # when it last became free, or began to send a request
 
     def __init__(self, server: Any, *arguments: Any, **options: Any) -> None:
         self.silent_since = time.time()
+        self.parser_class = partial(_Request, connection=self)
         super().__init__(server, *arguments, **options)
         server.make_room(self)
 
@@ -82,6 +115,14 @@ class _Connection(HTTPChannel):     # type: ignore[misc]
         if self.request is None:
             self.silent_since = time.time()
         return bool(super().received(data))
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the bodies that arrive here, or are being answered."""
+        if self.will_close:
+            return 0
+        arriving = self.request
+        return sum(one.weight for one in [*self.requests, *([arriving] if arriving else [])])
 
     @property
     def idle(self) -> bool:
@@ -113,6 +154,22 @@ def limited(server: Any, limits: HttpLimits) -> None:
                         "closed", limits.connections)
             min(idle, key=lambda one: float(one.silent_since)).will_close = True
 
+    def make_place(fresh: _Connection, weight: int) -> bool:
+        """Whether a body of so many bytes has a place, after others that arrive made it."""
+        others = [channel for channel in list(server.active_channels.values())
+                  if channel is not fresh]
+        room = int(limits.bodies_bytes - weight - sum(channel.weight for channel in others))
+        for channel in sorted((one for one in others if one.idle and one.weight),
+                              key=lambda one: float(one.silent_since)):
+            if room >= 0:
+                break
+            LOG.warning("%s bytes of bodies are arriving or being answered: the one that has been "
+                        "arriving for longest is dropped", limits.bodies_bytes)
+            room += channel.weight
+            channel.will_close = True
+        return room >= 0
+
     server.channel_class = _Connection
     server.maintenance = maintenance
     server.make_room = make_room
+    server.make_place = make_place

@@ -67,7 +67,9 @@ class Server:
                     threads=self._conf.osapi_karbor_threads, limits=HttpLimits(
                         self._conf.osapi_karbor_connections,
                         self._conf.osapi_max_request_body_size,
-                        self._conf.osapi_karbor_receive_time)))
+                        self._conf.osapi_karbor_receive_time,
+                        max(self._conf.osapi_max_bodies_size,
+                            self._conf.osapi_max_request_body_size))))
                 stack.callback(streams.end)
                 self.address = f"http://{self._conf.osapi_karbor_listen}:{http.port}"
                 LOG.info("the API is at %s", self.address)

@@ -48,8 +48,7 @@ API = [
     cfg.IntOpt("osapi_karbor_connections", default=250, min=2,
                help="Connections to the API that are open at once, where Karbor serves it itself. "
                     "When all are taken, the one that has been silent for longest makes room for "
-                    "a new one. So many bodies of osapi_max_request_body_size must have a place "
-                    "in the directory of temporary files."),
+                    "a new one."),
     cfg.FloatOpt("osapi_karbor_receive_time", default=60.0, min=0.1,
                  help="Seconds in which a request must have arrived, and for which a connection "
                       "may be idle, where Karbor serves the API itself."),
@@ -71,6 +70,13 @@ API = [
                help="Bytes that a request to the API may have; one without a token may have no "
                     "body at all, where Karbor serves the API itself. A plan of ten thousand "
                     "resources has about two million."),
+    cfg.IntOpt("osapi_max_bodies_size", default=64 * 1024 * 1024, min=1024,
+               help="Bytes of the bodies of all requests together that arrive or are answered at "
+                    "once, where Karbor serves the API itself: only afterwards does Keystone say "
+                    "whether a token is good. The body that has been arriving for longest makes "
+                    "room for a new one; when all have arrived, the answer to another one is 503. "
+                    "The directory of temporary files must have room for them. At least "
+                    "osapi_max_request_body_size counts."),
     cfg.IntOpt("quota_plans", default=50, min=-1,
                help="Plans that a project may have; -1: any number. A limit of the quota class "
                     "`default`, and a project's own, count before this."),

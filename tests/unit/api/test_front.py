@@ -125,3 +125,18 @@ def test_a_body_may_be_so_long_and_no_longer(api: Api, conf: config.ConfigOpts) 
     small = Api(make_app(conf, api.wiring, fake_keystone), api.wiring)
     answer = small("POST", "/plans", {"plan": {"name": "x" * 2000}}, status=413)
     assert "2000 bytes" in answer.json["overLimit"]["message"]
+
+
+class _Unread:
+    """A body that must not be read yet."""
+
+    def read(self, *_size: int) -> bytes:
+        raise AssertionError("the body was read before its token was judged")
+
+
+def test_a_body_is_not_read_before_its_token_was_judged(api: Api) -> None:
+    said: list[str] = []
+    environ = {**falcon.testing.create_environ(f"/v1/{MINE}/plans", method="POST", headers={
+        "X-Auth-Token": "made up", "Content-Length": "4000000"}), "wsgi.input": _Unread()}
+    b"".join(api.app(environ, lambda status, *_rest: said.append(status)))
+    assert said == ["401 Unauthorized"]

@@ -43,11 +43,11 @@ def application() -> Application:
 @pytest.fixture
 def serve(application: Application) -> Iterator[Callable[..., int]]:
     with ExitStack() as stack:
-        def begin(*, connections: int = 50, body_bytes: int = 1000, receive_seconds: float = 60.0
-                  ) -> int:
+        def begin(*, connections: int = 50, body_bytes: int = 1000, receive_seconds: float = 60.0,
+                  bodies_bytes: int = 1_000_000) -> int:
             return stack.enter_context(HttpServer(
                 application, "127.0.0.1", 0, threads=2,
-                limits=HttpLimits(connections, body_bytes, receive_seconds))).port
+                limits=HttpLimits(connections, body_bytes, receive_seconds, bodies_bytes))).port
 
         yield begin
 
@@ -116,6 +116,47 @@ def test_half_sent_requests_shut_nobody_out(serve: Callable[..., int]) -> None:
     assert heard(halves[0]) == b""      # the oldest were closed
     for one in halves:
         one.close()
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: k\r\nX-Auth-Token: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("half", [post(900, TOKEN) + b"x", CHUNKED], ids=["length", "chunked"])
+def test_bodies_that_arrive_have_a_bound_together(
+        serve: Callable[..., int], application: Application, half: bytes) -> None:
+    """Whoever has no good token can make one up: the oldest of their bodies makes room."""
+    port = serve(bodies_bytes=4000)
+    halves = [connect(port, half) for _ in range(4)]
+    for one in halves[:3]:
+        with connect(port, post(1000, TOKEN, "Connection: close") + b"x" * 1000) as connection:
+            assert heard(connection).startswith(b"HTTP/1.1 200 ")
+        halves.append(connect(port, half))
+        assert heard(one) == b""        # the oldest that is left
+    assert application.asked == 3
+    for one in halves:
+        one.close()
+
+
+def test_bodies_that_are_being_answered_keep_their_place(
+        serve: Callable[..., int], application: Application) -> None:
+    port = serve(bodies_bytes=1500)
+    application.hold.clear()
+    under_way = connect(port, post(1000, TOKEN, "Connection: close") + b"x" * 1000)
+    end = time.monotonic() + DEADLINE
+    while not application.asked:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    with connect(port, post(1000, TOKEN)) as connection:
+        answer = heard(connection)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: 1" in answer
+    with connect(port, post(400, TOKEN, "Connection: close") + b"x" * 400) as small:
+        application.hold.set()
+        assert heard(under_way).startswith(b"HTTP/1.1 200 ")
+        assert heard(small).startswith(b"HTTP/1.1 200 ")
+    with connect(port, post(1000, TOKEN) + b"x" * 1000) as connection:
+        assert heard(connection).startswith(b"HTTP/1.1 200 ")
+    under_way.close()
 
 
 def test_what_is_being_answered_makes_no_room(
