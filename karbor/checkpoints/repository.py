@@ -199,7 +199,6 @@ class CheckpointRepository:
     # ------------------------------------------------------------------ writing
     def begin(self, checkpoint: Checkpoint) -> None:
         """Write it down as begun. Idempotent for the same operation."""
-        assert checkpoint.graph is not None  # noqa: S101
         self._write(checkpoint.id, "begin.json", {
             "format": FORMAT, "id": checkpoint.id, "project_id": self._project_id,
             "name": checkpoint.name, "created_at": checkpoint.created_at,
@@ -214,7 +213,6 @@ class CheckpointRepository:
         where the checkpoint may not become that: another process has concluded it otherwise, or is
         deleting it, so that nobody may say that it is there.
         """
-        assert checkpoint.graph is not None  # noqa: S101
         self._require_move(checkpoint)
         self._write(checkpoint.id, "head.json", {
             "format": FORMAT, "id": checkpoint.id, "state": checkpoint.state,

@@ -60,7 +60,7 @@ def list_(hidden: bool) -> None:
         as_table(
             ("ID", "NAME", "CREATED", "STATE", "RESOURCES", "EVIDENCE", "SKEW", "VERIFIED", "WHY"),
             [(one.id, one.name, moment(one.created_at), _state(one, interrupted),
-              str(len(one.graph or ())), str(one.evidence or "none"),
+              str(len(one.graph)), str(one.evidence or "none"),
               "" if one.skew is None else duration(one.skew), verified(one),
               cut(one.reason, LONGEST_REASON)) for one in listing.found],
             "this project has no checkpoints", spare=("SKEW", "RESOURCES", "EVIDENCE"))

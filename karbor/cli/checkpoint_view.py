@@ -23,8 +23,8 @@ def checkpoint_json(checkpoint: Checkpoint, *, brief: bool = False) -> dict[str,
         "operation_id": checkpoint.operation_id, "provider_id": checkpoint.provider_id,
         "damaged": bool(checkpoint.damage),
         "verified": checkpoint.verified.to_dict() if checkpoint.verified else None,
-        "resources": len(checkpoint.graph or ())}
-    if not brief and checkpoint.graph is not None:
+        "resources": len(checkpoint.graph)}
+    if not brief:
         body |= {"graph": checkpoint.graph.to_dict(), "parameters": dict(checkpoint.parameters),
                  "kept": [one.to_dict() for one in checkpoint.kept.values()],
                  "origin": dict(checkpoint.origin)}
@@ -41,15 +41,13 @@ def paint_checkpoint(checkpoint: Checkpoint) -> None:
         ("state", checkpoint.state + (f": {checkpoint.reason}" if checkpoint.reason else "")),
         ("created", moment(checkpoint.created_at)),
         ("copied from", _copied_from(checkpoint.origin.get("copied_from"))),
-        ("holds", count(len(checkpoint.graph or ()), "resource")),
+        ("holds", count(len(checkpoint.graph), "resource")),
         ("skew", skew),
         ("evidence", str(checkpoint.evidence or "none")),
         ("verified", verified(checkpoint, whole=True)),
         *(("DAMAGED", f"{short(damage.type)} {damage.name or damage.id}: {damage.what}")
           for damage in (checkpoint.verified.damage if checkpoint.verified else ())),
         ("operation", checkpoint.operation_id)))
-    if checkpoint.graph is None:
-        return
     rows = []
     for resource, depth, first in tree(checkpoint.graph):
         kept = checkpoint.kept.get(resource.key)

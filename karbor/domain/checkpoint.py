@@ -93,7 +93,7 @@ class Checkpoint:
     name: str
     created_at: float
     state: CheckpointState
-    graph: ResourceGraph | None = None
+    graph: ResourceGraph
     kept: Mapping[str, Kept] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     operation_id: str = ""

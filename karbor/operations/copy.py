@@ -39,7 +39,7 @@ class Copy:
 
     def plan(self, run: Run) -> Planned:
         original = restorable(run.checkpoint)
-        graph = graph_of(original)
+        graph = original.graph
         refuse(f"checkpoint {original.name or original.id} cannot be copied",
                obstacles(original, run.source, run.setting.provider))
         run.checkpoints.begin(self._checkpoint(run, graph, CheckpointState.PROTECTING,
@@ -121,11 +121,6 @@ class Copy:
                     original.not_kept)
 
 
-def graph_of(checkpoint: Checkpoint) -> ResourceGraph:
-    assert checkpoint.graph is not None  # noqa: S101 - every checkpoint of a bank has one
-    return checkpoint.graph
-
-
 def origin_of(original: Checkpoint | CheckpointRecord, source: Provider) -> dict[str, Any]:
     """What the original said, and where the copy comes from. `taken_at` goes on through copies of
     copies: it tells how old the data is."""
@@ -152,7 +147,7 @@ def obstacles(original: Checkpoint, source: Provider, target: Provider) -> list[
                          remedy="name a provider with another bank: a copy beside the original "
                                 "would be lost together with it")]
     found: list[Obstacle] = []
-    for type, resources in by_type(graph_of(original)).items():
+    for type, resources in by_type(original.graph).items():
         keeper, other = source.protections.get(type), target.protections.get(type)
         if keeper is None:
             found.append(Obstacle(f"provider {source.name} has no protection for {type} any more, "
@@ -182,7 +177,7 @@ def preview(original: Checkpoint, source: Provider) -> tuple[list[tuple[Resource
     """What would be copied, a line for each resource; and how many bytes in all."""
     lines, total = [], 0
     sizes = CheckpointRepository(source.bank, original.project_id).sizes(original.id)
-    for resource in graph_of(original).parents_first():
+    for resource in original.graph.parents_first():
         objects, size = sizes.get(section_name(resource), (0, 0))
         total += size
         lines.append((resource, f"copy {objects} object{'' if objects == 1 else 's'} ({size} bytes)"

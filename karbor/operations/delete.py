@@ -33,7 +33,6 @@ class Delete:
 
     def plan(self, run: Run) -> Planned:
         checkpoint = run.checkpoint
-        assert checkpoint.graph is not None  # noqa: S101
         # Nothing is kept of one that failed, nor of one whose head an earlier deletion took; but
         # what the former could not remove is still there.
         steps = ([] if not (checkpoint.kept or checkpoint.left) else

@@ -19,7 +19,7 @@ def check_mapping(mapping: Mapping[str, str], checkpoint: Checkpoint,
     """
     if not mapping:
         return
-    graph = checkpoint.graph.to_dict() if checkpoint.graph else {}
+    graph = checkpoint.graph.to_dict()
     said = set(_words([graph, [one.saved for one in checkpoint.kept.values()]]))
     for old, new in mapping.items():
         if old not in said:
@@ -33,7 +33,7 @@ def check_mapping(mapping: Mapping[str, str], checkpoint: Checkpoint,
 
 def _optional(checkpoint: Checkpoint, protections: Mapping[str, Protection]) -> set[str]:
     found: set[str] = set()
-    for resource in checkpoint.graph or ():
+    for resource in checkpoint.graph:
         if resource.key in checkpoint.kept and resource.type in protections:
             found.update(protections[resource.type].optional(checkpoint.kept[resource.key].saved))
     return found

@@ -121,7 +121,7 @@ class PlanRequests:
         Obstacles, BadInput, BankError, NoLastingCredential."""
         provider = self._setting.provider
         original = restorable(self.checkpoint(context.caller.project_id, checkpoint_id))
-        graph = copy.graph_of(original)
+        graph = original.graph
         refuse(f"checkpoint {original.name or original.id} cannot be copied",
                copy.obstacles(original, provider, target))
         given = parameters or {}

@@ -29,7 +29,6 @@ class Restore:
 
     def plan(self, run: Run) -> Planned:
         checkpoint = restorable(run.checkpoint)
-        assert checkpoint.graph is not None  # noqa: S101
         refuse(f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
                obstacles(checkpoint, run.setting.provider, target(run)))
         steps = build_steps(checkpoint.graph, lambda resource: self.stages(run, resource))
@@ -82,8 +81,6 @@ def target(run: Run) -> Target:
 
 def make_target(checkpoint: Checkpoint, cloud: Cloud, parameters: Any,
                 mapping: Mapping[str, str]) -> Target:
-    assert checkpoint.graph is not None  # noqa: S101
-
     def kept(stage: str, resource: Resource) -> Mapping[str, Any]:
         found = checkpoint.kept.get(resource.key)
         return found.saved.get(stage, {}) if found else {}
@@ -93,7 +90,6 @@ def make_target(checkpoint: Checkpoint, cloud: Cloud, parameters: Any,
 
 def obstacles(checkpoint: Checkpoint, provider: Provider, to: Target) -> list[Obstacle]:
     """Everything that would make restoring fail, found without touching anything."""
-    assert checkpoint.graph is not None  # noqa: S101
     found: list[Obstacle] = []
     for type, resources in by_type(checkpoint.graph).items():
         protection = provider.protections.get(type)
@@ -106,7 +102,6 @@ def obstacles(checkpoint: Checkpoint, provider: Provider, to: Target) -> list[Ob
 
 def preview(checkpoint: Checkpoint, provider: Provider, to: Target) -> list[tuple[Resource, str]]:
     """What a restore would make or re-use, a line each."""
-    assert checkpoint.graph is not None  # noqa: S101
     return [(resource, line) for resource in checkpoint.graph.parents_first()
             for line in provider.protections[resource.type].restore_preview(resource, to)]
 

@@ -28,7 +28,6 @@ class Verify:
 
     def plan(self, run: Run) -> Planned:
         checkpoint = restorable(run.checkpoint)
-        assert checkpoint.graph is not None  # noqa: S101
         steps = build_steps(checkpoint.graph, lambda resource: self.stages(run, resource))
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 

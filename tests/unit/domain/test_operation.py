@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.operation import OperationState
+from karbor.domain.resource import ResourceGraph
+
+NOTHING = ResourceGraph()
 
 
 def test_an_operation_that_is_over_only_goes_back_to_removing_what_it_left() -> None:
@@ -40,7 +43,7 @@ def test_checkpoint_ids_sort_by_time(times: list[float]) -> None:
 
 def checkpoint(*levels: Evidence | None) -> Checkpoint:
     kept = {str(i): Kept(str(i), {"stage": {}}, level) for i, level in enumerate(levels)}
-    return Checkpoint("c", "p", "n", 0.0, CheckpointState.AVAILABLE, kept=kept)
+    return Checkpoint("c", "p", "n", 0.0, CheckpointState.AVAILABLE, NOTHING, kept=kept)
 
 
 def test_a_checkpoint_is_proved_as_far_as_its_weakest_resource() -> None:
