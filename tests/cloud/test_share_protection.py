@@ -19,7 +19,7 @@ from karbor.plugin.protection import Stage, Target
 from karbor.protectables.share import Shares
 from karbor.protections.manila.restore import Share
 from karbor.protections.manila.share_plugin import ShareSnapshot
-from karbor.protections.manila.snapshot import LookedAt
+from karbor.protections.manila.snapshot import evidence
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
 from tests.cloud.small_application import until
@@ -124,6 +124,6 @@ def test_a_share_is_kept_restored_and_deleted(mine: OpenStackCloud, share: str) 
         assert gone.saved_ones["snapshot_removed"] == {
             "deleted": kept.saved_ones["snapshot"]["id"]}
     assert "is gone" in str(PLUGIN.restore_obstacles([resource], target))
-    outcome = ByHand(mine, resource, MemoryBank(), kept=kept.saved_ones).entry(LookedAt())
+    outcome = ByHand(mine, resource, MemoryBank(), kept=kept.saved_ones).entry(evidence())
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, ObjectMissing)

@@ -16,7 +16,7 @@ from karbor.domain.step import Failed, Hook
 from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Target
 from karbor.protectables.volume import Volumes as VolumesOfProject
-from karbor.protections.cinder.snapshot import KeptSnapshot, LookedAt
+from karbor.protections.cinder.snapshot import KeptSnapshot, evidence
 from karbor.protections.cinder.volume_snapshot_plugin import VolumeSnapshot
 from tests.cloud.by_hand import ByHand
 from tests.cloud.conftest import Cloud
@@ -90,7 +90,7 @@ def test_a_volume_is_kept_restored_and_deleted(mine: OpenStackCloud, volumes: Vo
     again.run(PLUGIN.remove(resource))
     assert "is gone" in str(PLUGIN.restore_obstacles([resource], target(mine, resource, kept)))
     lost = ByHand(mine, resource, MemoryBank(), kept=kept.saved_ones)
-    outcome = lost.entry(LookedAt())
+    outcome = lost.entry(evidence())
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, ObjectMissing)
     volumes.delete_volumes(volume, new)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from karbor.domain.checkpoint import Evidence
-from karbor.domain.errors import ObjectDamaged, ObjectMissing
-from karbor.domain.step import Again, Done, Failed, Outcome, Wait
-from karbor.plugin.protection import Task, Work
+from karbor.domain.step import Outcome
+from karbor.plugin.protection import Work
 from karbor.protections.cinder.backup import GIB, MARK, Snapshot, volume_of
 from karbor.protections.cinder.restore import Restored, Volume, description_of, name_of
 from karbor.protections.cinder_input import split_metadata
-from karbor.protections.snapshot_removal import PASSING
+from karbor.protections.snapshot_evidence import SnapshotEvidence
 
 SAME_STORAGE = ("a snapshot is kept by the storage that holds the volume, and is lost together "
                 "with it; while it exists, Cinder does not delete the volume by itself")
+UNPROVED = ("Cinder says that the snapshot is available; its bytes cannot be read without making a "
+            f"volume of it, and {SAME_STORAGE}")
 
 
 class KeptSnapshot(Snapshot):
@@ -35,36 +35,6 @@ class KeptSnapshot(Snapshot):
         return {**super().finished(work, id, seen), "volume_id": work.resource.id,
                 "volume": {**work.saved("settled")["volume"]},
                 "not_kept": [{"field": "a copy elsewhere", "why": SAME_STORAGE}]}
-
-
-class LookedAt(Task):
-    """Saves `evidence` and `unproved`. Cinder lets nobody read a snapshot: what it says of it is
-    all that can be had."""
-
-    name = "looked_at"
-
-    def run(self, work: Work) -> Outcome:
-        kept = work.kept("snapshot") or work.saved("snapshot")
-        snapshot = work.cloud.look("cinder.snapshot", kept["id"])
-        if snapshot is None:
-            return Failed(ObjectMissing(f"Cinder has no snapshot {kept['id']} any more",
-                                        resource=work.resource.key))
-        status = str(snapshot["status"]).lower()
-        if status in PASSING:
-            return Again(work.cloud.interval("cinder.snapshot"), wait=Wait(
-                f"snapshot {kept['id']}, which is {status}", "snapshot"))
-        if status != "available":
-            return Failed(ObjectDamaged(f"Cinder's snapshot {kept['id']} is {status}",
-                                        resource=work.resource.key))
-        for field, now in (("volume_id", snapshot["volume_id"]), ("size", int(snapshot["size"])),
-                           ("created_at", snapshot["created_at"])):
-            if now != kept[field]:
-                return Failed(ObjectDamaged(
-                    f"Cinder's snapshot {kept['id']} is another one now: its {field} is {now} "
-                    f"instead of {kept[field]}", resource=work.resource.key))
-        return Done({"evidence": Evidence.STATUS.value, "unproved": (
-            "Cinder says that the snapshot is available; its bytes cannot be read without making a "
-            f"volume of it, and {SAME_STORAGE}")})
 
 
 class VolumeOfSnapshot(Volume):
@@ -97,3 +67,8 @@ class Finished(Restored):
     def _wanted(self, work: Work) -> Mapping[str, Any]:
         found: Mapping[str, Any] = work.kept("snapshot")["volume"]
         return found
+
+
+def evidence() -> SnapshotEvidence:
+    """Return the task that looks at the snapshot again."""
+    return SnapshotEvidence("Cinder", "volume_id", UNPROVED)

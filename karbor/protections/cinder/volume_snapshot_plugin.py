@@ -16,8 +16,8 @@ from karbor.protections.cinder.snapshot import (
     SAME_STORAGE,
     Finished,
     KeptSnapshot,
-    LookedAt,
     VolumeOfSnapshot,
+    evidence,
 )
 from karbor.protections.cinder.volume_backup_plugin import shelved, unfit
 from karbor.protections.cinder_input import refused
@@ -41,7 +41,7 @@ class VolumeSnapshot(Protection):
         return {Hook.MAIN: [VolumeOfSnapshot(), Finished()]}
 
     def verify(self, resource: Resource) -> Stages:
-        return {Hook.VERIFY: [LookedAt()]}
+        return {Hook.VERIFY: [evidence()]}
 
     def remove(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [SnapshotRemoval("cinder", "volume")]}

@@ -12,7 +12,7 @@ from karbor.plugin.protection import Obstacle, Protection, Stages, Target
 from karbor.protections.cached_lists import standing
 from karbor.protections.manila import quota
 from karbor.protections.manila.restore import Restored, Share, new_name
-from karbor.protections.manila.snapshot import SAME_STORAGE, KeptSnapshot, LookedAt, Settled, broken
+from karbor.protections.manila.snapshot import SAME_STORAGE, KeptSnapshot, Settled, broken, evidence
 from karbor.protections.option_schemas import text
 from karbor.protections.snapshot_removal import SnapshotRemoval
 
@@ -32,7 +32,7 @@ class ShareSnapshot(Protection):
         return {Hook.MAIN: [Share(), Restored()]}
 
     def verify(self, resource: Resource) -> Stages:
-        return {Hook.VERIFY: [LookedAt()]}
+        return {Hook.VERIFY: [evidence()]}
 
     def remove(self, resource: Resource) -> Stages:
         return {Hook.MAIN: [SnapshotRemoval("manila", "share")]}

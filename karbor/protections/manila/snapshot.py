@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from karbor.domain.checkpoint import Evidence
 from karbor.domain.errors import (
     CloudError,
     CloudNotFound,
     CloudUnavailable,
-    ObjectDamaged,
-    ObjectMissing,
     RemoteFailed,
     RequestRefused,
 )
@@ -19,10 +16,13 @@ from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.protections.cinder.backup import MARK
-from karbor.protections.snapshot_removal import PASSING
+from karbor.protections.snapshot_evidence import SnapshotEvidence
 
 SAME_STORAGE = ("a snapshot is kept by the storage that holds the share, and is lost together "
                 "with it; while it exists, Manila does not delete the share")
+UNPROVED = ("Manila says that the snapshot is available, with the size and the time that it had; "
+            "its files cannot be read without making a share of it and mounting that, and "
+            f"{SAME_STORAGE}")
 
 AT_REST = "available"
 METADATA = "2.73"       # the first microversion whose snapshots have metadata
@@ -179,32 +179,6 @@ def _description(work: Work) -> str:
     return str(work.parameters.get("description") or f"for checkpoint {work.checkpoint_id}")
 
 
-class LookedAt(Task):
-    """Saves `evidence` and `unproved`. Nobody reads a snapshot but who makes a share of it and
-    mounts that: what Manila says of it is all that can be had."""
-
-    name = "looked_at"
-
-    def run(self, work: Work) -> Outcome:
-        kept = work.kept("snapshot") or work.saved("snapshot")
-        snapshot = work.cloud.look("manila.snapshot", kept["id"])
-        if snapshot is None:
-            return Failed(ObjectMissing(f"Manila has no snapshot {kept['id']} any more",
-                                        resource=work.resource.key))
-        status = str(snapshot["status"]).lower()
-        if status in PASSING:
-            return Again(work.cloud.interval("manila.snapshot"), wait=Wait(
-                f"snapshot {kept['id']}, which is {status}", "snapshot"))
-        if status != "available":
-            return Failed(ObjectDamaged(f"Manila's snapshot {kept['id']} is {status}",
-                                        resource=work.resource.key))
-        for field, now in (("share_id", snapshot["share_id"]), ("size", int(snapshot["size"])),
-                           ("created_at", snapshot["created_at"])):
-            if now != kept[field]:
-                return Failed(ObjectDamaged(
-                    f"Manila's snapshot {kept['id']} is another one now: its {field} is {now} "
-                    f"instead of {kept[field]}", resource=work.resource.key))
-        return Done({"evidence": Evidence.STATUS.value, "unproved": (
-            "Manila says that the snapshot is available, with the size and the time that it had; "
-            "its files cannot be read without making a share of it and mounting that, and "
-            f"{SAME_STORAGE}")})
+def evidence() -> SnapshotEvidence:
+    """Return the task that looks at the snapshot again."""
+    return SnapshotEvidence("Manila", "share_id", UNPROVED)

@@ -20,7 +20,7 @@ from karbor.domain.step import Again, Done, Failed, Hook
 from karbor.plugin.protection import Target
 from karbor.protections.manila.restore import Restored, Share
 from karbor.protections.manila.share_plugin import ShareSnapshot
-from karbor.protections.manila.snapshot import KeptSnapshot, LookedAt, Settled, facts
+from karbor.protections.manila.snapshot import KeptSnapshot, Settled, evidence, facts
 from karbor.protections.snapshot_removal import TRIES, SnapshotRemoval
 from tests.unit.protections.scripted import ScriptedCloud, StepOf
 
@@ -131,7 +131,7 @@ def test_a_snapshot_refused_because_of_a_passing_state_is_tried_again(
 
 # ---------------------------------------------------------------------- verify
 def look(seen: Any) -> Any:
-    return LookedAt().run(StepOf(RESOURCE, ScriptedCloud({"manila.snapshot#snap": seen}),
+    return evidence().run(StepOf(RESOURCE, ScriptedCloud({"manila.snapshot#snap": seen}),
                                  kept={"snapshot": KEPT}))
 
 
