@@ -40,9 +40,10 @@ class Schemas(EnabledProviders):
             "force": {"type": "boolean"}}}, "OS::Neutron::Network": {}}
 
 
-def wiring_of(conf: config.ConfigOpts, engine: sa.Engine) -> Dependencies:
+def wiring_of(conf: config.ConfigOpts, engine: sa.Engine, service: ListedService | None = None
+              ) -> Dependencies:
     ticks = itertools.count(1_000_000)
-    service = ListedService(conf, engine)
+    service = service or ListedService(conf, engine)
     return replace(wire(service, lambda: None), providers=Schemas(service.providers),
                    clock=lambda: float(next(ticks)))
 
