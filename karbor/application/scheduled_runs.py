@@ -32,7 +32,7 @@ _STATES = {
 
 
 class ScheduledRuns:
-    """Implements `karbor.schedule.contracts.OperationStarter`."""
+    """Implements `karbor.schedule.scheduler.OperationStarter`."""
 
     def __init__(self, service: ServiceContext, requests: CheckpointRequests) -> None:
         self._service = service
@@ -55,7 +55,7 @@ class ScheduledRuns:
 
 
 class ScheduledCheckpoints:
-    """Implements `karbor.schedule.contracts.RetentionCheckpoints`."""
+    """Implements `karbor.schedule.retention.RetentionCheckpoints`."""
 
     def __init__(self, service: ServiceContext, requests: CheckpointRequests) -> None:
         self._service = service

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from karbor.config import ConfigOpts
-from karbor.schedule.contracts import OperationStarter, RetentionCheckpoints
 from karbor.schedule.properties import Limits
-from karbor.schedule.retention import Retention
-from karbor.schedule.scheduler import Scheduler, SchedulerIntervals
+from karbor.schedule.retention import Retention, RetentionCheckpoints
+from karbor.schedule.scheduler import OperationStarter, Scheduler, SchedulerIntervals
 from karbor.store.occurrences import Occurrences, Outcomes
 
 

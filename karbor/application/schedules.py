@@ -29,9 +29,9 @@ from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
 from karbor.plugin.delegation import Delegation
 from karbor.schedule.retention import Retention
-from karbor.schedule.scheduled_operations import ScheduleDesk, ScheduleUpdate
+from karbor.schedule.scheduled_operations import ScheduleRequests, ScheduleUpdate
 from karbor.schedule.times import next_after
-from karbor.schedule.triggers import TriggerDesk
+from karbor.schedule.triggers import TriggerRequests
 from karbor.store.occurrences import Occurrences
 from karbor.store.scheduled_operations import ScheduledOperations
 from karbor.store.triggers import Triggers
@@ -48,59 +48,39 @@ class Schedules:
         self._service = service
         self._wake_up = wake_up
         self._clock = clock
-        self._triggers = Triggers(service.database)
-        self._records = ScheduledOperations(service.database)
+        self.triggers = Triggers(service.database)
+        self.records = ScheduledOperations(service.database)
         self._occurrences = Occurrences(service.database)
-        self._trigger_desk = TriggerDesk(self._triggers, limits(service.conf))
-        self._admission = ScheduleDesk(
-            self._records,
-            triggers=self._triggers,
-            plans=_Plans(service),
+        self._trigger_requests = TriggerRequests(self.triggers, limits(service.conf))
+        self._admission = ScheduleRequests(
+            self.records,
+            triggers=self.triggers,
+            plans=service.plans,
             occurrences=self._occurrences,
         )
         self._retention = Retention(ScheduledCheckpoints(service, requests))
-        self.rights = ScheduleTrusts(service, self._records, clock)
+        self.rights = ScheduleTrusts(service, self.records, clock)
 
     # ------------------------------------------------------------------ triggers
-    def triggers(self, listing: Listing) -> Page[Trigger]:
-        """Raises NotFound, BadInput."""
-        return self._triggers.list(listing)
-
-    def trigger(self, project_id: str | None, trigger_id: str) -> Trigger:
-        """Raises NotFound."""
-        return self._triggers.show(project_id, trigger_id)
-
     def coming(self, trigger: Trigger, count: int) -> Sequence[float]:
         """When it is due next. Raises BadInput if that cannot be told."""
-        return self._trigger_desk.coming(trigger.project_id, trigger.id, self._clock(), count)
+        return self._trigger_requests.coming(trigger.project_id, trigger.id, self._clock(), count)
 
     def create_trigger(self, project_id: str, *, name: str, type: str,
                        properties: Mapping[str, Any]) -> Trigger:
         """Raises BadInput."""
-        return self._trigger_desk.create(project_id, name=name, type=type, properties=properties,
-                                         now=self._clock())
+        return self._trigger_requests.create(
+            project_id, name=name, type=type, properties=properties, now=self._clock())
 
     def update_trigger(self, trigger: Trigger, *, name: str | None,
                        properties: Mapping[str, Any] | None) -> Trigger:
         """Raises BadInput, NotFound."""
-        changed = self._trigger_desk.update(trigger.project_id, trigger.id, now=self._clock(),
-                                            name=name, properties=properties)
+        changed = self._trigger_requests.update(
+            trigger.project_id, trigger.id, now=self._clock(), name=name, properties=properties)
         self._wake_up()
         return changed
 
-    def delete_trigger(self, trigger: Trigger) -> None:
-        """Raises InUse, NotFound."""
-        self._trigger_desk.delete(trigger.project_id, trigger.id)
-
     # ------------------------------------------------------------------ scheduled operations
-    def list(self, listing: Listing) -> Page[ScheduledOperation]:
-        """Raises NotFound, BadInput."""
-        return self._records.list(listing)
-
-    def show(self, project_id: str | None, id: str) -> ScheduledOperation:
-        """Raises NotFound."""
-        return self._records.show(project_id, id)
-
     def create(
         self, who: Requester, operation_type: str, options: ScheduleUpdate
     ) -> ScheduledOperation:
@@ -173,7 +153,7 @@ class Schedules:
                     f"on was tried, and {error.message}",
                     remedy="let it run on rights of your own (karbor schedule take-over), or pause "
                            "it") from None
-        return self._records.replace(wanted)
+        return self.records.replace(wanted)
 
     def take_over(
         self, who: Requester, scheduled_operation: ScheduledOperation
@@ -205,7 +185,7 @@ class Schedules:
         )
         try:
             # Nothing begins on its rights from here on, so that none of them ends under it.
-            ending = self._records.begin_end(
+            ending = self.records.begin_end(
                 scheduled_operation.project_id, scheduled_operation.id, self._clock()
             )
         except InUse as error:
@@ -241,7 +221,7 @@ class Schedules:
 
     def retention(self, scheduled_operation: ScheduledOperation) -> Sequence[Verdict]:
         """What would be kept, what would go, and why. Raises BankError, BadInput, NotFound."""
-        trigger = self._triggers.show(
+        trigger = self.triggers.show(
             scheduled_operation.project_id, scheduled_operation.trigger_id
         )
         return self._retention.preview(scheduled_operation, trigger, self._clock())
@@ -254,7 +234,7 @@ class Schedules:
         if scheduled_operation.next_due_at > now:
             return scheduled_operation.next_due_at
         return next_after(
-            self._triggers.show(
+            self.triggers.show(
                 scheduled_operation.project_id, scheduled_operation.trigger_id
             ).properties,
             now,
@@ -280,11 +260,3 @@ class Schedules:
                 f"{scheduled_operation.project_id}: it can only run on rights in that",
                 remedy="ask with a token for that project",
             )
-
-
-class _Plans:
-    def __init__(self, service: ServiceContext) -> None:
-        self._service = service
-
-    def provider_of(self, project_id: str, plan_id: str) -> str:
-        return self._service.plans.show(project_id, plan_id).provider_id

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from karbor.domain.errors import KarborError
-from karbor.domain.retention import Rules, Verdict, judge
+from karbor.domain.retention import Candidate, Rules, Verdict, judge
 from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
-from karbor.schedule.contracts import RetentionCheckpoints
 from karbor.schedule.times import zone
+
+
+class RetentionCheckpoints(Protocol):
+    """The checkpoints that retention looks at, and how one is removed."""
+
+    def checkpoints(self, scheduled_operation: ScheduledOperation) -> Sequence[Candidate]:
+        """Those of its plan in the bank of its provider. It may leave out what another made."""
+        ...
+
+    def delete(self, scheduled_operation: ScheduledOperation, checkpoint_id: str) -> None:
+        """Have its deletion accepted, on behalf of the scheduled operation's caller. One that is
+        gone or being deleted is no error. Raises Conflict where something works on it."""
+        ...
 
 
 class Retention:

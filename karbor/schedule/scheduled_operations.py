@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from karbor.domain.errors import BadInput
 from karbor.domain.occurrence import Occurrence, OccurrenceState, occurrence_id
@@ -14,37 +14,12 @@ from karbor.domain.scheduled_operation import (
     ScheduledOperation,
     require_sound_definition,
 )
-from karbor.domain.trigger import Trigger
 from karbor.schedule.times import next_after
 from karbor.schedule.triggers import LONGEST_NAME
-
-
-class ScheduleRecords(Protocol):
-    """Implemented by `karbor.store.scheduled_operations.ScheduledOperations`."""
-
-    def add(self, scheduled_operation: ScheduledOperation) -> None: ...
-
-    def show(self, project_id: str, id: str) -> ScheduledOperation: ...
-
-    def replace(self, scheduled_operation: ScheduledOperation) -> ScheduledOperation: ...
-
-    def drop(self, project_id: str, id: str) -> None: ...
-
-
-class TriggersToFind(Protocol):
-    def show(self, project_id: str, trigger_id: str) -> Trigger: ...
-
-
-class OccurrencesToAsk(Protocol):
-    def ask(self, occurrence: Occurrence) -> None: ...
-
-
-class PlansToFind(Protocol):
-    """The plans of projects."""
-
-    def provider_of(self, project_id: str, plan_id: str) -> str:
-        """The id of the provider that a plan names. Raises NotFound."""
-        ...
+from karbor.store.occurrences import Occurrences
+from karbor.store.plans import Plans
+from karbor.store.scheduled_operations import ScheduledOperations
+from karbor.store.triggers import Triggers
 
 
 @dataclass(frozen=True)
@@ -60,11 +35,11 @@ class ScheduleUpdate:
     credential: Mapping[str, Any] | None = None
 
 
-class ScheduleDesk:
+class ScheduleRequests:
     """Stateless; the project comes with each call. Raises NotFound for what is not in it."""
 
-    def __init__(self, records: ScheduleRecords, *, triggers: TriggersToFind, plans: PlansToFind,
-                 occurrences: OccurrencesToAsk) -> None:
+    def __init__(self, records: ScheduledOperations, *, triggers: Triggers, plans: Plans,
+                 occurrences: Occurrences) -> None:
         self._records = records
         self._triggers = triggers
         self._plans = plans
@@ -186,9 +161,9 @@ class ScheduleDesk:
             if not isinstance(definition.get(key), str) or not definition[key]:
                 raise BadInput(f"the operation_definition has no {key}")
         require_sound_definition(definition, scheduled_operation.operation_type)
-        provider_id = self._plans.provider_of(
+        provider_id = self._plans.show(
             scheduled_operation.project_id, scheduled_operation.plan_id
-        )
+        ).provider_id
         if provider_id != scheduled_operation.provider_id:
             raise BadInput(
                 f"plan {scheduled_operation.plan_id} is for provider {provider_id}, not for "

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Protocol
 
 from karbor.domain.errors import KarborError, StoreError, why
 from karbor.domain.occurrence import WANTED, Occurrence, OccurrenceState
 from karbor.domain.operation import Operation, OperationState
 from karbor.domain.scheduled_operation import OperationType, ScheduledOperation
 from karbor.domain.trigger import Trigger
-from karbor.schedule.contracts import OccurrenceStore, OperationStarter, Outcomes, PostRun
 from karbor.schedule.due import written_down
 from karbor.schedule.properties import Limits
+from karbor.schedule.retention import Retention
+from karbor.store.occurrences import Occurrences, Outcomes
 
 LOG = logging.getLogger(__name__)
 
@@ -65,16 +67,32 @@ class TickResult:
     more: bool = False      # some are still due: tick again at once
 
 
+class OperationStarter(Protocol):
+    """Begins the operation of an occurrence."""
+
+    def run(self, scheduled_operation: ScheduledOperation, occurrence: Occurrence) -> str:
+        """Have an operation accepted under the id `occurrence.reserved_operation_id`, on behalf of
+        the scheduled operation's caller, and return that id.
+
+        Called from the thread of the clock; again with the same occurrence, from any process, when
+        the one before died or was slow: where an operation with that id exists already it does
+        nothing and returns the id. It returns when the operation stands in the records, not when
+        it is over. Raises KarborError: a transient one is tried again while the occurrence's
+        window lasts, any other one ends the occurrence as failed, with its words.
+        """
+        ...
+
+
 class Scheduler:
     """Of one process; not for several threads at once."""
 
     def __init__(
         self,
-        occurrences: OccurrenceStore,
+        occurrences: Occurrences,
         *,
         operation_starter: OperationStarter,
         outcomes: Outcomes,
-        post_run: PostRun,
+        post_run: Retention,
         limits: Limits,
         intervals: SchedulerIntervals,
     ) -> None:

@@ -5,34 +5,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from karbor.domain.errors import BadInput
 from karbor.domain.trigger import Trigger
 from karbor.schedule.properties import Limits, parse
 from karbor.schedule.times import next_after, next_occurrences
+from karbor.store.triggers import Triggers
 
 LONGEST_NAME = 255
 
 
-class TriggerRecords(Protocol):
-    """Implemented by `karbor.store.triggers.Triggers`."""
-
-    def add(self, trigger: Trigger) -> None: ...
-
-    def show(self, project_id: str, trigger_id: str) -> Trigger: ...
-
-    def rename(self, project_id: str, trigger_id: str, name: str, now: float) -> None: ...
-
-    def retime(self, trigger: Trigger, next_due_at: float | None) -> None: ...
-
-    def drop(self, project_id: str, trigger_id: str) -> None: ...
-
-
-class TriggerDesk:
+class TriggerRequests:
     """Stateless; the project comes with each call. Raises NotFound for what is not in it."""
 
-    def __init__(self, records: TriggerRecords, limits: Limits) -> None:
+    def __init__(self, records: Triggers, limits: Limits) -> None:
         self._records = records
         self._limits = limits
 

@@ -98,8 +98,9 @@ class World:
         self.engines = [connect(url)]
         self.url = url
         METADATA.create_all(self.engines[0])
-        Plans(self.engines[0], Quotas(self.engines[0], {"plans": -1, "checkpoints": -1})).add(
-            Plan("plan", "p", "the plan", "provider"))
+        self.plans = Plans(self.engines[0],
+                           Quotas(self.engines[0], {"plans": -1, "checkpoints": -1}))
+        self.plans.add(Plan("plan", "p", "the plan", "provider"))
         self.triggers = Triggers(self.engines[0])
         self.scheduled = ScheduledOperations(self.engines[0])
         self.occurrences = Occurrences(self.engines[0])

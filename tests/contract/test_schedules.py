@@ -15,8 +15,8 @@ from karbor.domain.occurrence import OccurrenceState
 from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
 from karbor.schedule.properties import Limits
-from karbor.schedule.scheduled_operations import ScheduleDesk, ScheduleUpdate
-from karbor.schedule.triggers import TriggerDesk
+from karbor.schedule.scheduled_operations import ScheduleRequests, ScheduleUpdate
+from karbor.schedule.triggers import TriggerRequests
 from karbor.store.application_credentials import ApplicationCredentials
 from karbor.store.connect import writing
 from karbor.store.schedule_tables import SCHEDULED_OPERATIONS
@@ -25,13 +25,6 @@ from tests.contract.scheduling import HOURLY, NIGHTLY, T0, World, at, world_at
 TWO = at("2026-11-26 02:00")
 CRON: dict[str, Any] = {"format": "crontab", "pattern": "0 2 * * *"}
 DEFINITION = {"plan_id": "plan", "provider_id": "provider"}
-
-
-class Plans:
-    def provider_of(self, project_id: str, plan_id: str) -> str:
-        if (project_id, plan_id) != ("p", "plan"):
-            raise NotFound(f"no plan {plan_id} in this project")
-        return "provider"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -44,24 +37,24 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def triggers(world: World) -> TriggerDesk:
-    return TriggerDesk(world.triggers, Limits())
+def triggers(world: World) -> TriggerRequests:
+    return TriggerRequests(world.triggers, Limits())
 
 
 @pytest.fixture
-def admission(world: World) -> ScheduleDesk:
-    return ScheduleDesk(world.scheduled, triggers=world.triggers, plans=Plans(),
+def admission(world: World) -> ScheduleRequests:
+    return ScheduleRequests(world.scheduled, triggers=world.triggers, plans=world.plans,
                         occurrences=world.occurrences)
 
 
-def make(admission: ScheduleDesk, type: str = "protect", **options: Any) -> ScheduledOperation:
+def make(admission: ScheduleRequests, type: str = "protect", **options: Any) -> ScheduledOperation:
     return admission.create("p", type, replace(ScheduleUpdate(
         name="nightly", trigger_id="t", operation_definition=DEFINITION,
         caller={"user_id": "u"}, credential={"sealed": "gAAAA"}), **options), T0)
 
 
 # ---------------------------------------------------------------------- triggers
-def test_a_trigger_is_kept_as_it_was_checked(world: World, triggers: TriggerDesk) -> None:
+def test_a_trigger_is_kept_as_it_was_checked(world: World, triggers: TriggerRequests) -> None:
     made = triggers.create("p", name="", type="time", now=T0, properties={
         **CRON, "time_zone": "Europe/Berlin", "window": 1000, "end_time": "2027-01-01 00:00:00"})
     assert triggers.coming("p", made.id, T0, 2) == [TWO - 3600, TWO - 3600 + 86400]
@@ -81,13 +74,15 @@ def test_a_trigger_is_kept_as_it_was_checked(world: World, triggers: TriggerDesk
     ({"properties": {}}, "calendar or crontab"),
 ])
 def test_a_trigger_that_cannot_be_is_refused(
-        triggers: TriggerDesk, wrong: dict[str, Any], said: str) -> None:
+        triggers: TriggerRequests, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         triggers.create("p", **{"name": "n", "type": "time", "properties": CRON, "now": T0,
                                 **wrong})
 
 
-def test_a_trigger_in_use_stays_and_names_its_users(world: World, triggers: TriggerDesk) -> None:
+def test_a_trigger_in_use_stays_and_names_its_users(
+        world: World, triggers: TriggerRequests
+) -> None:
     world.trigger()
     world.add("a")
     world.add("b")
@@ -99,7 +94,7 @@ def test_a_trigger_in_use_stays_and_names_its_users(world: World, triggers: Trig
 
 
 def test_a_new_pattern_counts_from_now_for_all_that_are_not_paused(
-        world: World, triggers: TriggerDesk, admission: ScheduleDesk) -> None:
+        world: World, triggers: TriggerRequests, admission: ScheduleRequests) -> None:
     world.trigger(fault="broken")
     world.add("a")
     world.add("paused")
@@ -118,7 +113,7 @@ def test_a_new_pattern_counts_from_now_for_all_that_are_not_paused(
     assert world.told("a") == []
 
 
-def test_a_new_name_moves_no_times(world: World, triggers: TriggerDesk) -> None:
+def test_a_new_name_moves_no_times(world: World, triggers: TriggerRequests) -> None:
     world.trigger()
     one = world.add()
     assert triggers.update("p", "t", now=T0 + 5, name="new", properties={}).name == "new"
@@ -171,7 +166,9 @@ def test_triggers_are_listed_filtered_sorted_and_in_pages(world: World) -> None:
 
 
 # ---------------------------------------------------------------------- scheduled operations
-def test_a_scheduled_operation_is_kept_and_due_next(world: World, admission: ScheduleDesk) -> None:
+def test_a_scheduled_operation_is_kept_and_due_next(
+        world: World, admission: ScheduleRequests
+) -> None:
     world.trigger()
     made = make(admission, "retention_protect", description="d", operation_definition={
         **DEFINITION, "max_backups": "2", "keep_daily": 7})
@@ -192,13 +189,14 @@ def test_a_scheduled_operation_is_kept_and_due_next(world: World, admission: Sch
     ({"trigger_id": None}, NotFound, "no trigger"),
     ({"operation_definition": {"plan_id": "plan"}}, BadInput, "no provider_id"),
     ({"operation_definition": {**DEFINITION, "plan_id": 5}}, BadInput, "no plan_id"),
-    ({"operation_definition": {**DEFINITION, "plan_id": "x"}}, NotFound, "no plan x"),
+    ({"operation_definition": {**DEFINITION, "plan_id": "x"}}, NotFound,
+     "Plan x could not be found"),
     ({"operation_definition": {**DEFINITION, "provider_id": "x"}}, BadInput, "for provider"),
     ({"type": "retention_protect",
       "operation_definition": {**DEFINITION, "max_backups": "few"}}, BadInput, "max_backups"),
 ])
 def test_what_could_not_run_is_refused(
-        world: World, admission: ScheduleDesk, wrong: dict[str, Any], error: type[Exception],
+        world: World, admission: ScheduleRequests, wrong: dict[str, Any], error: type[Exception],
         said: str) -> None:
     world.trigger()
     with pytest.raises(error, match=said):
@@ -206,14 +204,16 @@ def test_what_could_not_run_is_refused(
     assert world.scheduled.list(Listing("p")) == []
 
 
-def test_of_a_foreign_project_there_is_no_trigger(world: World, admission: ScheduleDesk) -> None:
+def test_of_a_foreign_project_there_is_no_trigger(
+        world: World, admission: ScheduleRequests
+) -> None:
     world.trigger(project_id="other")
     with pytest.raises(NotFound):
         make(admission)
 
 
 def test_a_paused_one_begins_nothing_and_has_missed_nothing(
-        world: World, admission: ScheduleDesk) -> None:
+        world: World, admission: ScheduleRequests) -> None:
     world.trigger()
     id = make(admission).id
     assert admission.pause("p", id, T0).enabled is False
@@ -230,7 +230,7 @@ def test_a_paused_one_begins_nothing_and_has_missed_nothing(
     assert world.told(id) == [("30 02:00", "running")]
 
 
-def test_one_that_is_paused_before_it_is_begun_is_skipped(world: World, admission: ScheduleDesk
+def test_one_that_is_paused_before_it_is_begun_is_skipped(world: World, admission: ScheduleRequests
                                                           ) -> None:
     world.trigger()
     id = make(admission).id
@@ -242,7 +242,9 @@ def test_one_that_is_paused_before_it_is_begun_is_skipped(world: World, admissio
     assert world.operation_starter.asked == []
 
 
-def test_run_now_is_beside_the_times_of_the_trigger(world: World, admission: ScheduleDesk) -> None:
+def test_run_now_is_beside_the_times_of_the_trigger(
+        world: World, admission: ScheduleRequests
+) -> None:
     world.trigger()
     id = make(admission).id
     admission.run_now("p", id, T0 + 60)
@@ -258,7 +260,7 @@ def test_run_now_is_beside_the_times_of_the_trigger(world: World, admission: Sch
         admission.run_now("other", id, T0)
 
 
-def test_one_can_be_changed(world: World, admission: ScheduleDesk) -> None:
+def test_one_can_be_changed(world: World, admission: ScheduleRequests) -> None:
     world.trigger()
     world.trigger("t2", HOURLY)
     id = make(admission, "retention_protect").id
@@ -293,7 +295,9 @@ def test_one_can_be_changed(world: World, admission: ScheduleDesk) -> None:
     assert admission.update("p", id, ScheduleUpdate(trigger_id="t"), T0).next_due_at is None
 
 
-def test_of_two_who_change_it_at_once_one_is_told(world: World, admission: ScheduleDesk) -> None:
+def test_of_two_who_change_it_at_once_one_is_told(
+        world: World, admission: ScheduleRequests
+) -> None:
     world.trigger()
     one = make(admission)
     admission.pause("p", one.id, T0)
@@ -305,7 +309,7 @@ def test_of_two_who_change_it_at_once_one_is_told(world: World, admission: Sched
         world.scheduled.replace(replace(world.scheduled.show("p", one.id), trigger_id="x"))
 
 
-def test_one_goes_with_its_history(world: World, admission: ScheduleDesk) -> None:
+def test_one_goes_with_its_history(world: World, admission: ScheduleRequests) -> None:
     world.trigger()
     id = make(admission).id
     world.clock.tick(TWO)
@@ -317,7 +321,7 @@ def test_one_goes_with_its_history(world: World, admission: ScheduleDesk) -> Non
 
 
 def test_scheduled_operations_are_listed_filtered_and_sorted(
-        world: World, admission: ScheduleDesk) -> None:
+        world: World, admission: ScheduleRequests) -> None:
     world.trigger()
     ids = [make(admission, name=name, description=text).id
            for name, text in (("b", "Shop"), ("a", ""), ("c", "SHOPPING"))]

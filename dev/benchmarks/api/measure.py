@@ -55,12 +55,11 @@ def _single(here: Served, checkpoints: int, resources: int) -> dict[str, float]:
 def _pages(here: Served) -> int:
     count, marker = 0, ""
     while True:
-        page = here.client.ask(here.karbor, "GET", f"{CHECKPOINTS}?limit={PAGE}{marker}")[
-            "checkpoints"]
-        count += len(page)
-        if len(page) < PAGE:
+        answer = here.client.ask(here.karbor, "GET", f"{CHECKPOINTS}?limit={PAGE}{marker}")
+        count += len(answer["checkpoints"])
+        if "checkpoints_links" not in answer:       # a page of large ones is shorter, and says so
             return count
-        marker = f"&marker={page[-1]['id']}"
+        marker = f"&marker={answer['checkpoints'][-1]['id']}"
 
 
 def _timed(call: Callable[[], Any]) -> tuple[float, Any]:

@@ -151,7 +151,7 @@ class ScheduledOperations(Resource):
     def list(self, call: Call[None]) -> ScheduledOperationsBody:
         """List scheduled operations."""
         asked = call.listing()
-        scheduled_operations = self._needs.schedules.list(asked)
+        scheduled_operations = self._needs.schedules.records.list(asked)
         return ScheduledOperationsBody(
             [self._view(scheduled_operation) for scheduled_operation in scheduled_operations],
             call.next_page(
@@ -232,7 +232,7 @@ class ScheduledOperations(Resource):
     def _admitted(self, call: Call[Any]) -> ScheduledOperation:
         id = call.path["scheduled_operation_id"]
         try:
-            scheduled_operation = self._needs.schedules.show(call.reach, id)
+            scheduled_operation = self._needs.schedules.records.show(call.reach, id)
         except NotFound as error:
             raise NotFound(f"ScheduledOperation {id} could not be found.") from error
         call.admit(scheduled_operation.project_id, "ScheduledOperation", id)

@@ -105,7 +105,7 @@ class Triggers(Resource):
     def list(self, call: Call[None]) -> TriggersBody:
         """List triggers."""
         asked = call.listing()
-        triggers = self._needs.schedules.triggers(asked)
+        triggers = self._needs.schedules.triggers.list(asked)
         return TriggersBody([_view(trigger) for trigger in triggers],
                             call.next_page(asked, [trigger.id for trigger in triggers],
                                            cut=triggers.cut))
@@ -139,12 +139,13 @@ class Triggers(Resource):
     @route("DELETE", "/triggers/{trigger_id}", rule="trigger:delete", refuses=(404, 424))
     def delete(self, call: Call[None]) -> None:
         """Delete a trigger that nothing uses any more."""
-        self._needs.schedules.delete_trigger(self._admitted(call))
+        trigger = self._admitted(call)
+        self._needs.schedules.triggers.drop(trigger.project_id, trigger.id)
 
     def _admitted(self, call: Call[Any]) -> Trigger:
         id = call.path["trigger_id"]
         try:
-            trigger = self._needs.schedules.trigger(call.reach, id)
+            trigger = self._needs.schedules.triggers.show(call.reach, id)
         except NotFound as error:
             raise NotFound(f"Trigger {id} could not be found.") from error
         call.admit(trigger.project_id, "Trigger", id)
