@@ -23,13 +23,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import requests
-
-from karbor.clients.api import ServiceApi
 from karbor.domain.errors import CloudError, CloudNotFound, CloudUnavailable, ObjectExists
-from karbor.plugin.object_store import Blob
+
+if TYPE_CHECKING:
+    from karbor.clients.swift_container import SwiftContainer
 
 LIFE = 30.0
 """Seconds after which a claim counts no more: its owner has died. What is written under a claim
@@ -41,27 +40,10 @@ PATIENCE = 60.0
 _FRACTION = re.compile(r"\.(\d{6})\d*")
 
 
-class Container(Protocol):
-    """What claims need of the container that they lie in."""
-
-    @property
-    def where(self) -> str: ...
-
-    @property
-    def api(self) -> ServiceApi: ...
-
-    def path(self, name: str = "") -> str: ...
-
-    def head(self, name: str) -> Blob | None: ...
-
-    def listed(self, prefix: str, after: str, limit: int
-               ) -> tuple[list[dict[str, Any]], requests.Response]: ...
-
-
 class Claims:
     """Of one container. Safe for threads."""
 
-    def __init__(self, container: Container, *, clock: Callable[[], float] = time.monotonic,
+    def __init__(self, container: SwiftContainer, *, clock: Callable[[], float] = time.monotonic,
                  wait: Callable[[float], None] = time.sleep) -> None:
         self._container = container
         self._clock = clock

@@ -7,14 +7,14 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from karbor.doctor.cleanup import Cleanup
 from karbor.doctor.finding import Finding, Verdict
 from karbor.doctor.formatting import at, span
 from karbor.domain.credential_chain import Strategy
-from karbor.domain.probe_token import INEXACT, ProbeToken, WindowBounds, is_short, usable
+from karbor.domain.probe_token import INEXACT, WindowBounds, is_short, usable
 from karbor.plugin.token_probe import Account, Answer, Served, Speaker, TokenProbe, Trial
+from karbor.store.probe_tokens import ProbeTokens
 
 _TRIES = 3
 
@@ -47,14 +47,6 @@ class Configured:
     registered_sealed: str = field(default="", repr=False)
 
 
-class ProbeTokenStore(Protocol):
-    """Where probe tokens are kept from run to run."""
-
-    def of(self, auth_url: str) -> list[ProbeToken]: ...
-
-    def keep(self, probe_token: ProbeToken) -> None: ...
-
-
 @dataclass
 class DiagnosticContext:
     """Findings are added from several threads. `now` is Keystone's time: its moments are those that
@@ -63,7 +55,7 @@ class DiagnosticContext:
     probe: TokenProbe
     options: DoctorOptions
     configured: Configured
-    probe_tokens: ProbeTokenStore
+    probe_tokens: ProbeTokens
     told: Callable[[str], None] = lambda _text: None
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep

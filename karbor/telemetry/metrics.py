@@ -27,7 +27,8 @@ from karbor.credentials.request_counters import OF_THIS_PROCESS, RequestCounters
 from karbor.domain.errors import BadInput, KarborError
 from karbor.store.statistics import Statistics
 from karbor.telemetry.metrics_database import database_parts
-from karbor.telemetry.metrics_process import Ends, Outbox, process_parts
+from karbor.telemetry.metrics_process import Ends, process_parts
+from karbor.telemetry.notifications import Bus
 from karbor.telemetry.operation_counters import OperationCounters
 
 LOG = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Sources:
     database: Any = None
     service_token_ends: Callable[[], float | None] | None = None
     driven: OperationCounters | None = None
-    outbox: Outbox | None = None
+    outbox: Bus | None = None
     rights: Callable[[], Ends] | None = None
     requests: RequestCounters = OF_THIS_PROCESS
     more: Mapping[str, Part] = field(default_factory=dict)

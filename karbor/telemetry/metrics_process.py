@@ -6,7 +6,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Protocol
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -16,25 +15,15 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 
 from karbor.credentials.request_counters import RequestCounters
+from karbor.telemetry.notifications import Bus
 from karbor.telemetry.operation_counters import OperationCounters
 
 Ends = Sequence[float | None]
 Part = Callable[[], Iterator[Metric]]
 
 
-class Outbox(Protocol):
-    """What becomes of notifications; see `karbor.telemetry.notifications.Bus`."""
-
-    @property
-    def counted(self) -> Mapping[str, int]:
-        """Return how many notifications were sent, and how many were lost."""
-
-    @property
-    def waiting(self) -> int: ...
-
-
 def process_parts(requests: RequestCounters, token_ends: Callable[[], float | None] | None,
-                  driven: OperationCounters | None, outbox: Outbox | None,
+                  driven: OperationCounters | None, outbox: Bus | None,
                   clock: Callable[[], float] = time.time) -> Mapping[str, Part]:
     parts: dict[str, Part] = {"version": _version, "requests": lambda: _requests(requests)}
     if token_ends is not None:
@@ -93,7 +82,7 @@ def _driven(driven: OperationCounters) -> Iterator[Metric]:
     yield size
 
 
-def _notifications(outbox: Outbox) -> Iterator[Metric]:
+def _notifications(outbox: Bus) -> Iterator[Metric]:
     told = CounterMetricFamily("karbor_notifications", "Notifications that were sent, and that "
                                "were lost.", labels=["outcome"])
     for outcome, count in outbox.counted.items():
