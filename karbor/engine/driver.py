@@ -131,7 +131,7 @@ class Driver:
             self._halt(operation)
             now = self._clock()
             ready = list(due_steps.due(self._steps, self._busy, self._places.limits, now))
-            self._enter(operation, ready, self._call_run)
+            self._enter(operation, ready)
             if not ready and not self._busy and due_steps.wake_at(
                     self._steps.values(), self._busy) is None:
                 self._conclude(operation)
@@ -196,7 +196,7 @@ class Driver:
             if begun:
                 self._settle(operation, [
                     Settlement(step.number, StepState.UNDOING) for step in begun])
-            self._enter(operation, [self._steps[step.number] for step in ready], self._call_undo)
+            self._enter(operation, [self._steps[step.number] for step in ready], undoing=True)
             self._wait(operation)
         self._drain(operation)
 
@@ -213,8 +213,8 @@ class Driver:
                    error=error, result=result)
 
     # ------------------------------------------------------------------ entering and settling
-    def _enter(self, operation: Operation, ready: Iterable[Step],
-               call: Callable[[Operation, Step], Outcome]) -> None:
+    def _enter(self, operation: Operation, ready: Iterable[Step], *, undoing: bool = False
+               ) -> None:
         ready = list(ready)
         if not ready:
             return
@@ -230,8 +230,8 @@ class Driver:
                        else StepState.ENTERED))
             self._steps[before.number] = begun
             self._busy.add(before.number)
-            pool = self._carry if before.carries and call == self._call_run else self._look
-            pool.submit(self._run, operation, replace(begun, state=before.state), call)
+            pool = self._carry if before.carries and not undoing else self._look
+            pool.submit(self._run, operation, replace(begun, state=before.state), undoing)
 
     def _tell_to_wait(self, operation: Operation, steps: Iterable[Step]) -> None:
         """Note in the steps why they do not begin, for whoever looks at them. Written once: what it
@@ -241,11 +241,16 @@ class Driver:
             progress=Progress(text=f"waits for others: {step.limit} has no place free"))
             for step in steps if step.progress is None])
 
-    def _run(self, operation: Operation, step: Step,
-             call: Callable[[Operation, Step], Outcome]) -> None:
+    def _run(self, operation: Operation, step: Step, undoing: bool) -> None:
         """Run one entry of a step, in a pool thread. Never raises, always answers."""
         try:
-            outcome: Outcome | KarborError = call(operation, step)
+            of = step
+            if step.releases is not None and not undoing:
+                # It undoes the other step, with a handle of its own.
+                made = self._steps[step.releases]
+                of, undoing = replace(made, handle={**made.handle, **step.handle}), True
+            enter = self._runner.undo if undoing or step.removing else self._runner.run
+            outcome: Outcome | KarborError = enter(operation, of, self._step_context(step))
         except KarborError as error:
             outcome = error
         except Exception as error:      # a bug in a plugin must end its step, not the driver
@@ -255,18 +260,6 @@ class Driver:
             outcome = PluginFault(f"the stage {step.stage} returned a {type(outcome).__name__} "
                                   "instead of Done, Again or Failed")
         self._results.put((step, outcome))
-
-    def _call_run(self, operation: Operation, step: Step) -> Outcome:
-        if step.releases is not None:       # undoes the other step, with a handle of its own
-            made = self._steps[step.releases]
-            made = replace(made, handle={**made.handle, **step.handle})
-            return self._runner.undo(operation, made, self._step_context(step))
-        if step.removing:
-            return self._runner.undo(operation, step, self._step_context(step))
-        return self._runner.run(operation, step, self._step_context(step))
-
-    def _call_undo(self, operation: Operation, step: Step) -> Outcome:
-        return self._runner.undo(operation, step, self._step_context(step))
 
     def _step_context(self, step: Step) -> StepContext:
         def report(progress: Progress) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from karbor.domain.errors import KarborError
@@ -63,14 +64,16 @@ class OperationRunner:
             return Done()
         work = self._work(operation, step, step_context)
         stage = self._stage(operation, step)
-        return work.noted(self._checked(operation, step, lambda: (
-            staging.perform(stage, work) if isinstance(stage, Stage) else stage.run(work))))
+        enter = (partial(staging.perform, stage, work) if isinstance(stage, Stage)
+                 else partial(stage.run, work))
+        return work.noted(outcome_of(enter, self._plugin(operation, step), step.stage))
 
     def undo(self, operation: Operation, step: Step, step_context: StepContext) -> Outcome:
         work = self._work(operation, step, step_context)
         stage = self._stage(operation, step)
-        return self._checked(operation, step, lambda: (
-            staging.undo(stage, work) if isinstance(stage, Stage) else stage.undo(work)))
+        enter = (partial(staging.undo, stage, work) if isinstance(stage, Stage)
+                 else partial(stage.undo, work))
+        return outcome_of(enter, self._plugin(operation, step), step.stage.removeprefix(RELEASE))
 
     def undoable(self, operation: Operation, step: Step) -> bool:
         if step.stage == BARRIER or step.releases is not None:
@@ -118,11 +121,10 @@ class OperationRunner:
                 self._run = Run(operation, self._setting)
             return self._run
 
-    def _checked(self, operation: Operation, step: Step, run: Callable[[], Outcome]) -> Outcome:
+    def _plugin(self, operation: Operation, step: Step) -> str:
         resource = self._of(operation).graph[step.resource]
         protection = self._setting.provider.protections.get(resource.type)
-        plugin = name_of(protection) if protection else "plugin that is not installed any more"
-        return outcome_of(run, plugin, step.stage.removeprefix(RELEASE))
+        return name_of(protection) if protection else "plugin that is not installed any more"
 
     def _work(self, operation: Operation, step: Step, step_context: StepContext) -> StepWork:
         if not self._index:
