@@ -151,5 +151,37 @@ def test_a_bus_that_makes_no_sense_is_refused(tmp_path: Path, text: str, said: s
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("waiting", [2, 4])
+def test_so_many_notifications_wait_for_so_long(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: int) -> None:
+    """At the end of the process a bus that hangs is waited for as long as the option says."""
+    sending, over = threading.Event(), threading.Event()
+    pauses: list[float | None] = []
+    usual = threading.Thread.join
+
+    def hang(*_args: Any, **_options: Any) -> None:
+        sending.set()
+        over.wait(30)
+
+    def join(thread: threading.Thread, timeout: float | None = None) -> None:
+        pauses.append(timeout)
+        usual(thread, timeout)
+
+    monkeypatch.setattr("oslo_messaging.transport.NotificationTransport._send_notification", hang)
+    bus = notifications(conf(tmp_path, f"waiting = {waiting}\nshutdown_timeout = 0.125\n"
+                             "[oslo_messaging_notifications]\ntransport_url = fake:\n"), "k")
+    assert bus is not None
+    bus.tell("first", {})
+    assert sending.wait(30)
+    for number in range(waiting + 3):
+        bus.tell(f"{number}", {})
+    assert bus.waiting == waiting
+    monkeypatch.setattr(threading.Thread, "join", join)
+    bus.close()
+    monkeypatch.undo()
+    over.set()
+    assert pauses == [0.125]
+
+
 def test_nothing_is_loaded_where_it_is_not_enabled() -> None:
     assert notifications(config.load([]), "k") is None
