@@ -44,7 +44,9 @@ def make_app(conf: ConfigOpts, wiring: Dependencies, auth: Auth | None = None) -
     )
     endpoints.add(app, [resource(wiring) for resource in RESOURCES], manners)
     guarded = _Guarded(app, (auth or keystone(conf))(audited(conf, app)))
-    outermost: Wsgi = _RequestId(_Faults(HTTPProxyToWSGI(guarded, conf)), conf)
+    proxied = HTTPProxyToWSGI(guarded, conf)    # it makes its option known
+    behind = conf.oslo_middleware.enable_proxy_headers_parsing
+    outermost: Wsgi = _RequestId(_Faults(proxied if behind else guarded), conf)
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]
                     ) -> Iterable[bytes]:
