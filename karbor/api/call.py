@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -16,6 +16,7 @@ from karbor.domain.errors import NotFound
 from karbor.domain.listing import Listing
 
 B = TypeVar("B")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,15 @@ class Call(Generic[B]):
         """Whose things are meant, and whose a new thing will be: the project of the token."""
         return self.path["project_id"]
 
-    @property
-    def reach(self) -> str | None:
-        """Where to look for a thing that is named by its id: in the project, or, for
-        administrators, in any (None). What is found then has to pass `admit`."""
-        return None if self.permissions.is_admin else self.project_id
+    def find(self, show: Callable[[str | None], T]) -> T:
+        """Return what `show` finds of this name in the project, or, for administrators, in any
+        (None). What is found then has to pass `admit`. Raises NotFound."""
+        try:
+            return show(self.project_id)
+        except NotFound:
+            if not self.permissions.is_admin:
+                raise
+            return show(None)
 
     def admit(self, project_id: str, noun: str, id: str) -> None:
         """Ask the rule again, for the project that the thing belongs to. Raises NotFound: what one

@@ -17,7 +17,7 @@ from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
 from karbor.api.routes import Resource, route
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
-from karbor.domain.errors import BadInput, Forbidden, NotFound
+from karbor.domain.errors import BadInput, Forbidden
 from karbor.domain.listing import CheckpointFilter
 from karbor.domain.resource import ResourceGraph
 from karbor.domain.times import iso_timestamp
@@ -154,13 +154,8 @@ class Checkpoints(Resource):
 
     def _admitted(self, call: Call[Any]) -> CheckpointRecord:
         provider_id, id = call.path["provider_id"], call.path["checkpoint_id"]
-        admission = self._needs.checkpoints
-        try:
-            return admission.checkpoint(call.project_id, provider_id, id)
-        except NotFound:
-            if call.reach is not None:
-                raise
-        record = admission.checkpoint(None, provider_id, id)
+        record = call.find(
+            lambda project: self._needs.checkpoints.checkpoint(project, provider_id, id))
         call.admit(record.project_id, "Checkpoint", id)
         return record
 

@@ -35,7 +35,7 @@ def admitted(call: Call[Any], operations: OperationPages, noun: str, id: str,
              verbs: Collection[Verb] = ()) -> Operation:
     """Return the operation, if the caller may see it; raise NotFound."""
     try:
-        operation = operations.show(call.reach, id, verbs)
+        operation = call.find(lambda project: operations.show(project, id, verbs))
     except NotFound as error:
         raise NotFound(f"{noun} {id} could not be found.") from error
     call.admit(operation.project_id, noun, id)

@@ -157,7 +157,7 @@ class Plans(Resource):
 
     def _admitted(self, call: Call[Any]) -> Plan:
         plan_id = call.path["plan_id"]
-        plan = self._needs.plans.show(call.reach, plan_id)
+        plan = call.find(lambda project: self._needs.plans.show(project, plan_id))
         call.admit(plan.project_id, "Plan", plan_id)
         return plan
 

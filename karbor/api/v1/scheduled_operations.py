@@ -232,7 +232,8 @@ class ScheduledOperations(Resource):
     def _admitted(self, call: Call[Any]) -> ScheduledOperation:
         id = call.path["scheduled_operation_id"]
         try:
-            scheduled_operation = self._needs.schedules.records.show(call.reach, id)
+            scheduled_operation = call.find(
+                lambda project: self._needs.schedules.records.show(project, id))
         except NotFound as error:
             raise NotFound(f"ScheduledOperation {id} could not be found.") from error
         call.admit(scheduled_operation.project_id, "ScheduledOperation", id)

@@ -145,7 +145,8 @@ class Triggers(Resource):
     def _admitted(self, call: Call[Any]) -> Trigger:
         id = call.path["trigger_id"]
         try:
-            trigger = self._needs.schedules.triggers.show(call.reach, id)
+            trigger = call.find(
+                lambda project: self._needs.schedules.triggers.show(project, id))
         except NotFound as error:
             raise NotFound(f"Trigger {id} could not be found.") from error
         call.admit(trigger.project_id, "Trigger", id)
