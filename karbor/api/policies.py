@@ -143,6 +143,9 @@ _OPERATION_LOG = "/operation_logs/{operation_log_id}"
 OPERATION_LOGS = [
     rule("operation_log:get", READER, "Show what an operation did.", ("GET", _OPERATION_LOG)),
     rule("operation_log:list", READER, "List what operations did.", ("GET", "/operation_logs")),
+    rule("operation_log:remove_left", MEMBER,
+         "Remove what an operation that is over made and could not remove.",
+         ("POST", f"{_OPERATION_LOG}/remove_left")),
     rule("operation_log:events", READER, "List what happened during an operation.",
          ("GET", f"{_OPERATION_LOG}/events")),
 ]

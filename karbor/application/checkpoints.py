@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from karbor.application.clouds import UNDO_SECONDS
 from karbor.application.restore_target import must_be_here
 from karbor.application.service_context import Requester, ServiceContext
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.checkpoint_record import MANUAL, CheckpointRecord, RecordStatus, may_be_reset
-from karbor.domain.errors import BadInput, Conflict, NotFound
+from karbor.domain.errors import BadInput, Conflict, Forbidden, NotFound
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.listing import CheckpointFilter, Listing, Page
 from karbor.domain.operation import Operation
@@ -205,6 +206,23 @@ class CheckpointRequests:
             if info.id == provider_id and info.enabled:
                 return self._service.providers.open(info)
         raise NotFound(f"Provider {provider_id} could not be found.")
+
+    def remove_left(self, who: Requester, operation: Operation) -> Operation:
+        """Have workers remove what an operation that is over had to leave, on what the requester
+        can pass on. Raises Conflict where nothing is left, Forbidden, CredentialError."""
+        if who.caller.project_id != operation.project_id:
+            raise Forbidden(
+                f"operation {operation.id} belongs to the project {operation.project_id}: what is "
+                "left of it can only be removed on rights in that",
+                remedy="ask with a token for that project")
+        if not operation.result.get("left"):
+            raise Conflict(f"operation {operation.id} is {operation.state}, and nothing is left of "
+                           "it")
+        with self._context(who) as context:
+            taken = self._service.clouds.trusts.taken_up(
+                operation, context.delegation, UNDO_SECONDS, offered=True)
+        self._wake_up()
+        return taken
 
     def enter(self, context: RequestContext, provider: Provider, operation: Operation) -> Operation:
         """Write it down for the workers. Raises Conflict, CredentialError."""

@@ -57,16 +57,20 @@ class OperationTrusts:
             OperationEvent(time.time(), f"taken over with a new login of its user ({why})"))
         return replace(operation, credential=credential)
 
-    def taken_up(self, operation: Operation, delegation: Delegation, needed: float) -> Operation:
-        """One that is over, with what it had to leave, on a credential of whoever asks for it.
-        Raises Conflict where nothing is left of it, and CredentialError."""
+    def taken_up(self, operation: Operation, delegation: Delegation, needed: float, *,
+                 offered: bool = False) -> Operation:
+        """One that is over, with what it had to leave, on a credential of whoever asks for it;
+        `offered`: workers go on with it, as they do with what they had before. Raises Conflict
+        where nothing is left of it, and CredentialError."""
         credential = delegation.choose(needed)
         self._give_up(operation)        # its record is the only one that knows of that trust
-        self._records.take_up_left(
+        of_workers = self._records.take_up_left(
             operation.project_id, operation.id, credential, delegation.wants(credential),
             OperationEvent(time.time(), "what was left is removed with a new login"))
         credential = delegation.grant(credential)
         self._records.represent(operation.id, credential, delegation.wants(credential))
+        if offered or of_workers:       # not before it can log in
+            self._records.hand_over(operation.id)
         return self._records.show(operation.project_id, operation.id)
 
     def changed(self, operation_id: str, credential: Mapping[str, Any], why: str) -> None:

@@ -175,7 +175,7 @@ class Operations:
                     text=f"{OperationState.QUEUED} → {OperationState.FAILED}"))
 
     def take_up_left(self, project_id: str, operation_id: str, credential: Mapping[str, Any],
-                     trust: str, told: OperationEvent) -> None:
+                     trust: str, told: OperationEvent) -> bool:
         """Set an operation that is over, and could not remove all that it had made, back to undoing
         on another credential; `trust` as in `add`. Only the steps that were left are undone. Raises
         NotFound, and Conflict where nothing is left, it is not over, or another operation works on
@@ -205,10 +205,17 @@ class Operations:
             connection.execute(
                 sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id)
                 .values(state=OperationState.UNDOING, credential=dict(credential), trust=trust,
-                        finished_at=None, fence=OPERATIONS.c.fence + 1))
+                        finished_at=None, fence=OPERATIONS.c.fence + 1, handed=Handed.NO))
             connection.execute(sa.insert(EVENTS).values(
                 operation_id=operation_id, at=told.at,
                 text=f"{before} → {OperationState.UNDOING}: {told.text}"))
+            return bool(row["handed"] != Handed.NO)
+
+    def hand_over(self, operation_id: str) -> None:
+        """Let the workers drive it to its end."""
+        with writing(self._engine) as connection:
+            connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id)
+                               .values(handed=Handed.OFFERED))
 
     def represent(self, operation_id: str, credential: Mapping[str, Any], trust: str,
                   told: OperationEvent | None = None) -> None:

@@ -52,7 +52,8 @@ class ResourceProgress(msgspec.Struct):
 class OperationLogView(msgspec.Struct):
     """An operation. `error_info` says what failed and why; `extra_info` says on which credential it
     runs, until when that lasts, and for how long it waits in the queue; of a restore, what it could
-    not give back (`not_restored`)."""
+    not give back (`not_restored`); of one that is over, what it made and could not remove
+    (`left`)."""
 
     id: str
     operation_type: str
@@ -132,6 +133,14 @@ class OperationLogs(Resource):
         view.resources = progress(
             operation, self._needs.records.steps(operation.project_id, operation.id))
         return OperationLogBody(view)
+
+    @route("POST", "/operation_logs/{operation_log_id}/remove_left",
+           rule="operation_log:remove_left", answer=OperationLogBody, refuses=(404,))
+    def remove_left(self, call: Call[None]) -> OperationLogBody:
+        """Remove what an operation that is over made and could not remove."""
+        operation = admitted(call, self._needs.operations, "OperationLog",
+                             call.path["operation_log_id"])
+        return OperationLogBody(_view(self._needs.checkpoints.remove_left(call.context, operation)))
 
     @route("GET", "/operation_logs/{operation_log_id}/events", rule="operation_log:events",
            answer=EventsBody, query=(AFTER,), refuses=(404,), streams=True)
@@ -250,6 +259,9 @@ def _view(operation: Operation) -> OperationLogView:
                              "user_id": operation.caller.get("user_id", "")}
     if lacking := list(not_restored(operation.result)):
         extra["not_restored"] = lacking
+    if left := operation.result.get("left"):
+        extra["left"] = [{name: thing.get(name, "") for name in ("resource", "stage", "why")}
+                         for thing in left]
     return OperationLogView(
         operation.id,
         operation.verb.value,

@@ -28,7 +28,8 @@ OF_KARBOR_1 = {
     "verification:get_all", "copy:create", "quota:get", "quota:get_default", "quota_class:get",
     "service:get_all", "service:update", "quota:update", "quota:delete", "quota_class:update",
     "context_is_admin", "admin_or_owner", "admin_api", "default"}
-NEW = {"operation_log:events", "scheduled_operation:update", "scheduled_operation:run"}
+NEW = {"operation_log:events", "operation_log:remove_left", "scheduled_operation:update",
+       "scheduled_operation:run"}
 NOBODY = Person("nobody")
 
 

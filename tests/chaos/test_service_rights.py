@@ -1,5 +1,9 @@
-"""A schedule that runs on a registered application credential: it is tried when the schedule is
-made, when it is changed, and at each of its runs."""
+"""What a service does on rights that users have given it, and when they have come to an end.
+
+A schedule that runs on a registered application credential: that is tried when the schedule is
+made, when it is changed, and at each of its runs. What an operation had to leave is removed on the
+rights of whoever asks.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ import pytest
 
 from karbor.domain.operation import OperationState
 from karbor.providers import builtin
+from tests.chaos.scene import trusts
 from tests.chaos.service_site import REPOSITORY, SERVE, Customer, Site
 
 pytestmark = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
@@ -111,3 +116,37 @@ def test_one_that_was_removed_in_keystone_is_not_believed(scheduling: Scheduling
                                          {"scheduled_operation": {"name": "renamed"}})
     assert status == 200, changed
     assert scheduling.run(id)["state"] == "done"
+
+
+def volumes(site: Site) -> int:
+    return len(site.double.dump()["cinder.volume"])
+
+
+def test_what_a_restore_left_is_removed_on_the_rights_of_whoever_asks(site: Site) -> None:
+    site.start(SERVE)
+    customer = Customer(site, "demo", 1)
+    customer.plan()
+    checkpoint = customer.protect(0)
+    site.until(site.all_over, "the protect")
+    before = volumes(site)
+    site.double.fault("answer", method="POST", path="/backups/[^/]+/restore", status=400, times=9)
+    site.double.fault("answer", method="DELETE", path="/volumes/", status=403, times=99)
+    id = customer.ask("POST", "/restores", {"restore": {
+        "provider_id": builtin.ID, "checkpoint_id": checkpoint, "parameters": {}}})["restore"]["id"]
+    site.until(site.all_over, "the restore")
+    path = f"/operation_logs/{id}"
+    [left] = customer.ask("GET", path)["operation_log"]["extra_info"]["left"]
+    assert (left["stage"], volumes(site)) == ("volume", before + 1)
+
+    site.double.heal()
+    taken = customer.ask("POST", f"{path}/remove_left")["operation_log"]
+    assert taken["extra_info"]["state"] == "undoing"
+    site.until(site.all_over, "the removal")
+    shown = customer.ask("GET", path)["operation_log"]
+    assert (shown["status"], "left" in shown["extra_info"]) == ("fail", False)
+    assert volumes(site) == before
+    site.until(lambda: trusts(site.double) == set(), "the trust is gone")
+    answer = customer._session.post(f"{site.url}/v1/{customer.project}{path}/remove_left",
+                                    timeout=30)
+    assert (answer.status_code, "nothing is left of it" in answer.text) == (400, True)
+    customer.close()
