@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,6 +13,7 @@ from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.checkpoint_record import OPERATION_ENGINE, CheckpointRecord, RecordStatus
 from karbor.domain.errors import CredentialError, NotFound, RightsPending
+from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.occurrence import Occurrence
 from karbor.domain.retention import Candidate
 from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
@@ -116,13 +115,8 @@ def _try(scheduled_operation: ScheduledOperation, service: ServiceContext) -> No
 
 
 def checkpoint_of(occurrence: Occurrence) -> str:
-    """The same whoever fires it: a UUIDv7 of the time it was due at, with the occurrence's name
-    where others have chance (see `time_ordered_uuid`)."""
-    digest = hashlib.sha256(occurrence.id.encode()).digest()
-    milliseconds = int(occurrence.due_at * 1000) & ((1 << 48) - 1)
-    chance = int.from_bytes(digest[:10], "big")
-    value = milliseconds << 80 | 0x7 << 76 | (chance >> 62 & 0xFFF) << 64
-    return str(uuid.UUID(int=value | 0b10 << 62 | chance & ((1 << 62) - 1)))
+    """Return the id of its checkpoint: the same whoever begins it."""
+    return time_ordered_uuid(occurrence.due_at, occurrence.id)
 
 
 def _candidate(record: CheckpointRecord) -> Candidate:

@@ -18,3 +18,8 @@ NO_FORCE: Mapping[str, Any] = {
 def text(description: str) -> dict[str, Any]:
     """Return an option that is a name or a description."""
     return {**TEXT, "description": description}
+
+
+def schema(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of options: these, and no others."""
+    return {"type": "object", "properties": dict(properties), "additionalProperties": False}

@@ -1,4 +1,8 @@
-"""OS::Keystone::Project: what holds the others."""
+"""OS::Keystone::Project: what holds the others.
+
+Whoever protects a project protects all that it has: discovery follows it to the resources, and
+the plugins of their types keep them.
+"""
 
 from __future__ import annotations
 
@@ -18,4 +22,5 @@ class ProjectProtection(Protection):
     types: ClassVar[frozenset[str]] = frozenset({PROJECT})
 
     def restore_preview(self, resource: Resource, target: Target) -> Sequence[str]:
+        """Return nothing: there is nothing to make."""
         return ()

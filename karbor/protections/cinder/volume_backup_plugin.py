@@ -18,7 +18,7 @@ from karbor.protections.cinder.evidence import WHOLE, ReadBack, inferred_break
 from karbor.protections.cinder.restore import Restored, Volume
 from karbor.protections.cinder_chain import Base
 from karbor.protections.cinder_input import refused
-from karbor.protections.option_schemas import NO_FORCE, text
+from karbor.protections.option_schemas import NO_FORCE, schema, text
 
 OPERATOR = "tell the cloud's operator"
 
@@ -116,7 +116,7 @@ class VolumeBackup(Protection):
                 "map": {"type": "object",
                         "additionalProperties": {"type": "string", "minLength": 1},
                         "description": "volume types and zones: old name to new name"}}
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+        return schema(properties)
 
 
 def unfit(volume: Resource) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from karbor.protections.cinder.snapshot import (
 )
 from karbor.protections.cinder.volume_backup_plugin import shelved, unfit
 from karbor.protections.cinder_input import refused
-from karbor.protections.option_schemas import NO_FORCE, text
+from karbor.protections.option_schemas import NO_FORCE, schema, text
 from karbor.protections.snapshot_removal import SnapshotRemoval
 
 
@@ -95,7 +95,7 @@ class VolumeSnapshot(Protection):
             properties = {
                 "restore_name": text("of the new volume; else that of the old one"),
                 "restore_description": text("of the new volume; else that of the old one")}
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+        return schema(properties)
 
 
 def _lost(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:

@@ -15,7 +15,7 @@ from karbor.protections.cached_lists import standing
 from karbor.protections.glance.data import COMING, Bytes, Disk, ReadBack
 from karbor.protections.glance.metadata import signed
 from karbor.protections.glance.restore import Image, new_name
-from karbor.protections.option_schemas import text
+from karbor.protections.option_schemas import schema, text
 
 MIB = 1024 ** 2
 
@@ -125,7 +125,7 @@ class ImageProtection(Protection):
                                              "while it is being kept")
         elif verb == "restore":
             properties["restore_name"] = text("of the new image; else that of the old one")
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+        return schema(properties)
 
 
 def _formats(kept: Mapping[Resource, Mapping[str, Any]], cloud: Cloud) -> list[Obstacle]:

@@ -13,7 +13,7 @@ from karbor.protections.cached_lists import standing
 from karbor.protections.manila import quota
 from karbor.protections.manila.restore import Restored, Share, new_name
 from karbor.protections.manila.snapshot import SAME_STORAGE, KeptSnapshot, Settled, broken, evidence
-from karbor.protections.option_schemas import text
+from karbor.protections.option_schemas import schema, text
 from karbor.protections.snapshot_removal import SnapshotRemoval
 
 
@@ -83,7 +83,7 @@ class ShareSnapshot(Protection):
                           "available shares only, and Karbor waits until a share is"}}
         elif verb == "restore":
             properties = {"restore_name": text("of the new share; else that of the old one")}
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+        return schema(properties)
 
 
 def _unfit(share: Mapping[str, Any]) -> list[tuple[str, str]]:

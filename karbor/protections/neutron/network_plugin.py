@@ -12,6 +12,7 @@ from karbor.protections import json_document
 from karbor.protections.cached_lists import CachedLists
 from karbor.protections.neutron import obstacles, topology
 from karbor.protections.neutron.restore import RebuildTopology
+from karbor.protections.option_schemas import schema
 
 OBJECT = "topology.json"
 
@@ -83,4 +84,4 @@ class NetworkProtection(Protection):
                         "additionalProperties": {"type": "string", "minLength": 1},
                         "description": "old name or id → new one"},
             }
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+        return schema(properties)

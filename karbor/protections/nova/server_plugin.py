@@ -16,6 +16,7 @@ from karbor.protections.cached_lists import CachedLists
 from karbor.protections.nova import facts as server_facts
 from karbor.protections.nova import obstacles
 from karbor.protections.nova.restore import RebuildServer
+from karbor.protections.option_schemas import schema
 
 OBJECT = "server.json"
 
@@ -122,4 +123,4 @@ class ServerProtection(Protection):
                         "description": "old name or id → new one: flavors, key pairs, zones; a key "
                                        "pair → \"\": without one"},
             }
-        return {"type": "object", "properties": properties, "additionalProperties": False}
+        return schema(properties)

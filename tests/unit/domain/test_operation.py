@@ -41,6 +41,12 @@ def test_checkpoint_ids_sort_by_time(times: list[float]) -> None:
     assert all(uuid.UUID(one).version == 7 for one in ids)
 
 
+def test_an_id_with_a_name_is_the_same_in_every_process() -> None:
+    expected = "01a0c450-6cfa-73d9-a5f1-fd7eb12ebf66"
+    assert time_ordered_uuid(1790000000.25, "s 2026-11-26") == expected
+    assert time_ordered_uuid(1790000000.25, "another") != expected
+
+
 def checkpoint(*levels: Evidence | None) -> Checkpoint:
     kept = {str(i): Kept(str(i), {"stage": {}}, level) for i, level in enumerate(levels)}
     return Checkpoint("c", "p", "n", 0.0, CheckpointState.AVAILABLE, NOTHING, kept=kept)
