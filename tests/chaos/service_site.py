@@ -174,8 +174,10 @@ class Site:
         path = self.place / "log"
         return path.read_text() if path.exists() else ""
 
-    def until(self, what: Callable[[], object], why: str = "") -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+    def until(self, what: Callable[[], object], why: str = "",
+              patience: float = PATIENCE_SECONDS) -> None:
+        """Wait for it; `patience` in seconds."""
+        deadline = time.monotonic() + patience
         while not what():
             if time.monotonic() > deadline:
                 stand = [(one.id, str(one.verb), str(one.state)) for one in self.operations()

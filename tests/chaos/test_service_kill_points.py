@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from karbor.domain.operation import OperationState
+from karbor.worker.queue_poller import GRACE
 from tests.chaos.scene import trusts
-from tests.chaos.service_site import SERVE, Customer, Site
+from tests.chaos.service_site import PATIENCE_SECONDS, SERVE, Customer, Site
 
 LEAST_WRITES = 12       # of a process that drives a protect of one volume
 
@@ -38,9 +39,11 @@ def test_killed_at_each_write_to_the_journal_it_loses_nothing(site: Site) -> Non
     assert {one.state for one in site.operations()} == {OperationState.DONE}
     assert len(site.operations()) >= write
     made = {one.checkpoint_id for one in site.operations()}
-    # A record without an operation is that of a request that was never answered.
+    # A record without an operation is that of a request that was never answered: whoever accepts
+    # one may take a while to write its operation down.
     site.until(lambda: all(status == ("available" if one in made else "error")
-                           for one, status in customer.checkpoints().items()), "settled records")
+                           for one, status in customer.checkpoints().items()), "settled records",
+               PATIENCE_SECONDS + 2 * GRACE)
     assert len(site.double.dump()["cinder.backup"]) == len(site.operations())
     assert "cinder.snapshot" not in site.double.dump()
     customer.close()
