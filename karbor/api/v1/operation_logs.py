@@ -150,7 +150,9 @@ class OperationLogs(Resource):
         after = _number(call.last_event or call.query.get("after") or "0")
         if call.last_event is not None:
             return self._needs.streams.stream(Following(self._needs, operation, after).look)
-        return EventsBody(told(self._needs.records, operation)[after:], operation.state.over)
+        following = told(self._needs.records, operation)[after:]
+        return EventsBody(following[:call.longest],
+                          operation.state.over and len(following) <= call.longest)
 
     def _admitted(self, call: Call[None]) -> Operation:
         return admitted(call, self._needs.operations, "OperationLog",

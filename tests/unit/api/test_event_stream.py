@@ -45,6 +45,20 @@ def operation(engine: sa.Engine, journal: SqlJournal) -> Operation:
     return made
 
 
+def test_a_long_list_of_events_comes_in_parts(
+        api: Api, operation: Operation, journal: SqlJournal, engine: sa.Engine) -> None:
+    """Of three at most each, as all lists; `over` is said with the last one."""
+    for number in range(6):
+        Operations(engine).note(operation.id, 2.0, f"event {number}")
+    journal.move(operation.id, journal.claim(operation.id), OperationState.FAILED, now=3.0)
+    path, after, parts = f"/operation_logs/{operation.id}/events", 0, []
+    for _ in range(3):
+        answer = api("GET", path, query_string=f"after={after}").json
+        parts.append(([one["number"] for one in answer["events"]], answer["over"]))
+        after = answer["events"][-1]["number"]
+    assert parts == [([1, 2, 3], False), ([4, 5, 6], False), ([7, 8], True)]
+
+
 def test_it_is_followed_to_its_end(api: Api, operation: Operation, journal: SqlJournal,
                                    engine: sa.Engine) -> None:
     looks, shelf = iter(range(3)), api.wiring.operations
