@@ -69,6 +69,29 @@ def ask(double: Double, user: str = "demo", service: str = "volumev3"
     return one, str(one.get_endpoint(service_type=service))
 
 
+class TestApplicationCredentials:
+    def test_one_logs_its_user_in_until_it_is_removed(self, double: Double) -> None:
+        mine, _ = ask(double)
+        base = f"{double.auth_url}/users/{mine.get_user_id()}/application_credentials"
+        made = mine.post(base, json={"application_credential": {
+            "name": "for karbor", "roles": [{"name": "reader"}]}}).json()["application_credential"]
+        login = v3.ApplicationCredential(double.auth_url, application_credential_id=made["id"],
+                                         application_credential_secret=made["secret"])
+        other = session.Session(auth=login)
+        access = login.get_access(other)
+        assert (access.user_id, access.project_id) == (mine.get_user_id(), mine.get_project_id())
+        assert access.role_names == ["reader"]
+        shown = other.get(f"{base}/{made['id']}").json()["application_credential"]
+        assert (shown["name"], "secret" in shown) == ("for karbor", False)
+        with pytest.raises(exceptions.Forbidden):       # it is restricted
+            other.post(base, json={"application_credential": {"name": "another"}})
+
+        mine.delete(f"{base}/{made['id']}")
+        # Its tokens go with it (401): the session logs in again.
+        with pytest.raises(exceptions.NotFound, match="Could not find Application Credential"):
+            other.get(f"{double.auth_url}/auth/catalog")
+
+
 class TestVolumes:
     def test_a_volume_is_creating_at_the_first_look_and_then_available(
             self, demo: openstack.connection.Connection) -> None:
