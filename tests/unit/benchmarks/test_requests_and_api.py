@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
+import karbor
 from dev.benchmarks.api.__main__ import main as api
 from dev.benchmarks.requests.measure import protect
+from karbor.credentials.transport import Transport
+
+MOST_FRAMES = 12
+"""Between a step that is entered and its request, with one for keystoneauth and one for the
+transport."""
+
+
+def ways(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The functions of Karbor through which each backup is asked for, as they come about."""
+    told: list[list[str]] = []
+    send, package = Transport.send, str(Path(karbor.__file__).parent)
+
+    def seen(self: Transport, request: requests.PreparedRequest, **options: Any
+             ) -> requests.Response:
+        if request.method == "POST" and str(request.url).endswith("/backups"):
+            told.append([frame.name for frame in traceback.extract_stack()
+                         if frame.filename.startswith(package)])
+        return send(self, request, **options)
+
+    monkeypatch.setattr(Transport, "send", seen)
+    return told
 
 
 def test_what_a_protect_sends_does_not_grow_with_what_is_beside_it(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", "")     # measured with another one; put back here
+    to_cinder = ways(monkeypatch)
     few = protect(2, 2, 0, tmp_path / "few")
     # Per server an image made, fetched and removed; per volume a snapshot made and removed, and a
     # backup: what nobody can save.
     assert few.unavoidable == 2 * 3 + 4 * 3
     assert (few.proofs, few.tags) == (4 * 2, 2 * 2)
+    assert len(to_cinder) == 4
+    assert all(len(way) + 2 <= MOST_FRAMES for way in to_cinder), to_cinder
     many = protect(2, 2, 120, tmp_path / "many")
     assert (many.unavoidable, many.proofs, many.tags) == (few.unavoidable, few.proofs, few.tags)
     # How often one looks depends on how fast the machine is; a request for each would be 120 more.
