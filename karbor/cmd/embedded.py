@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
@@ -20,7 +21,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from karbor import config
 from karbor.application.application_credentials import RegisteredCredentials
 from karbor.application.checkpoint_listing import CheckpointListing, list_checkpoints
-from karbor.application.checkpoint_sync import note_verify
 from karbor.application.clouds import Clouds
 from karbor.application.execution_context import execution_context
 from karbor.application.login_project_cache import LoginProjectCache
@@ -28,10 +28,11 @@ from karbor.application.service_processes import ServiceProcesses
 from karbor.checkpoints.repository import CheckpointRepository
 from karbor.cmd.database import open_database
 from karbor.domain.checkpoint import Checkpoint
-from karbor.domain.errors import Conflict, TokenRejected
+from karbor.domain.errors import Conflict
 from karbor.domain.operation import Operation, OperationState, Verb, Wanted
 from karbor.domain.resource import PROJECT, Resource, ResourceGraph
 from karbor.domain.step import Step
+from karbor.durable.engine import Engine
 from karbor.durable.locks import operation_locks
 from karbor.operations.admission import Admission, Draft, RequestContext, RestoreOptions
 from karbor.operations.discovery import discover
@@ -43,11 +44,9 @@ from karbor.operations.selection import select
 from karbor.plugin import registry
 from karbor.plugin.protectable import DiscoveryLists, Protectable
 from karbor.providers.catalog import ProviderCatalog
-from karbor.store.checkpoints import CheckpointRecords
-from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
 from karbor.telemetry.notifications import Bus, notifications
-from karbor.worker.embedded_executor import EmbeddedExecutor
+from karbor.worker.executor import OperationExecutor
 
 if TYPE_CHECKING:
     from karbor.clients.cloud import OpenStackCloud
@@ -82,7 +81,8 @@ class EmbeddedKarbor:
         self._provider_name = provider
         self._state = config.state_path(conf)
         self._locks = operation_locks(self._state, config.database_url(conf))
-        self._driving: EmbeddedExecutor | None = None
+        self._engine: Engine | None = None
+        self._ends: dict[str, Future[OperationState | None]] = {}
         self._cancelling: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -103,8 +103,8 @@ class EmbeddedKarbor:
 
     def stop(self) -> None:
         """Stop driving; what is not over can be resumed, here or in another process."""
-        if self._driving is not None:
-            self._driving.stop()
+        if self._engine is not None:
+            self._engine.stop()
 
     # ------------------------------------------------------------------ what there is
     @property
@@ -232,20 +232,16 @@ class EmbeddedKarbor:
     # ------------------------------------------------------------------ what is done
     def start(self, draft: Draft) -> Operation:
         """Write it down and begin; `wait` for its end."""
-        execution_context, driving = self._setting_of(draft.operation), self._drive
-        operation = Admission(execution_context, self._records).accept(
-            draft, self._clouds.delegation
-        )
+        admission = self._admission_of(draft.operation)
+        operation = admission.accept(draft, self._clouds.delegation)
         self._clouds.trusts.sweep(operation.project_id)
-        driving.begin(operation, execution_context)
+        self._begin(operation)
         return operation
 
     def offer(self, draft: Draft) -> Operation:
         """Write it down for the workers that share this database; one of them drives it soon."""
-        execution_context = self._setting_of(draft.operation)
-        return Admission(execution_context, self._records).enter(
-            draft.operation, self._clouds.delegation, offered=True
-        )
+        admission = self._admission_of(draft.operation)
+        return admission.enter(draft.operation, self._clouds.delegation, offered=True)
 
     def select(self, words: Sequence[str]) -> list[Resource]:
         """What is meant by words that people type. Raises UnknownName, AmbiguousName, and what the
@@ -285,24 +281,30 @@ class EmbeddedKarbor:
                            remedy="there is nothing to resume or to remove; begin anew")
         taken = self._clouds.take_up_left(operation)
         with suppress(Conflict):        # a worker of a service was quicker
-            self._drive.begin(taken, self._setting_of(taken), lambda: True)
+            self._begin(taken)
         return taken
 
     def _take_up(self, operation: Operation) -> None:
         """Log in first: when that fails for now, the operation stays as it is, to be resumed. A
         credential that is over for good lets it end, with a list of what could not be removed."""
-        execution_context = self._setting_of(operation)
-
         def logged_in() -> bool:
-            taken = self._clouds.take_up(operation)
-            with suppress(TokenRejected):
-                self._clouds.of(taken)
-                Admission(execution_context, self._records).tidy(taken)
-            self._clouds.trusts.sweep(taken.project_id)
+            self._executor.take_up(operation)
             return True
 
+        self.providers.of(operation)    # raises before the lock is taken
         # Not before we have its lock: whoever drives it would be left without its credential.
-        self._drive.begin(operation, execution_context, logged_in)
+        self._begin(operation, logged_in)
+
+    def _begin(self, operation: Operation, prepared: Callable[[], bool] = lambda: True) -> None:
+        """Drive it, or go on with it. `prepared` is called when nobody else can drive it any more,
+        and before anything is done. Raises Conflict when another process drives it, or it is
+        over."""
+        if self._engine is None:
+            self._engine = Engine(self._locks, self._state_of, self._executor.drive)
+        self._ends[operation.id] = self._engine.begin(operation.id, prepared)
+
+    def _state_of(self, operation_id: str) -> OperationState:
+        return self.operation(operation_id).state
 
     def cancel(self, which: Which) -> Operation:
         """Ask for its end; whoever drives it undoes what it began, this process if nobody does. Of
@@ -324,8 +326,9 @@ class EmbeddedKarbor:
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if until is None else max(0.0, until - time.monotonic())
-            if self._driving is not None and self._driving.has(identity):
-                self._driving.wait(identity, left)
+            if identity in self._ends:
+                with suppress(TimeoutError):
+                    self._ends[identity].result(left)
                 return self.operation(identity)
             operation = self.operation(identity)
             if operation.state.over or left == 0.0:
@@ -362,36 +365,26 @@ class EmbeddedKarbor:
         return execution_context(self._conf, provider, self._protectables, self._clouds,
                                  self.providers.of_id)
 
-    def _setting_of(self, operation: Operation) -> ExecutionContext:
-        """Raises NotFound when its provider is not there any more; see Providers."""
-        return self._setting(self.providers.of(operation))
-
     @property
     def _admission(self) -> Admission:
         return Admission(self._setting(self.provider), self._records)
 
+    def _admission_of(self, operation: Operation) -> Admission:
+        """Raises NotFound when its provider is not there any more; see ProviderCatalog."""
+        return Admission(self._setting(self.providers.of(operation)), self._records)
+
     def _context(self, expected: float | None = None) -> RequestContext:
         return RequestContext(self.cloud.caller, self._clouds.delegation, self.cloud, expected)
 
-    @property
-    def _drive(self) -> EmbeddedExecutor:
-        if self._driving is None:
-            self._driving = EmbeddedExecutor(self._locks, SqlJournal(self._database),
-                                             threads=self._conf.limits.workers,
-                                             carriers=self._conf.limits.carriers,
-                                             living=self._locks.holders, over=self._over,
-                                             notifier=self._bus or NOBODY,
-                                             remembered=CheckpointRecords(self._database).show)
-        return self._driving
+    @cached_property
+    def _executor(self) -> OperationExecutor:
+        return OperationExecutor(self._conf, self.providers, self._clouds, self._database,
+                                 self._protectables, living=self._locks.holders,
+                                 notifier=self._bus or NOBODY)
 
     @cached_property
     def _bus(self) -> Bus | None:
         return notifications(self._conf, f"karbor.command.{socket.gethostname()}")
-
-    def _over(self, operation_id: str) -> None:
-        """An operation that was driven here has come to its end."""
-        note_verify(CheckpointRecords(self._database), self.operation(operation_id))
-        self._clouds.trusts.end(self.project_id, operation_id)
 
 
 def _id(which: Which) -> str:

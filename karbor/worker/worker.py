@@ -27,6 +27,7 @@ from karbor.domain.service import WORKER, Service, ServiceProcess, ServiceStatus
 from karbor.durable.engine import Engine, Limits
 from karbor.durable.locks import machine, operation_locks
 from karbor.operations.events import NOBODY, Notifier
+from karbor.plugin import registry
 from karbor.providers.catalog import ProviderCatalog
 from karbor.store.checkpoints import CheckpointRecords
 from karbor.store.journal import SqlJournal
@@ -55,8 +56,8 @@ class Worker:
         self._database = database
         self._clouds = clouds
         self._locks = operation_locks(config.state_path(conf), config.database_url(conf))
-        self._serving = OperationExecutor(conf, providers, clouds, database, living=self._living,
-                                          notifier=notifier)
+        executor = OperationExecutor(conf, providers, clouds, database, registry.protectables(),
+                                     living=self._living, notifier=notifier)
         self._records = Operations(database)
         self._journal = SqlJournal(database)
         self._trusts: threading.Thread | None = None
@@ -65,7 +66,8 @@ class Worker:
         self._services = Services(database)
         self._checkpoints = CheckpointRecords(database)
         self._clock = clock
-        self._engine = Engine(self._locks, self._standing, self._serving.drive, left=self._left)
+        self._engine = Engine(self._locks, self._standing, executor.drive_queued,
+                              left=self._left)
         self._rounds = QueuePoller(
             self._engine, self._records, providers, self._limits, clock=clock
         )

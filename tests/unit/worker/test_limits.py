@@ -14,10 +14,11 @@ import pytest
 import karbor.protections
 from karbor import config
 from karbor.cmd.embedded import EmbeddedKarbor
+from karbor.domain.operation import Operation, Verb
 from karbor.engine.concurrency_limits import Limit
 from karbor.engine.runner import REMOVAL, UNAVAILABLE
 from karbor.plugin.protection import Stage, Task
-from karbor.worker import embedded_executor
+from karbor.worker import executor
 
 
 def shipped_limits() -> set[str]:
@@ -50,15 +51,15 @@ def test_the_driver_keeps_to_the_options(tmp_path: Path, monkeypatch: pytest.Mon
 
         def drive(self, _operation_id: str, _stopping: threading.Event) -> None: ...
 
-    monkeypatch.setattr(embedded_executor, "Driver", Recorder)
-    monkeypatch.setattr(embedded_executor, "run_notifying",
+    monkeypatch.setattr(executor, "Driver", Recorder)
+    monkeypatch.setattr(executor, "run_notifying",
                         lambda _operation_id, drive, *_told: drive())
     file = tmp_path / "karbor.conf"
     file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n[limits]\nworkers = 11\ncarriers = 4\n"
                     "project_cinder_backups = 1\n")
     with EmbeddedKarbor(config.load([file])) as local:
-        local._drive._settings["op"] = local._setting(local.provider)
-        local._drive._drive("op", threading.Event())
+        local._records.add(Operation("op", Verb.VERIFY, "p", {}, {}, {}, "checkpoint"))
+        local._executor.drive("op", threading.Event())
         places = given.pop("places")
         assert places.living(["op"]) == {}      # nobody has its lock
     assert given == {"threads": 11, "carriers": 4}

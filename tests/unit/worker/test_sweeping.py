@@ -15,7 +15,7 @@ from karbor.checkpoints.deferred_deletions import DeferredDeletions
 from karbor.cmd.embedded import EmbeddedKarbor
 from karbor.domain.errors import TokenRejected
 from karbor.domain.operation import Operation, Verb
-from karbor.operations.execution_context import ExecutionContext, Provider
+from karbor.operations.execution_context import Provider
 from karbor.plugin.protection import Protection
 from karbor.providers.catalog import ProviderCatalog
 
@@ -33,11 +33,9 @@ class Resumed:
     def __init__(self) -> None:
         self.ids: list[str] = []
 
-    def begin(
-        self, operation: Operation, setting: ExecutionContext, prepared: Callable[[], bool]
-    ) -> None:
+    def begin(self, operation_id: str, prepared: Callable[[], bool]) -> None:
         if prepared():
-            self.ids.append(operation.id)
+            self.ids.append(operation_id)
 
     def stop(self) -> None: ...
 
@@ -59,7 +57,7 @@ def test_a_resumed_operation_sweeps_where_its_login_is_good(
     with EmbeddedKarbor(config.load([file])) as local:
         monkeypatch.setattr(ProviderCatalog, "of", lambda _self, _operation: Provider(
             "prov", "toys", bank, {BOX: Boxes()}))
-        monkeypatch.setattr(local, "_driving", resumed)
+        monkeypatch.setattr(local, "_engine", resumed)
         local._records.add(Operation("op", Verb.RESTORE, "p", {}, {}, {}, "checkpoint"))
         local.resume("op")
         notes = [text for _, text in local.events("op")]
