@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from karbor.application.clouds import UNDO_SECONDS
+from karbor.application.requests import (
+    DeleteRequest,
+    ProtectRequest,
+    RequestContext,
+    RestoreOptions,
+    RestoreRequest,
+    VerifyRequest,
+)
 from karbor.application.restore_target import must_be_here
 from karbor.application.service_context import Requester, ServiceContext
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.checkpoint_record import MANUAL, CheckpointRecord, RecordStatus, may_be_reset
 from karbor.domain.errors import BadInput, Conflict, Forbidden, NotFound
-from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.listing import CheckpointFilter, Listing, Page
 from karbor.domain.operation import Operation
 from karbor.domain.plan import Plan
 from karbor.domain.resource import ResourceGraph
-from karbor.operations.admission import RequestContext
 from karbor.operations.discovery import discover
 from karbor.operations.execution_context import Provider
 from karbor.operations.parameters import Parameters
-from karbor.operations.plan_requests import ProtectRequest
 from karbor.plugin.protectable import DiscoveryLists, composite_of
 
 Wake = Callable[[], None]
@@ -70,33 +74,25 @@ class CheckpointRequests:
         if plan.provider_id != provider_id:
             raise BadInput(f"Invalid plan: plan {plan.id} belongs to another provider "
                            f"({plan.provider_id})")
-        with self._context(who) as context:
-            order = protect_request_of(plan, {**(extra_info or {}), "created_by": MANUAL})
-            return self.accept_protect(context, self.provider(provider_id), order)
+        with self._service.context(who) as context:
+            request = protect_request_of(plan, {**(extra_info or {}), "created_by": MANUAL})
+            return self.accept_protect(context, self.provider(provider_id), request)
 
-    def accept_protect(self, context: RequestContext, provider: Provider, order: ProtectRequest, *,
-                       operation_id: str = "", checkpoint_id: str = "") -> CheckpointRecord:
+    def accept_protect(self, context: RequestContext, provider: Provider, request: ProtectRequest
+                       ) -> CheckpointRecord:
         """The record stands before the operation, whose caller may ask for it at once."""
-        now = time.time()
-        checkpoint_id = checkpoint_id or time_ordered_uuid(now)
-        operation = self._service.orders(provider).protect(
-            context, order, operation_id=operation_id, checkpoint_id=checkpoint_id)
+        operation = self._service.admission(provider).protect(context, request).operation
         record = CheckpointRecord(
-            checkpoint_id, context.caller.project_id, provider.id, order.name,
-            RecordStatus.PROTECTING, now, plan_id=order.plan_id, origin=dict(order.origin),
-            operation_id=operation.id)
-        self.enter_with(context, provider, operation, record)
-        return record
-
-    def enter_with(self, context: RequestContext, provider: Provider, operation: Operation,
-                   record: CheckpointRecord) -> None:
-        """Write down an operation behind the record of the checkpoint that it makes."""
+            operation.checkpoint_id, context.caller.project_id, provider.id, request.name,
+            RecordStatus.PROTECTING, time.time(), plan_id=request.plan_id,
+            origin=dict(request.origin), operation_id=operation.id)
         self._service.checkpoints.add(record)
         try:
             self.enter(context, provider, operation)
         except BaseException:
             self._service.checkpoints.drop(record.project_id, record.id)
             raise
+        return record
 
     def checkpoints(self, project_id: str | None, provider_id: str, listing: Listing,
                     span: CheckpointFilter) -> Page[CheckpointRecord]:
@@ -134,15 +130,15 @@ class CheckpointRequests:
             self._service.checkpoints.set_status(project_id, checkpoint_id, RecordStatus.DELETED,
                                                  record.reason, time.time())
             return
-        with self._context(who) as context:
+        with self._service.context(who) as context:
             self.accept_delete(context, self.provider(provider_id), checkpoint_id)
 
-    def accept_delete(self, context: RequestContext, provider: Provider, checkpoint_id: str, *,
-                      operation_id: str = "") -> Operation:
-        operation = self._service.orders(provider).delete(context, checkpoint_id,
-                                                          operation_id=operation_id)
-        entered = self._service.admission(provider).enter(operation, context.delegation,
-                                                            offered=True)
+    def accept_delete(self, context: RequestContext, provider: Provider, checkpoint_id: str
+                      ) -> Operation:
+        """Raises as `delete`."""
+        admission = self._service.admission(provider)
+        operation = admission.delete(context, DeleteRequest(checkpoint_id)).operation
+        entered = admission.enter(operation, context.delegation, offered=True)
         self._service.checkpoints.work_on(context.caller.project_id, checkpoint_id, entered.id,
                                           RecordStatus.DELETING, time.time())
         self._wake_up()
@@ -155,9 +151,9 @@ class CheckpointRequests:
         record = self.checkpoint(project_id, provider_id, checkpoint_id)
         in_bank: CheckpointState | None = None
         if status is RecordStatus.AVAILABLE:
-            orders = self._service.orders(self.provider(provider_id))
+            admission = self._service.admission(self.provider(provider_id))
             try:
-                in_bank = orders.checkpoint(project_id, checkpoint_id).state
+                in_bank = admission.checkpoint(project_id, checkpoint_id).state
             except NotFound:
                 in_bank = None
         if why := may_be_reset(record, status, in_bank):
@@ -175,19 +171,20 @@ class CheckpointRequests:
             must_be_here(target, who.token_body, self._service.keystone)
         self.available(who, provider_id, checkpoint_id)
         provider = self.provider(provider_id)
-        with self._context(who) as context:
-            operation = self._service.orders(provider).restore(context, checkpoint_id, parameters,
-                                                               target=target)
-            return self.enter(context, provider, operation)
+        request = RestoreRequest(checkpoint_id, RestoreOptions(parameters=parameters), target)
+        with self._service.context(who) as context:
+            draft = self._service.admission(provider).restore(context, request)
+            return self.enter(context, provider, draft.operation)
 
     def verify(self, who: Requester, provider_id: str, checkpoint_id: str, parameters: Parameters
                ) -> Operation:
         """Raises as `restore`."""
         self.available(who, provider_id, checkpoint_id)
         provider = self.provider(provider_id)
-        with self._context(who) as context:
-            operation = self._service.orders(provider).verify(context, checkpoint_id, parameters)
-            return self.enter(context, provider, operation)
+        request = VerifyRequest(checkpoint_id, parameters)
+        with self._service.context(who) as context:
+            draft = self._service.admission(provider).verify(context, request)
+            return self.enter(context, provider, draft.operation)
 
     def available(self, who: Requester, provider_id: str, checkpoint_id: str) -> CheckpointRecord:
         """One that somebody has set to `error` is not to be used, whatever the bank says. Raises
@@ -218,7 +215,7 @@ class CheckpointRequests:
         if not operation.result.get("left"):
             raise Conflict(f"operation {operation.id} is {operation.state}, and nothing is left of "
                            "it")
-        with self._context(who) as context:
+        with self._service.context(who) as context:
             taken = self._service.clouds.trusts.taken_up(
                 operation, context.delegation, UNDO_SECONDS, offered=True)
         self._wake_up()
@@ -231,14 +228,9 @@ class CheckpointRequests:
         self._wake_up()
         return entered
 
-    @contextmanager
-    def _context(self, who: Requester) -> Iterator[RequestContext]:
-        with self._service.context(who) as context:
-            yield context
 
-
-def protect_request_of(plan: Plan, extra_info: Mapping[str, Any], scheduled_operation_id: str = ""
-                       ) -> ProtectRequest:
+def protect_request_of(plan: Plan, extra_info: Mapping[str, Any], scheduled_operation_id: str = "",
+                       *, operation_id: str = "", checkpoint_id: str = "") -> ProtectRequest:
     """What a run of the plan is asked for, and what its checkpoint will remember."""
     origin = {"created_by": extra_info.get("created_by", MANUAL),
               "extra_info": dict(extra_info),
@@ -247,5 +239,7 @@ def protect_request_of(plan: Plan, extra_info: Mapping[str, Any], scheduled_oper
     if scheduled_operation_id:
         origin["scheduled_operation_id"] = scheduled_operation_id
     return ProtectRequest(
-        plan.id, plan.name, plan.resources, [selector.to_dict() for selector in plan.selectors],
-        {key: dict(given or {}) for key, given in plan.parameters.items()}, origin)
+        name=plan.name, plan_id=plan.id, resources=plan.resources,
+        selectors=[selector.to_dict() for selector in plan.selectors],
+        parameters={key: dict(given or {}) for key, given in plan.parameters.items()},
+        origin=origin, operation_id=operation_id, checkpoint_id=checkpoint_id)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from karbor.application.checkpoints import CheckpointRequests
+from karbor.application.requests import CopyRequest
 from karbor.application.service_context import Requester, ServiceContext
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import BadInput, Conflict
@@ -90,10 +91,10 @@ class CheckpointCopies:
         """All are judged before the first is accepted."""
         if not originals:
             return Accepted(target.id, [])
-        orders = self._service.orders(source)
+        admission = self._service.admission(source)
         with self._service.context(who) as context:
-            drafts = [(record, orders.copy(context, record.id, target, parameters,
-                                           copy_id=time_ordered_uuid(time.time())))
+            drafts = [(record, admission.copy(context, CopyRequest(
+                record.id, target, parameters, time_ordered_uuid(time.time()))).operation)
                       for record in originals]
             # For all of them there is room, or for none: a part is not what was asked for.
             self._service.checkpoints.add(*(_record(original, draft, source, target)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from karbor.application.checkpoints import CheckpointRequests, protect_request_of
+from karbor.application.requests import RequestContext
 from karbor.application.service_context import ServiceContext
 from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import CheckpointState
@@ -17,10 +17,8 @@ from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.occurrence import Occurrence
 from karbor.domain.retention import Candidate
 from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
-from karbor.operations.admission import RequestContext
 from karbor.store.scheduled_operations import ScheduledOperations
 
-_UNSEEN: Any = None     # orders do not look at the cloud; their operations do
 _STATES = {
     RecordStatus.PROTECTING: CheckpointState.PROTECTING,
     RecordStatus.COPYING: CheckpointState.PROTECTING,
@@ -47,9 +45,9 @@ class ScheduledRuns:
         checkpoint_id = checkpoint_of(occurrence)
         # Of somebody who died between the record and its operation.
         self._service.checkpoints.drop(one.project_id, checkpoint_id)
-        order = protect_request_of(plan, {"created_by": OPERATION_ENGINE}, one.id)
-        self._requests.accept_protect(context, provider, order, operation_id=id,
-                                      checkpoint_id=checkpoint_id)
+        self._requests.accept_protect(context, provider, protect_request_of(
+            plan, {"created_by": OPERATION_ENGINE}, one.id, operation_id=id,
+            checkpoint_id=checkpoint_id))
         return id
 
 
@@ -97,7 +95,6 @@ def request_context_of(scheduled_operation: ScheduledOperation, service: Service
         Caller.from_dict(scheduled_operation.caller),
         BorrowedTrust(scheduled_operation.credential, time.time,
                       lambda _credential: _try(scheduled_operation, service)),
-        _UNSEEN,
     )
 
 

@@ -10,14 +10,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from karbor import config
+from karbor.application.admission import Admission
 from karbor.application.checkpoint_sync import CheckpointSync
 from karbor.application.clouds import Clouds
 from karbor.application.login_project_cache import LoginProjectCache
+from karbor.application.requests import RequestContext
 from karbor.domain.caller import Caller
 from karbor.domain.operation import Operation
-from karbor.operations.admission import Admission, RequestContext
 from karbor.operations.execution_context import ExecutionContext, Provider
-from karbor.operations.plan_requests import PlanRequests
 from karbor.plugin import registry
 from karbor.plugin.protectable import Protectable
 from karbor.providers.catalog import ProviderCatalog
@@ -110,11 +110,11 @@ class ServiceContext:
 
     @contextmanager
     def context(self, who: Requester) -> Iterator[RequestContext]:
-        """The requester with what they can pass on to an operation."""
+        """The requester with what they can pass on to an operation; nobody looks at the cloud for
+        them before it is planned."""
         with self.admitted(who) as cloud:
             yield RequestContext(
-                cloud.caller, self.connector.delegation(cloud, self.registrations.of), cloud
-            )
+                cloud.caller, self.connector.delegation(cloud, self.registrations.of))
 
     @contextmanager
     def standing(self, who: Requester, life: float) -> Iterator[Delegation]:
@@ -132,9 +132,6 @@ class ServiceContext:
         return Admission(ExecutionContext(provider, self.protectables, _unconnected, time.time,
                                           slowest_rate=self.conf.credentials.slowest_rate,
                                           providers=self.providers.of_id), self.records)
-
-    def orders(self, provider: Provider) -> PlanRequests:
-        return PlanRequests(self.admission(provider))
 
     def close(self) -> None:
         self.providers.close()

@@ -22,8 +22,8 @@ from karbor.domain.errors import KarborError
 from karbor.domain.operation import Verb
 
 if TYPE_CHECKING:
+    from karbor.application.admission import Draft
     from karbor.cmd.embedded import EmbeddedKarbor
-    from karbor.operations.admission import Draft
 
 LONGEST_REASON = 60     # characters of it in a list; `show` has all
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from karbor.application.admission import Draft
 from karbor.cli.credential_view import credential_facts, credential_json, expecting, seconds
 from karbor.cli.error_handling import answering
 from karbor.cli.formatting import count, thing, titles
@@ -17,7 +18,6 @@ from karbor.cli.run_operation import run_to_exit, start
 from karbor.cli.steps_view import tree
 from karbor.domain.errors import BadInput
 from karbor.domain.resource import DATABASE, IMAGE, NETWORK, POD, PROJECT, SERVER, SHARE, VOLUME
-from karbor.operations.admission import Draft
 from karbor.operations.selection import short
 
 _TYPES = {short(one): one for one in (PROJECT, SERVER, VOLUME, IMAGE, NETWORK, SHARE,

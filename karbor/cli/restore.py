@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import click
 
+from karbor.application.admission import Draft
+from karbor.application.requests import RestoreOptions
 from karbor.cli.credential_view import credential_facts, credential_json, expecting, seconds
 from karbor.cli.error_handling import answering
 from karbor.cli.formatting import titles
@@ -14,7 +16,6 @@ from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.protect import read_parameters
 from karbor.cli.run_operation import run_to_exit, start
 from karbor.domain.errors import BadInput
-from karbor.operations.admission import Draft, RestoreOptions
 
 
 def read_pairs(given: Sequence[str], option: str, *, none: bool = False) -> dict[str, str]:

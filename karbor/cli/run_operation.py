@@ -15,8 +15,8 @@ from karbor.domain.errors import KarborError, NotFound
 from karbor.domain.operation import Operation
 
 if TYPE_CHECKING:
+    from karbor.application.admission import Draft
     from karbor.cmd.embedded import EmbeddedKarbor
-    from karbor.operations.admission import Draft
 
 
 def start(local: EmbeddedKarbor, draft: Draft) -> Operation:

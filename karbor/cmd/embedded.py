@@ -19,11 +19,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from karbor import config
+from karbor.application.admission import Admission, Draft
 from karbor.application.application_credentials import RegisteredCredentials
 from karbor.application.checkpoint_listing import CheckpointListing, list_checkpoints
 from karbor.application.clouds import Clouds
 from karbor.application.execution_context import execution_context
 from karbor.application.login_project_cache import LoginProjectCache
+from karbor.application.requests import (
+    CopyRequest,
+    DeleteRequest,
+    ProtectRequest,
+    RequestContext,
+    RestoreOptions,
+    RestoreRequest,
+    VerifyRequest,
+)
 from karbor.application.service_processes import ServiceProcesses
 from karbor.checkpoints.repository import CheckpointRepository
 from karbor.cmd.database import open_database
@@ -34,7 +44,6 @@ from karbor.domain.resource import PROJECT, Resource, ResourceGraph
 from karbor.domain.step import Step
 from karbor.durable.engine import Engine
 from karbor.durable.locks import operation_locks
-from karbor.operations.admission import Admission, Draft, RequestContext, RestoreOptions
 from karbor.operations.discovery import discover
 from karbor.operations.events import NOBODY
 from karbor.operations.execution_context import ExecutionContext, Provider
@@ -212,22 +221,23 @@ class EmbeddedKarbor:
                       parameters: Parameters | None = None, expected: float | None = None
                       ) -> Draft:
         return self._admission.protect(
-            self._context(expected), words, name=name, parameters=parameters
-        )
+            self._context(expected), ProtectRequest(words, name, parameters or {}))
 
     def draft_restore(self, checkpoint: str, options: RestoreOptions | None = None, *,
                       expected: float | None = None) -> Draft:
-        return self._admission.restore(self._context(expected), checkpoint, options)
+        return self._admission.restore(
+            self._context(expected), RestoreRequest(checkpoint, options or RestoreOptions()))
 
     def draft_verify(self, checkpoint: str, *, expected: float | None = None) -> Draft:
-        return self._admission.verify(self._context(expected), checkpoint)
+        return self._admission.verify(self._context(expected), VerifyRequest(checkpoint))
 
     def draft_copy(self, checkpoint: str, to: str, *, expected: float | None = None) -> Draft:
         """`to` is the name or id of the provider that shall get the copy."""
-        return self._admission.copy(self._context(expected), checkpoint, self.providers.choose(to))
+        return self._admission.copy(
+            self._context(expected), CopyRequest(checkpoint, self.providers.choose(to)))
 
     def draft_delete(self, checkpoint: str) -> Draft:
-        return self._admission.delete(self._context(), checkpoint)
+        return self._admission.delete(self._context(), DeleteRequest(checkpoint))
 
     # ------------------------------------------------------------------ what is done
     def start(self, draft: Draft) -> Operation:
@@ -235,6 +245,7 @@ class EmbeddedKarbor:
         admission = self._admission_of(draft.operation)
         operation = admission.accept(draft, self._clouds.delegation)
         self._clouds.trusts.sweep(operation.project_id)
+        self._executor.hand_on(operation, draft.lookup)
         self._begin(operation)
         return operation
 

@@ -35,17 +35,22 @@ class Protect:
 
     def plan(self, run: Run) -> Planned:
         operation = run.operation
-        listings = DiscoveryLists(run.cloud)
-        graph = discover(run.cloud, run.setting.protectables, self._start(run, listings), listings)
-        self._require_time(run, graph)
-        refuse(f"{operation.request['name']} cannot be protected as it stands",
-               obstacles(graph, run.setting.provider, run.cloud))
+        graph = run.lookup.graph if run.lookup is not None else self._look_up(run)
         parameters = self._parameters(run, graph)
         run.checkpoints.begin(self._checkpoint(run, graph, CheckpointState.PROTECTING,
                                                parameters=parameters))
         steps = build_steps(graph, lambda resource: self.stages(run, resource))
         return Planned({"graph": graph.to_dict(), "parameters": parameters,
                         "size": estimate.size_of(graph)}, steps, operation.checkpoint_id)
+
+    def _look_up(self, run: Run) -> ResourceGraph:
+        """Return all that is to be protected. Raise NoLastingCredential, Obstacles."""
+        listings = DiscoveryLists(run.cloud)
+        graph = discover(run.cloud, run.setting.protectables, self._start(run, listings), listings)
+        self._require_time(run, graph)
+        refuse(f"{run.operation.request['name']} cannot be protected as it stands",
+               obstacles(graph, run.setting.provider, run.cloud))
+        return graph
 
     @staticmethod
     def _start(run: Run, listings: DiscoveryLists) -> list[Resource]:

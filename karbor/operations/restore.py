@@ -29,8 +29,9 @@ class Restore:
 
     def plan(self, run: Run) -> Planned:
         checkpoint = restorable(run.checkpoint)
-        refuse(f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
-               obstacles(checkpoint, run.setting.provider, target(run)))
+        if run.lookup is None:
+            refuse(f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
+                   obstacles(checkpoint, run.setting.provider, target(run)))
         steps = build_steps(checkpoint.graph, lambda resource: self.stages(run, resource))
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +19,26 @@ from karbor.operations.parameters import parameters_of
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Protection
 
+LOOKUP_LIFE_SECONDS = 60.0      # then the cloud may have become another
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What was looked up for a draft `at` a time (seconds since the epoch), and needs no second
+    look when the operation is planned at once: the graph, in whose way nothing stood."""
+
+    graph: ResourceGraph
+    at: float
+
 
 class Run:
     """Made once per process and operation. Safe for several threads."""
 
-    def __init__(self, operation: Operation, setting: ExecutionContext) -> None:
+    def __init__(self, operation: Operation, setting: ExecutionContext,
+                 lookup: Lookup | None = None) -> None:
+        """`lookup`: what this process has looked up for the operation's draft."""
+        fresh = lookup is not None and 0 <= setting.clock() - lookup.at <= LOOKUP_LIFE_SECONDS
+        self.lookup = lookup if fresh else None
         self.operation = operation
         self.setting = setting
         self._lock = threading.Lock()

@@ -18,7 +18,7 @@ from karbor.operations.delete import Delete
 from karbor.operations.execution_context import ExecutionContext
 from karbor.operations.protect import Protect
 from karbor.operations.restore import Restore
-from karbor.operations.run import Run
+from karbor.operations.run import Lookup, Run
 from karbor.operations.step_graph import BARRIER, RELEASE
 from karbor.operations.verb import VerbRules
 from karbor.operations.verify import Verify
@@ -34,8 +34,11 @@ _VERBS: Mapping[Verb, VerbRules] = {
 class OperationRunner:
     """Runs one operation; make one for each."""
 
-    def __init__(self, setting: ExecutionContext) -> None:
+    def __init__(self, setting: ExecutionContext, lookup: Lookup | None = None) -> None:
+        """`lookup`: what was looked up for the operation's draft, for the first time that it is
+        planned."""
         self._setting = setting
+        self._lookup = lookup
         self._lock = threading.Lock()
         self._run: Run | None = None
         self._index: dict[tuple[str, str], int] = {}
@@ -43,7 +46,8 @@ class OperationRunner:
 
     # ------------------------------------------------------------------ whole operations
     def plan(self, operation: Operation) -> Planned:
-        return _VERBS[operation.verb].plan(Run(operation, self._setting))
+        lookup, self._lookup = self._lookup, None
+        return _VERBS[operation.verb].plan(Run(operation, self._setting, lookup))
 
     def fail_fast(self, operation: Operation) -> bool:
         return _VERBS[operation.verb].fail_fast

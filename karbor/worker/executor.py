@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from karbor import config
+from karbor.application.admission import Admission
 from karbor.application.checkpoint_sync import note_verify
 from karbor.application.clouds import Clouds
 from karbor.application.execution_context import execution_context
@@ -22,9 +23,9 @@ from karbor.domain.errors import Fenced, KarborError, StoreError, TokenRejected
 from karbor.domain.operation import Operation, OperationState
 from karbor.engine.concurrency_limits import ConcurrencyLimits, Living
 from karbor.engine.driver import Driver
-from karbor.operations.admission import Admission
 from karbor.operations.events import NOBODY, Notifier, run_notifying
 from karbor.operations.execution_context import ExecutionContext
+from karbor.operations.run import Lookup
 from karbor.operations.runner import OperationRunner
 from karbor.plugin.protectable import Protectable
 from karbor.providers.catalog import ProviderCatalog
@@ -53,12 +54,18 @@ class OperationExecutor:
         self._checkpoints = CheckpointRecords(database)
         self._protectables = protectables
         self._noted: dict[str, str] = {}
+        self._lookups: dict[str, Lookup] = {}
 
     def context_of(self, operation: Operation) -> ExecutionContext:
         """Return where the operation takes place: its provider, with the options as they are now.
         Raise NotFound when no file describes its provider any more."""
         return execution_context(self._conf, self._providers.of(operation), self._protectables,
                                  self._clouds, self._providers.of_id)
+
+    def hand_on(self, operation: Operation, lookup: Lookup | None) -> None:
+        """Have `drive` use what was looked up for the operation's draft."""
+        if lookup is not None:
+            self._lookups[operation.id] = lookup
 
     def take_up(self, operation: Operation) -> Operation:
         """Log in for an operation that another process or thread accepted, and return it with the
@@ -77,7 +84,8 @@ class OperationExecutor:
         """Drive an operation that is logged in to its end, or until `stopping` is set: then return
         None. Raise what keeps it from going on for now; it can be resumed."""
         context = self.context_of(self._journal.operation(operation_id))
-        driver = Driver(self._journal, OperationRunner(context),
+        runner = OperationRunner(context, self._lookups.pop(operation_id, None))
+        driver = Driver(self._journal, runner,
                         places=ConcurrencyLimits(context.limits, self._living),
                         threads=self._conf.limits.workers, carriers=self._conf.limits.carriers)
         state = run_notifying(operation_id, partial(driver.drive, operation_id, stopping),

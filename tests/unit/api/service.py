@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from karbor.application.requests import RequestContext
 from karbor.application.service_context import Requester, ServiceContext
 from karbor.domain.caller import Caller
 from karbor.domain.errors import ServiceAbsent
-from karbor.operations.admission import RequestContext
 from tests.unit.api.people import MINE
 
 SERVER = "44444444-4444-4444-8444-444444444444"
@@ -80,7 +80,7 @@ class ListedService(ServiceContext):
 
     @contextmanager
     def context(self, who: Requester) -> Iterator[RequestContext]:
-        yield RequestContext(who.caller, Delegating(), ListedCloud(who.caller))     # type: ignore[arg-type]
+        yield RequestContext(who.caller, Delegating())
 
     @property
     def keystone(self) -> str:

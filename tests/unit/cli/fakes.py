@@ -8,6 +8,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
+from karbor.application.admission import Draft
 from karbor.application.checkpoint_listing import CheckpointListing
 from karbor.cli.group import karbor
 from karbor.cmd.embedded import Driver
@@ -16,7 +17,6 @@ from karbor.domain.errors import KarborError, NotFound
 from karbor.domain.operation import Operation, OperationState, Verb
 from karbor.domain.resource import IMAGE, SERVER, VOLUME, Resource, ResourceGraph
 from karbor.domain.step import Hook, Progress, Step, StepState
-from karbor.operations.admission import Draft
 
 WEB = Resource(SERVER, "s1", "web-1", facts={"status": "ACTIVE"})
 DISK = Resource(IMAGE, "i1", "debian (disk of web-1)", within="s1")

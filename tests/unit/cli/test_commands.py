@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from karbor.application.admission import Draft
 from karbor.application.checkpoint_listing import CheckpointListing
+from karbor.application.requests import RestoreOptions
 from karbor.cli import exit_codes, progress_table
 from karbor.cli.formatting import titles
 from karbor.cli.steps_view import rows
@@ -27,7 +29,6 @@ from karbor.domain.operation import OperationState, Verb
 from karbor.domain.resource import VOLUME, Resource, ResourceGraph
 from karbor.domain.step import Hook, Step, StepState
 from karbor.domain.verification import Damage, Verification
-from karbor.operations.admission import Draft, RestoreOptions
 from tests.unit.cli.fakes import (
     DATA,
     WEB,

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import pytest
 from karbor_testing.bank import MemoryBank
 
+from karbor.application.admission import Admission, Draft
+from karbor.application.requests import (
+    CopyRequest,
+    DeleteRequest,
+    ProtectRequest,
+    RequestContext,
+    RestoreOptions,
+    RestoreRequest,
+    VerifyRequest,
+)
 from karbor.checkpoints.deferred_deletions import DeferredDeletions
 from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.caller import Caller
@@ -36,7 +46,6 @@ from karbor.domain.operation_conflicts import check_conflicts
 from karbor.domain.resource import VOLUME, Resource, ResourceGraph
 from karbor.domain.step import Hook
 from karbor.domain.verification import Damage, Verification
-from karbor.operations.admission import Admission, Draft, RequestContext, RestoreOptions
 from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.operations.mapping import check_mapping
 from karbor.operations.parameters import misfit, parameters_of
@@ -234,7 +243,7 @@ def keep(bank: MemoryBank, state: CheckpointState = CheckpointState.AVAILABLE) -
 def test_a_protect_is_written_down_with_all_that_was_found(
     admission: Admission, context: RequestContext, records: Records
 ) -> None:
-    draft = admission.protect(context, ["red"], parameters={BOX: {"depth": 2}})
+    draft = admission.protect(context, ProtectRequest(["red"], parameters={BOX: {"depth": 2}}))
     assert records.kept == []
     accepted = admission.accept(draft, context.delegation)
     assert records.kept == [accepted]
@@ -253,7 +262,7 @@ def test_a_protect_is_written_down_with_all_that_was_found(
 def test_names_must_say_which(admission: Admission, context: RequestContext, words: list[str],
                               error: type[Exception]) -> None:
     with pytest.raises(error):
-        admission.protect(context, words)
+        admission.protect(context, ProtectRequest(words))
 
 
 @pytest.mark.parametrize(("parameters", "why"), [
@@ -265,7 +274,7 @@ def test_parameters_must_fit(
     admission: Admission, context: RequestContext, parameters: Any, why: str
 ) -> None:
     with pytest.raises(BadInput, match=why):
-        admission.protect(context, ["red"], parameters=parameters)
+        admission.protect(context, ProtectRequest(["red"], parameters=parameters))
 
 
 def test_obstacles_and_a_full_bank_are_found_before(
@@ -277,16 +286,16 @@ def test_obstacles_and_a_full_bank_are_found_before(
 ) -> None:
     protection.obstacles = [Obstacle("the lid is nailed")]
     with pytest.raises(Obstacles, match="the lid is nailed"):
-        admission.protect(context, ["red"])
+        admission.protect(context, ProtectRequest(["red"]))
     protection.obstacles = []
-    admission.protect(context, ["red"])
+    admission.protect(context, ProtectRequest(["red"]))
     assert bank.list() == []        # the probe leaves nothing
 
     def full(*_arguments: Any, **_options: Any) -> None:
         raise BankFull("no space")
     monkeypatch.setattr(bank, "put", full)
     with pytest.raises(BankFull):
-        admission.protect(context, ["red"])
+        admission.protect(context, ProtectRequest(["red"]))
 
 
 @pytest.mark.parametrize("verb", [Verb.PROTECT, Verb.RESTORE])
@@ -324,9 +333,10 @@ def test_a_bank_with_less_room_than_may_be_needed_is_warned_of(
     warned: bool,
 ) -> None:
     protection.stored_bytes = lambda resource: 2 << 20      # type: ignore[method-assign]
-    assert not admission.protect(context, ["red"]).warnings       # this bank does not tell
+    draft = admission.protect(context, ProtectRequest(["red"]))
+    assert not draft.warnings       # this bank does not tell
     bank.room = lambda: left        # type: ignore[attr-defined]
-    told = admission.protect(context, ["red"]).warnings
+    told = admission.protect(context, ProtectRequest(["red"])).warnings
     assert list(told) == ([
         ("the bank of provider toys has room for 1.0 MiB, and up to 2.0 MiB will be written to it, "
          "less as far as they can be compressed: make room in it, or raise its quota")]
@@ -338,17 +348,17 @@ def test_a_protection_that_tells_no_preview_is_not_said_to_make_nothing(
 ) -> None:
     keep(bank)
     monkeypatch.delattr(BoxProtection, "restore_preview")
-    assert {line for _, line in admission.restore(context, "first").preview} == {
+    assert {line for _, line in admission.restore(context, RestoreRequest("first")).preview} == {
         "its protection (BoxProtection) does not say what would be made"}
 
 
 # ---------------------------------------------------------------- sweeping
 def drafted(admission: Admission, context: RequestContext, verb: Verb) -> Draft:
-    return {Verb.PROTECT: lambda: admission.protect(context, ["red"]),
-            Verb.RESTORE: lambda: admission.restore(context, "first"),
-            Verb.VERIFY: lambda: admission.verify(context, "first"),
-            Verb.DELETE: lambda: admission.delete(context, "first"),
-            Verb.COPY: lambda: admission.copy(context, "first", vault())}[verb]()
+    return {Verb.PROTECT: lambda: admission.protect(context, ProtectRequest(["red"])),
+            Verb.RESTORE: lambda: admission.restore(context, RestoreRequest("first")),
+            Verb.VERIFY: lambda: admission.verify(context, VerifyRequest("first")),
+            Verb.DELETE: lambda: admission.delete(context, DeleteRequest("first")),
+            Verb.COPY: lambda: admission.copy(context, CopyRequest("first", vault()))}[verb]()
 
 
 def vault() -> Provider:
@@ -463,23 +473,24 @@ def test_a_restore_is_checked_with_its_wishes(
 ) -> None:
     made = keep(bank)
     options = RestoreOptions({"red": "new"}, keep=True, names={"red": "crimson"})
-    draft = admission.restore(context, "first", options)
+    draft = admission.restore(context, RestoreRequest("first", options))
     assert draft.operation.checkpoint_id == made.id
     assert draft.operation.request["keep"]
     assert list(draft.preview) == [(BOXES[0], "make crimson")]
     assert protection.targets[0].mapping == {"red": "new"}
     with pytest.raises(UnknownName, match="green"):
-        admission.restore(context, "first", RestoreOptions(names={"green": "x"}))
+        admission.restore(context, RestoreRequest(
+            "first", RestoreOptions(names={"green": "x"})))
 
 
 def test_a_restore_is_told_of_damage(
     admission: Admission, context: RequestContext, bank: MemoryBank
 ) -> None:
     made = keep(bank)
-    assert admission.restore(context, "first").warnings == ()
+    assert admission.restore(context, RestoreRequest("first")).warnings == ()
     CheckpointRepository(bank, "p").note_verified(made.id, Verification("op", 5.0, "", (
         Damage(BOXES[0].key, BOX, "b1", "red", "the lid is gone"),)))
-    [told] = admission.restore(context, "first").warnings
+    [told] = admission.restore(context, RestoreRequest("first")).warnings
     assert told == f"a verify found damage: {BOX} red: the lid is gone"
 
 
@@ -488,7 +499,7 @@ def test_an_answer_to_nothing_is_refused(
 ) -> None:
     made = keep(bank)
     with pytest.raises(UnknownName, match="--map smal=x: the checkpoint says smal nowhere"):
-        admission.restore(context, "first", RestoreOptions({"smal": "x"}))
+        admission.restore(context, RestoreRequest("first", RestoreOptions({"smal": "x"})))
     kept = {"flavor": {"original_name": "small", "vcpus": 1}, "zones": ["az1", None]}
     full = replace(made, kept={BOXES[0].key: Kept(BOXES[0].key, {"box": kept})})
     check_mapping({"small": "x", "az1": "y", "red": "z"}, full, {})
@@ -514,12 +525,13 @@ def test_only_a_checkpoint_that_is_available_can_be_used(
     admission: Admission, context: RequestContext, bank: MemoryBank
 ) -> None:
     with pytest.raises(NotFound):
-        admission.restore(context, "first")
+        admission.restore(context, RestoreRequest("first"))
     keep(bank, CheckpointState.ERROR)
-    for verb in (admission.restore, admission.verify):
-        with pytest.raises(Conflict, match="first is error"):
-            verb(context, "first")
-    assert admission.delete(context, "first").operation.verb is Verb.DELETE
+    with pytest.raises(Conflict, match="first is error"):
+        admission.restore(context, RestoreRequest("first"))
+    with pytest.raises(Conflict, match="first is error"):
+        admission.verify(context, VerifyRequest("first"))
+    assert admission.delete(context, DeleteRequest("first")).operation.verb is Verb.DELETE
 
 
 def test_a_checkpoint_in_the_making_elsewhere_is_not_deleted(
@@ -527,7 +539,7 @@ def test_a_checkpoint_in_the_making_elsewhere_is_not_deleted(
 ) -> None:
     keep(bank, CheckpointState.PROTECTING)
     with pytest.raises(Conflict, match="op-elsewhere"):
-        admission.delete(context, "first")
+        admission.delete(context, DeleteRequest("first"))
 
 
 def test_a_checkpoint_whose_making_is_known_to_be_over_is_deleted(
@@ -535,7 +547,7 @@ def test_a_checkpoint_whose_making_is_known_to_be_over_is_deleted(
     made = keep(bank, CheckpointState.PROTECTING)
     records.add(Operation("op-elsewhere", Verb.PROTECT, "p", {}, {}, {}, made.id,
                           OperationState.FAILED))
-    assert admission.delete(context, "first").operation.checkpoint_id == made.id
+    assert admission.delete(context, DeleteRequest("first")).operation.checkpoint_id == made.id
 
 
 @pytest.mark.parametrize("live", list(Verb))
@@ -552,18 +564,18 @@ def test_nobody_works_on_a_checkpoint_that_another_changes(
     made = keep(bank)
     other = Operation("other", live, "p", {}, {}, {"source_id": "another"}, made.id,
                       OperationState.RUNNING)
-    ask = {
-        Verb.RESTORE: admission.restore,
-        Verb.VERIFY: admission.verify,
-        Verb.DELETE: admission.delete,
+    ask: Callable[[], Draft] = {
+        Verb.RESTORE: lambda: admission.restore(context, RestoreRequest(made.id)),
+        Verb.VERIFY: lambda: admission.verify(context, VerifyRequest(made.id)),
+        Verb.DELETE: lambda: admission.delete(context, DeleteRequest(made.id)),
     }[asked]
-    draft = ask(context, made.id)
+    draft = ask()
     records.kept.append(other)
     if {live, asked} <= {Verb.RESTORE, Verb.VERIFY}:    # readers do not disturb each other
         admission.accept(draft, context.delegation)
         return
     with pytest.raises(Conflict, match="other"):
-        ask(context, made.id)
+        ask()
     with pytest.raises(Conflict, match="other"):
         admission.accept(draft, context.delegation)  # it came between the draft and its acceptance
     records.kept[:] = [replace(other, state=OperationState.FAILED)]
@@ -576,11 +588,11 @@ def test_a_damaged_checkpoint_does_not_hide_the_others(
     made = keep(bank)
     damaged = time_ordered_uuid(2.0)
     bank.put(f"projects/p/checkpoints/{damaged}/begin.json", [b"{"])
-    assert admission.verify(context, "first").operation.checkpoint_id == made.id
+    assert admission.verify(context, VerifyRequest("first")).operation.checkpoint_id == made.id
     with pytest.raises(NotFound, match=f"as far as can be read.*{damaged}"):
-        admission.verify(context, "second")
+        admission.verify(context, VerifyRequest("second"))
     with pytest.raises(ObjectDamaged):
-        admission.verify(context, damaged)
+        admission.verify(context, VerifyRequest(damaged))
 
 
 # ---------------------------------------------------------------- options
@@ -611,7 +623,7 @@ def test_what_a_credential_wants_is_made_after_the_record_stands(
     admission: Admission, context: RequestContext, records: Records, trusting: Trusting
 ) -> None:
     trusting.wanted = True
-    draft = admission.protect(context, ["red"])
+    draft = admission.protect(context, ProtectRequest(["red"]))
     seen: list[str] = []
     grant = trusting.grant
 
@@ -631,13 +643,15 @@ def test_an_operation_without_a_lasting_credential_is_refused_and_leaves_no_reco
 ) -> None:
     trusting.lasts = 30.0
     with pytest.raises(NoLastingCredential):
-        admission.protect(context, ["red"])
-    assert admission.protect(replace(context, expected=20.0), ["red"]).needed == 20.0
+        admission.protect(context, ProtectRequest(["red"]))
+    expecting = replace(context, expected=20.0)
+    assert admission.protect(expecting, ProtectRequest(["red"])).needed == 20.0
     assert trusting.heard == [60.0, 20.0]
 
     trusting.wanted, trusting.refused = True, NoLastingCredential("Keystone made no trust")
     with pytest.raises(NoLastingCredential):
-        admission.accept(admission.protect(replace(context, expected=20.0), ["red"]), trusting)
+        admission.accept(admission.protect(
+            replace(context, expected=20.0), ProtectRequest(["red"])), trusting)
     assert records.kept == []
 
 
@@ -658,7 +672,7 @@ def test_a_trust_whose_second_another_one_has_is_asked_for_anew(
             raise Conflict("Keystone has a trust like this one already")
         return grant(credential)
     trusting.grant = conflicting    # type: ignore[method-assign]
-    draft = admission.protect(context, ["red"])
+    draft = admission.protect(context, ProtectRequest(["red"]))
     if taken > 9:
         with pytest.raises(Conflict):
             admission.accept(draft, trusting)
@@ -674,7 +688,7 @@ def test_a_trust_of_which_nothing_was_heard_is_on_record(
 ) -> None:
     trusting.wanted, trusting.refused = True, KeystoneUnreachable("nobody answers")
     with pytest.raises(KeystoneUnreachable):
-        admission.accept(admission.protect(context, ["red"]), trusting)
+        admission.accept(admission.protect(context, ProtectRequest(["red"])), trusting)
     assert [one.state for one in records.kept] == [OperationState.FAILED]
     assert list(records.trusts.values()) == ["wanted"]
 
@@ -728,7 +742,7 @@ def test_the_dry_run_names_what_takes_longer_than_any_token_lasts(
         Provider("prov", "toys", bank, {VOLUME: DiskProtection()}), {VOLUME: Disks()},
         lambda _operation: Cloud(), lambda: 1000.0), records)
     context = RequestContext(Caller("u", "p"), Lasting(), Cloud())
-    draft = admission.protect(context, ["large", "small"])
+    draft = admission.protect(context, ProtectRequest(["large", "small"]))
     # 1000 GiB at 20 MiB/s are 51,200 s, and the minute that everything takes.
     assert [(resource.name, line) for resource, line in draft.preview] == [
         ("large", ("backup may take 14.2 h, but a service can work with one token for 60 min at "

@@ -8,16 +8,23 @@ from typing import Any, ClassVar
 import pytest
 from karbor_testing.bank import MemoryBank
 
+from karbor.application.admission import Admission
+from karbor.application.requests import (
+    DeleteRequest,
+    ProtectRequest,
+    RequestContext,
+    RestoreOptions,
+    RestoreRequest,
+    VerifyRequest,
+)
 from karbor.checkpoints.repository import CheckpointRepository
 from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import Checkpoint, CheckpointState
 from karbor.domain.errors import BadInput, Conflict, NoLastingCredential, NotFound
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import Resource, ResourceGraph
-from karbor.operations.admission import Admission, RequestContext
 from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.operations.parameters import applicable, fitted
-from karbor.operations.plan_requests import PlanRequests, ProtectRequest
 from karbor.operations.protect import Protect
 from karbor.operations.run import Run
 from karbor.operations.selection import resolve
@@ -87,13 +94,13 @@ def records() -> Records:
 
 
 @pytest.fixture
-def orders(setting: ExecutionContext, records: Records) -> PlanRequests:
-    return PlanRequests(Admission(setting, records))       # type: ignore[arg-type]
+def admission(setting: ExecutionContext, records: Records) -> Admission:
+    return Admission(setting, records)       # type: ignore[arg-type]
 
 
 @pytest.fixture
 def context() -> RequestContext:
-    return RequestContext(Caller("u", "p"), Delegation(), Cloud())      # type: ignore[arg-type]
+    return RequestContext(Caller("u", "p"), Delegation())      # type: ignore[arg-type]
 
 
 def order(**changes: Any) -> ProtectRequest:
@@ -116,11 +123,11 @@ def planned(operation: Operation, setting: ExecutionContext) -> Any:
 
 # ---------------------------------------------------------------- protect
 def test_a_plan_is_accepted_unseen_and_looked_up_when_it_is_planned(
-    orders: PlanRequests, context: RequestContext, setting: ExecutionContext, bank: MemoryBank
+    admission: Admission, context: RequestContext, setting: ExecutionContext, bank: MemoryBank
 ) -> None:
     origin = {"created_by": "manual", "plan": {"id": "plan"}}
-    drafted = orders.protect(context, order(origin=origin, parameters={
-        BOX: {"depth": "2", "lid": "True"}, "Toy::Ball": {"size": "9"}}))
+    drafted = admission.protect(context, order(origin=origin, parameters={
+        BOX: {"depth": "2", "lid": "True"}, "Toy::Ball": {"size": "9"}})).operation
     assert (drafted.verb, drafted.request["plan_id"]) == (Verb.PROTECT, "plan")
     assert planned(drafted, setting).plan["parameters"] == {BOX: {"depth": 2, "lid": True}}
     kept = CheckpointRepository(bank, "p").show(drafted.checkpoint_id)
@@ -135,27 +142,27 @@ def test_a_plan_is_accepted_unseen_and_looked_up_when_it_is_planned(
     ({"resources": [], "selectors": [{"type": BOX, "tags": ["silver"]}]}, "selectors look for"),
     ({"parameters": {BOX: {"depth": "deep"}}}, "depth must be an integer, not 'deep'")])
 def test_what_does_not_fit_fails_before_anything_is_written(
-    orders: PlanRequests,
+    admission: Admission,
     context: RequestContext,
     setting: ExecutionContext,
     changes: Mapping[str, Any],
     error: str,
 ) -> None:
-    drafted = orders.protect(context, order(**changes))
+    drafted = admission.protect(context, order(**changes)).operation
     with pytest.raises(BadInput, match=error):
         planned(drafted, setting)
     assert setting.provider.bank.list() == []
 
 
-def test_a_plan_of_nothing_is_refused(orders: PlanRequests, context: RequestContext) -> None:
+def test_a_plan_of_nothing_is_refused(admission: Admission, context: RequestContext) -> None:
     with pytest.raises(BadInput, match="names no resources"):
-        orders.protect(context, order(resources=[]))
+        admission.protect(context, order(resources=[]))
 
 
 def test_what_the_credential_does_not_last_for_fails_before_anything_is_written(
-    orders: PlanRequests, context: RequestContext, setting: ExecutionContext, bank: MemoryBank
+    admission: Admission, context: RequestContext, setting: ExecutionContext, bank: MemoryBank
 ) -> None:
-    drafted = orders.protect(context, order())
+    drafted = admission.protect(context, order()).operation
     short = Operation(**{**vars(drafted), "credential": {"rung": "x", "until": 1030.0}})
     with pytest.raises(NoLastingCredential, match="expected to take"):
         planned(short, setting)
@@ -163,12 +170,13 @@ def test_what_the_credential_does_not_last_for_fails_before_anything_is_written(
 
 
 def test_the_same_plan_is_expected_to_take_as_long_as_before(
-        orders: PlanRequests, context: RequestContext, records: Records) -> None:
-    first = orders.protect(context, order())
+        admission: Admission, context: RequestContext, records: Records) -> None:
+    first = admission.protect(context, order()).operation
     records.kept.append(Operation(**{**vars(first), "plan": {"size": 100 << 30}}))
-    second = orders.protect(context, order())
+    second = admission.protect(context, order()).operation
     assert second.credential["needed"] > first.credential["needed"] + 5000
-    assert orders.protect(context, order(plan_id="other")).credential == first.credential
+    assert admission.protect(
+        context, order(plan_id="other")).operation.credential == first.credential
 
 
 # ---------------------------------------------------------------- selectors, parameters
@@ -205,38 +213,42 @@ def test_parameters_of_what_is_not_there_today_do_not_apply() -> None:
 
 # ---------------------------------------------------------------- restore, verify, delete
 def test_a_restore_has_its_parameters_checked(
-    orders: PlanRequests, context: RequestContext, bank: MemoryBank
+    admission: Admission, context: RequestContext, bank: MemoryBank
 ) -> None:
     keep(bank)
-    made = orders.restore(context, "c1", {f"{BOX}#b1": {"depth": "3"}}, target="http://elsewhere")
+    made = admission.restore(context, RestoreRequest("c1", RestoreOptions(
+        parameters={f"{BOX}#b1": {"depth": "3"}}), "http://elsewhere")).operation
     assert (made.verb, made.checkpoint_id) == (Verb.RESTORE, "c1")
     assert made.request["parameters"] == {f"{BOX}#b1": {"depth": 3}}
     with pytest.raises(BadInput, match="parameters for Toy::Ball: the checkpoint holds nothing"):
-        orders.restore(context, "c1", {"Toy::Ball": {}})
+        admission.restore(context, RestoreRequest("c1", RestoreOptions(
+            parameters={"Toy::Ball": {}})))
     with pytest.raises(BadInput, match="depth must be at least 1"):
-        orders.restore(context, "c1", {BOX: {"depth": "0"}})
+        admission.restore(context, RestoreRequest("c1", RestoreOptions(
+            parameters={BOX: {"depth": "0"}})))
 
 
 @pytest.mark.parametrize("verb", ["restore", "verify"])
 def test_only_an_available_checkpoint_of_this_project_and_provider_is_read(
-        orders: PlanRequests, context: RequestContext, bank: MemoryBank, verb: str) -> None:
-    ask = getattr(orders, verb)
+        admission: Admission, context: RequestContext, bank: MemoryBank, verb: str) -> None:
+    ask, request = {"restore": (admission.restore, RestoreRequest("c1")),
+                    "verify": (admission.verify, VerifyRequest("c1"))}[verb]
     with pytest.raises(NotFound, match="no checkpoint c1"):
-        ask(context, "c1", {})
+        ask(context, request)       # type: ignore[operator]
     keep(bank, CheckpointState.ERROR)
     with pytest.raises(Conflict, match="is error"):
-        ask(context, "c1", {})
+        ask(context, request)       # type: ignore[operator]
 
 
 def test_what_another_provider_keeps_does_not_exist_here(
-        orders: PlanRequests, context: RequestContext, bank: MemoryBank) -> None:
+        admission: Admission, context: RequestContext, bank: MemoryBank) -> None:
     keep(bank, provider="another")
     with pytest.raises(NotFound, match="provider toys has no checkpoint c1"):
-        orders.delete(context, "c1")
+        admission.delete(context, DeleteRequest("c1"))
 
 
-def test_a_delete_may_be_asked_for_twice_under_one_id(orders: PlanRequests, context: RequestContext,
+def test_a_delete_may_be_asked_for_twice_under_one_id(admission: Admission, context: RequestContext,
                                                       bank: MemoryBank) -> None:
     keep(bank, CheckpointState.ERROR)
-    made = orders.delete(context, "c1", operation_id="known")
+    made = admission.delete(context, DeleteRequest("c1", "known")).operation
     assert (made.id, made.verb) == ("known", Verb.DELETE)
