@@ -26,7 +26,8 @@ from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.operations.parameters import applicable, fitted
 from karbor.operations.protect import Protect
-from karbor.operations.run import Run
+from karbor.operations.run import Lookup, Run
+from karbor.operations.runner import OperationRunner
 from karbor.operations.selection import resolve
 from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Protection
@@ -177,6 +178,19 @@ def test_the_same_plan_is_expected_to_take_as_long_as_before(
     assert second.credential["needed"] > first.credential["needed"] + 5000
     assert admission.protect(
         context, order(plan_id="other")).operation.credential == first.credential
+
+
+@pytest.mark.parametrize(("age", "names"), [(30.0, ["red"]), (61.0, ["blue"])])
+def test_what_was_looked_up_for_a_draft_is_used_for_a_minute(
+        admission: Admission, context: RequestContext, setting: ExecutionContext, age: float,
+        names: list[str]) -> None:
+    looked_up = Lookup(ResourceGraph.build([BOXES[0]], lambda level: {}), 1000.0 - age)
+    runner = OperationRunner(setting, looked_up)
+    drafted = admission.protect(context, order()).operation
+    planned = runner.plan(drafted).plan
+    assert [each.name for each in ResourceGraph.from_dict(planned["graph"])] == names
+    again = runner.plan(drafted).plan       # the first planning may have failed because of it
+    assert [each.name for each in ResourceGraph.from_dict(again["graph"])] == ["blue"]
 
 
 # ---------------------------------------------------------------- selectors, parameters

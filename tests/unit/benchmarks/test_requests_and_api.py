@@ -54,6 +54,16 @@ def test_what_a_protect_sends_does_not_grow_with_what_is_beside_it(
     assert many.beforehand == few.beforehand
 
 
+def test_what_a_command_has_looked_up_is_not_looked_up_again(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its draft asked for the quotas and found nothing in the way: planning asks for neither."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", "")
+    accepted = protect(1, 1, 0, tmp_path / "one")
+    assert accepted.beforehand > 0
+    assert [request for request in accepted.requests
+            if "quota" in request or "os-services" in request or "usage" in request] == []
+
+
 def test_short_pages_lower_no_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every backup is proved by its objects, though no page of a list shows them all."""
     monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", "")
