@@ -125,13 +125,19 @@ class CheckpointRequests:
         if not record.status.deletable:
             raise Conflict(f"The checkpoint {checkpoint_id} can not be deleted: it is "
                            f"{record.status}.")
-        if record.status is RecordStatus.ERROR and record.graph is None:
-            # It failed before it came to the bank: there is nothing else to remove.
-            self._service.checkpoints.set_status(project_id, checkpoint_id, RecordStatus.DELETED,
-                                                 record.reason, time.time())
+        if self.forget_unmade(record):
             return
         with self._service.context(who) as context:
             self.accept_delete(context, self.provider(provider_id), checkpoint_id)
+
+    def forget_unmade(self, record: CheckpointRecord) -> bool:
+        """Set a checkpoint that failed before it came to the bank to deleted: there is nothing else
+        to remove. Return whether it was one."""
+        if record.status is not RecordStatus.ERROR or record.graph is not None:
+            return False
+        self._service.checkpoints.set_status(record.project_id, record.id, RecordStatus.DELETED,
+                                             record.reason, time.time())
+        return True
 
     def accept_delete(self, context: RequestContext, provider: Provider, checkpoint_id: str
                       ) -> Operation:

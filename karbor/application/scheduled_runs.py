@@ -1,4 +1,4 @@
-"""Firing: has the operations of schedules accepted, on the rights that their users have lent."""
+"""Admit the runs of scheduled operations, on the rights that their users have lent."""
 
 from __future__ import annotations
 
@@ -36,19 +36,22 @@ class ScheduledRuns:
         self._requests = requests
 
     def run(self, scheduled_operation: ScheduledOperation, occurrence: Occurrence) -> str:
-        one, id = scheduled_operation, occurrence.reserved_operation_id
+        """Have the plan protected under the operation id that is reserved for the occurrence, and
+        return that id; where the operation stands already, do nothing. Raise RightsPending, and
+        what `CheckpointRequests.accept_protect` raises."""
+        project_id, operation_id = scheduled_operation.project_id, occurrence.reserved_operation_id
         with suppress(NotFound):
-            return self._service.records.show(one.project_id, id).id
-        context = request_context_of(one, self._service)
-        plan = self._service.plans.show(one.project_id, one.plan_id)
+            return self._service.records.show(project_id, operation_id).id
+        context = request_context_of(scheduled_operation, self._service)
+        plan = self._service.plans.show(project_id, scheduled_operation.plan_id)
         provider = self._requests.provider(plan.provider_id)
         checkpoint_id = checkpoint_of(occurrence)
         # Of somebody who died between the record and its operation.
-        self._service.checkpoints.drop(one.project_id, checkpoint_id)
+        self._service.checkpoints.drop(project_id, checkpoint_id)
         self._requests.accept_protect(context, provider, protect_request_of(
-            plan, {"created_by": OPERATION_ENGINE}, one.id, operation_id=id,
-            checkpoint_id=checkpoint_id))
-        return id
+            plan, {"created_by": OPERATION_ENGINE}, scheduled_operation.id,
+            operation_id=operation_id, checkpoint_id=checkpoint_id))
+        return operation_id
 
 
 class ScheduledCheckpoints:
@@ -59,32 +62,30 @@ class ScheduledCheckpoints:
         self._requests = requests
 
     def checkpoints(self, scheduled_operation: ScheduledOperation) -> Sequence[Candidate]:
-        one = scheduled_operation
-        self._service.bank_records.refresh(self._requests.provider(one.provider_id),
-                                           one.project_id)
+        """Return what its plan has made with its provider. Raise NotFound, BankError."""
+        project_id, provider_id = scheduled_operation.project_id, scheduled_operation.provider_id
+        self._service.bank_records.refresh(self._requests.provider(provider_id), project_id)
         self._service.checkpoints.settle()
-        return [_candidate(each) for each in self._service.checkpoints.of_plan(
-            one.project_id, one.plan_id) if each.provider_id == one.provider_id]
+        return [_candidate(record) for record in self._service.checkpoints.of_plan(
+            project_id, scheduled_operation.plan_id) if record.provider_id == provider_id]
 
     def delete(self, scheduled_operation: ScheduledOperation, checkpoint_id: str) -> None:
-        one, checkpoints = scheduled_operation, self._service.checkpoints
-        record = checkpoints.show(one.project_id, checkpoint_id)
+        """Delete one that retention does not keep; one that is gone or going is left alone. Raise
+        RightsPending, NotFound, BankError, CredentialError."""
+        record = self._service.checkpoints.show(scheduled_operation.project_id, checkpoint_id)
         if record.status in (RecordStatus.DELETED, RecordStatus.DELETING):
             return
-        if record.status is RecordStatus.ERROR and record.graph is None:
-            # It failed before it came to the bank: there is nothing else to remove.
-            checkpoints.set_status(one.project_id, checkpoint_id, RecordStatus.DELETED,
-                                   record.reason, time.time())
+        if self._requests.forget_unmade(record):
             return
-        provider = self._requests.provider(one.provider_id)
+        provider = self._requests.provider(scheduled_operation.provider_id)
         with suppress(NotFound):        # it is gone from the bank: the next look tells its record
-            self._requests.accept_delete(request_context_of(one, self._service), provider,
-                                         checkpoint_id)
+            self._requests.accept_delete(
+                request_context_of(scheduled_operation, self._service), provider, checkpoint_id)
 
 
 def request_context_of(scheduled_operation: ScheduledOperation, service: ServiceContext
                        ) -> RequestContext:
-    """Its user, who is not there, with what they left. Raises RightsPending."""
+    """Return its user, who is not there, with what they left. Raise RightsPending."""
     from karbor.credentials.schedule_delegation import BorrowedTrust  # noqa: PLC0415 - not for whoever only reads
 
     if "rung" not in scheduled_operation.credential:

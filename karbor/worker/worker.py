@@ -3,8 +3,8 @@
     with Worker(conf, providers, clouds, database) as worker:
         worker.wait()
 
-Whoever accepts an operation needs none of this: `Desk.enter(…, offered=True)` writes it down, and
-within `pickup_interval` some worker that has room for it takes it up.
+Whoever accepts an operation needs none of this: `Admission.enter(…, offered=True)` writes it down,
+and within `pickup_interval` some worker that has room for it takes it up.
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ from karbor.domain.verification import Damage, Verification
 from karbor.operations.execution_context import ExecutionContext, Provider
 from karbor.operations.mapping import check_mapping
 from karbor.operations.parameters import misfit, parameters_of
+from karbor.operations.runner import OperationRunner
 from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Obstacle, Protection, Stage, Stages, Target, Work
 from karbor.protections.option_schemas import TEXT
@@ -353,6 +354,21 @@ def test_a_protection_that_tells_no_preview_is_not_said_to_make_nothing(
 
 
 # ---------------------------------------------------------------- sweeping
+@pytest.mark.parametrize(("handed_on", "asked"), [(True, 0), (False, 1)])
+def test_what_stands_in_the_way_of_a_restore_is_asked_once_with_its_draft(
+    *, admission: Admission, context: RequestContext, bank: MemoryBank, protection: BoxProtection,
+    handed_on: bool, asked: int,
+) -> None:
+    keep(bank)
+    draft = admission.restore(context, RestoreRequest("first"))
+    before = len(protection.targets)
+    setting = ExecutionContext(Provider("prov", "toys", bank, {BOX: protection}), {BOX: Boxes()},
+                               lambda _operation: Cloud(), lambda: 1010.0)    # type: ignore[arg-type, return-value]
+    planned = OperationRunner(setting, draft.lookup if handed_on else None).plan(draft.operation)
+    assert len(protection.targets) - before == asked
+    assert planned.plan["graph"] == draft.graph.to_dict()
+
+
 def drafted(admission: Admission, context: RequestContext, verb: Verb) -> Draft:
     return {Verb.PROTECT: lambda: admission.protect(context, ProtectRequest(["red"])),
             Verb.RESTORE: lambda: admission.restore(context, RestoreRequest("first")),
