@@ -1,4 +1,7 @@
-"""What a step waits for, and how often it was begun anew."""
+"""What a step waits for, and how often it was begun anew.
+
+Both are {} as long as there is nothing to say: also of the steps that are there already.
+"""
 
 from __future__ import annotations
 
