@@ -15,7 +15,7 @@ from karbor import config
 from karbor.cli.group import karbor
 from tests.chaos.application import Person
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 120.0
 
 
 class Place:

@@ -25,6 +25,7 @@ from karbor.store.services import Services
 from karbor.worker.executor import OperationExecutor
 from karbor.worker.queue_poller import QueuePoller
 from karbor.worker.worker import Worker
+from tests.unit.cmd.test_http_limits import closed
 from tests.unit.options.conftest import DEADLINE_SECONDS, Place, until
 
 pytestmark = pytest.mark.filterwarnings("ignore:send_bytes:DeprecationWarning")
@@ -58,7 +59,7 @@ def test_it_listens_at_its_address_and_port(place: Place) -> None:
     port = free_port()
     conf = place.configure(f"osapi_karbor_listen = 127.0.0.2\nosapi_karbor_listen_port = {port}\n")
     with Server(conf, worker=False):
-        assert requests.get(f"http://127.0.0.2:{port}/healthcheck", timeout=30).status_code == 200
+        assert requests.get(f"http://127.0.0.2:{port}/healthcheck", timeout=120).status_code == 200
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
 
@@ -77,7 +78,7 @@ def test_so_many_connections_are_open_at_once(place: Place) -> None:
     conf = place.configure(f"{HERE}osapi_karbor_connections = 2")
     with Server(conf, worker=False) as server:
         connections = [sent(server, HALF) for _ in range(3)]
-        assert connections[0].recv(1) == b""        # it made room for the third
+        closed(connections)         # it made room for the third
         for one in connections:
             one.close()
 
@@ -105,7 +106,7 @@ def test_all_bodies_together_have_so_many_bytes(place: Place) -> None:
                            "osapi_max_request_body_size = 4000")
     with Server(conf, worker=False) as server:
         connections = [sent(server, HALF) for _ in range(2)]
-        assert connections[0].recv(1) == b""
+        closed(connections)
         for one in connections:
             one.close()
 
@@ -114,7 +115,7 @@ def test_all_bodies_together_have_so_many_bytes(place: Place) -> None:
 def test_the_api_tells_figures_where_that_is_wanted(place: Place, api: str) -> None:
     conf = place.configure(HERE, f"[metrics]\napi = {api}\n")
     with Server(conf, worker=False) as server:
-        answer = requests.get(f"{server.address}/metrics", timeout=30)
+        answer = requests.get(f"{server.address}/metrics", timeout=120)
     assert (answer.status_code == 200) == (api == "true")
 
 
@@ -125,7 +126,7 @@ def test_figures_of_the_database_are_told_again_for_so_long(
     with Server(conf, worker=False) as server, database_of(conf) as database:
         told = []
         for id in ("one", "two"):
-            lines = requests.get(f"{server.address}/metrics", timeout=30).text.splitlines()
+            lines = requests.get(f"{server.address}/metrics", timeout=120).text.splitlines()
             told += [line.split()[1] for line in lines if line.startswith("karbor_plans ")]
             Plans(database, Quotas(database, {"plans": -1, "checkpoints": -1})).add(
                 Plan(id, "p", id, "prov"))
@@ -138,7 +139,7 @@ def test_a_worker_answers_prometheus_at_its_address_and_port(place: Place) -> No
     conf = place.configure("", "[metrics]\nenabled = true\nlisten_address = 127.0.0.2\n"
                            f"listen_port = {port}\n")
     with Server(conf, api=False):
-        assert "karbor_info" in requests.get(f"http://127.0.0.2:{port}/metrics", timeout=30).text
+        assert "karbor_info" in requests.get(f"http://127.0.0.2:{port}/metrics", timeout=120).text
 
 
 def test_its_machine_has_the_name_of_the_option(place: Place) -> None:

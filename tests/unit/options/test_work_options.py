@@ -165,7 +165,7 @@ def test_a_service_works_in_the_region_and_by_the_interface_of_the_options(
     with Server(conf, worker=False) as server:
         answer = requests.get(
             f"{server.address}/v1/{person.project}/protectables/OS::Cinder::Volume/instances",
-            headers={"X-Auth-Token": str(person._session.headers["X-Auth-Token"])}, timeout=30)
+            headers={"X-Auth-Token": str(person._session.headers["X-Auth-Token"])}, timeout=120)
     person.close()
     assert answer.status_code == status, answer.text
     if status == 500:
