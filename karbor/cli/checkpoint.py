@@ -30,7 +30,7 @@ LONGEST_REASON = 60     # characters of it in a list; `show` has all
 
 @click.group(short_help="List, show, copy and delete checkpoints.")
 def checkpoint() -> None:
-    """What there is to restore from."""
+    """List, show, copy and delete checkpoints."""
 
 
 def _interrupted(local: EmbeddedKarbor) -> dict[str, str]:
@@ -39,12 +39,12 @@ def _interrupted(local: EmbeddedKarbor) -> dict[str, str]:
             if operation.verb in (Verb.PROTECT, Verb.COPY, Verb.DELETE)}
 
 
-@checkpoint.command("list", short_help="The newest first.")
-@click.option("--all", "hidden", is_flag=True, help="Those that are being deleted as well.")
+@checkpoint.command("list", short_help="List checkpoints, newest first.")
+@click.option("--all", "hidden", is_flag=True, help="Also list checkpoints that are being deleted.")
 @common
 @answering
 def list_(hidden: bool) -> None:
-    """The project's checkpoints, the newest first."""
+    """List the project's checkpoints, newest first."""
     invocation = this()
     with invocation.local() as local:
         listing = local.checkpoints(hidden=hidden)
@@ -79,12 +79,12 @@ def _state(one: Checkpoint, interrupted: Mapping[str, str]) -> str:
     return str(one.state)
 
 
-@checkpoint.command("show", short_help="What one holds, and how far that is proved.")
+@checkpoint.command("show", short_help="Show what a checkpoint holds, and what was verified.")
 @click.argument("checkpoint")
 @common
 @answering
 def show(checkpoint: str) -> None:
-    """What CHECKPOINT (name, id, or its beginning) holds, and how far that is proved."""
+    """Show what CHECKPOINT (name, id, or its beginning) holds, and what was verified."""
     invocation = this()
     with invocation.local() as local:
         found = local.checkpoint(checkpoint)
@@ -97,10 +97,10 @@ def show(checkpoint: str) -> None:
         say_unfinished(found.name, interrupted[found.id])
 
 
-@checkpoint.command("copy", short_help="Into the bank of another provider.")
+@checkpoint.command("copy", short_help="Copy a checkpoint into another provider's bank.")
 @click.argument("checkpoint")
 @click.option("--to", "to", metavar="PROVIDER", required=True,
-              help="The provider (name or id) whose bank shall get the copy.")
+              help="Provider (name or id) whose bank receives the copy.")
 @click.option("--dry-run", is_flag=True,
               help="Show what would be copied, or why it cannot be; copy nothing.")
 @expecting
@@ -154,7 +154,7 @@ def _show_copy(draft: Draft, *, as_data: bool) -> None:
     as_facts(credential_facts(operation.credential))
 
 
-@checkpoint.command("delete", short_help="Remove them, and all that only they hold.")
+@checkpoint.command("delete", short_help="Delete checkpoints and all that only they hold.")
 @click.argument("checkpoint", nargs=-1, required=True)
 @confirming
 @common

@@ -15,16 +15,16 @@ from karbor.cli.output import as_json, as_table, say
 
 @click.group(short_help="Check and show the configuration.")
 def config() -> None:
-    """karbor.conf, and the files of providers beside it."""
+    """Check and show karbor.conf and the provider files."""
 
 
-@config.command("check", short_help="Everything that is wrong or doubtful, at once.")
+@config.command("check", short_help="Report all errors and doubts in the configuration.")
 @click.option("--online", is_flag=True,
               help="Also log in, look Karbor up in the catalog, open the database, list the banks.")
 @common_without("cloud", "provider")
 @answering
 def check(online: bool) -> None:
-    """Options that nobody knows, values, logins, providers, permissions. Nothing is changed.
+    """Check options, values, logins, providers and file permissions. Nothing is changed.
 
     Exit code 1: something is broken. What is only doubtful is a warning, and the code 0.
     """
@@ -57,12 +57,12 @@ def check(online: bool) -> None:
         sys.exit(exit_codes.FAILED)
 
 
-@config.command("show", short_help="What every option is worth, and who said so.")
-@click.option("--all", "defaults", is_flag=True, help="Those that have their default as well.")
+@config.command("show", short_help="Show effective values and where they come from.")
+@click.option("--all", "defaults", is_flag=True, help="Also show options that have their default.")
 @common_without("cloud", "provider")
 @answering
 def show(defaults: bool) -> None:
-    """Effective values with their source. Secrets are masked."""
+    """Show effective values and where each comes from. Secrets are masked."""
     from karbor.config_check.effective_options import show as showing  # noqa: PLC0415 - slow imports
 
     invocation = this()

@@ -18,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def confirming(command: Command) -> Command:
     """Add the option of a command that deletes. It is refused at once where nobody can be asked."""
     return click.option("-y", "--yes", is_flag=True, callback=_require_somebody,
-                        help="Do not ask. Needed where there is no terminal.")(command)
+                        help="Do not ask for confirmation. Required without a terminal.")(command)
 
 
 def _require_somebody(context: click.Context, _parameter: click.Parameter, yes: bool) -> bool:

@@ -16,7 +16,7 @@ from karbor.domain.application_credential import ApplicationCredential
 from karbor.domain.errors import BadInput
 
 
-@click.group(short_help="Register application credentials for what outlasts a login.")
+@click.group(short_help="Register, list and remove application credentials.")
 def credential() -> None:
     """Register application credentials for operations that outlast a login.
 
@@ -28,11 +28,12 @@ def credential() -> None:
 
 @credential.command(short_help="Let Karbor act for you with an application credential.")
 @click.option("--id", metavar="ID",
-              help="One that you have made; its secret is asked for, or read from stdin.")
+              help="Use an application credential that you made; its secret is prompted for, "
+                   "or read from stdin.")
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), metavar="N",
-              help="Let the one that Karbor makes expire after N days. Default: never.")
+              help="Days until the one that Karbor makes expires. Default: never.")
 @click.option("--role", "roles", metavar="ROLE", multiple=True,
-              help="A role that it passes on; may be given several times. Default: those of "
+              help="Role to pass on; may be given several times. Default: those of "
                    "[credentials] trust_roles that you have.")
 @common_without("provider")
 @answering
@@ -83,11 +84,11 @@ def _secret(id: str) -> str:
     return secret
 
 
-@credential.command("list", short_help="Those of this project.")
+@credential.command("list", short_help="List the registered application credentials.")
 @common_without("provider")
 @answering
 def list_() -> None:
-    """The application credentials that are registered in this project."""
+    """List the application credentials registered in this project."""
     invocation = this()
     with invocation.local() as local:
         application_credentials = local.application_credentials.list(local.project_id)
@@ -113,7 +114,7 @@ def list_() -> None:
     )
 
 
-@credential.command(short_help="Forget yours; remove it from Keystone if Karbor made it.")
+@credential.command(short_help="Remove your application credential.")
 @confirming
 @common_without("provider")
 @answering
@@ -134,11 +135,11 @@ def remove(yes: bool) -> None:
         say(f"removed {name}")
 
 
-@credential.command("rotate-keys", short_help="A new key for everything that is kept sealed.")
+@credential.command("rotate-keys", short_help="Seal all stored secrets with a new key.")
 @common_without("cloud", "provider")
 @answering
 def rotate_keys() -> None:
-    """Make a new sealing key, and seal everything that is kept of tokens and secrets with it."""
+    """Make a new sealing key, and seal all stored tokens and secrets with it."""
     with this().local() as local:
         sealed = local.application_credentials.rotate_keys()
     if this().json:

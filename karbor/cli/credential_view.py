@@ -55,7 +55,7 @@ def _until(deadline: float | None) -> str:
 
 expecting = click.option(
     "--hours", type=click.FloatRange(min=0, min_open=True), metavar="N",
-    help="How long it will take; refused if no credential of yours lasts that long. Default: it is "
+    help="Expected duration; refused if none of your credentials lasts that long. Default: "
          "estimated.")
 
 

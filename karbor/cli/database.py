@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from karbor.store.upgrade import Version
 
 
-@click.group(short_help="The database: its version, upgrading and rebuilding it.")
+@click.group(short_help="Upgrade and rebuild the database.")
 def database() -> None:
     """The database is brought up to date by whatever opens it first.
 
@@ -30,16 +30,16 @@ def database() -> None:
     """
 
 
-@database.command("version", short_help="Which revision it has, and what is to be upgraded.")
+@database.command("version", short_help="Show the revision, and what an upgrade would do.")
 @common_without("cloud", "provider")
 @answering
 def version_() -> None:
-    """Which revision the database has, and what an upgrade would do. Changes nothing."""
+    """Show the revision of the database, and what an upgrade would do. Nothing is changed."""
     _show(_version())
 
 
-@database.command(short_help="Bring its tables up to date.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@database.command(short_help="Upgrade the tables.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
 @common_without("cloud", "provider")
 @answering
 def upgrade(dry_run: bool) -> None:
@@ -64,17 +64,17 @@ def upgrade(dry_run: bool) -> None:
                else "nothing was to be done")))
 
 
-@database.command(short_help="Put back plans, schedules and more after the database was lost.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be put back.")
+@database.command(short_help="Rebuild a lost database from the banks.")
+@click.option("--dry-run", is_flag=True, help="Show what would be put back; change nothing.")
 @click.option("--from", "from_", metavar="ID", default="",
-              help="The lost database, where the banks have copies of several.")
+              help="Id of the lost database, if the banks hold copies of several.")
 @click.option("--end-trusts", is_flag=True,
               help="Remove the trusts in Keystone of which the database knows nothing. Not where "
                    "another installation of Karbor uses the same account.")
 @common_without("cloud", "provider")
 @answering
 def rebuild(dry_run: bool, from_: str, end_trusts: bool) -> None:
-    """Put back into this database what the banks of all providers keep of a lost one.
+    """Rebuild this database from what the banks of all providers keep of a lost one.
 
     Plans, triggers, schedules with the rights that they run on, registered application credentials
     and quotas, of all projects. What the database has stays as it is. It needs the sealing keys

@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 _MARGIN = " " * 10
 
 
-@click.command(short_help="How long an operation could run in this cloud, and what would end it.")
+@click.command(short_help="Find out how long operations can run in this cloud.")
 @click.option("--hours", type=click.FloatRange(min=0.0, min_open=True), default=24.0,
-              show_default=True, help="The length of the operation to judge by.")
+              show_default=True, help="Duration of the operation to judge by.")
 @click.option("--active", is_flag=True,
-              help="Allow throw-away things: an application credential, a trust, a small image.")
+              help="Create temporary resources: an application credential, a trust, a small image.")
 @click.option("--deep", is_flag=True,
-              help="Allow a volume of 1 GiB and its backup too (and everything of --active).")
+              help="Also create a volume of 1 GiB and its backup (implies --active).")
 @click.option("--patience", type=click.FloatRange(min=0.0), default=0.0, metavar="SECONDS",
-              help="Wait so long for the end of Keystone's window. Default: do not wait.")
+              help="How long to wait for the end of Keystone's window. Default: do not wait.")
 @click.option("--services-cache", type=click.FloatRange(min=-1.0), default=300.0, metavar="SECONDS",
               show_default=True,
-              help="token_cache_time of the services: what they may keep a validated token for; "
-                   "-1: they keep none.")
+              help="token_cache_time of the services: how long they keep a validated token; "
+                   "-1: not at all.")
 @common_without("provider")
 @answering
 def doctor(hours: float, active: bool, deep: bool, patience: float, services_cache: float) -> None:

@@ -23,16 +23,16 @@ from karbor.operations.restore import not_restored
 
 @click.group(short_help="List, show, resume and cancel operations.")
 def operation() -> None:
-    """What was asked for, how it stands, and how to go on with it."""
+    """List and show operations; resume and cancel them."""
 
 
-@operation.command("list", short_help="The newest first.")
+@operation.command("list", short_help="List operations, newest first.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True,
-              help="Not more than so many.")
+              help="List at most this many.")
 @common_without("provider")
 @answering
 def list_(limit: int) -> None:
-    """The project's operations, the newest first."""
+    """List the project's operations, newest first."""
     invocation = this()
     with invocation.local() as local:
         operations = local.operations(limit=limit)
@@ -59,13 +59,13 @@ def list_(limit: int) -> None:
             say_unfinished(f"{one.verb} of {one.request.get('name') or one.id}", one.id)
 
 
-@operation.command("show", short_help="One with all its steps.")
+@operation.command("show", short_help="Show an operation, step by step.")
 @click.argument("operation")
-@click.option("--steps/--no-steps", default=True, help="With its steps, or without.")
+@click.option("--steps/--no-steps", default=True, help="Show its steps, or leave them out.")
 @common_without("provider")
 @answering
 def show(operation: str, steps: bool) -> None:
-    """How OPERATION (id, or its beginning) stands, step by step."""
+    """Show the state of OPERATION (id, or its beginning), step by step."""
     invocation = this()
     with invocation.local() as local:
         found = local.operation(operation)
@@ -144,7 +144,7 @@ def _step_json(step: Step) -> dict[str, object]:
     }
 
 
-@operation.command("resume", short_help="Go on with one that was interrupted.")
+@operation.command("resume", short_help="Resume an interrupted operation.")
 @click.argument("operation")
 @common_without("provider")
 @answering
@@ -162,7 +162,7 @@ def resume(operation: str) -> None:
         run_to_exit(invocation, local, resumed)
 
 
-@operation.command("cancel", short_help="End one, and undo what it began.")
+@operation.command("cancel", short_help="Cancel an operation and undo what it began.")
 @click.argument("operation")
 @common_without("provider")
 @answering

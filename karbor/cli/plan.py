@@ -18,7 +18,7 @@ from karbor.operations.selection import short
 ALL = "/plans"
 
 
-@click.group(short_help="What a service shall protect, written down once.")
+@click.group(short_help="Create, list, run and delete plans.")
 def plan() -> None:
     """Plans of this project, in a Karbor that runs as a service of the cloud.
 
@@ -27,11 +27,11 @@ def plan() -> None:
     """
 
 
-@plan.command("list", short_help="All of this project.")
+@plan.command("list", short_help="List plans.")
 @common_without("provider")
 @answering
 def list_() -> None:
-    """All plans of this project."""
+    """List the plans of this project."""
     invocation = this()
     with invocation.local() as local:
         found = local.data_protect.list(ALL, "plans")
@@ -45,34 +45,36 @@ def list_() -> None:
         "this project has no plans")
 
 
-@plan.command("show", short_help="One.")
+@plan.command("show", short_help="Show a plan.")
 @click.argument("name")
 @common_without("provider")
 @answering
 def show(name: str) -> None:
-    """One plan, by name or id."""
+    """Show a plan, by name or id."""
     with this().local() as local:
         one = local.data_protect.find(ALL, "plans", "plan", name)
         names = _providers(local)
     _tell(one, names)
 
 
-@plan.command("create", short_help="Of resources, or of what bears tags or metadata.")
+@plan.command("create", short_help="Create a plan from resources, tags or metadata.")
 @click.argument("name")
 @click.argument("resource", nargs=-1)
 @click.option("--tag", "tags", metavar="TYPE:TAG", multiple=True,
-              help="Also all of the type that bear the tag, at each run.")
+              help="Also protect all resources of the type with this tag, looked up at each run.")
 @click.option("--metadata", metavar="TYPE:KEY=VALUE", multiple=True,
-              help="Also all of the type that bear this metadata, at each run.")
+              help="Also protect all resources of the type with this metadata, looked up at each "
+                   "run.")
 @click.option("--in", "provider", metavar="PROVIDER",
-              help="Who keeps it; --provider says the same. Default: the only one.")
+              help="Provider that keeps the checkpoints; the same as --provider. Default: the only "
+                   "one.")
 @click.option("--param", metavar="TYPE:OPTION=VALUE", multiple=True,
-              help="An option of a protection, as for karbor protect.")
-@click.option("--description", default="", help="For people.")
+              help="Option of a protection, as for karbor protect.")
+@click.option("--description", default="", help="Free text.")
 @common
 @answering
 def create(name: str, resource: tuple[str, ...], description: str, **given: Any) -> None:
-    """Write down what is to be protected. RESOURCE as for karbor protect: name, id, TYPE:NAME."""
+    """Create a plan. RESOURCE as for karbor protect: name, id, TYPE:NAME."""
     selectors = _selectors(given["tags"], given["metadata"])
     if not resource and not selectors:
         raise BadInput("the plan names nothing to protect",
@@ -92,12 +94,12 @@ def create(name: str, resource: tuple[str, ...], description: str, **given: Any)
     _tell(made, names)
 
 
-@plan.command("protect", short_help="Now, by the service.")
+@plan.command("protect", short_help="Protect a plan now, in the service.")
 @click.argument("name")
 @common_without("provider")
 @answering
 def protect(name: str) -> None:
-    """Have the service protect it now. `karbor plan checkpoints` tells what came of it."""
+    """Protect a plan now, in the service. `karbor plan checkpoints` shows the result."""
     invocation = this()
     with invocation.local() as local:
         one = local.data_protect.find(ALL, "plans", "plan", name)
@@ -110,12 +112,12 @@ def protect(name: str) -> None:
               ("operation", found["operation_log_id"])))
 
 
-@plan.command("checkpoints", short_help="What was kept of it.")
+@plan.command("checkpoints", short_help="List a plan's checkpoints.")
 @click.argument("name")
 @common_without("provider")
 @answering
 def checkpoints(name: str) -> None:
-    """What was kept of a plan, the newest first, and why what failed has failed."""
+    """List a plan's checkpoints, newest first, with the reasons of failures."""
     invocation = this()
     with invocation.local() as local:
         one = local.data_protect.find(ALL, "plans", "plan", name)
@@ -128,7 +130,7 @@ def checkpoints(name: str) -> None:
         "nothing was kept of it so far")
 
 
-@plan.command("delete", short_help="Its checkpoints stay.")
+@plan.command("delete", short_help="Delete a plan; its checkpoints stay.")
 @click.argument("name")
 @confirming
 @common_without("provider")

@@ -47,16 +47,17 @@ def read_parameters(given: Sequence[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-@click.command(short_help="Keep resources and all that belongs to them.")
+@click.command(short_help="Protect resources and all that belongs to them.")
 @click.argument("resource", nargs=-1, required=True)
-@click.option("--name", default="", help="Of the checkpoint. Default: the resources' names.")
+@click.option("--name", default="",
+              help="Name of the checkpoint. Default: the names of the resources.")
 @click.option("--dry-run", is_flag=True,
               help="Show what would be protected, or why it would fail; make nothing.")
 @click.option("--incremental", "mode", flag_value="auto",
-              help="Volumes: only what has changed, where there is a backup to build upon.")
-@click.option("--full", "mode", flag_value="full", help="Volumes: everything (the default).")
+              help="Volumes: back up changes only, where there is an earlier backup.")
+@click.option("--full", "mode", flag_value="full", help="Volumes: make full backups (the default).")
 @click.option("--param", metavar="TYPE:OPTION=VALUE", multiple=True,
-              help="An option of the protection of a resource type; may be given several times.")
+              help="Option of the protection of a resource type; may be given several times.")
 @expecting
 @common
 @answering

@@ -26,12 +26,12 @@ def provider() -> None:
     """
 
 
-@provider.command("list", short_help="All of them.")
-@click.option("--all", "disabled", is_flag=True, help="Those that are disabled as well.")
+@provider.command("list", short_help="List providers.")
+@click.option("--all", "disabled", is_flag=True, help="Also list disabled providers.")
 @common_without("cloud", "provider")
 @answering
 def list_(disabled: bool) -> None:
-    """All providers. A file that is of no use is warned of, and the exit code is 2."""
+    """List all providers. Unusable files cause a warning and exit code 2."""
     invocation = this()
     with invocation.local() as local:
         providers = local.providers
@@ -56,12 +56,12 @@ def _default(providers: ProviderCatalog) -> str:
         return ""
 
 
-@provider.command("show", short_help="What one consists of.")
+@provider.command("show", short_help="Show what a provider consists of.")
 @click.argument("provider", required=False)
 @common_without("cloud")
 @answering
 def show(provider: str | None) -> None:
-    """What PROVIDER (name or id) consists of. Default: the one that would be used."""
+    """Show what PROVIDER (name or id) consists of. Default: the one that would be used."""
     invocation = this()
     with invocation.local() as local:
         info = _named(local.providers, _one(provider))
@@ -73,7 +73,7 @@ def show(provider: str | None) -> None:
               *(("plugin", plugin) for plugin in info.plugins), ("file", info.file or "built in")))
 
 
-@provider.command("check", short_help="Try whether one really works.")
+@provider.command("check", short_help="Check that a provider works.")
 @click.argument("provider", required=False)
 @common_without("cloud")
 @answering

@@ -12,11 +12,11 @@ from karbor.cli.steps_view import tree
 from karbor.domain.resource import Resource
 
 
-@click.command(short_help="Show what can be protected, as a tree.")
+@click.command(short_help="List what can be protected, as a tree.")
 @common_without("provider")
 @answering
 def resources() -> None:
-    """Show everything of the project that can be protected, each with what belongs to it.
+    """List everything in the project that can be protected, each with what belongs to it.
 
     Any NAME or ID shown here can be given to `karbor protect`, with its type before it where the
     name alone is not enough: server:web-1.

@@ -31,7 +31,7 @@ def read_pairs(given: Sequence[str], option: str, *, none: bool = False) -> dict
     return found
 
 
-@click.command(short_help="Make the resources of a checkpoint again.")
+@click.command(short_help="Restore the resources of a checkpoint.")
 @click.argument("checkpoint")
 @click.option("--dry-run", is_flag=True,
               help="Show what would be made or re-used, or why it would fail; make nothing.")
@@ -40,19 +40,19 @@ def read_pairs(given: Sequence[str], option: str, *, none: bool = False) -> dict
                    "network (names or ids); KEYPAIR= builds without a key pair. May be given "
                    "several times.")
 @click.option("--new-networks", is_flag=True,
-              help="Make new networks also where the original ones still exist.")
-@click.option("--keep", is_flag=True, help="Do not remove what was made when the restore fails.")
+              help="Create new networks even if the original ones still exist.")
+@click.option("--keep", is_flag=True, help="Keep what was created if the restore fails.")
 @click.option("--name", "names", metavar="RESOURCE=NAME", multiple=True,
               help="Call the new resource NAME; RESOURCE is an old name or id.")
 @click.option("--param", metavar="TYPE:OPTION=VALUE", multiple=True,
-              help="An option of the restore of a resource type; may be given several times.")
+              help="Option of the restore of a resource type; may be given several times.")
 @expecting
 @common
 @answering
 def restore(*, checkpoint: str, dry_run: bool, mapping: tuple[str, ...], new_networks: bool,
             keep: bool, names: tuple[str, ...], param: tuple[str, ...],
             hours: float | None) -> None:
-    """Make the resources of CHECKPOINT (name, id, or its beginning) again.
+    """Restore the resources of CHECKPOINT (name, id, or its beginning).
 
     New resources are made beside the old ones, whether these still exist or not; networks that
     still exist are used again. What is missing in the cloud is found before anything is made.

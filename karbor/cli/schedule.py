@@ -17,7 +17,7 @@ RULES = ("max_backups", "retention_duration", "keep_daily", "keep_weekly", "keep
          "keep_yearly")
 
 
-@click.group(short_help="Protect again and again, at times of a pattern.")
+@click.group(short_help="Create, list, run and delete schedules.")
 def schedule() -> None:
     """Scheduled operations of this project, in a Karbor that runs as a service of the cloud.
 
@@ -26,11 +26,11 @@ def schedule() -> None:
     """
 
 
-@schedule.command("list", short_help="All of this project.")
+@schedule.command("list", short_help="List schedules.")
 @common_without("provider")
 @answering
 def list_() -> None:
-    """All scheduled operations of this project."""
+    """List the scheduled operations of this project."""
     invocation = this()
     with invocation.local() as local:
         found = local.data_protect.list(ALL, "operations")
@@ -46,14 +46,14 @@ def list_() -> None:
         "this project has no scheduled operations", spare=("TYPE",))
 
 
-@schedule.command("show", short_help="One, and what came of its times.")
+@schedule.command("show", short_help="Show a schedule and the results of its runs.")
 @click.argument("name")
 @click.option("--last", type=click.IntRange(min=0), default=10, show_default=True,
-              help="How many of its times are shown.")
+              help="Number of runs to show.")
 @common_without("provider")
 @answering
 def show(name: str, last: int) -> None:
-    """One scheduled operation, by name or id, and what came of its latest times."""
+    """Show a scheduled operation, by name or id, and the results of its latest runs."""
     invocation = this()
     with invocation.local() as local:
         one = local.data_protect.find(ALL, "operations", "scheduled operation", name)
@@ -74,27 +74,34 @@ def show(name: str, last: int) -> None:
         "nothing was due so far", spare=("OPERATION",))
 
 
-@schedule.command("create", short_help="Protect a plan at times of a pattern.")
+@schedule.command("create", short_help="Schedule the protection of a plan.")
 @click.argument("name")
-@click.option("--plan", required=True, metavar="PLAN", help="What is protected: name or id.")
-@click.option("--cron", metavar="PATTERN", help="When: five fields, such as \"0 2 * * *\".")
+@click.option("--plan", required=True, metavar="PLAN", help="Plan to protect, by name or id.")
+@click.option("--cron", metavar="PATTERN",
+              help="When to run: a crontab line of five fields, such as \"0 2 * * *\".")
 @click.option("--rrule", metavar="RULE",
-              help="When: a rule of iCalendar, such as FREQ=WEEKLY;BYDAY=SU;BYHOUR=2.")
-@click.option("--trigger", metavar="TRIGGER", help="When: a trigger that there is, by name or id.")
-@click.option("--time-zone", metavar="ZONE", help="On whose clocks, such as Europe/Berlin. [UTC]")
+              help="When to run: an iCalendar rule, such as FREQ=WEEKLY;BYDAY=SU;BYHOUR=2.")
+@click.option("--trigger", metavar="TRIGGER",
+              help="When to run: an existing trigger, by name or id.")
+@click.option("--time-zone", metavar="ZONE", help="Time zone, such as Europe/Berlin. Default: UTC.")
 @click.option("--window", type=click.IntRange(min=1), metavar="SECONDS",
-              help="How late it may begin. Default: as the operator says.")
-@click.option("--max-backups", type=click.IntRange(min=1), help="Keep so many, the newest.")
+              help="How late a run may begin. Default: set by the operator.")
+@click.option("--max-backups", type=click.IntRange(min=1),
+              help="Keep this many of the newest checkpoints.")
 @click.option("--retention-duration", type=click.IntRange(min=1), metavar="DAYS",
-              help="Keep them for so long.")
-@click.option("--keep-daily", type=click.IntRange(min=1), help="Keep the newest of so many days.")
-@click.option("--keep-weekly", type=click.IntRange(min=1), help="… of so many weeks.")
-@click.option("--keep-monthly", type=click.IntRange(min=1), help="… of so many months.")
-@click.option("--keep-yearly", type=click.IntRange(min=1), help="… of so many years.")
+              help="Keep checkpoints for this long.")
+@click.option("--keep-daily", type=click.IntRange(min=1),
+              help="Keep the newest checkpoint of each of this many days.")
+@click.option("--keep-weekly", type=click.IntRange(min=1),
+              help="Keep the newest of this many weeks.")
+@click.option("--keep-monthly", type=click.IntRange(min=1),
+              help="Keep the newest of this many months.")
+@click.option("--keep-yearly", type=click.IntRange(min=1),
+              help="Keep the newest of this many years.")
 @common_without("provider")
 @answering
 def create(name: str, plan: str, **given: Any) -> None:
-    """Protect a plan again and again, on your own rights.
+    """Schedule the protection of a plan, with your rights.
 
     With rules of retention, what they do not keep is removed behind each successful protect; never
     the newest good checkpoint, and never one that was made by hand.
@@ -137,30 +144,30 @@ def _properties(given: dict[str, Any]) -> dict[str, Any]:
     return made | {name: given[name] for name in ("time_zone", "window") if given[name]}
 
 
-@schedule.command("pause", short_help="Nothing is due any more.")
+@schedule.command("pause", short_help="Pause a schedule.")
 @click.argument("name")
 @common_without("provider")
 @answering
 def pause(name: str) -> None:
-    """Nothing is due any more, until it is resumed. A run that is going goes on."""
+    """Pause a scheduled operation until it is resumed. A run under way continues."""
     _change(name, {"enabled": False})
 
 
-@schedule.command("resume", short_help="From its next time on.")
+@schedule.command("resume", short_help="Resume a schedule.")
 @click.argument("name")
 @common_without("provider")
 @answering
 def resume(name: str) -> None:
-    """It is due again from its next time on; what passed meanwhile is not caught up."""
+    """Resume a scheduled operation. Runs missed meanwhile are not caught up."""
     _change(name, {"enabled": True})
 
 
-@schedule.command("run", short_help="Now, beside its times.")
+@schedule.command("run", short_help="Run a schedule now.")
 @click.argument("name")
 @common_without("provider")
 @answering
 def run(name: str) -> None:
-    """Run it now, beside its times. `karbor schedule show` tells what came of it."""
+    """Run a scheduled operation now. `karbor schedule show` shows the result."""
     invocation = this()
     with invocation.local() as local:
         one = local.data_protect.find(ALL, "operations", "scheduled operation", name)
@@ -171,7 +178,7 @@ def run(name: str) -> None:
         say(f"{one['name']} is begun by the next worker that looks: karbor schedule show {name}")
 
 
-@schedule.command("take-over", short_help="Let it run on your own rights, or renew them.")
+@schedule.command("take-over", short_help="Run a schedule with your rights, or renew them.")
 @click.argument("name")
 @common_without("provider")
 @answering
@@ -184,12 +191,13 @@ def take_over(name: str) -> None:
     _tell(made["scheduled_operation"])
 
 
-@schedule.command("retention", short_help="What would be removed now, and why.")
+@schedule.command("retention", short_help="Show what retention would remove now, and why.")
 @click.argument("name")
 @common_without("provider")
 @answering
 def retention(name: str) -> None:
-    """Which checkpoints its rules keep, which would be removed now, and why. Nothing is."""
+    """Show which checkpoints its rules keep and which would be removed now, and why. Nothing is
+    changed."""
     invocation = this()
     with invocation.local() as local:
         one = local.data_protect.find(ALL, "operations", "scheduled operation", name)
@@ -202,9 +210,10 @@ def retention(name: str) -> None:
         for each in told], "its plan has no checkpoints")
 
 
-@schedule.command("delete", short_help="Its checkpoints stay.")
+@schedule.command("delete", short_help="Delete a schedule; its checkpoints stay.")
 @click.argument("name")
-@click.option("--with-trigger", is_flag=True, help="Its trigger goes too, if nothing else uses it.")
+@click.option("--with-trigger", is_flag=True,
+              help="Also delete its trigger, unless something else uses it.")
 @confirming
 @common_without("provider")
 @answering

@@ -13,8 +13,8 @@ from karbor.cli.output import say
 @common_without("cloud", "provider", "format")
 @answering
 def serve() -> None:
-    """Karbor as a service in one process: the REST API, the worker that drives operations, and the
-    schedules.
+    """Run Karbor as a service in one process: the REST API, the worker that drives operations, and
+    the schedules.
 
     SIGTERM stops it gracefully: what is under way goes on with the next start. SIGHUP makes it read
     its configuration again.
@@ -26,7 +26,7 @@ def serve() -> None:
 @common_without("cloud", "provider", "format")
 @answering
 def worker() -> None:
-    """A process that drives the operations of all projects. Any number of them may share a
+    """Run a worker, which drives the operations of all projects. Any number of them may share a
     PostgreSQL database, on any number of machines.
 
     SIGTERM and SIGHUP as for karbor serve.
@@ -38,7 +38,7 @@ def worker() -> None:
 @common_without("cloud", "provider", "format")
 @answering
 def api() -> None:
-    """The REST API in one process of its own. Other WSGI servers take
+    """Run the REST API in a process of its own. Other WSGI servers take
     karbor.cmd.wsgi:application."""
     _run(api=True, worker=False)
 

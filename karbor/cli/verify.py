@@ -10,7 +10,7 @@ from karbor.cli.invocation import common, this
 from karbor.cli.run_operation import run_to_exit, start
 
 
-@click.command(short_help="Read back what a checkpoint holds.")
+@click.command(short_help="Verify a checkpoint by reading it back.")
 @click.argument("checkpoint")
 @expecting
 @common
