@@ -54,7 +54,7 @@ def own_options() -> dict[str, list[cfg.Opt]]:
 
 
 def options() -> ConfigOpts:
-    """A fresh set of all options with their defaults, no file read."""
+    """Return a fresh set of all options with their defaults, no file read."""
     conf = ConfigOpts()
     for group, opts in own_options().items():
         conf.register_opts(opts, group=None if group == "DEFAULT" else group)
@@ -98,8 +98,8 @@ def reread(conf: ConfigOpts) -> None:
 
 
 def _check_absent(section: str, files: Sequence[Path]) -> None:
-    """Without its auth_type the section would be passed over, and operations would use other
-    accounts, which whoever wrote it did not want."""
+    """Refuse files with the section but without its auth_type: it would be passed over, and
+    operations would use other accounts, which whoever wrote it did not want."""
     for file in files:
         sections: dict[str, object] = {}
         cfg.ConfigParser(str(file), sections).parse()
@@ -109,7 +109,8 @@ def _check_absent(section: str, files: Sequence[Path]) -> None:
 
 
 def _check(conf: ConfigOpts) -> None:
-    """oslo.config looks at a value when it is used: that may be hours later."""
+    """Look at every value now. oslo.config looks at a value when it is used: that may be hours
+    later."""
     for group in (None, *_GROUPS, "service_user", "trustee", *SERVICES):
         for name in conf if group is None else conf[group]:
             try:
@@ -125,11 +126,11 @@ def _check(conf: ConfigOpts) -> None:
 
 
 def service_user_configured(conf: ConfigOpts) -> bool:
-    """Whether an account that vouches for users was configured at all."""
+    """Return whether an account that vouches for users was configured at all."""
     return bool(conf.service_user.auth_type or conf.service_user.auth_section)
 
 
 def trustee_section(conf: ConfigOpts) -> str:
-    """The section with the account that users trust."""
+    """Return the section with the account that users trust."""
     own = conf.trustee.auth_type or conf.trustee.auth_section
     return "trustee" if own else "service_user"

@@ -10,8 +10,8 @@ from oslo_config.cfg import ConfigOpts
 
 
 def usual_files() -> list[Path]:
-    """The files read when none is named: that of KARBOR_CONFIG alone, else the system's and then
-    the user's, of which the later one wins."""
+    """Return the files read when none is named: that of KARBOR_CONFIG alone, else the system's
+    and then the user's, of which the later one wins."""
     named = os.environ.get("KARBOR_CONFIG")
     if named:
         return [Path(named)]
@@ -24,7 +24,8 @@ def usual_places() -> list[Path]:
 
 
 def state_path(conf: ConfigOpts) -> Path:
-    """Where Karbor keeps what it must not lose. The directory need not exist yet."""
+    """Return the directory in which Karbor keeps what it must not lose. The directory need not
+    exist yet."""
     if conf.state_path:
         return Path(conf.state_path).expanduser()
     data = os.environ.get("XDG_DATA_HOME")
@@ -32,29 +33,31 @@ def state_path(conf: ConfigOpts) -> Path:
 
 
 def database_url(conf: ConfigOpts) -> str:
-    """The database of operations. Holds a password: for whoever connects, not for people."""
+    """Return the URL of the database of operations. Holds a password: for whoever connects, not for
+    people."""
     return conf.database.connection or f"sqlite:///{state_path(conf) / 'karbor.sqlite'}"
 
 
 def host(conf: ConfigOpts) -> str:
-    """What this machine's services are called."""
+    """Return what this machine's services are called."""
     return conf.host or socket.gethostname()
 
 
 def key_file(conf: ConfigOpts) -> Path:
-    """Where the sealing keys are."""
+    """Return the path of the file with the sealing keys."""
     named = conf.credentials.key_file
     return Path(named).expanduser() if named else state_path(conf) / "seal.key"
 
 
 def bank_path(conf: ConfigOpts) -> Path:
-    """Where the file-system bank is."""
+    """Return the directory of the file-system bank."""
     named = conf.fs_bank.path
     return Path(named).expanduser() if named else state_path(conf) / "bank"
 
 
 def provider_directory(conf: ConfigOpts) -> tuple[Path, bool]:
-    """Where the files of providers are, and whether somebody said so (else it need not exist)."""
+    """Return the directory with the files of providers, and whether somebody said so (else it need
+    not exist)."""
     beside = [Path(file).absolute().parent for file in conf.default_config_files or ()]
     if not beside:
         beside = [place.parent for place in usual_places()]

@@ -138,8 +138,8 @@ class Authority:
                 and self.conf.credentials.strategy != Strategy.OWN_LOGIN)
 
     def window(self, auth_url: str) -> float:
-        """The seconds for which Keystone lets services use expired tokens: what the operator says,
-        less where less was seen. Seconds."""
+        """Return the seconds for which Keystone lets services use expired tokens: what the
+        operator says, less where less was seen. Seconds."""
         return usable(float(self.conf.credentials.allow_expired_window), self._seen(auth_url))
 
     def represent(self, cloud: str | None) -> Login:

@@ -336,8 +336,8 @@ def apply(step: Step, settlement: Settlement) -> Step:
 
 
 def _tried_again(error: KarborError, failures: int) -> bool:
-    """Whether planning or concluding is tried again after so many failures in a row. While a
-    credential is suspended, always: it says so, and ends that itself ([credentials]
+    """Return whether planning or concluding is tried again after so many failures in a row.
+    While a credential is suspended, always: it says so, and ends that itself ([credentials]
     refusal_wait)."""
     return isinstance(error, CredentialSuspended) or (error.transient and failures <= MOST_TRIES)
 

@@ -52,8 +52,8 @@ class EnabledProviders:
 
 def _schemas(providers: ProviderCatalog, listed: ProviderInfo
              ) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-    """A provider that cannot be opened is listed without options, and a protection whose schema is
-    broken has none: neither takes the others away."""
+    """Return the schemas of all providers. One that cannot be opened has no options, and a
+    protection whose schema is broken has none: neither takes the others away."""
     found: dict[str, dict[str, Mapping[str, Any]]] = {kind: {} for kind in _KINDS}
     try:
         protections = providers.open(listed).protections

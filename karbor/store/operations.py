@@ -250,7 +250,8 @@ class Operations:
                                                         text=text))
 
     def events(self, project_id: str, operation_id: str) -> builtins.list[OperationEvent]:
-        """What happened, in the order it was written down. Raises NotFound."""
+        """Return what happened to the operation, in the order it was written down. Raises
+        NotFound."""
         with reading(self._engine) as connection:
             self._require(connection, project_id, operation_id)
             rows = connection.execute(
