@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from karbor.domain.errors import CredentialError, StoreError
+from karbor.domain.errors import Conflict, CredentialError, KarborError, StoreError
 from karbor.domain.operation import Operation, OperationEvent
 from karbor.plugin.delegation import Delegation
 from karbor.store.operations import Operations
@@ -61,16 +61,24 @@ class OperationTrusts:
                  offered: bool = False) -> Operation:
         """One that is over, with what it had to leave, on a credential of whoever asks for it;
         `offered`: workers go on with it, as they do with what they had before. Raises Conflict
-        where nothing is left of it, and CredentialError."""
+        where it is not over, or nothing is left of it, and CredentialError; nothing has changed
+        then."""
+        if not operation.state.over:    # nothing may happen to the trust that it runs on
+            raise Conflict(f"operation {operation.id} is {operation.state}",
+                           remedy="ask again when it has ended and something is left of it")
         credential = delegation.choose(needed)
         self._give_up(operation)        # its record is the only one that knows of that trust
-        of_workers = self._records.take_up_left(
+        self._records.take_up_left(
             operation.project_id, operation.id, credential, delegation.wants(credential),
-            OperationEvent(time.time(), "what was left is removed with a new login"))
-        credential = delegation.grant(credential)
+            OperationEvent(time.time(), "what was left is removed with a new login"),
+            offered=offered)
+        try:
+            credential = delegation.grant(credential)
+        except KarborError as error:
+            self._records.leave_again(operation, OperationEvent(
+                time.time(), f"what was left stays: {error}"))
+            raise
         self._records.represent(operation.id, credential, delegation.wants(credential))
-        if offered or of_workers:       # not before it can log in
-            self._records.hand_over(operation.id)
         return self._records.show(operation.project_id, operation.id)
 
     def changed(self, operation_id: str, credential: Mapping[str, Any], why: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,12 +13,19 @@ from karbor.application.service_context import ServiceContext
 from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.checkpoint_record import OPERATION_ENGINE, CheckpointRecord, RecordStatus
-from karbor.domain.errors import CredentialError, NotFound, RightsPending
+from karbor.domain.errors import (
+    CredentialError,
+    KeystoneUnreachable,
+    NotFound,
+    RightsPending,
+)
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.occurrence import Occurrence
 from karbor.domain.retention import Candidate
 from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
 from karbor.store.scheduled_operations import ScheduledOperations
+
+LOG = logging.getLogger(__name__)
 
 _STATES = {
     RecordStatus.PROTECTING: CheckpointState.PROTECTING,
@@ -101,9 +109,13 @@ def request_context_of(scheduled_operation: ScheduledOperation, service: Service
 
 def _try(scheduled_operation: ScheduledOperation, service: ServiceContext) -> None:
     """Log in once with what it runs on. Raises CredentialError: RightsPending where that has been
-    replaced meanwhile."""
+    replaced meanwhile. While no Keystone answers, nothing is known: the operation is accepted, and
+    waits for Keystone."""
     try:
         service.authority.try_credential(scheduled_operation.credential)
+    except KeystoneUnreachable as error:
+        LOG.warning("scheduled operation %s: what it runs on could not be tried: %s",
+                    scheduled_operation.id, error)
     except CredentialError:
         now = ScheduledOperations(service.database).show(scheduled_operation.project_id,
                                                          scheduled_operation.id)

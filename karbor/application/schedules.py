@@ -107,6 +107,7 @@ class Schedules:
         rights that end soon, where their login allows it. Raises BadInput, NotFound, Conflict,
         Forbidden, CredentialError; it is as it was then."""
         mine = who.caller.user_id == scheduled_operation.caller.get("user_id")
+        home = who.caller.project_id == scheduled_operation.project_id
         now = self._clock()
         new_name = (
             not mine
@@ -116,7 +117,7 @@ class Schedules:
         renew = (
             mine
             and self.ends_soon(scheduled_operation)
-            and who.caller.project_id == scheduled_operation.project_id
+            and home
         )
 
         def change(it: ScheduledOperation) -> ScheduledOperation:
@@ -130,7 +131,7 @@ class Schedules:
             except NoLastingCredential:     # those that it has may still be good
                 changed = self._on_its_rights(who, scheduled_operation, change, renew=False)
         else:
-            changed = self._on_its_rights(who, scheduled_operation, change, renew=mine)
+            changed = self._on_its_rights(who, scheduled_operation, change, renew=mine and home)
         self._wake_up()
         return changed
 

@@ -159,15 +159,21 @@ def limited(server: Any, limits: HttpLimits) -> None:
         others = [channel for channel in list(server.active_channels.values())
                   if channel is not fresh]
         room = int(limits.bodies_bytes - weight - sum(channel.weight for channel in others))
+        dropped = []
         for channel in sorted((one for one in others if one.idle and one.weight),
                               key=lambda one: float(one.silent_since)):
             if room >= 0:
                 break
-            LOG.warning("%s bytes of bodies are arriving or being answered: the one that has been "
-                        "arriving for longest is dropped", limits.bodies_bytes)
             room += channel.weight
+            dropped.append(channel)
+        if room < 0:        # nothing is dropped for what has no place even then
+            return False
+        if dropped:
+            LOG.warning("%s bytes of bodies are arriving or being answered: the %s that have been "
+                        "arriving for longest are dropped", limits.bodies_bytes, len(dropped))
+        for channel in dropped:
             channel.will_close = True
-        return room >= 0
+        return True
 
     server.channel_class = _Connection
     server.maintenance = maintenance

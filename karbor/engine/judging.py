@@ -19,7 +19,7 @@ LONGEST_BACKOFF_SECONDS = 60.0
 
 def backoff(failures: int) -> float:
     """Return the seconds to wait after so many failures in a row: 1, 2, 4 … 60."""
-    return float(min(LONGEST_BACKOFF_SECONDS, 2.0 ** max(0, failures - 1)))
+    return float(min(LONGEST_BACKOFF_SECONDS, 2.0 ** min(max(0, failures - 1), 16)))
 
 
 class Judge:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from karbor.domain.errors import CloudNotFound, RemoteFailed, RequestRefused, WorkInterrupted
+from karbor.domain.errors import (
+    CloudNotFound,
+    PluginFault,
+    RemoteFailed,
+    RequestRefused,
+    WorkInterrupted,
+)
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.engine.runner import REMOVAL
 from karbor.plugin.protection import Stage, Work
@@ -21,7 +28,7 @@ def perform(stage: Stage, work: Work) -> Outcome:
     """One entry: at most one request that creates, or one look."""
     made = work.handle.get("id")
     if made is None:
-        present = stage.find(work) if work.entered_before else ()
+        present = _find(stage, work) if work.entered_before else ()
         made = present[0] if present else stage.create(work)
         asked = dict(work.cloud.asked(made))
         return Again(work.cloud.first_poll_delay(stage.kind),
@@ -37,8 +44,11 @@ def perform(stage: Stage, work: Work) -> Outcome:
         return Done({"id": made}, handle=dict(work.handle))
     state = stage.status(seen)
     if state in stage.ready:
-        return _remove_superfluous(stage, work, made) or Done(
-            stage.finished(work, made, seen), handle=dict(work.handle))
+        left = _remove_superfluous(stage, work, made)
+        if isinstance(left, Again):
+            return left
+        return Done({**stage.finished(work, made, seen), **({"note": left} if left else {})},
+                    handle=dict(work.handle))
     if state in stage.failed:
         why = stage.failure(seen)
         kind = WorkInterrupted if stage.may_succeed_anew(seen) else RemoteFailed
@@ -56,32 +66,46 @@ def perform(stage: Stage, work: Work) -> Outcome:
                  wait=Wait(f"{_what(stage)} {made}, which is {state}", stage.waits))
 
 
-def _remove_superfluous(stage: Stage, work: Work, made: str) -> Outcome | None:
-    """Return what to wait for; None when nothing but `made` bears the mark.
+def _find(stage: Stage, work: Work) -> Sequence[str]:
+    """Return what the stage finds. Raises PluginFault for what is no list of ids."""
+    present: object = stage.find(work)
+    if (isinstance(present, str) or not isinstance(present, Sequence)
+            or not all(isinstance(id, str) for id in present)):
+        raise PluginFault(f"the stage {stage.name} found {present!r:.80}, which is no list of ids")
+    return present
+
+
+def _remove_superfluous(stage: Stage, work: Work, made: str) -> Again | str:
+    """Return what to wait for, or what could not be removed; "" when nothing but `made` bears the
+    mark.
 
     The process that entered the stage before may have been killed, or may have lost its lock, while
     its request was under way: the service carries it out after the next process has looked for what
     it made and has found nothing. Then there are two.
     """
     if not work.handle.get(ENTERED_AGAIN):
-        return None
-    leaving = []
-    for id in stage.find(work):
+        return ""
+    leaving, failed = [], []
+    deletions = dict(work.handle.get("superfluous", {}))
+    for id in _find(stage, work):
         seen = work.cloud.look(stage.kind, id) if id != made else None
         if seen is None or stage.status(seen) == "deleted":
             continue
-        if stage.status(seen) in DELETION_FAILED:
-            return Failed(RemoteFailed(
-                f"a second {_what(stage)} {id}, made by a process that was interrupted, cannot be "
-                f"deleted: {stage.failure(seen) or stage.status(seen)}",
-                remedy="an administrator can reset its state and delete it",
-                **work.cloud.asked(id)))
+        if stage.status(seen) in DELETION_FAILED and deletions.get(id, 0) >= DELETIONS:
+            failed.append(id)
+            continue
         leaving.append(id)
         if stage.status(seen) != "deleting":
             with suppress(RequestRefused, CloudNotFound):   # looked at again until it is gone
                 stage.delete(work, id)
-    return Again(work.cloud.interval(stage.kind), handle=dict(work.handle), wait=Wait(
-        f"a second {_what(stage)} {', '.join(leaving)} to be gone", REMOVAL)) if leaving else None
+                deletions[id] = deletions.get(id, 0) + 1
+    if leaving:
+        return Again(work.cloud.interval(stage.kind),
+                     handle={**work.handle, "superfluous": deletions}, wait=Wait(
+                         f"a second {_what(stage)} {', '.join(leaving)} to be gone", REMOVAL))
+    return (f"a second {_what(stage)} {', '.join(failed)}, made by a process that was interrupted, "
+            "could not be deleted: an administrator can reset its state and delete it"
+            if failed else "")
 
 
 def _without_doubt(handle: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,12 +117,14 @@ def undo(stage: Stage, work: Work) -> Outcome:
     made = work.handle.get("id")
     if made is not None and not work.handle.get(ENTERED_AGAIN):
         return _undo(stage, work, made)
-    present = stage.find(work)
+    present = _find(stage, work)
     if made is None and not present:
         return Done()
     # What it was entered again for may have been made twice: one after the other is removed.
     outcome = _undo(stage, work, made or present[0])
     left = [id for id in present if id != (made or present[0])]
+    if isinstance(outcome, Again) and left:
+        return replace(outcome, handle={**(outcome.handle or {}), ENTERED_AGAIN: True})
     if isinstance(outcome, Done) and left:
         return Again(handle={"id": left[0], ENTERED_AGAIN: True})
     return outcome

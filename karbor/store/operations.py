@@ -175,11 +175,12 @@ class Operations:
                     text=f"{OperationState.QUEUED} → {OperationState.FAILED}"))
 
     def take_up_left(self, project_id: str, operation_id: str, credential: Mapping[str, Any],
-                     trust: str, told: OperationEvent) -> bool:
+                     trust: str, told: OperationEvent, *, offered: bool) -> None:
         """Set an operation that is over, and could not remove all that it had made, back to undoing
-        on another credential; `trust` as in `add`. Only the steps that were left are undone. Raises
-        NotFound, and Conflict where nothing is left, it is not over, or another operation works on
-        the checkpoint."""
+        on another credential; `trust` as in `add`. Only the steps that were left are undone.
+        `offered`: by the workers, who undo whatever they had before as well. Raises NotFound, and
+        Conflict where nothing is left, it is not over, or another operation works on the
+        checkpoint."""
         with writing(self._engine) as connection:
             before = self._require(connection, project_id, operation_id)
             row = connection.execute(sa.select(OPERATIONS).where(
@@ -202,20 +203,34 @@ class Operations:
                                            STEPS.c.number == step.number)
                     .values(state=StepState.UNDOING, handle=handle, wake_at=0.0, failures=0,
                             finished_at=None))
+            handed = Handed.OFFERED if offered or row["handed"] != Handed.NO else Handed.NO
             connection.execute(
                 sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id)
                 .values(state=OperationState.UNDOING, credential=dict(credential), trust=trust,
-                        finished_at=None, fence=OPERATIONS.c.fence + 1, handed=Handed.NO))
+                        finished_at=None, fence=OPERATIONS.c.fence + 1, handed=handed))
             connection.execute(sa.insert(EVENTS).values(
                 operation_id=operation_id, at=told.at,
                 text=f"{before} → {OperationState.UNDOING}: {told.text}"))
-            return bool(row["handed"] != Handed.NO)
 
-    def hand_over(self, operation_id: str) -> None:
-        """Let the workers drive it to its end."""
+    def leave_again(self, operation: Operation, told: OperationEvent) -> None:
+        """Undo `take_up_left`, of which no trust came: what was left stays left. `operation` is as
+        it was before it. What may have been made in Keystone is removed with the trusts of other
+        operations that are over."""
         with writing(self._engine) as connection:
-            connection.execute(sa.update(OPERATIONS).where(OPERATIONS.c.id == operation_id)
-                               .values(handed=Handed.OFFERED))
+            changed = connection.execute(
+                sa.update(OPERATIONS)
+                .where(OPERATIONS.c.id == operation.id,
+                       OPERATIONS.c.state == OperationState.UNDOING)
+                .values(state=operation.state, finished_at=operation.finished_at,
+                        fence=OPERATIONS.c.fence + 1))
+            if changed.rowcount:
+                connection.execute(
+                    sa.update(STEPS)
+                    .where(STEPS.c.operation_id == operation.id, STEPS.c.state == StepState.UNDOING)
+                    .values(state=StepState.LEFT, finished_at=told.at))
+                connection.execute(sa.insert(EVENTS).values(
+                    operation_id=operation.id, at=told.at,
+                    text=f"{OperationState.UNDOING} → {operation.state}: {told.text}"))
 
     def represent(self, operation_id: str, credential: Mapping[str, Any], trust: str,
                   told: OperationEvent | None = None) -> None:
@@ -262,15 +277,19 @@ class Operations:
     # ------------------------------------------------------------------ for workers: all projects
     def entrusted(self, since: float) -> builtins.list[Entrusted]:
         """Return all operations of the workers that are not over, the oldest first. One whose trust
-        is being made is ready when it was accepted before `since`."""
+        is being made is ready when it was accepted, or taken up again, before `since`."""
         table = OPERATIONS.c
-        query = (sa.select(table.id, table.project_id, table.trust, table.created_at,
+        newest = (sa.select(sa.func.max(EVENTS.c.at)).where(EVENTS.c.operation_id == table.id)
+                  .scalar_subquery())
+        since_when = sa.case((table.trust == _WANTED, sa.func.coalesce(newest, table.created_at)),
+                             else_=0.0).label("since_when")
+        query = (sa.select(table.id, table.project_id, table.trust, since_when,
                            table.request["provider_id"].as_string().label("provider_id"))
                  .where(table.state.in_(_LIVE), table.handed != Handed.NO)
                  .order_by(table.created_at, table.id))
         with reading(self._engine) as connection:
             return [Entrusted(row.id, row.project_id, row.provider_id or "",
-                              row.trust != _WANTED or row.created_at < since)
+                              row.trust != _WANTED or row.since_when < since)
                     for row in connection.execute(query)]
 
     def all_live(self) -> builtins.list[str]:

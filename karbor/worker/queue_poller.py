@@ -84,7 +84,7 @@ class QueuePoller:
                 and now >= self._tries.get(it.id, _Tries()).after]
         for entrusted in in_turn(free, [it for it in its if it.id in driven], limits):
             tries = self._tries.setdefault(entrusted.id, _Tries())
-            tries.after = now + min(LONGEST, pause * 2 ** tries.count)
+            tries.after = now + min(LONGEST, pause * 2 ** min(tries.count, 16))
             tries.count += 1
             try:
                 self._engine.begin(entrusted.id, partial(self._has_place, entrusted, its, limits))

@@ -138,9 +138,27 @@ def test_what_a_restore_left_is_removed_on_the_rights_of_whoever_asks(site: Site
     [left] = customer.ask("GET", path)["operation_log"]["extra_info"]["left"]
     assert (left["stage"], volumes(site)) == ("volume", before + 1)
 
+    def ask_again() -> tuple[int, str]:
+        answer = customer._session.post(f"{site.url}/v1/{customer.project}{path}/remove_left",
+                                        timeout=30)
+        return answer.status_code, answer.text
+
     site.double.heal()
+    site.double.fault("answer", method="POST", path="/OS-TRUST/trusts$", status=503, times=99)
+    status, _ = ask_again()
+    assert status == 503
+    shown = customer.ask("GET", path)["operation_log"]["extra_info"]
+    assert (shown["state"], shown["left"]) == ("failed", [left])
+
+    site.double.heal()
+    site.double.fault("answer", method="DELETE", path="/volumes/", status=503, times=2)
     taken = customer.ask("POST", f"{path}/remove_left")["operation_log"]
     assert taken["extra_info"]["state"] == "undoing"
+    trusted = trusts(site.double)
+    assert len(trusted) == 1
+    status, told = ask_again()
+    assert (status, "can be removed when it is over" in told) == (400, True)
+    assert trusts(site.double) == trusted
     site.until(site.all_over, "the removal")
     shown = customer.ask("GET", path)["operation_log"]
     assert (shown["status"], "left" in shown["extra_info"]) == ("fail", False)

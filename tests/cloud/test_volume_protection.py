@@ -127,7 +127,7 @@ def restore(mine: OpenStackCloud, resource: Resource, kept: ByHand) -> Any:
     first = run.entry(stages[0])            # its outcome is lost: the process died
     assert not isinstance(first, Failed)
     adopted = run.entry(stages[0], entered_before=True)
-    assert adopted.handle == first.handle   # type: ignore[union-attr]
+    assert adopted.handle == {**first.handle, "entered_again": True}   # type: ignore[union-attr]
     run.handles["volume"] = adopted.handle  # type: ignore[union-attr]
     run.run(PLUGIN.restore(resource))
     marked = [one for one in mine.api("cinder").list("/volumes/detail", "volumes")
@@ -182,7 +182,7 @@ def test_a_snapshot_that_was_cut_off_is_adopted_and_undone(
     run = ByHand(mine, found(mine, volume.id), MemoryBank())
     lost = run.entry(Snapshot())
     adopted = run.entry(Snapshot(), entered_before=True)
-    assert adopted.handle == lost.handle        # type: ignore[union-attr]
+    assert adopted.handle == {**lost.handle, "entered_again": True}   # type: ignore[union-attr]
     run.undo(Snapshot())                        # it knows no id: it finds the mark
     left = mine.api("cinder").list("/snapshots/detail", "snapshots",
                                    params={"volume_id": volume.id})

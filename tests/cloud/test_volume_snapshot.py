@@ -103,7 +103,7 @@ def restored(mine: OpenStackCloud, resource: Resource, kept: ByHand) -> str:
     first = run.entry(stages[0])
     assert not isinstance(first, Failed)
     adopted = run.entry(stages[0], entered_before=True)
-    assert adopted.handle == first.handle   # type: ignore[union-attr]
+    assert adopted.handle == {**first.handle, "entered_again": True}   # type: ignore[union-attr]
     run.handles["volume"] = adopted.handle  # type: ignore[union-attr]
     run.run(PLUGIN.restore(resource))
     return str(run.saved_ones["restored"]["id"])

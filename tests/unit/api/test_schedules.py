@@ -256,6 +256,16 @@ def test_a_run_whose_rights_were_removed_is_not_begun(world: World) -> None:
     assert world.operations() == []
 
 
+def test_a_run_is_accepted_while_no_keystone_can_tell_about_its_rights(world: World) -> None:
+    made = world.create()
+    world.keystone.away = True
+    world.api("POST", f"{ALL}/{made['id']}/run")
+    world.tick()
+    [told] = world.api("GET", f"{ALL}/{made['id']}/occurrences").json["occurrences"]
+    [operation] = world.operations()
+    assert (told["state"], operation.state) == ("running", OperationState.QUEUED)
+
+
 @pytest.mark.parametrize("change", [{"name": "renamed"}, {"enabled": True}], ids=str)
 def test_a_change_by_its_owner_replaces_rights_that_were_removed(
         world: World, change: dict[str, Any]) -> None:

@@ -230,3 +230,22 @@ def test_a_server_whose_loop_has_met_its_closed_socket_stops_all_the_same(
         server.stop()
         assert not server._thread.is_alive()
     idle.close()
+
+
+def test_nothing_is_dropped_for_what_has_no_place_even_then(
+        serve: Callable[..., int], application: Application) -> None:
+    port = serve(bodies_bytes=1500)
+    application.hold.clear()
+    under_way = connect(port, post(1000, TOKEN, "Connection: close") + b"x" * 1000)
+    end = time.monotonic() + DEADLINE
+    while not application.asked:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    with (connect(port, post(300, TOKEN, "Connection: close") + b"x" * 100) as half,
+          connect(port, post(900, TOKEN)) as large):
+        assert heard(large).startswith(b"HTTP/1.1 503 ")
+        half.sendall(b"x" * 200)
+        application.hold.set()
+        assert heard(under_way).startswith(b"HTTP/1.1 200 ")
+        assert heard(half).startswith(b"HTTP/1.1 200 ")
+    under_way.close()

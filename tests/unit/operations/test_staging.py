@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from karbor.domain.errors import CloudConflict, WorkInterrupted
+from karbor.domain.errors import CloudConflict, PluginFault, WorkInterrupted
 from karbor.domain.resource import VOLUME, Resource
 from karbor.domain.step import Again, Done, Failed, Outcome, Wait
 from karbor.operations import staging
@@ -201,3 +201,55 @@ def test_of_two_that_are_undone_none_is_left() -> None:
         handle = dict(handle if outcome.handle is None else outcome.handle)
     assert outcome == Done()
     assert stage.there == []
+
+
+def undone(stage: Making, handle: Mapping[str, Any]) -> Outcome:
+    outcome: Outcome = Again()
+    for _ in range(30):
+        looks = {f"some.thing#{id}": stage.record(id) for id in ("1", "2")}
+        outcome = staging.undo(stage, StepOf(RESOURCE, ScriptedCloud(looks), handle=handle))
+        if not isinstance(outcome, Again):
+            break
+        handle = dict(handle if outcome.handle is None else outcome.handle)
+    return outcome
+
+
+def test_of_two_whose_ids_were_never_written_down_none_is_left() -> None:
+    stage = Making({})
+    stage.there = ["1", "2"]
+    assert undone(stage, {}) == Done()
+    assert stage.there == []
+
+
+class Stuck(Twice):
+    """The second thing cannot be deleted."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.asked = 0
+
+    def find(self, work: Work) -> list[str]:
+        return self.there
+
+    def delete(self, work: Work, id: str) -> None:
+        self.asked += 1
+
+    def record(self, id: str) -> Any:
+        return {"status": "error_deleting" if id == "2" and self.asked else "available"}
+
+
+def test_a_second_thing_that_cannot_be_deleted_is_told_and_fails_nothing() -> None:
+    stage = Stuck()
+    outcome, _ = drive(stage, twice=True)
+    assert isinstance(outcome, Done)
+    assert outcome.saved["id"] == "1"
+    assert outcome.saved["note"].startswith("a second thing 2, made by a process that was interr")
+    assert stage.asked == 2 * staging.DELETIONS     # each entry is made twice
+
+
+@pytest.mark.parametrize("present", ["thing-1", None, [7]])
+def test_what_a_plugin_finds_is_a_list_of_ids(present: Any) -> None:
+    stage = Making({})
+    stage.find = lambda work: present       # type: ignore[method-assign]
+    with pytest.raises(PluginFault, match="which is no list of ids"):
+        staging.perform(stage, StepOf(RESOURCE, ScriptedCloud({}), entered_before=True))
