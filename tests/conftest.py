@@ -23,13 +23,16 @@ OF_SECONDS = {"test_credentials", "test_doctor", "test_endurance", "test_ladder"
 """Files of tests/cloud about tokens of seconds. They wait most of their time, and must not wait for
 a processor: they have a cloud to themselves, and whatever runs beside them yields."""
 
+BESIDE_THEM = {"test_killed"}
+"""Files on the same cloud, so that neither cloud is in use for much longer than the other."""
+
 
 def scope(path: str) -> str:
     """Tests of one scope follow each other in one process. `path` is below tests/."""
     directory, _, rest = path.partition("/")
     if directory not in CLOUDS:
         return path
-    seconds = directory == "cloud" and rest.removesuffix(".py") in OF_SECONDS
+    seconds = directory == "cloud" and rest.removesuffix(".py") in OF_SECONDS | BESIDE_THEM
     return "cloud of seconds" if seconds else "cloud"
 
 
