@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 
     from karbor.cmd.embedded import EmbeddedKarbor
 
-_CODES = "\b\nExit codes:\n" + (exit_codes.__doc__ or "").split("\n\n", 1)[1]
+# From Python 3.13 on, docstrings come without the indentation that all their lines share.
+_CODES = "\b\nExit codes:\n" + textwrap.indent(
+    inspect.cleandoc(exit_codes.__doc__ or "").split("\n\n", 1)[1], "    ")
 
 
 def _version() -> str:
