@@ -44,9 +44,9 @@ from karbor.operations.cleanup import CleanupResult, sweep
 from karbor.operations.credential_lifetimes import outlasting
 from karbor.operations.discovery import discover
 from karbor.operations.execution_context import ExecutionContext
-from karbor.operations.mapping import check_mapping
 from karbor.operations.parameters import applicable, check, parameters_of, with_names
 from karbor.operations.preliminary_checks import rights, room
+from karbor.operations.restore_mapping import check_mapping
 from karbor.operations.run import Lookup
 from karbor.operations.selection import select
 from karbor.plugin.bank import Bank, Section

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from karbor.credentials.connection import fault
+from karbor.credentials.connection_faults import fault
 from karbor.domain.errors import (
     CloudBadRequest,
     CloudConflict,

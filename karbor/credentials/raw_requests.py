@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import requests
 
 from karbor.config import ConfigOpts
-from karbor.credentials.connection import fault
+from karbor.credentials.connection_faults import fault
 from karbor.credentials.endpoint_settings import EndpointSettings
 from karbor.credentials.transport import Transport
 from karbor.plugin.token_probe import Answer

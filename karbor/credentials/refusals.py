@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keystoneauth1 import exceptions as ksa
 
-from karbor.credentials.connection import fault
+from karbor.credentials.connection_faults import fault
 from karbor.domain.errors import (
     Cause,
     Conflict,

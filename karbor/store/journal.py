@@ -19,7 +19,7 @@ from karbor.engine.concurrency_limits import ConcurrencyLimits
 from karbor.engine.journal import NO_LIMITS, Settlement
 from karbor.store import step_admission
 from karbor.store.connect import reading, writing
-from karbor.store.rows import operation_from_row, step_from_row, step_to_row
+from karbor.store.operation_rows import operation_from_row, step_from_row, step_to_row
 from karbor.store.tables import EVENTS, OPERATIONS, STEPS
 
 

@@ -22,7 +22,7 @@ from karbor.domain.scheduled_operation import ScheduledOperation
 from karbor.domain.trigger import Trigger
 from karbor.store.connect import reading, writing
 from karbor.store.listing import page
-from karbor.store.rows import operation_from_row
+from karbor.store.operation_rows import operation_from_row
 from karbor.store.schedule_rows import BOTH, both_from_row, occurrence_from_row, occurrence_to_row
 from karbor.store.schedule_tables import OCCURRENCES, SCHEDULED_OPERATIONS, TRIGGERS
 from karbor.store.tables import OPERATIONS

@@ -12,7 +12,7 @@ from karbor.domain.listing import Listing, OperationFilter, Page
 from karbor.domain.operation import Operation, Verb
 from karbor.store.connect import reading
 from karbor.store.listing import page, table_weight
-from karbor.store.rows import operation_from_row
+from karbor.store.operation_rows import operation_from_row
 from karbor.store.tables import OPERATIONS, STEPS
 
 

@@ -17,7 +17,7 @@ from karbor.domain.operation import Operation, OperationEvent, OperationState, V
 from karbor.domain.operation_conflicts import check_conflicts
 from karbor.domain.step import Step, StepState
 from karbor.store.connect import reading, writing
-from karbor.store.rows import operation_from_row, operation_to_row, step_from_row
+from karbor.store.operation_rows import operation_from_row, operation_to_row, step_from_row
 from karbor.store.schedule_trust_use import require_lent
 from karbor.store.tables import EVENTS, OPERATIONS, STEPS
 

@@ -12,7 +12,7 @@ from karbor.domain.operation import OperationState
 from karbor.domain.step import Step, StepState
 from karbor.engine.concurrency_limits import UNDER_WAY, ConcurrencyLimits, OccupiedSlot, wanting
 from karbor.engine.concurrency_limits import admitted as admit
-from karbor.store.rows import step_from_row
+from karbor.store.operation_rows import step_from_row
 from karbor.store.tables import OPERATIONS, STEPS
 
 CHUNK = 500    # numbers in one IN (…): far below every database's limit of parameters

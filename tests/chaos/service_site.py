@@ -24,7 +24,7 @@ from karbor.domain.operation import Operation
 from karbor.durable.locks import operation_locks
 from karbor.providers import builtin
 from karbor.store.connect import connect, reading
-from karbor.store.rows import operation_from_row
+from karbor.store.operation_rows import operation_from_row
 from karbor.store.tables import OPERATIONS
 from tests.chaos.application import Person
 

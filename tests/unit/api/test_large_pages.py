@@ -21,8 +21,8 @@ from karbor.domain.step import Hook, Step
 from karbor.domain.trigger import PatternFormat, Trigger, TriggerProperties
 from karbor.providers import builtin
 from karbor.store.connect import writing
+from karbor.store.operation_rows import step_to_row
 from karbor.store.operations import Operations
-from karbor.store.rows import step_to_row
 from karbor.store.schedule_rows import occurrence_to_row
 from karbor.store.schedule_tables import OCCURRENCES
 from karbor.store.scheduled_operations import ScheduledOperations

@@ -47,8 +47,8 @@ from karbor.domain.resource import VOLUME, Resource, ResourceGraph
 from karbor.domain.step import Hook
 from karbor.domain.verification import Damage, Verification
 from karbor.operations.execution_context import ExecutionContext, Provider
-from karbor.operations.mapping import check_mapping
 from karbor.operations.parameters import misfit, parameters_of
+from karbor.operations.restore_mapping import check_mapping
 from karbor.operations.runner import OperationRunner
 from karbor.plugin.protectable import DiscoveryLists
 from karbor.plugin.protection import Obstacle, Protection, Stage, Stages, Target, Work
