@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,6 +43,9 @@ def document(resources: Iterable[type[Resource]]) -> dict[str, Any]:
     structs = sorted({type for _, route in routes for type in (route.answer, route.body) if type},
                      key=lambda one: (one.__name__, one.__module__))
     found, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
+    for schema in schemas.values():
+        if "description" in schema:     # a docstring: indented or not, as the Python is
+            schema["description"] = inspect.cleandoc(schema["description"])
     refs = dict(zip(structs, found, strict=True))
     paths: dict[str, dict[str, Any]] = dict(_front())
     for resource, route in routes:
