@@ -218,9 +218,6 @@ class CheckpointRequests:
                 f"operation {operation.id} belongs to the project {operation.project_id}: what is "
                 "left of it can only be removed on rights in that",
                 remedy="ask with a token for that project")
-        if not operation.state.over:
-            raise Conflict(f"operation {operation.id} is {operation.state}: what it leaves can be "
-                           "removed when it is over")
         if not operation.result.get("left"):
             raise Conflict(f"operation {operation.id} is {operation.state}, and nothing is left of "
                            "it")

@@ -64,8 +64,8 @@ class OperationTrusts:
         where it is not over, or nothing is left of it, and CredentialError; nothing has changed
         then."""
         if not operation.state.over:    # nothing may happen to the trust that it runs on
-            raise Conflict(f"operation {operation.id} is {operation.state}",
-                           remedy="ask again when it has ended and something is left of it")
+            raise Conflict(f"operation {operation.id} is {operation.state}: what it leaves can be "
+                           "removed when it is over")
         credential = delegation.choose(needed)
         self._give_up(operation)        # its record is the only one that knows of that trust
         self._records.take_up_left(

@@ -24,16 +24,21 @@ class Application:
 
     def __init__(self) -> None:
         self.asked = 0
+        self._came = threading.Event()
         self.hold = threading.Event()
         self.hold.set()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]
                  ) -> Iterable[bytes]:
         self.asked += 1
+        self._came.set()
         self.hold.wait(DEADLINE)
         length = str(len(environ["wsgi.input"].read())).encode()
         start_response("200 OK", [("Content-Length", str(len(length)))])
         return [length]
+
+    def wait_until_asked(self) -> None:
+        assert self._came.wait(DEADLINE)
 
 
 @pytest.fixture
@@ -154,10 +159,7 @@ def test_bodies_that_are_being_answered_keep_their_place(
     port = serve(bodies_bytes=1500)
     application.hold.clear()
     under_way = connect(port, post(1000, TOKEN, "Connection: close") + b"x" * 1000)
-    end = time.monotonic() + DEADLINE
-    while not application.asked:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    application.wait_until_asked()
     with connect(port, post(1000, TOKEN)) as connection:
         answer = heard(connection)
     assert answer.startswith(b"HTTP/1.1 503 ")
@@ -176,9 +178,7 @@ def test_what_is_being_answered_makes_no_room(
     port = serve(connections=4)
     application.hold.clear()
     under_way = connect(port, post(3, TOKEN, "Connection: close") + b"abc")
-    end = time.monotonic() + DEADLINE
-    while not application.asked and time.monotonic() < end:
-        time.sleep(0.01)
+    application.wait_until_asked()
     halves = [connect(port, b"GET") for _ in range(12)]
     assert heard(halves[0]) == b""
     application.hold.set()
@@ -237,10 +237,7 @@ def test_nothing_is_dropped_for_what_has_no_place_even_then(
     port = serve(bodies_bytes=1500)
     application.hold.clear()
     under_way = connect(port, post(1000, TOKEN, "Connection: close") + b"x" * 1000)
-    end = time.monotonic() + DEADLINE
-    while not application.asked:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    application.wait_until_asked()
     with (connect(port, post(300, TOKEN, "Connection: close") + b"x" * 100) as half,
           connect(port, post(900, TOKEN)) as large):
         assert heard(large).startswith(b"HTTP/1.1 503 ")

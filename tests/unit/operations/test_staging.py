@@ -116,11 +116,11 @@ class Refusing(Making):
         return "nobody makes a backup of it" if self.never else ""
 
 
-def removal(stage: Making, entries: int) -> Outcome:
-    handle: Mapping[str, Any] = {"id": "1"}
+def removal(stage: Making, entries: int, handle: Mapping[str, Any] | None = None) -> Outcome:
+    handle = {"id": "1"} if handle is None else handle
     outcome: Outcome = Again()
     for _ in range(entries):
-        looks = {"some.thing#1": stage.record("1")}
+        looks = {f"some.thing#{id}": stage.record(id) for id in ("1", "2")}
         outcome = staging.undo(stage, StepOf(RESOURCE, ScriptedCloud(looks), handle=handle))
         if not isinstance(outcome, Again):
             break
@@ -191,33 +191,14 @@ def test_of_two_that_are_undone_none_is_left() -> None:
     stage = Twice({})
     _, handles = drive(stage, {}, twice=True)
     stage.there = ["1", "2"]
-    handle: Mapping[str, Any] = handles[0]
-    outcome: Outcome = Again()
-    for _ in range(9):
-        looks = {f"some.thing#{id}": stage.record(id) for id in ("1", "2")}
-        outcome = staging.undo(stage, StepOf(RESOURCE, ScriptedCloud(looks), handle=handle))
-        if not isinstance(outcome, Again):
-            break
-        handle = dict(handle if outcome.handle is None else outcome.handle)
-    assert outcome == Done()
+    assert removal(stage, 9, handles[0]) == Done()
     assert stage.there == []
-
-
-def undone(stage: Making, handle: Mapping[str, Any]) -> Outcome:
-    outcome: Outcome = Again()
-    for _ in range(30):
-        looks = {f"some.thing#{id}": stage.record(id) for id in ("1", "2")}
-        outcome = staging.undo(stage, StepOf(RESOURCE, ScriptedCloud(looks), handle=handle))
-        if not isinstance(outcome, Again):
-            break
-        handle = dict(handle if outcome.handle is None else outcome.handle)
-    return outcome
 
 
 def test_of_two_whose_ids_were_never_written_down_none_is_left() -> None:
     stage = Making({})
     stage.there = ["1", "2"]
-    assert undone(stage, {}) == Done()
+    assert removal(stage, 9, {}) == Done()
     assert stage.there == []
 
 
