@@ -24,13 +24,15 @@ from karbor.config.paths import (
     provider_directory,
     state_path,
     usual_files,
+    vault_index,
 )
 from karbor.config.work import LIMITED, WAITS
 from karbor.domain.errors import BadInput
 
 __all__ = ["LIMITED", "SERVICES", "WAITS", "ConfigOpts", "bank_path", "database_url", "host",
            "key_file", "load", "options", "own_options", "provider_directory",
-           "service_user_configured", "state_path", "trustee_section", "usual_files"]
+           "service_user_configured", "state_path", "trustee_section", "usual_files",
+           "vault_index"]
 
 _GROUPS = {
     "healthcheck": process.HEALTHCHECK, "http": cloud.HTTP, "limits": work.LIMITS,

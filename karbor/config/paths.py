@@ -55,6 +55,12 @@ def bank_path(conf: ConfigOpts) -> Path:
     return Path(named).expanduser() if named else state_path(conf) / "bank"
 
 
+def vault_index(conf: ConfigOpts) -> Path:
+    """Return the directory in which this machine caches what the projects' vaults have. It may be
+    lost."""
+    return state_path(conf) / "vault-index"
+
+
 def provider_directory(conf: ConfigOpts) -> tuple[Path, bool]:
     """Return the directory with the files of providers, and whether somebody said so (else it need
     not exist)."""

@@ -343,6 +343,10 @@ class NewerFormat(BankError):
     """Written by a later Karbor than this one."""
 
 
+class VaultSealed(BankError):
+    """The vault of a project cannot be opened with the key that the provider has."""
+
+
 class StoreError(KarborError):
     """The database of operations cannot do what is asked."""
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from karbor.checkpoints.repository import CheckpointRepository, section_name
-from karbor.checkpoints.section_copy import Compared, Copied
+from karbor.checkpoints.section_copy import Compared, Copied, Original
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
 from karbor.domain.checkpoint_record import CheckpointRecord
 from karbor.domain.errors import BankError
@@ -26,7 +26,6 @@ from karbor.operations.restore import restorable
 from karbor.operations.run import Run
 from karbor.operations.selection import short
 from karbor.operations.step_graph import build_steps
-from karbor.plugin.bank import Section
 from karbor.plugin.protection import Obstacle, Stage, Stages, Task
 
 COPIED_FROM = "copied_from"
@@ -60,8 +59,9 @@ class Copy:
         return [stage for group in groups for stage in group]
 
     @staticmethod
-    def _original(run: Run, resource: Resource) -> Section:
-        return run.originals.section(run.original_id, resource)
+    def _original(run: Run, resource: Resource) -> Original:
+        return Original(run.originals.section(run.original_id, resource),
+                        run.source.vault(run.operation.project_id))
 
     def keeps(self, run: Run) -> bool:
         return False
@@ -174,12 +174,18 @@ def obstacles(original: Checkpoint, source: Provider, target: Provider) -> list[
 
 
 def preview(original: Checkpoint, source: Provider) -> tuple[list[tuple[Resource, str]], int]:
-    """What would be copied, a line for each resource; and how many bytes in all."""
+    """Return what would be copied, a line for each resource; and how many bytes in all."""
     lines, total = [], 0
-    sizes = CheckpointRepository(source.bank, original.project_id).sizes(original.id)
+    checkpoints = CheckpointRepository(source.bank, original.project_id)
+    sizes = checkpoints.sizes(original.id)
     for resource in original.graph.parents_first():
         objects, size = sizes.get(section_name(resource), (0, 0))
+        if not objects:
+            lines.append((resource, "nothing of it lies in the bank but its record"))
+            continue
+        size = Original(checkpoints.section(original.id, resource),
+                        source.vault(original.project_id)).size()
         total += size
-        lines.append((resource, f"copy {objects} object{'' if objects == 1 else 's'} ({size} bytes)"
-                      if objects else "nothing of it lies in the bank but its record"))
+        lines.append((resource,
+                      f"copy {objects} object{'' if objects == 1 else 's'} ({size} bytes)"))
     return lines, total

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from karbor.domain.errors import KarborError, NotFound
 from karbor.domain.operation import Operation
 from karbor.engine.concurrency_limits import Limit
-from karbor.plugin.bank import Bank
+from karbor.plugin.bank import Bank, Section
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protectable import Protectable
 from karbor.plugin.protection import Protection
+from karbor.plugin.vault_location import NO_KEYS, VaultKeySource, VaultLocation
 
 
 @dataclass(frozen=True)
 class Provider:
-    """One bank, and one protection per resource type."""
+    """One bank, and one protection per resource type. `vault_keys` open the projects' vaults in the
+    bank; `vault_index` is the directory where this machine caches what is in them (None: in
+    memory)."""
 
     id: str
     name: str
     bank: Bank
     protections: Mapping[str, Protection]
+    vault_keys: VaultKeySource = NO_KEYS
+    vault_index: Path | None = None
+
+    def vault(self, project_id: str) -> VaultLocation:
+        """Return where a project's vault is."""
+        return VaultLocation(Section(self.bank, f"projects/{project_id}"), self.vault_keys,
+                             self.vault_index)
 
 
 def _no_other(provider_id: str) -> Provider:

@@ -14,6 +14,7 @@ from karbor.engine.runner import StepContext
 from karbor.operations.run import Run
 from karbor.plugin.bank import Section
 from karbor.plugin.cloud import Cloud
+from karbor.plugin.vault_location import VaultLocation
 
 CREDENTIAL_ENDS = "credential_ends"
 """In the handle of a step that has asked a service for work: when the token ends that the service
@@ -47,6 +48,10 @@ class StepWork:
     @property
     def bank(self) -> Section:
         return self._run.checkpoints.section(self.checkpoint_id, self.resource)
+
+    @property
+    def vault(self) -> VaultLocation:
+        return self._run.setting.provider.vault(self._run.operation.project_id)
 
     @property
     def parameters(self) -> Mapping[str, Any]:

@@ -107,6 +107,9 @@ class Section:
     def get(self, key: str) -> Iterator[bytes]:
         return self._bank.get(self._prefix + key)
 
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        return b"".join(self._bank.get(self._prefix + key))[offset:offset + length]
+
     def stat(self, key: str) -> Stored | None:
         stored = self._bank.stat(self._prefix + key)
         return self._outer(stored) if stored else None

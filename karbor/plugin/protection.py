@@ -17,6 +17,7 @@ from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Done, Hook, Outcome, Progress
 from karbor.plugin.bank import Section
 from karbor.plugin.cloud import Cloud
+from karbor.plugin.vault_location import VaultLocation
 
 DAY = 24 * 3600.0
 UNSAID = "a place that its protection plugin does not name"
@@ -37,6 +38,10 @@ class Work(Protocol):
     @property
     def bank(self) -> Section:
         """The resource's own part of its checkpoint in the bank."""
+
+    @property
+    def vault(self) -> VaultLocation:
+        """Where the project's vault is: for `karbor.vault.DiskVault`, which keeps disks in it."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:

@@ -23,4 +23,5 @@ def built_in(conf: config.ConfigOpts) -> Provider:
     """Return the built-in provider. Opens the bank, and makes it if there is none. Raises
     BankError, BadInput."""
     bank = registry.bank(BANK)({"path": str(config.bank_path(conf))})
-    return Provider(ID, NAME, bank, registry.protections(PROTECTIONS))
+    return Provider(ID, NAME, bank, registry.protections(PROTECTIONS),
+                    vault_index=config.vault_index(conf))

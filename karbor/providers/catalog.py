@@ -17,6 +17,7 @@ from karbor.plugin.bank import Bank
 from karbor.providers import builtin
 from karbor.providers.directory import ProviderDirectory
 from karbor.providers.provider_file import ProviderFile
+from karbor.providers.vault_options import vault_keys
 
 if TYPE_CHECKING:
     from karbor.clients.swift_account import SwiftAccount
@@ -174,7 +175,8 @@ class ProviderCatalog:
         try:
             return Provider(file.id, file.name, self._bank(file),
                             registry.protections(["karbor-project-protection-plugin",
-                                                  *file.plugins]))
+                                                  *file.plugins]),
+                            vault_keys(file.sections), config.vault_index(self._conf))
         except BadInput as error:
             raise BadInput(f"{file.path}: {error.message}", remedy=error.remedy) from error
 

@@ -1,7 +1,7 @@
-"""The data path: streams of bytes cut, compressed, checksummed and kept in a bank."""
+"""The data path: disks cut into chunks, each stored once in a project, compressed and sealed."""
 
-from karbor.vault.manifest import Manifest
-from karbor.vault.storing import Paused, Source
-from karbor.vault.vault import Vault
+from karbor.vault.disk_writer import Paused, Source
+from karbor.vault.disks import DiskVault, KeptDisk
+from karbor.vault.kept_bytes import KeptStream, open_kept
 
-__all__ = ["Manifest", "Paused", "Source", "Vault"]
+__all__ = ["DiskVault", "KeptDisk", "KeptStream", "Paused", "Source", "open_kept"]

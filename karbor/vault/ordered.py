@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 def in_order(work: Callable[[T], R], items: Iterable[T], workers: int
              ) -> Generator[R, None, None]:
-    """`work` of every item. At most twice `workers` items and results exist at a time.
+    """Yield `work` of every item. At most `workers` + 1 items and results exist at a time.
 
     Hashing, compressing and writing let go of Python's lock, so two threads are nearly twice as
     fast as one. The first error ends it; work that has begun is waited for, so that nothing is
@@ -24,10 +24,10 @@ def in_order(work: Callable[[T], R], items: Iterable[T], workers: int
         try:
             for item in items:
                 begun.append(pool.submit(work, item))
-                if len(begun) >= 2 * workers:
+                if len(begun) > workers:
                     yield begun.popleft().result()
             while begun:
                 yield begun.popleft().result()
         finally:
-            for one in begun:
-                one.cancel()
+            for future in begun:
+                future.cancel()

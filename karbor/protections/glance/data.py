@@ -20,8 +20,8 @@ from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Wait
 from karbor.plugin.protection import Stage, Task, Work
 from karbor.plugin.volume_backed import data_elsewhere, named
 from karbor.protections.cached_lists import standing
-from karbor.protections.glance.metadata import MARK, checksums, describe, not_kept
-from karbor.vault import Paused, Vault
+from karbor.protections.glance.metadata import MARK, checksums, describe, not_kept, strongest
+from karbor.vault import DiskVault, Paused, open_kept
 
 STREAM = "bytes"
 COMING = frozenset({"queued", "saving", "uploading", "importing"})
@@ -148,8 +148,8 @@ def boots_from_volume(work: Work) -> bool:
 class Bytes(Task):
     """Carries the bytes into the vault and compares them with Glance's size and checksum.
 
-    Re-entered after anything, it goes on behind the last complete page of the vault. Saves the
-    vault's facts as `stream`, and `image`: what a new image shall have (see glance_record); with
+    Re-entered after anything, it goes on where the vault has noted that it came to. Saves the
+    disk's facts as `stream`, and `image`: what a new image shall have (see glance_record); with
     `not_kept`, where a new image will lack something.
     """
 
@@ -185,11 +185,11 @@ class Bytes(Task):
         def report(done: int) -> None:
             work.report(Progress(done, size, "bytes"))
 
-        kept = Vault(work.bank).store(
+        kept = DiskVault(work.vault, work.bank).store(
             STREAM,
             # Glance answers 204 for an image without data
             lambda offset: glance.download(f"/images/{id}/file", offset=offset) if size else (),
-            size=size, expected=checksums(image) if size else {}, hashes=("sha512", "md5"),
+            size=size, expected=strongest(checksums(image)) if size else {}, hashes=("sha512",),
             progress=report, stop=lambda: work.stopping)
         if isinstance(kept, Paused):
             return Again(progress=Progress(kept.offset, size, "bytes"))
@@ -213,14 +213,13 @@ class ReadBack(Task):
                                         resource=work.resource.key))
         if elsewhere := data_elsewhere(kept["image"].get("properties", {})):
             return _elsewhere(work, elsewhere)
-        vault = Vault(work.bank)
-        manifest = vault.open(STREAM, kept["stream"])
-        reached = vault.check(
-            manifest, int(work.handle.get("offset", 0)), stop=lambda: work.stopping,
-            progress=lambda done: work.report(Progress(done, manifest.size, "bytes")))
-        if reached < manifest.size:
+        stored = open_kept(work.vault, work.bank, kept["stream"])
+        reached = stored.check(
+            int(work.handle.get("offset", 0)), stop=lambda: work.stopping,
+            progress=lambda done: work.report(Progress(done, stored.size, "bytes")))
+        if reached < stored.size:
             return Again(handle={"offset": reached},
-                         progress=Progress(reached, manifest.size, "bytes"))
+                         progress=Progress(reached, stored.size, "bytes"))
         return Done({"evidence": Evidence.CHECKSUMS.value, "unproved": ""})
 
 

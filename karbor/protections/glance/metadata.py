@@ -93,3 +93,10 @@ def checksums(image: Mapping[str, Any]) -> dict[str, str]:
     if image.get("checksum"):
         found["md5"] = str(image["checksum"])
     return found
+
+
+def strongest(found: Mapping[str, str]) -> dict[str, str]:
+    """Return the one of Glance's checksums that is compared while the bytes come: MD5 only where
+    there is no other, since each costs a pass over every byte."""
+    names = [name for name in found if name != "md5"] or list(found)
+    return {name: found[name] for name in names[:1]}

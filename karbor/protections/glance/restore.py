@@ -22,9 +22,9 @@ from karbor.domain.step import Again, Done, Failed, Outcome, Progress, Wait
 from karbor.plugin.cloud import Api
 from karbor.plugin.cosmetics import Cosmetics
 from karbor.plugin.protection import Task, Work
-from karbor.protections.glance.data import COMING, STREAM, boots_from_volume, find_marked
+from karbor.protections.glance.data import COMING, boots_from_volume, find_marked
 from karbor.protections.glance.metadata import MARK, SIGNATURE, body, checksums, signed
-from karbor.vault import Vault
+from karbor.vault import open_kept
 
 PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 LOG = logging.getLogger(__name__)
@@ -95,19 +95,18 @@ class Image(Task):
 
     @staticmethod
     def _upload(work: Work, id: str, image: Mapping[str, Any]) -> Outcome:
-        vault = Vault(work.bank)
-        manifest = vault.open(STREAM, work.kept("bytes")["stream"])
+        stored = open_kept(work.vault, work.bank, work.kept("bytes")["stream"])
 
         def sent() -> Any:
             done = 0
-            for block in vault.read(manifest):
+            for block in stored.read():
                 yield block
                 done += len(block)
-                work.report(Progress(done, manifest.size, "bytes"))
+                work.report(Progress(done, stored.size, "bytes"))
 
-        work.ensure_credential(int(manifest.size))
+        work.ensure_credential(stored.size)
         try:
-            work.cloud.api("glance").upload(f"/images/{id}/file", sent(), size=manifest.size)
+            work.cloud.api("glance").upload(f"/images/{id}/file", sent(), size=stored.size)
         except RequestRefused as error:
             if signed(image) and "signature" in error.message.lower():
                 return Again(handle={**work.handle, "unsigned": error.message})

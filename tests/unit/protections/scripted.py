@@ -11,6 +11,7 @@ from karbor.clients.services import LOOKED
 from karbor.domain.errors import CloudNotFound
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.plugin.bank import Bank, Section
+from karbor.plugin.vault_location import VaultLocation
 
 Answer = Any
 
@@ -134,7 +135,9 @@ class StepOf:
         self.resource = resource
         self.cloud = cloud
         self.graph = graph or ResourceGraph.build([resource], lambda level: {})
-        self.bank = Section(bank or MemoryBank(), "section")
+        bank = bank or MemoryBank()
+        self.bank = Section(bank, "section")
+        self.vault = VaultLocation(Section(bank, "projects/project"))
         self.parameters = parameters or {}
         self.handle = handle or {}
         self.entered_before = entered_before

@@ -13,8 +13,6 @@ from karbor.domain.errors import NewerFormat, ObjectDamaged
 from karbor.vault.codec import Codec
 
 FORMAT = 1
-PAGE = 1024
-"""Pieces of a page at most: with 4 MiB each, every 4 GiB of a stream are safe against a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ class PageAt:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class StreamManifest:
     """A stream that is completely kept. `size` and `cut` in bytes; `checksums` are those of the
     whole stream, in hexadecimal by the name of the algorithm, and always have `blake3`.
     `pieces` and `stored` say what the bank holds of it: zeros are not stored, blocks are
@@ -116,7 +114,7 @@ class Manifest:
 
     def facts(self) -> dict[str, Any]:
         """What is worth keeping in a checkpoint's head: small JSON. `manifest_blake3` binds the
-        head to these very bytes (see Vault.open)."""
+        head to these very bytes (see StreamReader.open)."""
         return {"name": self.name, "size": self.size, "stored": self.stored,
                 "pieces": self.pieces, "checksums": dict(self.checksums),
                 "manifest_blake3": self.checksum}
@@ -129,7 +127,7 @@ class Manifest:
                       "pieces": self.pieces, "stored": self.stored})
 
     @classmethod
-    def parse(cls, body: bytes, key: str) -> Manifest:
+    def parse(cls, body: bytes, key: str) -> StreamManifest:
         """Raises ObjectDamaged, NewerFormat."""
         raw = _parsed(body, key, "karbor stream")
         try:

@@ -1,0 +1,1 @@
+"""Streams as Karbor kept them before vaults deduplicated: format 1, which is only read."""
