@@ -57,8 +57,8 @@ def encode_page(places: Places) -> bytes:
                      struct.pack(f">{len(ordinals)}I", *ordinals), *names))
 
 
-def decode_page(body: bytes, expected: int) -> list[Place | None]:
-    """Return what a page of `expected` places says. Raises ObjectDamaged."""
+def decode_page(body: bytes, expected: int | None = None) -> list[Place | None]:
+    """Return what a page of `expected` places says (None: of any number). Raises ObjectDamaged."""
     try:
         count, packs_count = _HEAD.unpack_from(body)
         at = _HEAD.size
@@ -70,7 +70,7 @@ def decode_page(body: bytes, expected: int) -> list[Place | None]:
         chunks = sum(1 for number in numbers if number != _ZERO)
         ordinals = struct.unpack_from(f">{chunks}I", body, at)
         at += 4 * chunks
-        if count != expected or len(body) != at + chunks * NAME_BYTES:
+        if expected not in (None, count) or len(body) != at + chunks * NAME_BYTES:
             raise ObjectDamaged("a page of a disk's map has another size than it says")
         places: list[Place | None] = []
         chunk = 0

@@ -102,7 +102,7 @@ class DiskWriter:
         self._adopt()
         if self._stopped:
             return Paused(self._reached)
-        with PackWriter(self._vault.section, self._keys, self._index, self._lease.renew) as packs:
+        with PackWriter(self._vault.section, self._keys, self._index, self._lease) as packs:
             if self._reached != self._request.size:
                 self._follow(source, packs)
             if self._stopped or self._error is not None:

@@ -118,12 +118,16 @@ class Lease:
         now = clock()
         record = LeaseRecord(uuid.uuid4().hex, now, now, frozenset(),
                              f"{socket.gethostname()} {os.getpid()}")
-        section.put(record.key, [record.body()])
-        read = list(condemnations(section))
-        record = replace(record, ignores=frozenset(one.id for one in read))
-        section.put(record.key, [record.body()])
-        ignored = frozenset(pack for one in read for pack in one.packs)
-        return cls(section, clock, record, ignored | damaged(section))
+        try:
+            section.put(record.key, [record.body()])
+            read = condemnations(section)
+            record = replace(record, ignores=frozenset(one.id for one in read))
+            section.put(record.key, [record.body()])
+            ignored = frozenset(pack for one in read for pack in one.packs)
+            return cls(section, clock, record, ignored | damaged(section))
+        except BaseException:       # it may stand although the bank has said otherwise
+            section.delete([record.key])
+            raise
 
     def renew(self) -> None:
         """Renew the lease where it is time to. Raises LeaseLost."""

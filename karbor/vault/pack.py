@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -62,10 +61,10 @@ class Address:
     ordinal: int
 
 
-def new_pack_id() -> bytes:
+def new_pack_id(now: float) -> bytes:
     """Return 16 bytes: milliseconds since the epoch in six, then random ones. The time lets garbage
     collection leave alone what was just written; nothing is decided by it otherwise."""
-    return int(time.time() * 1000).to_bytes(6, "big") + os.urandom(10)
+    return int(now * 1000).to_bytes(6, "big") + os.urandom(10)
 
 
 def written_at(pack: bytes) -> float:

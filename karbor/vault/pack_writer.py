@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -12,6 +11,7 @@ from karbor.plugin.bank import Section
 from karbor.vault.codec import Codec
 from karbor.vault.index import ChunkIndex
 from karbor.vault.keys import TAG_BYTES, VaultKeys
+from karbor.vault.lease import Lease
 from karbor.vault.pack import (
     PACK_BYTES,
     Address,
@@ -30,12 +30,11 @@ class PackWriter:
     """Used by one thread; a context manager. At most UPLOADS packs are under way; whoever adds more
     waits for the bank."""
 
-    def __init__(self, section: Section, keys: VaultKeys, index: ChunkIndex,
-                 before_upload: Callable[[], None]) -> None:
+    def __init__(self, section: Section, keys: VaultKeys, index: ChunkIndex, lease: Lease) -> None:
         self._section = section
         self._keys = keys
         self._index = index
-        self._before_upload = before_upload
+        self._lease = lease
         self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="vault-pack")
         self._uploads: deque[Future[int]] = deque()
         self._written: dict[bytes, Address] = {}
@@ -78,7 +77,7 @@ class PackWriter:
         self._before, self._written = self._written, {}
 
     def _begin(self) -> None:
-        self._pack = new_pack_id()
+        self._pack = new_pack_id(self._lease.clock())
         self._entries: list[Entry] = []
         self._bodies: list[bytes] = []
         self._size = 0
@@ -86,7 +85,7 @@ class PackWriter:
     def _send(self) -> None:
         while len(self._uploads) >= UPLOADS:
             self._wait()
-        self._before_upload()
+        self._lease.renew()
         self._uploads.append(self._pool.submit(self._upload, self._pack, self._entries,
                                                self._bodies, self._size))
         self._begin()
