@@ -30,7 +30,7 @@ from karbor.domain.errors import (
     ObjectExists,
     ObjectMissing,
 )
-from karbor.plugin.bank import Stored, check_key
+from karbor.plugin.bank import Stored, check_key, check_range
 
 PART = 4 * 1024 * 1024
 """Bytes read at a time, and the most that `get` hands out at once."""
@@ -164,6 +164,21 @@ class DirectoryBank:
                                 remedy=f"look after the disk; the file is {path}")
         if chunk:
             yield chunk
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        check_range(offset, length)
+        path = tree.path_of(self._objects, check_key(key))
+        parts: list[bytes] = []
+        with self._opened(path, key) as fd, self._reading(key):
+            size, _ = framed.record(fd, key)
+            end = min(offset + length, size)
+            while offset < end:
+                part = os.pread(fd, min(end - offset, PART), offset)
+                if not part:
+                    raise ObjectDamaged(f"the bank's object {key} became shorter while it was read")
+                parts.append(part)
+                offset += len(part)
+        return b"".join(parts)
 
     def stat(self, key: str) -> Stored | None:
         path = tree.path_of(self._objects, check_key(key))

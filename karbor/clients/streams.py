@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import requests
@@ -19,7 +19,8 @@ SENT = 1 << 18
 one MiB, its frame included)."""
 
 
-def pieces(answer: requests.Response, offset: int, service: str, request: str) -> Iterator[bytes]:
+def pieces(answer: requests.Response, offset: int, service: str, request: str
+           ) -> Generator[bytes, None, None]:
     """Yield the body from `offset` on; closes the answer at the end, or when the reader gives up.
 
     A server that ignores the Range header sends everything: then what comes before is skipped.

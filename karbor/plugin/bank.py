@@ -30,6 +30,12 @@ def check_key(key: str) -> str:
     return key
 
 
+def check_range(offset: int, length: int) -> None:
+    """Raise ValueError for a part that no object has."""
+    if offset < 0 or length < 0:
+        raise ValueError(f"there is no part of {length} bytes from {offset} on")
+
+
 @dataclass(frozen=True)
 class Stored:
     """What a bank knows of an object: its size in bytes and its BLAKE3 checksum in hexadecimal.
@@ -58,6 +64,14 @@ class Bank(Protocol):
         """Return the bytes, in pieces of at most 4 MiB. The checksum is verified: ObjectDamaged
         is raised at the end of the stream at the latest, so a caller that needs certainty before
         acting reads to the end. Raises ObjectMissing at once."""
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        """Return the bytes from `offset` on, `length` of them or as many as there are: none behind
+        the end. They come in one piece, so `length` is bounded by the caller's memory.
+
+        A part cannot be compared with the checksum of the whole: whoever asks for it must be able
+        to tell by itself whether the bytes are right. Raises ObjectMissing; ValueError for
+        negative numbers."""
 
     def stat(self, key: str) -> Stored | None:
         """Return what is recorded of an object, without reading its bytes; None when absent."""
@@ -108,7 +122,7 @@ class Section:
         return self._bank.get(self._prefix + key)
 
     def read(self, key: str, offset: int, length: int) -> bytes:
-        return b"".join(self._bank.get(self._prefix + key))[offset:offset + length]
+        return self._bank.read(self._prefix + key, offset, length)
 
     def stat(self, key: str) -> Stored | None:
         stored = self._bank.stat(self._prefix + key)

@@ -57,6 +57,9 @@ class ObjectStore(Protocol):
         where the stream breaks off. Raises ObjectMissing at once. Whoever does not read to the
         end closes the iterator."""
 
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """Return a part of an object, fewer bytes where it ends before. Raises ObjectMissing."""
+
     def room(self) -> int | None:
         """Return how many bytes the quotas of container and account leave; None: there is none."""
 

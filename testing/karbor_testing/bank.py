@@ -10,7 +10,7 @@ from enum import StrEnum
 from blake3 import blake3
 
 from karbor.domain.errors import BankUnavailable, ObjectDamaged, ObjectExists, ObjectMissing
-from karbor.plugin.bank import Bank, Stored, check_key
+from karbor.plugin.bank import Bank, Stored, check_key, check_range
 
 PART = 4 * 1024 * 1024
 
@@ -43,6 +43,15 @@ class MemoryBank:
         if (len(raw), blake3(raw).hexdigest()) != (stored.size, stored.checksum):
             raise ObjectDamaged(f"the bank's object {key} is damaged")
         return (raw[at:at + PART] for at in range(0, len(raw), PART))
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        check_key(key)
+        check_range(offset, length)
+        with self._lock:
+            raw = self._objects.get(key)
+        if raw is None:
+            raise ObjectMissing(f"the bank has no object {key}")
+        return raw[offset:offset + length]
 
     def stat(self, key: str) -> Stored | None:
         check_key(key)
@@ -132,6 +141,13 @@ class FaultyBank:
         if fault:
             return _altered(chunks, fault.how)
         return chunks
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        fault = self._fault("read", key)
+        if fault and fault.how in (How.BEFORE, How.AFTER):
+            raise fault.error()
+        part = self.bank.read(key, offset, length)
+        return b"".join(_altered(iter([part]), fault.how)) if fault else part
 
     def stat(self, key: str) -> Stored | None:
         if fault := self._fault("stat", key):

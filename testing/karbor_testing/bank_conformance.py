@@ -70,6 +70,33 @@ class BankConformance(BankFaults):
                 bank.get(key)       # before the first chunk is asked for
             assert bank.stat(key) is None
 
+    @pytest.mark.parametrize("size", [0, 1, 1000, 2 * PART + 5])
+    def test_a_part_is_that_part(self, bank: Bank, size: int) -> None:
+        body = random.Random(size).randbytes(size)  # noqa: S311  the same bytes each time
+        bank.put("some/key", _in_chunks(body, 700_001))
+        for offset in {0, 1, size // 2, size - 1, size, size + 1, size + PART} - {-1}:
+            for length in (0, 1, 500, PART + 1, size, size + 1):
+                assert bank.read("some/key", offset, length) == body[offset:offset + length]
+        for offset, length in ((-1, 5), (0, -1)):
+            with pytest.raises(ValueError, match="no part of"):
+                bank.read("some/key", offset, length)
+
+    def test_a_part_of_what_is_not_there_is_missing(self, bank: Bank) -> None:
+        bank.put("a/b", [b"x"])
+        for key in ("nothing", "a", "a/bb"):
+            for length in (0, 1):
+                with pytest.raises(ObjectMissing):
+                    bank.read(key, 0, length)
+
+    def test_a_list_of_chunks_is_written_as_a_stream_is(self, bank: Bank) -> None:
+        body = random.Random(1).randbytes(4 * PART + 7)  # noqa: S311  the same bytes each time
+        stored = bank.put("some/key", list(_in_chunks(body, 65_536)))
+        assert stored == Stored("some/key", len(body), blake3(body).hexdigest())
+        assert b"".join(bank.get("some/key")) == body
+        with pytest.raises(ObjectExists):
+            bank.put("some/key", list(_in_chunks(body[::-1], 65_536)), absent=True)
+        assert bank.stat("some/key") == stored
+
     # ------------------------------------------------------------------ writing
     def test_a_later_object_replaces_the_earlier(self, bank: Bank) -> None:
         bank.put("k", [b"a long first version"])
