@@ -25,6 +25,7 @@ from karbor.cli.resources import resources
 from karbor.cli.restore import restore
 from karbor.cli.schedule import schedule
 from karbor.cli.serve import api, serve, worker
+from karbor.cli.vault import vault
 from karbor.cli.verify import verify
 
 if TYPE_CHECKING:
@@ -80,5 +81,5 @@ def karbor(context: click.Context, *, os_cloud: str | None, provider: str | None
 
 for command in (resources, protect, checkpoint, restore, verify, operation, provider_group,
                 credential, database, doctor, config_group, plan, schedule, serve, worker,
-                api):
+                api, vault):
     karbor.add_command(command)

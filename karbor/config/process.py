@@ -37,6 +37,10 @@ DEFAULT = [
                  help="Seconds between a worker's looks for providers and for records to be "
                       "settled; also the first pause before an operation that could not go on is "
                       "tried again."),
+    cfg.FloatOpt("vault_collection_interval", mutable=True, default=6 * 3600.0, min=0.0,
+                 help="Seconds between two garbage collections of a vault: what checkpoints have "
+                      "needed that were deleted leaves the bank two or three collections and a day "
+                      "later. 0: workers collect none, and `karbor vault gc` has to."),
 ]
 
 API = [

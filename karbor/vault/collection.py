@@ -38,7 +38,7 @@ from karbor.vault.lease import (
     note_damaged,
 )
 from karbor.vault.marking import Marked, mark
-from karbor.vault.pack import pack_key, pack_of_key, written_at
+from karbor.vault.pack import FORMAT, pack_key, pack_of_key, written_at
 from karbor.vault.packs import PackReader
 from karbor.vault.project_vault import ProjectVault, open_vault
 from karbor.vault.repack import repack
@@ -49,6 +49,9 @@ GRACE_SECONDS = 24 * 3600.0
 CLEAR_SECONDS = 3600.0
 FORGOTTEN_SECONDS = 30 * 24 * 3600.0
 """So long a lease that was declared dead is remembered."""
+
+COLLECTED = "collected.json"
+"""Says when the last collection began: workers share the work by it."""
 
 MOSTLY_DEAD = 0.5
 """A pack of which so much is not needed is worth writing anew."""
@@ -95,6 +98,15 @@ def collect(location: VaultLocation, *, dry_run: bool = False,
     return _Collection(location.project, vault, dry_run=dry_run, clock=clock).run()
 
 
+def last_collected(section: Section) -> float | None:
+    """Return when the last collection of a vault began, in seconds since the epoch; None when there
+    was none, or when that cannot be told."""
+    try:
+        return float(json.loads(b"".join(section.get(COLLECTED)))["began_at"])
+    except (ObjectMissing, ObjectDamaged, ValueError, KeyError, TypeError):
+        return None
+
+
 class _Collection:
     def __init__(self, project: Section, vault: ProjectVault, *, dry_run: bool,
                  clock: Callable[[], float]) -> None:
@@ -107,6 +119,10 @@ class _Collection:
         self._report = CollectionReport(dry_run)
 
     def run(self) -> CollectionReport:
+        if not self._dry_run:
+            self._section.put(COLLECTED, [json.dumps({
+                "kind": "karbor vault collection", "format": FORMAT,
+                "began_at": self._clock()}).encode()])
         # The order matters: who ended a lease before it was listed is found by the mark.
         writers = self._writers()
         condemned = condemnations(self._section)

@@ -35,6 +35,7 @@ from karbor.store.operations import Operations
 from karbor.store.services import Services
 from karbor.worker.executor import OperationExecutor
 from karbor.worker.queue_poller import GRACE, QueuePoller
+from karbor.worker.vault_collector import VaultCollector
 
 LOG = logging.getLogger(__name__)
 JITTER = 0.2        # of the pause between two looks: workers do not go round in step
@@ -71,6 +72,7 @@ class Worker:
         self._rounds = QueuePoller(
             self._engine, self._records, providers, self._limits, clock=clock
         )
+        self._collector = VaultCollector(conf, providers, clock=clock)
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._loop: threading.Thread | None = None
@@ -106,6 +108,7 @@ class Worker:
             self._loop.join()
         if self._trusts is not None:
             self._trusts.join()
+        self._collector.stop()
         self._engine.stop()
         self._locks.close()
         if self._process is not None:
@@ -154,6 +157,7 @@ class Worker:
                 self._tried("looking for providers", self._rounds.look_for_providers)
                 self._tried("settling checkpoints", self._settle)
                 self._tried("looking for trusts that were left", self._sweep_trusts)
+                self._tried("collecting garbage", self._collector.look)
             if self._enabled:
                 self._tried("looking for what nobody drives",
                             lambda: self._rounds.take_up(self._conf.sweep_interval))

@@ -51,6 +51,8 @@ SEEN_BY: Mapping[str, Mapping[str, Sequence[str]]] = {
         "region_name": _REGION, "interface": _REGION,
         "host": (_SERVICE + "test_its_machine_has_the_name_of_the_option",),
         "report_interval": _LOOKS, "sweep_interval": _LOOKS,
+        "vault_collection_interval": (
+            "tests/unit/worker/test_vault_collector.py::test_it_collects_as_often_as_it_is_told",),
         "service_down_time": (_SCHEDULE + "test_a_service_is_down_after_so_many_seconds",),
         "pickup_interval": (
             _SERVICE + "test_a_round_comes_after_the_time_that_it_is_told",),

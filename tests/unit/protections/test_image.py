@@ -189,7 +189,7 @@ def kept_of(bank: MemoryBank, data: bytes = DATA, resource: Resource = PLAIN) ->
 def test_damage_in_the_bank_is_found() -> None:
     bank = MemoryBank()
     kept = kept_of(bank)
-    piece = next(one.key for one in bank.list("section") if "/pieces/" in one.key)
+    piece = next(one.key for one in bank.list("projects/project/vault/packs"))
     bank.put(piece, [b"damaged"])
     with pytest.raises((ObjectDamaged, ObjectMissing)):
         ReadBack().run(StepOf(PLAIN, glance(), bank=bank, kept=kept))
