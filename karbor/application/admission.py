@@ -45,7 +45,7 @@ from karbor.operations.credential_lifetimes import outlasting
 from karbor.operations.discovery import discover
 from karbor.operations.execution_context import ExecutionContext
 from karbor.operations.parameters import applicable, check, parameters_of, with_names
-from karbor.operations.preliminary_checks import rights, room
+from karbor.operations.preliminary_checks import rights, room, vault_key
 from karbor.operations.restore_mapping import check_mapping
 from karbor.operations.run import Lookup
 from karbor.operations.selection import select
@@ -187,6 +187,7 @@ class Admission:
         check(request.parameters, Verb.PROTECT, graph, provider.protections)
         protect.refuse(f"{title} cannot be protected as it stands", [
             *rights(context.caller, self._setting.reader_roles, "to make snapshots and backups"),
+            *vault_key(provider, context.caller.project_id),
             *protect.obstacles(graph, provider, cloud)])
         self._probe_bank(context, provider.bank)
         operation = self._operation(
@@ -249,6 +250,7 @@ class Admission:
         protect.refuse(
             f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
             [*rights(context.caller, self._setting.reader_roles, "to make anything"),
+             *vault_key(provider, checkpoint.project_id),
              *restore.obstacles(checkpoint, provider, target)])
         return Draft(operation, graph, restore.preview(checkpoint, provider, target),
                      _warnings(checkpoint), Lookup(graph, looked_at)).with_lengths(

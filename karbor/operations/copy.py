@@ -21,6 +21,7 @@ from karbor.domain.resource import Resource, ResourceGraph
 from karbor.domain.step import Hook, Step
 from karbor.engine.runner import Planned
 from karbor.operations.execution_context import Provider
+from karbor.operations.preliminary_checks import vault_key
 from karbor.operations.protect import by_type, refuse
 from karbor.operations.restore import restorable
 from karbor.operations.run import Run
@@ -146,7 +147,7 @@ def obstacles(original: Checkpoint, source: Provider, target: Provider) -> list[
         return [Obstacle(f"the bank of provider {target.name} has this very checkpoint",
                          remedy="name a provider with another bank: a copy beside the original "
                                 "would be lost together with it")]
-    found: list[Obstacle] = []
+    found = [*vault_key(source, original.project_id), *vault_key(target, original.project_id)]
     for type, resources in by_type(original.graph).items():
         keeper, other = source.protections.get(type), target.protections.get(type)
         if keeper is None:

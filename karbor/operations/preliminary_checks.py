@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from karbor.domain.caller import Caller
+from karbor.domain.errors import VaultSealed
 from karbor.domain.resource import Resource
 from karbor.operations.execution_context import Provider
 from karbor.plugin.bank import Measured
 from karbor.plugin.protection import Obstacle
+from karbor.vault import ensure_key
 
 MIB = 1 << 20
 
@@ -23,6 +25,16 @@ def rights(caller: Caller, reader_roles: Collection[str], doing: str) -> list[Ob
         f"only reads: the cloud would refuse {doing}",
         "ask for the role member (whoever runs Karbor says in [credentials] reader_roles which "
         "roles only read)")]
+
+
+def vault_key(provider: Provider, project_id: str) -> list[Obstacle]:
+    """Return what keeps the project's vault from being opened with the provider's key. Raises
+    BankError."""
+    try:
+        ensure_key(provider.vault(project_id))
+    except VaultSealed as error:
+        return [Obstacle(error.message, error.remedy)]
+    return []
 
 
 def room(provider: Provider, resources: Iterable[Resource]) -> list[str]:

@@ -19,6 +19,7 @@ from karbor.operations.discovery import discover
 from karbor.operations.execution_context import Provider
 from karbor.operations.left_over import left_by
 from karbor.operations.parameters import applicable, asked_parameters, check
+from karbor.operations.preliminary_checks import vault_key
 from karbor.operations.run import Run
 from karbor.operations.selection import resolve, short
 from karbor.operations.step_graph import RELEASE, build_steps
@@ -49,7 +50,8 @@ class Protect:
         graph = discover(run.cloud, run.setting.protectables, self._start(run, listings), listings)
         self._require_time(run, graph)
         refuse(f"{run.operation.request['name']} cannot be protected as it stands",
-               obstacles(graph, run.setting.provider, run.cloud))
+               [*vault_key(run.setting.provider, run.operation.project_id),
+                *obstacles(graph, run.setting.provider, run.cloud)])
         return graph
 
     @staticmethod

@@ -12,6 +12,7 @@ from karbor.domain.resource import Resource
 from karbor.domain.step import Step, StepState
 from karbor.engine.runner import Planned
 from karbor.operations.execution_context import Provider
+from karbor.operations.preliminary_checks import vault_key
 from karbor.operations.protect import by_type, refuse
 from karbor.operations.run import Run
 from karbor.operations.selection import short
@@ -31,7 +32,8 @@ class Restore:
         checkpoint = restorable(run.checkpoint)
         if run.lookup is None:
             refuse(f"checkpoint {checkpoint.name or checkpoint.id} cannot be restored as it stands",
-                   obstacles(checkpoint, run.setting.provider, target(run)))
+                   [*vault_key(run.setting.provider, checkpoint.project_id),
+                    *obstacles(checkpoint, run.setting.provider, target(run))])
         steps = build_steps(checkpoint.graph, lambda resource: self.stages(run, resource))
         return Planned({"graph": checkpoint.graph.to_dict()}, steps, checkpoint.id)
 

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from blake3 import blake3
 
 from karbor.domain.errors import BankError, KarborError, ObjectDamaged, ObjectExists
+from karbor.operations.execution_context import Provider
 from karbor.plugin import registry
 from karbor.plugin.bank import Bank, Section, Stored
 from karbor.providers.catalog import ProviderCatalog, ProviderInfo
+from karbor.vault.project_vault import open_or_create_vault, open_vault
 
 SMALL = 1000
 LARGE = 6 * 1024 * 1024
@@ -47,11 +49,31 @@ def check(providers: ProviderCatalog, listed: ProviderInfo) -> Iterator[Finding]
     for name in listed.plugins:
         yield _plugin(name)
     try:
-        bank = providers.open(listed).bank
+        provider = providers.open(listed)
     except KarborError as error:
         yield Finding("bank", error=error)
         return
-    yield from _bank(bank)
+    yield from _bank(provider.bank)
+    yield _vault(provider)
+
+
+def _vault(provider: Provider) -> Finding:
+    """Make a vault with the provider's key in a project of the check's own, and open it again."""
+    project = f"check-{uuid.uuid4()}"
+    location = provider.vault(project)
+    try:
+        made = open_or_create_vault(location)
+        if open_vault(location) != made:
+            raise ObjectDamaged("another vault was opened than was made")
+    except KarborError as error:
+        return Finding("vault", error=error)
+    finally:
+        with suppress(KarborError):
+            section = location.section
+            section.delete([stored.key for stored in section.all()])
+    keys = provider.vault_keys
+    return Finding("vault", "not encrypted" if keys.path is None else
+                   f"encrypted with the {keys.encryption} {keys.path}")
 
 
 def _plugin(name: str) -> Finding:

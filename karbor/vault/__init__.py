@@ -3,5 +3,6 @@
 from karbor.vault.disk_writer import Paused, Source
 from karbor.vault.disks import DiskVault, KeptDisk
 from karbor.vault.kept_bytes import KeptStream, open_kept
+from karbor.vault.project_vault import ensure_key
 
-__all__ = ["DiskVault", "KeptDisk", "KeptStream", "Paused", "Source", "open_kept"]
+__all__ = ["DiskVault", "KeptDisk", "KeptStream", "Paused", "Source", "ensure_key", "open_kept"]

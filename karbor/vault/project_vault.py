@@ -11,7 +11,7 @@ import json
 import os
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from karbor.domain.errors import (
     NewerFormat,
@@ -38,8 +38,8 @@ class ProjectVault:
     is never believed."""
 
     id: str
-    section: Section
-    keys: VaultKeys
+    section: Section = field(compare=False)
+    keys: VaultKeys = field(compare=False)
 
 
 def open_vault(location: VaultLocation) -> ProjectVault | None:
@@ -51,6 +51,13 @@ def open_vault(location: VaultLocation) -> ProjectVault | None:
     except ObjectMissing:
         return None
     return _opened(body, section, location)
+
+
+def ensure_key(location: VaultLocation) -> None:
+    """Find out whether the vault can be opened, or made, with the key that its provider has. Raises
+    as `open_vault`."""
+    if open_vault(location) is None and location.keys.encryption is not Encryption.NONE:
+        KeyEncryptionKey(location.keys)
 
 
 def open_or_create_vault(location: VaultLocation) -> ProjectVault:

@@ -260,11 +260,12 @@ class Life:
             if self.dead or (self._calls == self._at and not self._after):
                 self.dead = True
                 raise Fenced("killed")
-            found = method(*given, **more)
-            if self._calls == self._at:
-                self.dead = True
-                raise Fenced("killed")
-            return found
+            try:
+                return method(*given, **more)
+            finally:
+                if self._calls == self._at:     # whatever came of it: an error is an answer too
+                    self.dead = True
+                    raise Fenced("killed")
 
 
 class Guarded:
