@@ -60,12 +60,12 @@ def derived(secret: bytes, info: bytes) -> bytes:
 
 def secret_of(vault: Path) -> tuple[bytes, bool]:
     """The vault's secret, and whether its packs are sealed."""
-    about = load(vault, "vault.json", "karbor vault", 2)
+    about = load(vault, "vault.json", "karbor-vault", 2)
     if about["encryption"] == "none":
         return base64.b64decode(about["secret"]), False
     key_file, passphrase = os.environ.get("KEY_FILE"), os.environ.get("PASSPHRASE_FILE")
     for path in sorted((vault / "keys" / about["key"]).iterdir()):
-        wrapped = load(path.parent, path.name.removesuffix("+b3"), "karbor vault key", 2)
+        wrapped = load(path.parent, path.name.removesuffix("+b3"), "karbor-vault-key", 2)
         salt, nonce, sealed = (base64.b64decode(wrapped[name])
                                for name in ("salt", "nonce", "sealed"))
         if wrapped["encryption"] == "key-file" and key_file:
@@ -86,7 +86,7 @@ class Vault:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.secret, self.sealed = secret_of(root)
-        self.names = derived(self.secret, b"karbor vault names")
+        self.names = derived(self.secret, b"karbor-vault-names")
         self.pack, self.body, self.table, self.cipher = "", b"", {}, None
 
     def open(self, pack: str) -> None:
@@ -100,7 +100,7 @@ class Vault:
         for name, ordinal, at, stored, size, codec, _ in struct.iter_unpack(">32sIIIIBBxx", table):
             self.table[ordinal] = name, at, stored, size, codec
         if self.sealed:
-            info = b"karbor vault pack " + bytes.fromhex(pack)
+            info = b"karbor-vault-pack " + bytes.fromhex(pack)
             self.cipher = AESGCM(derived(self.secret, info))
 
     def chunk(self, pack: str, ordinal: int, name: bytes) -> bytes:
@@ -146,11 +146,11 @@ class Vault:
 
 
 def rescue_disk(own: Path, disk: Path, target: Path) -> None:
-    manifest = load(disk, "disk.json", "karbor disk", 2)
+    manifest = load(disk, "disk.json", "karbor-disk", 2)
     vault = Vault(own / "vault")
     signature = manifest.pop("signature")
     signed = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
-    key = derived(vault.secret, b"karbor vault manifests")
+    key = derived(vault.secret, b"karbor-vault-manifests")
     if blake3(signed, key=key).hexdigest() != signature:
         sys.exit(f"damaged: {disk / 'disk.json'}")
     write(vault.blocks(manifest), manifest["size"], manifest["checksums"], target)

@@ -121,7 +121,7 @@ class _Collection:
     def run(self) -> CollectionReport:
         if not self._dry_run:
             self._section.put(COLLECTED, [json.dumps({
-                "kind": "karbor vault collection", "format": FORMAT,
+                "kind": "karbor-vault-collection", "format": FORMAT,
                 "began_at": self._clock()}).encode()])
         # The order matters: who ended a lease before it was listed is found by the mark.
         writers = self._writers()

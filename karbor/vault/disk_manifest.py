@@ -17,7 +17,7 @@ from karbor.vault.disk_map import pages_of
 from karbor.vault.keys import VaultKeys
 from karbor.vault.pack import FORMAT, PACK_ID_BYTES, Address
 
-KIND, BEGUN_KIND = "karbor disk", "karbor disk, begun"
+KIND, BEGUN_KIND = "karbor-disk", "karbor-disk-begun"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from karbor.plugin.vault_location import Encryption, VaultKeySource
 from karbor.vault.keys import SECRET_BYTES
 from karbor.vault.pack import FORMAT
 
-KIND = "karbor vault key"
+KIND = "karbor-vault-key"
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 2 ** 15, 8, 1
 """32 MiB and a tenth of a second for each guess (RFC 7914)."""
 

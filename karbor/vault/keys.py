@@ -4,9 +4,9 @@ All of them are derived from one secret of 32 bytes with HKDF-SHA256 (RFC 5869),
 
 | info | gives |
 |---|---|
-| `karbor vault names` | the key of the BLAKE3 that names chunks |
-| `karbor vault manifests` | the key of the BLAKE3 that signs manifests |
-| `karbor vault pack ` and the pack's 16 bytes | the AES-256-GCM key of that pack |
+| `karbor-vault-names` | the key of the BLAKE3 that names chunks |
+| `karbor-vault-manifests` | the key of the BLAKE3 that signs manifests |
+| `karbor-vault-pack ` and the pack's 16 bytes | the AES-256-GCM key of that pack |
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class VaultKeys:
             raise ValueError(f"the secret of a vault has {SECRET_BYTES} bytes")
         self.encrypted = encrypted
         self._secret = secret
-        self._naming = self._derived(b"karbor vault names")
-        self._signing = self._derived(b"karbor vault manifests")
+        self._naming = self._derived(b"karbor-vault-names")
+        self._signing = self._derived(b"karbor-vault-manifests")
 
     def name(self, chunk: bytes | memoryview) -> bytes:
         """Return the 32 bytes that name a chunk in this vault: equal chunks have equal names."""
@@ -66,7 +66,7 @@ class VaultKeys:
 
     def cipher(self, pack: bytes) -> PackCipher | None:
         """Return the cipher of the pack with this id of 16 bytes; None where nothing is sealed."""
-        return PackCipher(self._derived(b"karbor vault pack " + pack)) if self.encrypted else None
+        return PackCipher(self._derived(b"karbor-vault-pack " + pack)) if self.encrypted else None
 
     def _derived(self, info: bytes) -> bytes:
         return HKDF(SHA256(), length=32, salt=None, info=info).derive(self._secret)

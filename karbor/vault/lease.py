@@ -54,7 +54,7 @@ class LeaseRecord:
         return f"leases/{self.id}.json"
 
     def body(self) -> bytes:
-        return _json({"kind": "karbor vault lease", "format": FORMAT, "id": self.id,
+        return _json({"kind": "karbor-vault-lease", "format": FORMAT, "id": self.id,
                       "began_at": self.began_at, "renewed_at": self.renewed_at,
                       "ignores": sorted(self.ignores), "writer": self.writer})
 
@@ -86,7 +86,7 @@ class Condemnation:
         return f"condemned/{self.id}.json"
 
     def body(self) -> bytes:
-        return _json({"kind": "karbor vault condemnation", "format": FORMAT, "id": self.id,
+        return _json({"kind": "karbor-vault-condemnation", "format": FORMAT, "id": self.id,
                       "condemned_at": self.condemned_at, "clear_since": self.clear_since,
                       "swept_at": self.swept_at, "packs": [pack.hex() for pack in self.packs]})
 
@@ -168,7 +168,7 @@ def condemnations(section: Section) -> list[Condemnation]:
 
 def declare_dead(section: Section, lease: LeaseRecord, now: float) -> None:
     """Declare a lease dead: its writer finds that before it says that anything is kept."""
-    section.put(dead_key(lease.id), [_json({"kind": "karbor vault dead lease", "format": FORMAT,
+    section.put(dead_key(lease.id), [_json({"kind": "karbor-vault-dead-lease", "format": FORMAT,
                                             "declared_at": now})])
     section.delete([lease.key])
 
@@ -189,7 +189,7 @@ def damaged(section: Section) -> frozenset[bytes]:
 def note_damaged(section: Section, pack: bytes, why: str, now: float) -> None:
     """Write down that a pack is damaged, so that the next protect stores its chunks anew."""
     section.put(f"damaged/{pack.hex()}.json", [_json({
-        "kind": "karbor vault damaged pack", "format": FORMAT, "found_at": now, "why": why})])
+        "kind": "karbor-vault-damaged-pack", "format": FORMAT, "found_at": now, "why": why})])
 
 
 def _read_all(section: Section, prefix: str, parse: Callable[[bytes, str], T]) -> Iterator[T]:

@@ -28,7 +28,7 @@ from karbor.vault.keys import SECRET_BYTES, VaultKeys
 from karbor.vault.pack import FORMAT
 
 KEY = "vault.json"
-KIND = "karbor vault"
+KIND = "karbor-vault"
 SEALED, CLEAR = "aes-256-gcm", "none"
 
 

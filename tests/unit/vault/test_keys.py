@@ -125,7 +125,7 @@ def test_a_wrapped_key_that_was_changed_is_damaged_or_opens_nothing(
     bank.put(key, [json.dumps(raw).encode()])
     with pytest.raises((ObjectDamaged, VaultSealed)):
         read(bank, keys=keys)
-    bank.put(key, [json.dumps({**raw, "kind": "karbor vault key", "format": 3}).encode()])
+    bank.put(key, [json.dumps({**raw, "kind": "karbor-vault-key", "format": 3}).encode()])
     with pytest.raises(NewerFormat):
         read(bank, keys=keys)
 
