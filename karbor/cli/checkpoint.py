@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,8 +18,9 @@ from karbor.cli.formatting import count, cut, duration, moment, titles
 from karbor.cli.invocation import common, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.run_operation import run, run_to_exit, say_unfinished, start
+from karbor.cli.sparse_output import write_blocks
 from karbor.domain.checkpoint import Checkpoint
-from karbor.domain.errors import KarborError
+from karbor.domain.errors import BadInput, KarborError
 from karbor.domain.operation import Verb
 
 if TYPE_CHECKING:
@@ -95,6 +97,42 @@ def show(checkpoint: str) -> None:
     paint_checkpoint(found)
     if found.id in interrupted:
         say_unfinished(found.name, interrupted[found.id])
+
+
+@checkpoint.command("export", short_help="Write a disk, or a part of it, to a file.")
+@click.argument("checkpoint")
+@click.argument("disk")
+@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+              help="A new file, written sparsely. Default: stdout.")
+@click.option("--offset", metavar="BYTES", type=click.IntRange(0), default=0,
+              help="Begin at this byte of the disk.")
+@click.option("--length", metavar="BYTES", type=click.IntRange(0),
+              help="Write so many bytes. Default: to the end.")
+@common
+@answering
+def export(checkpoint: str, disk: str, output: Path | None, offset: int, length: int | None
+           ) -> None:
+    """Write a raw disk of CHECKPOINT (name, id, or its beginning) to a file or stdout.
+
+    DISK is an image's, or its server's, name or id. Only what the bank holds can be exported, and
+    only what is asked for is read; every byte is verified before it is written. A part that fails
+    leaves the file with what came before.
+    """
+    invocation = this()
+    if output is None and sys.stdout.isatty():
+        raise BadInput("a disk is not written to a terminal", remedy="name a file with --output, "
+                       "or redirect stdout")
+    if output is not None and output.exists():
+        raise BadInput(f"{output} exists already", remedy="name a new file")
+    with invocation.local() as local:
+        found = local.disk(checkpoint, disk, offset=offset, length=length)
+        if output is None:
+            written = write_blocks(found.blocks, sys.stdout.buffer)
+        else:
+            with output.open("xb") as file:
+                written = write_blocks(found.blocks, file)
+    say(f"{found.resource.name or found.resource.id}: {written} bytes from {found.offset} on of "
+        f"{found.size}")
 
 
 @checkpoint.command("copy", short_help="Copy a checkpoint into another provider's bank.")

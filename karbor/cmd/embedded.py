@@ -23,6 +23,7 @@ from karbor.application.admission import Admission, Draft
 from karbor.application.application_credentials import RegisteredCredentials
 from karbor.application.checkpoint_listing import CheckpointListing, list_checkpoints
 from karbor.application.clouds import Clouds
+from karbor.application.disk_export import ExportedDisk, open_disk
 from karbor.application.execution_context import execution_context
 from karbor.application.login_project_cache import LoginProjectCache
 from karbor.application.requests import (
@@ -150,6 +151,12 @@ class EmbeddedKarbor:
 
     def checkpoint(self, name_or_id: str) -> Checkpoint:
         return self._checkpoints.find(name_or_id)
+
+    def disk(self, name_or_id: str, word: str, *, offset: int = 0, length: int | None = None
+             ) -> ExportedDisk:
+        """A disk, or a part of it, of a checkpoint. Raises as `open_disk`."""
+        return open_disk(self.provider, self.checkpoint(name_or_id), word, offset=offset,
+                         length=length)
 
     def checkpoint_of(self, operation: Operation) -> Checkpoint:
         """The one that an operation works on, whichever provider's it is."""

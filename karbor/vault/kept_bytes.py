@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from typing import Any
 
 from karbor.plugin.bank import Section
@@ -28,9 +29,14 @@ class KeptStream:
     def checksums(self) -> Mapping[str, str]:
         return self._manifest.checksums
 
-    def read(self, offset: int = 0) -> Generator[bytes, None, None]:
-        """Yield the bytes from `offset` on. Raises ObjectMissing, ObjectDamaged."""
-        return self._reader.read(self._manifest, offset)
+    def read(self, offset: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
+        """Yield the bytes from `offset` on, `length` of them or all. Raises ObjectMissing,
+        ObjectDamaged."""
+        left = self.size - offset if length is None else length
+        with closing(self._reader.read(self._manifest, offset)) as blocks:
+            while left > 0 and (block := next(blocks, b"")):
+                yield block[:left]
+                left -= len(block)
 
     def check(self, offset: int = 0, *, progress: Callable[[int], None] | None = None,
               stop: Callable[[], bool] | None = None) -> int:

@@ -116,8 +116,14 @@ def test_an_image_goes_to_swift_and_comes_back(
     assert kept["request"]["provider_id"] == SWIFT
     assert kept["checkpoint"]["evidence"] == "checksums"
     with cloud.connection("demo2") as other:
-        pieces = [one for one in names(other.object_store, place.container) if "/pieces/" in one]
-        assert len(pieces) == 3         # 9 MiB of noise; of the zeros behind it nothing
+        [pack] = [one for one in other.object_store.objects(place.container)
+                  if "/vault/packs/" in one.name]
+        assert 9 << 20 < pack.size_in_bytes < 9.1 * (1 << 20)       # of the zeros nothing
+    place.karbor("protect", f"image:{made.id}", "--name", "again")
+    with cloud.connection("demo2") as other:        # a second checkpoint adds no pack
+        assert [one for one in names(other.object_store, place.container)
+                if "/vault/packs/" in one] == [pack.name]
+    place.karbor("checkpoint", "delete", "again", "--yes")
     place.karbor("verify", "picture")
     glance: Any = connection.image
     glance.delete_image(made.id)
@@ -125,8 +131,11 @@ def test_an_image_goes_to_swift_and_comes_back(
     back = next(iter(glance.images(name=made.name)))
     assert glance.download_image(back).content == body
     place.karbor("checkpoint", "delete", "picture", "--yes")
-    with cloud.connection("demo2") as other:
-        assert names(other.object_store, place.container, "objects/") == []
+    [collected] = place.karbor("vault", "gc", "-f", "json").json
+    assert (collected["disks"], collected["needed_packs"], collected["writers"]) == (0, 0, 0)
+    with cloud.connection("demo2") as other:        # the pack is too young to be garbage
+        assert {one.split("/")[3] for one in names(
+            other.object_store, place.container, "objects/")} == {"vault"}
         assert names(other.object_store, place.container, "claims/") == []
 
 

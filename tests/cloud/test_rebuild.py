@@ -158,8 +158,7 @@ def test_a_verify_that_found_damage_is_seen_by_everybody(cloud: Cloud, who: Some
     service = Service(cloud, tmp_path, who)
     karbor = Karbor(tmp_path, clouds, "mine", {"KARBOR_CONFIG": str(service.file)})
     kept = karbor("protect", "kept", "-f", "json").json["checkpoint_id"]
-    [piece] = (tmp_path / "bank").glob(f"objects/projects/{who.project.id}/resources/{kept}/*/"
-                                       "bytes/pieces/*/*+b3")
+    [piece] = (tmp_path / "bank").glob(f"objects/projects/{who.project.id}/vault/packs/*/*+b3")
     whole = piece.read_bytes()
     with service.running():
         path = f"/providers/{builtin.ID}/checkpoints/{kept}"
