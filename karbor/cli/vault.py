@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from karbor.cli import exit_codes
+from karbor.cli.confirmation import confirmed, confirming
 from karbor.cli.error_handling import answering, line
 from karbor.cli.formatting import size
 from karbor.cli.invocation import common_without, this
 from karbor.cli.output import as_json, as_table
-from karbor.domain.errors import KarborError
+from karbor.domain.errors import KarborError, NotFound
+from karbor.plugin.vault_location import Encryption, VaultKeySource, VaultLocation
 
 if TYPE_CHECKING:
     from karbor.vault.collection import CollectionReport
 
 
-@click.group(short_help="Collect the garbage of the stores of disks in a bank.")
+@click.group(short_help="Collect the garbage of disks in a bank; change their keys.")
 def vault() -> None:
     """A vault is a project's store of disks in a bank: equal parts of disks are stored once,
     whatever checkpoint has them. What no checkpoint needs any more is removed by garbage
@@ -26,10 +29,13 @@ def vault() -> None:
     """
 
 
+project_option = click.option(
+    "--project", "project_ids", metavar="ID", multiple=True,
+    help="Only the vault of this project; may be given several times. Default: all in the bank.")
+
+
 @vault.command("gc", short_help="Collect garbage now.")
-@click.option("--project", "project_ids", metavar="ID", multiple=True,
-              help="Only the vault of this project; may be given several times. Default: all in "
-                   "the bank.")
+@project_option
 @click.option("--dry-run", is_flag=True, help="Tell what would be done, and write nothing.")
 @common_without("cloud")
 @answering
@@ -72,3 +78,99 @@ def _json(project_id: str, result: CollectionReport | KarborError) -> dict[str, 
     if isinstance(result, KarborError):
         return {"project_id": project_id, "error": result.facts()}
     return {"project_id": project_id, **result.facts(), "error": None}
+
+
+@vault.group("key", short_help="Change or destroy the keys of vaults.")
+def key() -> None:
+    """A vault's secret lies in the bank, wrapped with the key that the provider's file names.
+
+    To change that key: `rotate` to the new one, name it in the provider's file of every worker, and
+    `prune` what the old one opens. No data is rewritten.
+    """
+
+
+@key.command("rotate", short_help="Wrap the vaults' secrets with a new key as well.")
+@click.argument("key_file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--passphrase", is_flag=True, help="The file has a passphrase instead of a key.")
+@project_option
+@common_without("cloud")
+@answering
+def rotate(key_file: Path, passphrase: bool, project_ids: tuple[str, ...]) -> None:
+    """Wrap the secrets of the vaults in the provider's bank with the key in KEY_FILE as well.
+
+    The present key goes on opening them, until `karbor vault key prune`.
+    """
+    from karbor.vault.key_rotation import rotate as wrapping  # noqa: PLC0415 - when there is work
+
+    to = VaultKeySource(Encryption.PASSPHRASE if passphrase else Encryption.KEY_FILE,
+                        key_file.absolute())
+    rotated = [project_id for project_id, location in _vaults(project_ids)
+               if wrapping(location, to)]
+    _tell("rotated", rotated, "no vault needed it")
+
+
+@key.command("prune", short_help="Take keys away that the provider does not name.")
+@project_option
+@confirming
+@common_without("cloud")
+@answering
+def prune(project_ids: tuple[str, ...], yes: bool) -> None:
+    """Remove the vaults' secrets as other keys have wrapped them than the provider's own.
+
+    Whoever has only one of those keys reads nothing from then on. Every vault is opened with the
+    provider's key first.
+    """
+    from karbor.vault.key_rotation import other_keys, remove_keys  # noqa: PLC0415 - when there is work
+
+    others = [(project_id, location, keys) for project_id, location in _vaults(project_ids)
+              if (keys := other_keys(location))]
+    told = [f"project {project_id}: {one.encryption} {one.wrapped_by}"
+            for project_id, _, keys in others for one in keys]
+    if not told or confirmed(yes, "Take these keys away?", told):
+        for _, location, keys in others:
+            remove_keys(location, keys)
+        _tell("pruned", [project_id for project_id, _, _ in others], "no vault has another key")
+
+
+@key.command("shred", short_help="Make a project's disks unreadable for ever.")
+@click.argument("project_id")
+@confirming
+@common_without("cloud")
+@answering
+def shred(project_id: str, yes: bool) -> None:
+    """Remove the secret of the vault of PROJECT_ID from the bank, however it is wrapped.
+
+    No disk in it can be read ever again, by nobody, with whatever key. Its checkpoints stay listed;
+    delete them and let garbage collection remove the bytes. Copies in other banks have secrets of
+    their own.
+    """
+    from karbor.vault.key_rotation import shred as shredding  # noqa: PLC0415 - when there is work
+
+    invocation = this()
+    if confirmed(yes, f"Make all disks of project {project_id} unreadable for ever?", []):
+        with invocation.local() as local:
+            removed = shredding(local.providers.choose(invocation.provider).vault(project_id))
+        if not removed:
+            raise NotFound(f"the bank has no vault of project {project_id}, or its secret is gone "
+                           "already", remedy="see the vaults with: karbor vault gc --dry-run")
+        _tell("shredded", [project_id], "")
+
+
+def _vaults(project_ids: tuple[str, ...]) -> list[tuple[str, VaultLocation]]:
+    from karbor.application.vault_collection import projects_of  # noqa: PLC0415 - when there is work
+
+    invocation = this()
+    with invocation.local() as local:
+        provider = local.providers.choose(invocation.provider)
+        return [(project_id, provider.vault(project_id))
+                for project_id in project_ids or projects_of(provider.bank)]
+
+
+def _tell(what: str, project_ids: list[str], otherwise: str) -> None:
+    if this().json:
+        as_json({what: project_ids})
+        return
+    for project_id in project_ids:
+        click.echo(f"{what}: the vault of project {project_id}")
+    if not project_ids:
+        click.echo(otherwise)

@@ -84,6 +84,13 @@ def open_or_create_vault(location: VaultLocation) -> ProjectVault:
     return _opened(b"".join(section.get(KEY)), section, location)
 
 
+def secret_of(location: VaultLocation) -> bytes:
+    """Return the secret of an encrypted vault, for wrapping it with another key. Raises as
+    `open_vault`."""
+    raw = json.loads(b"".join(location.section.get(KEY)))
+    return _unwrapped(location.section, str(raw["key"]), str(raw["id"]), location)
+
+
 def wrapped_keys(section: Section, key: str) -> Sequence[WrappedKey]:
     """Return the vault's secret as each key-encryption key has wrapped it."""
     return [WrappedKey.parse(b"".join(section.get(stored.key)), stored.key)

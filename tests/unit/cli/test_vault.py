@@ -6,16 +6,20 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from karbor.banks.directory import DirectoryBank
 from karbor.cli.group import karbor
+from karbor.domain.errors import VaultSealed
 from karbor.plugin.bank import Section
-from karbor.plugin.vault_location import VaultLocation
+from karbor.plugin.vault_location import Encryption, VaultKeySource, VaultLocation
 from karbor.vault import DiskVault
+from karbor.vault.blocks import CHUNK_BYTES
 from karbor.vault.collection import GRACE_SECONDS
+from karbor.vault.key_wrapping import new_key_file
 from karbor.vault.lease import condemnations
 from tests.unit.vault.disks import Source, noise
 
@@ -65,9 +69,8 @@ def run(*words: str, code: int = 0) -> Result:
     return ended
 
 
-def told(*words: str, code: int = 0) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(run(*words, "--format", "json", code=code).stdout)
-    return found
+def told(*words: str, code: int = 0) -> Any:
+    return json.loads(run(*words, "--format", "json", code=code).stdout)
 
 
 def test_without_a_vault_there_is_nothing_to_collect(place: Place) -> None:
@@ -121,3 +124,89 @@ def test_a_map_that_cannot_be_read_stops_the_collection_of_its_project(place: Pl
         failed["error"])
     assert collected["condemned_packs"] == 1
     assert "project p1: " in run("vault", "gc", code=5).stderr
+
+
+# ---------------------------------------------------------------- keys
+def encrypted(place: Place, root: Path, key: Path, encryption: str = "key-file") -> None:
+    """From now on there is one provider, with this key."""
+    (root / "providers.d").mkdir(exist_ok=True)
+    (root / "providers.d" / "own.conf").write_text(
+        "[provider]\nname = own\nid = 11111111-1111-4111-8111-111111111111\n"
+        "bank = karbor-fs-bank-plugin\nplugin = karbor-image-protection-plugin\nenabled = True\n"
+        f"[file_system_bank_plugin]\nfile_system_bank_path = {root / 'bank'}\n"
+        f"[vault_plugin]\nencryption = {encryption}\nkey_file = {key}\n")
+
+
+def disk_of(place: Place, key: Path, encryption: Encryption = Encryption.KEY_FILE) -> DiskVault:
+    location = VaultLocation(Section(place.bank, "projects/p1"), VaultKeySource(encryption, key))
+    return DiskVault(location, Section(place.bank, "projects/p1/resources/c1/image-1"))
+
+
+@pytest.fixture
+def key(place: Place, tmp_path: Path) -> Path:
+    """That of a provider with one encrypted vault."""
+    path = tmp_path / "key"
+    new_key_file(path)
+    encrypted(place, tmp_path, path)
+    disk_of(place, path).store("bytes", Source(noise("one", 20)))
+    return path
+
+
+@pytest.mark.parametrize("kind", [Encryption.KEY_FILE, Encryption.PASSPHRASE])
+def test_a_key_is_changed_without_rewriting_anything(
+        place: Place, key: Path, tmp_path: Path, kind: Encryption) -> None:
+    new = tmp_path / "new"
+    if kind is Encryption.KEY_FILE:
+        new_key_file(new)
+        words = ["vault", "key", "rotate", str(new)]
+    else:
+        new.write_text("correct horse battery staple")
+        new.chmod(0o600)
+        words = ["vault", "key", "rotate", str(new), "--passphrase"]
+    before = place.bank.list("projects/p1/vault/packs/")
+    assert "rotated: the vault of project p1" in run(*words).stdout
+    assert "no vault needed it" in run(*words).stdout
+    for path, encryption in ((key, Encryption.KEY_FILE), (new, kind)):
+        assert disk_of(place, path, encryption).open("bytes").check() == 20 * CHUNK_BYTES
+
+    encrypted(place, tmp_path, new, kind)
+    assert "pruned: the vault of project p1" in run("vault", "key", "prune", "--yes").stdout
+    assert "no vault has another key" in run("vault", "key", "prune", "--yes").stdout
+    assert disk_of(place, new, kind).open("bytes").check() == 20 * CHUNK_BYTES
+    with pytest.raises(VaultSealed):
+        disk_of(place, key).open("bytes")
+    assert place.bank.list("projects/p1/vault/packs/") == before
+
+
+def test_keys_are_not_taken_away_by_whoever_cannot_open_the_vault(
+        place: Place, key: Path, tmp_path: Path) -> None:
+    new_key_file(tmp_path / "wrong")
+    encrypted(place, tmp_path, tmp_path / "wrong")
+    for words in (("prune", "--yes"), ("rotate", str(key))):
+        assert "does not open the project's vault" in run("vault", "key", *words, code=5).stderr
+    assert disk_of(place, key).open("bytes").check() == 20 * CHUNK_BYTES
+
+
+def test_a_new_key_that_will_not_do_changes_nothing(place: Place, key: Path, tmp_path: Path
+                                                    ) -> None:
+    keys = place.bank.list("projects/p1/vault/keys/")
+    assert "cannot be read" in run("vault", "key", "rotate", str(tmp_path / "none"), code=5).stderr
+    assert place.bank.list("projects/p1/vault/keys/") == keys
+
+
+def test_a_vault_without_encryption_has_no_key_to_change(place: Place, tmp_path: Path) -> None:
+    place.keep("p1", "c1", "one")
+    new_key_file(tmp_path / "new")
+    told = run("vault", "key", "rotate", str(tmp_path / "new"), code=5).stderr
+    assert "was made without encryption" in told
+    assert "could still be read" in run("vault", "key", "shred", "p1", "--yes", code=5).stderr
+
+
+def test_a_shredded_project_is_unreadable_with_whatever_key(
+        place: Place, key: Path, tmp_path: Path) -> None:
+    assert run("vault", "key", "shred", "p1", code=2).exit_code == 2      # nobody to ask
+    assert disk_of(place, key).open("bytes")
+    assert told("vault", "key", "shred", "p1", "--yes") == {"shredded": ["p1"]}
+    with pytest.raises(VaultSealed, match="it was destroyed"):
+        disk_of(place, key).open("bytes")
+    assert "secret is gone" in run("vault", "key", "shred", "p1", "--yes", code=2).stderr
