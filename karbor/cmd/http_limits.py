@@ -4,8 +4,8 @@ A server that anybody can reach takes requests of people whom it does not know y
 without a token is refused after its header, a request has a time in which it must have arrived,
 and when all connections are taken, the one that has been silent for longest makes room for a new
 one: half-sent requests shut nobody out. Nor do bodies with tokens that are made up, which only
-Keystone knows: all bodies together have a bound, and when it is reached, the one that has been
-arriving for longest makes room.
+Keystone knows: what has arrived of all bodies together has a bound, and when it is reached, the one
+of which least came in the last seconds makes room. What is only announced counts for nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,10 @@ from waitress.utilities import Error
 LOG = logging.getLogger(__name__)
 LOOK_SECONDS = 1
 SPARE = 64      # sockets that are no client's, and those that are being closed
+PROGRESS_SECONDS = 5.0
+"""A body is worth what came of it in so many seconds: a burst of long ago protects none."""
+
+WARNING_SECONDS = 1.0   # between two warnings of one kind
 
 
 @dataclass(frozen=True)
@@ -72,29 +77,55 @@ class _Crowded(Error):      # type: ignore[misc]
 
 
 class _Request(HTTPRequestParser):      # type: ignore[misc]
-    """Nothing that has a body is for people without a token. `weight` is how many bytes of a body
-    it may bring: what it announces, or (in chunks) as many as any may."""
+    """Nothing that has a body is for people without a token."""
 
     error: Error | None = None
-    weight = 0
 
     def __init__(self, adj: Any, connection: _Connection) -> None:
         super().__init__(adj)
         self._connection = connection
+        self._came: deque[tuple[float, int]] = deque()      # when, and bytes until then
 
     def received(self, data: bytes) -> int:
         known = self.headers_finished
         consumed = int(super().received(data))
-        if self.headers_finished and not known and self.error is None and (
-                self.content_length or self.chunked) and not self.headers.get("X_AUTH_TOKEN"):
-            self._refuse(_Refused("The request you have made requires authentication."))
-        elif self.headers_finished and not known and not self.completed:
-            self.weight = self.content_length or self.adj.max_request_body_size
-            if not self._connection.server.make_place(self._connection, self.weight):
-                self.weight = 0
-                self._refuse(_Crowded("Too many bodies of requests are being worked on; try again "
-                                      "in a moment."))
+        if self.error is not None or not self.headers_finished:
+            return consumed
+        if not known:
+            if (self.content_length or self.chunked) and not self.headers.get("X_AUTH_TOKEN"):
+                self._refuse(_Refused("The request you have made requires authentication."))
+            return consumed
+        self._note()
+        if not self._connection.server.make_place(self._connection):
+            self._refuse(_Crowded("Too many bodies of requests are being worked on; try again in "
+                                  "a moment."))
         return consumed
+
+    @property
+    def weight(self) -> int:
+        """Bytes of its body that have arrived."""
+        return 0 if self.error is not None else int(self.body_bytes_received)
+
+    @property
+    def progress(self) -> int:
+        """Bytes of its body that arrived in the last PROGRESS_SECONDS."""
+        since = time.monotonic() - PROGRESS_SECONDS
+        before = 0
+        for at, until_then in self._came:
+            if at > since:
+                break
+            before = until_then
+        return int(self.body_bytes_received) - before
+
+    def _note(self) -> None:
+        """Remember how much has come, a few times in PROGRESS_SECONDS."""
+        now = time.monotonic()
+        while len(self._came) > 1 and self._came[1][0] <= now - PROGRESS_SECONDS:
+            self._came.popleft()
+        if not self._came or now - self._came[-1][0] >= PROGRESS_SECONDS / 10:
+            self._came.append((now, int(self.body_bytes_received)))
+        else:
+            self._came[-1] = (self._came[-1][0], int(self.body_bytes_received))
 
     def _refuse(self, error: Error) -> None:
         self.error = error
@@ -118,11 +149,16 @@ class _Connection(HTTPChannel):     # type: ignore[misc]
 
     @property
     def weight(self) -> int:
-        """Bytes of the bodies that arrive here, or are being answered."""
+        """Bytes of the bodies that have arrived here, of those that are being answered too."""
         if self.will_close:
             return 0
         arriving = self.request
         return sum(one.weight for one in [*self.requests, *([arriving] if arriving else [])])
+
+    @property
+    def progress(self) -> int:
+        """Bytes of the body that is arriving here which came in the last seconds."""
+        return self.request.progress if self.request is not None else 0
 
     @property
     def idle(self) -> bool:
@@ -154,25 +190,33 @@ def limited(server: Any, limits: HttpLimits) -> None:
                         "closed", limits.connections)
             min(idle, key=lambda one: float(one.silent_since)).will_close = True
 
-    def make_place(fresh: _Connection, weight: int) -> bool:
-        """Whether a body of so many bytes has a place, after others that arrive made it."""
-        others = [channel for channel in list(server.active_channels.values())
-                  if channel is not fresh]
-        room = int(limits.bodies_bytes - weight - sum(channel.weight for channel in others))
+    warned_at = 0.0
+
+    def make_place(fresh: _Connection) -> bool:
+        """Return whether what has arrived on a connection has a place, after others made it."""
+        nonlocal warned_at
+        channels = list(server.active_channels.values())
+        excess = sum(channel.weight for channel in channels) - limits.bodies_bytes
+        if excess <= 0:
+            return True
         dropped = []
-        for channel in sorted((one for one in others if one.idle and one.weight),
-                              key=lambda one: float(one.silent_since)):
-            if room >= 0:
+        for channel in sorted((one for one in channels if one.idle and one.weight),
+                              key=lambda one: (one.progress, float(one.silent_since))):
+            if excess <= 0:
                 break
-            room += channel.weight
+            if channel is fresh:        # of it least came: nobody else has to go for it
+                return False
+            excess -= channel.weight
             dropped.append(channel)
-        if room < 0:        # nothing is dropped for what has no place even then
+        if excess > 0:      # nothing is dropped for what has no place even then
             return False
-        if dropped:
-            LOG.warning("%s bytes of bodies are arriving or being answered: the %s that have been "
-                        "arriving for longest are dropped", limits.bodies_bytes, len(dropped))
         for channel in dropped:
             channel.will_close = True
+        if time.monotonic() - warned_at >= WARNING_SECONDS:
+            warned_at = time.monotonic()
+            LOG.warning("more than %s bytes of bodies have arrived or are being answered: the %s "
+                        "of which least came in the last seconds are dropped",
+                        limits.bodies_bytes, len(dropped))
         return True
 
     server.channel_class = _Connection

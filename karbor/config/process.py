@@ -75,10 +75,10 @@ API = [
                     "body at all, where Karbor serves the API itself. A plan of ten thousand "
                     "resources has about two million."),
     cfg.IntOpt("osapi_max_bodies_size", default=64 * 1024 * 1024, min=1024,
-               help="Bytes of the bodies of all requests together that arrive or are answered at "
-                    "once, where Karbor serves the API itself: only afterwards does Keystone say "
-                    "whether a token is good. The body that has been arriving for longest makes "
-                    "room for a new one; when all have arrived, the answer to another one is 503. "
+               help="Bytes of the bodies of all requests together that have arrived or are being "
+                    "answered, where Karbor serves the API itself: only afterwards does Keystone "
+                    "say whether a token is good. The body of which least came in the last seconds "
+                    "makes room; when all have arrived, the answer to another one is 503. "
                     "The directory of temporary files must have room for them. At least "
                     "osapi_max_request_body_size counts."),
     cfg.IntOpt("quota_plans", default=50, min=-1,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from karbor.cmd import http_limits
 from karbor.cmd.http import HttpServer
 from karbor.cmd.http_limits import HttpLimits
 
@@ -136,10 +137,12 @@ def test_half_sent_requests_shut_nobody_out(serve: Callable[..., int]) -> None:
 CHUNKED = b"POST / HTTP/1.1\r\nHost: k\r\nX-Auth-Token: t\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-@pytest.mark.parametrize("half", [post(900, TOKEN) + b"x", CHUNKED], ids=["length", "chunked"])
+@pytest.mark.parametrize("half", [post(900, TOKEN) + b"x" * 899,
+                                  CHUNKED + b"384\r\n" + b"x" * 899], ids=["length", "chunked"])
 def test_bodies_that_arrive_have_a_bound_together(
         serve: Callable[..., int], application: Application, half: bytes) -> None:
-    """Whoever has no good token can make one up: the oldest of their bodies makes room."""
+    """Whoever has no good token can make one up: the oldest of their bodies makes room where all
+    have come equally far."""
     port = serve(bodies_bytes=4000)
     halves = [connect(port, half) for _ in range(4)]
     for _ in range(3):
@@ -160,7 +163,7 @@ def test_bodies_that_are_being_answered_keep_their_place(
     application.hold.clear()
     under_way = connect(port, post(1000, TOKEN, "Connection: close") + b"x" * 1000)
     application.wait_until_asked()
-    with connect(port, post(1000, TOKEN)) as connection:
+    with connect(port, post(1000, TOKEN) + b"x" * 1000) as connection:
         answer = heard(connection)
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: 1" in answer
@@ -239,10 +242,46 @@ def test_nothing_is_dropped_for_what_has_no_place_even_then(
     under_way = connect(port, post(1000, TOKEN, "Connection: close") + b"x" * 1000)
     application.wait_until_asked()
     with (connect(port, post(300, TOKEN, "Connection: close") + b"x" * 100) as half,
-          connect(port, post(900, TOKEN)) as large):
+          connect(port, post(900, TOKEN) + b"x" * 900) as large):
         assert heard(large).startswith(b"HTTP/1.1 503 ")
         half.sendall(b"x" * 200)
         application.hold.set()
         assert heard(under_way).startswith(b"HTTP/1.1 200 ")
         assert heard(half).startswith(b"HTTP/1.1 200 ")
     under_way.close()
+
+
+def test_what_is_only_announced_takes_no_place(
+        serve: Callable[..., int], application: Application) -> None:
+    """Seventeen headers must not end an honest upload."""
+    port = serve(bodies_bytes=1500)
+    with connect(port, post(1000, TOKEN, "Connection: close") + b"x" * 600) as honest:
+        forged = [connect(port, post(1000, TOKEN) + b"x") for _ in range(17)]
+        assert ask(port).startswith(b"HTTP/1.1 200 ")       # all of them have been read
+        honest.sendall(b"x" * 400)
+        assert heard(honest).startswith(b"HTTP/1.1 200 ")
+        for one in forged:
+            one.close()
+
+
+def test_what_came_long_ago_makes_room_for_what_is_coming(
+        serve: Callable[..., int], application: Application, monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture) -> None:
+    """Bodies that were sent but for their last byte, and drip since then."""
+    monkeypatch.setattr(http_limits, "PROGRESS_SECONDS", 0.5)
+    port = serve(bodies_bytes=2500)
+    stalled = [connect(port, post(1000, TOKEN) + b"x" * 800) for _ in range(3)]
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        for one in stalled:
+            one.sendall(b"x")
+        time.sleep(0.05)
+    with connect(port, post(900, TOKEN, "Connection: close") + b"x" * 450) as honest:
+        gone = closed(stalled)
+        honest.sendall(b"x" * 450)
+        assert heard(honest).startswith(b"HTTP/1.1 200 ")
+    gone.close()
+    told = [one for one in caplog.messages if "of which least came" in one]
+    assert len(told) == 1
+    for one in stalled:
+        one.close()

@@ -105,7 +105,7 @@ def test_all_bodies_together_have_so_many_bytes(place: Place) -> None:
     conf = place.configure(f"{HERE}osapi_max_bodies_size = 5000\n"
                            "osapi_max_request_body_size = 4000")
     with Server(conf, worker=False) as server:
-        connections = [sent(server, HALF) for _ in range(2)]
+        connections = [sent(server, HALF + b"x" * 2998) for _ in range(2)]
         closed(connections)
         for one in connections:
             one.close()
