@@ -47,6 +47,7 @@ class Clouds:
         self._mine: OpenStackCloud | None = None
         self._of: dict[str, OpenStackCloud] = {}
         self._connecting = threading.RLock()
+        self._connector: Connector | None = None
 
     # ------------------------------------------------------------------ the person's own
     @property
@@ -151,13 +152,22 @@ class Clouds:
         """The one of this process."""
         return self.connector.authority
 
-    @cached_property
+    @property
     def connector(self) -> Connector:
-        from karbor.clients.connect import Connector  # noqa: PLC0415 - openstacksdk: half a second
-        from karbor.credentials.authority import Authority  # noqa: PLC0415
+        """The one of this process: what it knows of Keystone and its service token is kept once."""
+        with self._connecting:
+            if self._connector is None:
+                from karbor.clients.connect import Connector  # noqa: PLC0415 - openstacksdk: half a second
+                from karbor.credentials.authority import Authority  # noqa: PLC0415
 
-        return Connector(Authority(self._conf,
-                                   seen=lambda auth_url: bounds(self._probe_tokens.of(auth_url))))
+                self._connector = Connector(Authority(
+                    self._conf, seen=lambda auth_url: bounds(self._probe_tokens.of(auth_url))))
+            return self._connector
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connector yet."""
+        return self._connector is not None
 
 
 def _ended_or_waiting(operation: Operation, over: CredentialError) -> Operation:

@@ -77,8 +77,8 @@ class ServiceContext:
 
     def service_token_ends(self) -> float | None:
         """See `Authority.service_token_ends`; asks nobody."""
-        made = "connector" in vars(self.clouds)     # else it would be made for the question alone
-        return self.authority.service_token_ends if made else None
+        # else it would be made for the question alone
+        return self.authority.service_token_ends if self.clouds.connected else None
 
     @property
     def keystone(self) -> str:

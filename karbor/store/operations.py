@@ -264,14 +264,16 @@ class Operations:
             connection.execute(sa.insert(EVENTS).values(operation_id=operation_id, at=at,
                                                         text=text))
 
-    def events(self, project_id: str, operation_id: str) -> builtins.list[OperationEvent]:
-        """Return what happened to the operation, in the order it was written down. Raises
-        NotFound."""
+    def events(self, project_id: str, operation_id: str, *, after: int = 0,
+               limit: int | None = None) -> builtins.list[OperationEvent]:
+        """Return what happened to the operation, in the order it was written down: those behind
+        the first `after`, at most `limit`. Raises NotFound."""
         with reading(self._engine) as connection:
             self._require(connection, project_id, operation_id)
             rows = connection.execute(
                 sa.select(EVENTS.c.at, EVENTS.c.text)
-                .where(EVENTS.c.operation_id == operation_id).order_by(EVENTS.c.id)).all()
+                .where(EVENTS.c.operation_id == operation_id).order_by(EVENTS.c.id)
+                .offset(after).limit(limit)).all()
         return [OperationEvent(row.at, row.text) for row in rows]
 
     # ------------------------------------------------------------------ for workers: all projects

@@ -104,6 +104,10 @@ AFTER = QueryParameter("after", "Only events behind the one of this number.",
                        {"type": "integer", "minimum": 0})
 
 
+EVENTS_OF_A_LOOK = 1000
+"""So many a stream reads at once."""
+
+
 class OperationLogs(Resource):
     tag = "operation_logs"
 
@@ -150,7 +154,7 @@ class OperationLogs(Resource):
         after = _number(call.last_event or call.query.get("after") or "0")
         if call.last_event is not None:
             return self._needs.streams.stream(Following(self._needs, operation, after).look)
-        following = told(self._needs.records, operation)[after:]
+        following = told(self._needs.records, operation, after, call.longest + 1)
         return EventsBody(following[:call.longest],
                           operation.state.over and len(following) <= call.longest)
 
@@ -173,9 +177,11 @@ class Following:
         resource; at the end what came of it. Raises StoreError."""
         records = self._needs.records
         now = self._needs.operations.show(self._operation.project_id, self._operation.id)
-        news = [Message("event", event_view, event_view.number)
-                for event_view in told(records, now)[self._after:]]
+        events = told(records, now, self._after, EVENTS_OF_A_LOOK)
+        news = [Message("event", event_view, event_view.number) for event_view in events]
         self._after += len(news)
+        if len(events) == EVENTS_OF_A_LOOK:     # the rest, and what came of it, at the next look
+            return news, False
         resources = progress(now, records.steps(now.project_id, now.id))
         if resources != self._seen:
             self._seen = resources
@@ -185,10 +191,14 @@ class Following:
         return news, now.state.over
 
 
-def told(records: Operations, operation: Operation) -> builtins.list[EventView]:
+def told(records: Operations, operation: Operation, after: int, limit: int
+         ) -> builtins.list[EventView]:
+    """Return at most `limit` of the operation's events behind the first `after`, with their
+    numbers."""
     return [EventView(number, iso_timestamp(event.at), event.text)
             for number, event in enumerate(
-                records.events(operation.project_id, operation.id), start=1)]
+                records.events(operation.project_id, operation.id, after=after, limit=limit),
+                start=after + 1)]
 
 
 def status(operation: Operation) -> str:

@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from karbor.api.event_stream import MEDIA, Message, StreamLimiter
+from karbor.api.v1 import operation_logs
 from karbor.domain.errors import StoreUnavailable
-from karbor.domain.operation import Operation, OperationState, Verb
+from karbor.domain.operation import Operation, OperationEvent, OperationState, Verb
 from karbor.store.journal import SqlJournal
 from karbor.store.operations import Operations
 from tests.unit.api.conftest import Api
@@ -84,6 +85,34 @@ def test_it_is_followed_to_its_end(api: Api, operation: Operation, journal: SqlJ
         ("1", "event", "it waits"), ("2", "event", "it runs"), ("3", "event", "queued → failed")]
     assert end[:2] == ("", "end")
     assert end[2]["operation_log"]["error_info"] == "no space"      # type: ignore[index]
+
+
+def test_what_happened_is_read_in_parts_too(
+        api: Api, operation: Operation, journal: SqlJournal, engine: sa.Engine,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the list: no request, and no look of a stream, reads more than it tells."""
+    for number in range(6):
+        Operations(engine).note(operation.id, 2.0, f"event {number}")
+    journal.move(operation.id, journal.claim(operation.id), OperationState.FAILED, now=3.0)
+    read: list[int] = []
+    usual = Operations.events
+
+    def events(self: Operations, *which: str, **bounds: int) -> list[OperationEvent]:
+        found = usual(self, *which, **bounds)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(Operations, "events", events)
+    monkeypatch.setattr(operation_logs, "EVENTS_OF_A_LOOK", 3)
+    api.wiring.streams._look = 0.0
+    path = f"/operation_logs/{operation.id}/events"
+    answer = api("GET", path, headers=WANTED)
+    assert [(id, kind) for id, kind, _ in parsed(answer.text)] == [
+        *[(str(number), "event") for number in range(1, 9)], ("", "end")]
+    assert read == [3, 3, 2]
+    read.clear()
+    api("GET", path)
+    assert read == [4]      # one more than an answer has, to know whether it is the last
 
 
 def test_it_goes_on_behind_the_last_that_was_seen(api: Api, operation: Operation,
