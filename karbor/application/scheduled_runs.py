@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,22 +9,15 @@ from contextlib import suppress
 from karbor.application.checkpoints import CheckpointRequests, protect_request_of
 from karbor.application.requests import RequestContext
 from karbor.application.service_context import ServiceContext
+from karbor.application.trial_logins import TrialLogins
 from karbor.domain.caller import Caller
 from karbor.domain.checkpoint import CheckpointState
 from karbor.domain.checkpoint_record import OPERATION_ENGINE, CheckpointRecord, RecordStatus
-from karbor.domain.errors import (
-    CredentialError,
-    KeystoneUnreachable,
-    NotFound,
-    RightsPending,
-)
+from karbor.domain.errors import NotFound, RightsPending
 from karbor.domain.identifiers import time_ordered_uuid
 from karbor.domain.occurrence import Occurrence
 from karbor.domain.retention import Candidate
 from karbor.domain.scheduled_operation import ENDING, ScheduledOperation
-from karbor.store.scheduled_operations import ScheduledOperations
-
-LOG = logging.getLogger(__name__)
 
 _STATES = {
     RecordStatus.PROTECTING: CheckpointState.PROTECTING,
@@ -39,9 +31,12 @@ _STATES = {
 class ScheduledRuns:
     """Implements `karbor.schedule.scheduler.OperationStarter`."""
 
-    def __init__(self, service: ServiceContext, requests: CheckpointRequests) -> None:
+    def __init__(self, service: ServiceContext, requests: CheckpointRequests,
+                 trials: TrialLogins | None = None) -> None:
+        """`trials`: those of the thread, where several share them."""
         self._service = service
         self._requests = requests
+        self._trials = trials or TrialLogins(service)
 
     def run(self, scheduled_operation: ScheduledOperation, occurrence: Occurrence) -> str:
         """Have the plan protected under the operation id that is reserved for the occurrence, and
@@ -50,7 +45,7 @@ class ScheduledRuns:
         project_id, operation_id = scheduled_operation.project_id, occurrence.reserved_operation_id
         with suppress(NotFound):
             return self._service.records.show(project_id, operation_id).id
-        context = request_context_of(scheduled_operation, self._service)
+        context = request_context_of(scheduled_operation, self._trials)
         plan = self._service.plans.show(project_id, scheduled_operation.plan_id)
         provider = self._requests.provider(plan.provider_id)
         checkpoint_id = checkpoint_of(occurrence)
@@ -65,9 +60,12 @@ class ScheduledRuns:
 class ScheduledCheckpoints:
     """Implements `karbor.schedule.retention.RetentionCheckpoints`."""
 
-    def __init__(self, service: ServiceContext, requests: CheckpointRequests) -> None:
+    def __init__(self, service: ServiceContext, requests: CheckpointRequests,
+                 trials: TrialLogins | None = None) -> None:
+        """`trials`: those of the thread, where several share them."""
         self._service = service
         self._requests = requests
+        self._trials = trials or TrialLogins(service)
 
     def checkpoints(self, scheduled_operation: ScheduledOperation) -> Sequence[Candidate]:
         """Return what its plan has made with its provider. Raise NotFound, BankError."""
@@ -88,10 +86,10 @@ class ScheduledCheckpoints:
         provider = self._requests.provider(scheduled_operation.provider_id)
         with suppress(NotFound):        # it is gone from the bank: the next look tells its record
             self._requests.accept_delete(
-                request_context_of(scheduled_operation, self._service), provider, checkpoint_id)
+                request_context_of(scheduled_operation, self._trials), provider, checkpoint_id)
 
 
-def request_context_of(scheduled_operation: ScheduledOperation, service: ServiceContext
+def request_context_of(scheduled_operation: ScheduledOperation, trials: TrialLogins
                        ) -> RequestContext:
     """Return its user, who is not there, with what they left. Raise RightsPending."""
     from karbor.credentials.schedule_delegation import BorrowedTrust  # noqa: PLC0415 - not for whoever only reads
@@ -103,25 +101,8 @@ def request_context_of(scheduled_operation: ScheduledOperation, service: Service
     return RequestContext(
         Caller.from_dict(scheduled_operation.caller),
         BorrowedTrust(scheduled_operation.credential, time.time,
-                      lambda _credential: _try(scheduled_operation, service)),
+                      lambda _credential: trials.attempt(scheduled_operation)),
     )
-
-
-def _try(scheduled_operation: ScheduledOperation, service: ServiceContext) -> None:
-    """Log in once with what it runs on. Raises CredentialError: RightsPending where that has been
-    replaced meanwhile. While no Keystone answers, nothing is known: the operation is accepted, and
-    waits for Keystone."""
-    try:
-        service.authority.try_credential(scheduled_operation.credential)
-    except KeystoneUnreachable as error:
-        LOG.warning("scheduled operation %s: what it runs on could not be tried: %s",
-                    scheduled_operation.id, error)
-    except CredentialError:
-        now = ScheduledOperations(service.database).show(scheduled_operation.project_id,
-                                                         scheduled_operation.id)
-        if now.credential != scheduled_operation.credential:
-            raise RightsPending("the rights that it shall run on have just been changed") from None
-        raise
 
 
 def checkpoint_of(occurrence: Occurrence) -> str:

@@ -17,6 +17,7 @@ from karbor.application.schedule_trusts import ScheduleTrusts
 from karbor.application.scheduled_runs import ScheduledCheckpoints, ScheduledRuns
 from karbor.application.scheduler_settings import clock
 from karbor.application.service_context import ServiceContext
+from karbor.application.trial_logins import TrialLogins
 from karbor.domain.errors import KarborError
 from karbor.schedule.scheduler import Scheduler
 from karbor.store.occurrences import Occurrences, Outcomes
@@ -36,9 +37,11 @@ class SchedulerThread:
         self._service = service
         self._records = ScheduledOperations(service.database)
         self._rights = ScheduleTrusts(service, self._records, time.time)
+        trials = TrialLogins(service)
         self._clock: Scheduler = clock(service.conf, Occurrences(service.database),
-                                       Outcomes(service.database), ScheduledRuns(service, requests),
-                                       ScheduledCheckpoints(service, requests))
+                                       Outcomes(service.database),
+                                       ScheduledRuns(service, requests, trials),
+                                       ScheduledCheckpoints(service, requests, trials))
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._go, name="clockwork")

@@ -17,6 +17,7 @@ from karbor.plugin import list_cache
 from karbor.plugin.bank import Bank, Section
 from karbor.plugin.cloud import Cloud
 from karbor.plugin.protection import Stage, Stages, Task
+from karbor.plugin.vault_location import VaultLocation
 
 PATIENCE = 300.0        # seconds that one stage may take on a busy development cloud
 
@@ -31,6 +32,7 @@ class ByHand:
         self.resource = resource
         self.graph = graph or ResourceGraph.build([resource], lambda level: {})
         self.bank = Section(bank, f"resource-{resource.id}")
+        self.vault = VaultLocation(Section(bank, "projects/by-hand"))
         self.parameters = parameters or {}
         self.kept_ones = dict(kept or {})
         self.saved_ones: dict[str, Any] = {}
@@ -97,7 +99,7 @@ class Entry:
     def __init__(self, run: ByHand, stage: Stage | Task, entered_before: bool) -> None:
         self._run = run
         self.cloud, self.resource, self.graph = run.cloud, run.resource, run.graph
-        self.bank, self.parameters = run.bank, run.parameters
+        self.bank, self.vault, self.parameters = run.bank, run.vault, run.parameters
         self.checkpoint_id, self.operation_id = run.checkpoint_id, run.operation_id
         self.entered_before = entered_before
         self.handle = run.handles.get(stage.name, {})
