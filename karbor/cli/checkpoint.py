@@ -15,7 +15,7 @@ from karbor.cli.confirmation import confirmed, confirming
 from karbor.cli.credential_view import credential_facts, credential_json, expecting, seconds
 from karbor.cli.error_handling import answering, leave
 from karbor.cli.formatting import count, cut, duration, moment, titles
-from karbor.cli.invocation import common, this
+from karbor.cli.invocation import common, common_without, this
 from karbor.cli.output import as_facts, as_json, as_table, say
 from karbor.cli.run_operation import run, run_to_exit, say_unfinished, start
 from karbor.cli.sparse_output import write_blocks
@@ -108,7 +108,7 @@ def show(checkpoint: str) -> None:
               help="Begin at this byte of the disk.")
 @click.option("--length", metavar="BYTES", type=click.IntRange(0),
               help="Write so many bytes. Default: to the end.")
-@common
+@common_without("format")
 @answering
 def export(checkpoint: str, disk: str, output: Path | None, offset: int, length: int | None
            ) -> None:

@@ -51,7 +51,7 @@ def gc(project_ids: tuple[str, ...], dry_run: bool) -> None:
     invocation = this()
     with invocation.local() as local:
         provider = local.providers.choose(invocation.provider)
-        results = list(collect_vaults(provider, project_ids, dry_run=dry_run))
+        results = list(collect_vaults(provider, project_ids=project_ids, dry_run=dry_run))
     if invocation.json:
         as_json([_json(project_id, result) for project_id, result in results])
     else:

@@ -21,6 +21,7 @@ from karbor.doctor.context import DoctorOptions
 from karbor.domain.application_credential import ApplicationCredential
 from karbor.domain.errors import NotFound
 from karbor.domain.operation import OperationState
+from karbor.plugin.vault_location import VaultKeySource
 from tests.unit.cli.fakes import DATA, FakeLocal, planned, run, steps
 
 WORDS = {"cloud": ("--os-cloud", "x"), "provider": ("--provider", "x"),
@@ -28,7 +29,7 @@ WORDS = {"cloud": ("--os-cloud", "x"), "provider": ("--provider", "x"),
 GLOBAL = {"--os-cloud", "--provider", "--config-file", "--format", "--verbose", "--debug"}
 
 OF_PROVIDER = {"provider", "checkpoints", "checkpoint", "draft_protect", "draft_restore",
-               "draft_verify", "draft_copy", "draft_delete"}
+               "draft_verify", "draft_copy", "draft_delete", "disk"}
 """What of a Local depends on the provider that was named."""
 OF_NO_LOGIN = {"providers", "application_credentials"}
 """What of a Local does not depend on the entry of clouds.yaml."""
@@ -65,7 +66,8 @@ def used(name: str) -> set[str]:
     text = source(name)
     attributes = set(re.findall(r"\blocal\.(\w+)", text))
     found = {"config_files", "verbose", "debug"}      # every command reads them, or may fail
-    if attributes & OF_PROVIDER or re.search(r"_one\(|_keeper\(", text):
+    if attributes & OF_PROVIDER or re.search(
+            r"_one\(|_keeper\(|_vaults\(|invocation\.provider", text):
         found.add("provider")
     if attributes - OF_NO_LOGIN or re.search(r"invocation\.cloud|_change\(", text):
         found.add("cloud")
@@ -137,7 +139,12 @@ class Recording(FakeLocal):
             application_credential_id="", user_name="u"))
         self.providers = SimpleNamespace(
             list=lambda: [listed("on", True), listed("off", False)], broken=[],
-            default=lambda: listed("on", True))
+            default=lambda: listed("on", True), choose=lambda _name: SimpleNamespace(
+                bank=None, vault=lambda project_id: project_id))
+
+    def disk(self, *which: str, **part: Any) -> Any:
+        self._hear("disk", *which, sorted(part.items()))
+        return SimpleNamespace(resource=DATA, size=3, offset=0, blocks=iter([b"abc"]))
 
     def select(self, words: Any) -> list[Any]:
         return [DATA]
@@ -174,6 +181,7 @@ TRIALS: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {
     "verify": {("web-1",): ("--hours 3",)},
     "checkpoint list": {(): ("--all",)},
     "checkpoint copy": {("web-1", "--to", "there"): ("--to elsewhere", "--dry-run", "--hours 3")},
+    "checkpoint export": {("web-1", "data"): ("--output x", "--offset 3", "--length 3")},
     "checkpoint delete": {("web-1",): ("--yes",)},
     "operation list": {(): ("--limit 7",)},
     "operation show": {("0d3c",): ("--no-steps",), ("0d3c", "-f", "json"): ("--no-steps",)},
@@ -196,6 +204,11 @@ TRIALS: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {
     "config check": {(): ("--online",)},
     "config show": {(): ("--all",)},
     "database upgrade": {(): ("--dry-run",)},
+    "vault gc": {(): ("--dry-run", "--project p")},
+    "vault key rotate": {("new.key", "--project", "p"): ("--passphrase",),
+                         ("new.key",): ("--project p",)},
+    "vault key prune": {("--project", "p"): ("--yes",), ("--yes",): ("--project p",)},
+    "vault key shred": {("p",): ("--yes",)},
     "database rebuild": {(): ("--dry-run", "--from x", "--end-trusts")},
 }
 
@@ -206,7 +219,8 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *words: str) -> tuple[
 
     def stand_in(name: str) -> Any:
         def hear(*what: Any, **more: Any) -> Any:
-            shown = [one for one in what if isinstance(one, bool | str | DoctorOptions)]
+            shown = [one for one in what if isinstance(
+                one, bool | str | DoctorOptions | VaultKeySource)]
             local.asked.append((name, *map(str, shown), str(sorted(more.items()))))
             raise NotFound("recorded")
         return hear
@@ -218,6 +232,11 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *words: str) -> tuple[
             patched.setattr(
                 f"karbor.application.database_rebuild.Rebuilding.{name}", stand_in(name)
             )
+        for name in ("application.vault_collection.collect_vaults",
+                     "application.vault_collection.projects_of", "vault.key_rotation.rotate",
+                     "vault.key_rotation.other_keys", "vault.key_rotation.shred"):
+            patched.setattr(f"karbor.{name}", stand_in(name))
+        patched.chdir(tmp_path)
         patched.setenv("KARBOR_CONFIG", os.devnull)
         patched.setenv("XDG_DATA_HOME", str(tmp_path))
         result = run(local, *words, stdin="secret\n")
