@@ -60,7 +60,7 @@ def downloaded(mine: OpenStackCloud, id: str) -> str:
 def restored(mine: OpenStackCloud, resource: Resource, kept: ByHand, graph: ResourceGraph) -> str:
     """Cut off once after the record was made and once after the bytes were sent."""
     run = ByHand(mine, resource, MemoryBank(), kept=kept.saved_ones, graph=graph)
-    run.bank = kept.bank
+    run.bank, run.vault = kept.bank, kept.vault
     lost = run.entry(Image())
     adopted = run.entry(Image(), entered_before=True)       # finds its mark, and sends the bytes
     assert isinstance(lost, Again)
@@ -101,7 +101,7 @@ def test_a_server_s_disk_is_kept_as_it_is_not_as_its_image_was(
         assert not [key for key in shown if key in ("karbor_mark", "instance_uuid")]
 
         undone = ByHand(mine, own, MemoryBank(), kept=kept.saved_ones, graph=graph)
-        undone.bank = kept.bank
+        undone.bank, undone.vault = kept.bank, kept.vault
         undone.entry(Image())           # its answer is lost, and the operation is given up
         undone.undo(Image())
         marked = [one for one in mine.api("glance").list("/images", "images")

@@ -118,7 +118,7 @@ def test_an_image_goes_to_swift_and_comes_back(
     with cloud.connection("demo2") as other:
         [pack] = [one for one in other.object_store.objects(place.container)
                   if "/vault/packs/" in one.name]
-        assert 9 << 20 < pack.size_in_bytes < 9.1 * (1 << 20)       # of the zeros nothing
+        assert 9 << 20 < pack["bytes"] < 9.1 * (1 << 20)       # of the zeros nothing
     place.karbor("protect", f"image:{made.id}", "--name", "again")
     with cloud.connection("demo2") as other:        # a second checkpoint adds no pack
         assert [one for one in names(other.object_store, place.container)
