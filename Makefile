@@ -56,7 +56,7 @@ venv: .venv/complete  ## Karbor and its development tools in .venv
 # ---------------------------------------------------------------- what to do with it
 test: venv postgresql  ## all tests, those on the cloud included
 	@$(DEVCLOUD) up --services $(TEST_SERVICES) --token-expiration 3600 --allow-expired-window 172800 --token-cache-time 300
-	@.venv/bin/pytest -n 3 --dist loadscope --no-loadscope-reorder
+	@.venv/bin/pytest -n 4 --dist loadscope --no-loadscope-reorder
 
 test-fast: venv postgresql  ## the tests that need no cloud
 	@.venv/bin/pytest --ignore=tests/cloud --ignore=tests/compat
