@@ -11,7 +11,7 @@ import msgspec
 from karbor.api.context import Context
 from karbor.api.enforcement import Permissions
 from karbor.api.lists import Link, listing, next_page
-from karbor.api.routes import Route
+from karbor.api.route_declaration import Route
 from karbor.domain.errors import NotFound
 from karbor.domain.listing import Listing
 

@@ -14,7 +14,7 @@ from karbor.api.bodies import decode, encode, must_be_uuid
 from karbor.api.call import Call
 from karbor.api.context import Context, from_environ
 from karbor.api.enforcement import Enforcement
-from karbor.api.routes import UUID, Resource, Route
+from karbor.api.route_declaration import UUID, Resource, Route
 from karbor.domain.errors import BadInput
 
 Responder = Callable[..., None]

@@ -18,7 +18,7 @@ from karbor.api.bodies import UUID_PATTERN
 from karbor.api.endpoints import PREFIX
 from karbor.api.errors import KEYS
 from karbor.api.lists import Collection
-from karbor.api.routes import UUID, Resource, Route
+from karbor.api.route_declaration import UUID, Resource, Route
 from karbor.api.unauthenticated import DOCUMENT, HEALTH, ROOT
 
 JSON = "application/json"

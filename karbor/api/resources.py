@@ -5,7 +5,7 @@ what it needs in `karbor.api.dependencies`."""
 
 from __future__ import annotations
 
-from karbor.api.routes import Resource
+from karbor.api.route_declaration import Resource
 from karbor.api.v1.checkpoints import Checkpoints
 from karbor.api.v1.copies import Copies
 from karbor.api.v1.operation_logs import OperationLogs

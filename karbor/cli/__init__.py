@@ -5,6 +5,6 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the program; its entry point."""
-    from karbor.cli.group import karbor  # noqa: PLC0415 - importing the package costs nothing
+    from karbor.cli.program import karbor  # noqa: PLC0415 - importing the package costs nothing
 
     karbor(prog_name="karbor")

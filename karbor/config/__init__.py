@@ -14,7 +14,7 @@ from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_config.cfg import ConfigOpts
 
-from karbor.config import cloud, monitoring, process, work
+from karbor.config import cloud, process, telemetry, work
 from karbor.config.cloud import SERVICES
 from karbor.config.paths import (
     bank_path,
@@ -38,8 +38,8 @@ _GROUPS = {
     "healthcheck": process.HEALTHCHECK, "http": cloud.HTTP, "limits": work.LIMITS,
     "waits": work.WAIT_OPTIONS, "credentials": cloud.CREDENTIALS, "database": process.DATABASE,
     "fs_bank": process.FS_BANK, "schedule": work.SCHEDULE, "kubernetes": cloud.KUBERNETES,
-    "metrics": monitoring.METRICS, "notifications": monitoring.NOTIFICATIONS,
-    "audit": monitoring.AUDIT}
+    "metrics": telemetry.METRICS, "notifications": telemetry.NOTIFICATIONS,
+    "audit": telemetry.AUDIT}
 
 
 def own_options() -> dict[str, list[cfg.Opt]]:

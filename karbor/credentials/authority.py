@@ -16,7 +16,7 @@ from requests.adapters import BaseAdapter
 
 from karbor.config import ConfigOpts, key_file, service_user_configured
 from karbor.credentials.active_credential import ActiveCredential
-from karbor.credentials.application_credential import describe
+from karbor.credentials.application_credential_lookup import describe
 from karbor.credentials.auth_factory import AuthFactory
 from karbor.credentials.credential import Credential, Registered
 from karbor.credentials.endpoint_settings import EndpointSettings

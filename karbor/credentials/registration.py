@@ -11,7 +11,7 @@ from typing import Any
 from keystoneauth1 import exceptions as ksa
 from keystoneauth1.identity import v3
 
-from karbor.credentials.application_credential import describe, path_of
+from karbor.credentials.application_credential_lookup import describe, path_of
 from karbor.credentials.authority import Authority, Login
 from karbor.credentials.own_login import read_own_login
 from karbor.credentials.refusals import deletion_refused, grant_refused, login_refused

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from karbor_testing.openstack import Double
 
 from karbor import config
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from karbor.cmd.embedded import EmbeddedKarbor
 from karbor.domain.operation import OperationState
 from karbor.domain.service import WORKER, ServiceStatus

@@ -14,7 +14,7 @@ import threading
 import traceback
 from importlib import import_module
 
-WARM = ("karbor.cli.group", "karbor.cmd.embedded", "karbor.clients.connect",
+WARM = ("karbor.cli.program", "karbor.cmd.embedded", "karbor.clients.connect",
         "karbor.credentials.authority", "karbor.durable.engine", "karbor.cli.progress_table",
         "openstack", "alembic.command", "sqlalchemy.dialects.sqlite", "email.parser", "netrc",
         "http.client", "concurrent.futures.thread", "karbor.operations.runner",
@@ -53,7 +53,7 @@ def child(wanted: dict[str, object], begin: int) -> None:
         os.environ.clear()
         os.environ.update(wanted["environ"])        # type: ignore[arg-type]
         os.read(begin, 1)
-        from karbor.cli.group import karbor
+        from karbor.cli.program import karbor
         karbor(wanted["argv"], prog_name="karbor")
         code = 0
     except SystemExit as end:

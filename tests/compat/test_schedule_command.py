@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from tests.compat.conftest import World, until
 
 

@@ -24,7 +24,7 @@ from karbor.application.record_copies import RecordCopier, key_of
 from karbor.application.scheduled_runs import ScheduledCheckpoints, ScheduledRuns
 from karbor.application.scheduler_settings import clock
 from karbor.application.service_context import ServiceContext
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from karbor.cmd.api_wiring import wire
 from karbor.cmd.database import open_database
 from karbor.credentials.seal import Seal

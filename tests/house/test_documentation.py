@@ -13,7 +13,7 @@ import click
 import pytest
 
 from karbor import config
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for path in [

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from karbor.api.bodies import Key, Nothing, Scalar, Uuid
 from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
-from karbor.api.routes import Resource, route
+from karbor.api.route_declaration import Resource, route
 from karbor.domain.checkpoint_record import CheckpointRecord, RecordStatus
 from karbor.domain.errors import BadInput, Forbidden
 from karbor.domain.listing import CheckpointFilter

@@ -8,7 +8,7 @@ import msgspec
 
 from karbor.api.bodies import Key, Scalar, Uuid
 from karbor.api.call import Call
-from karbor.api.routes import Resource, route
+from karbor.api.route_declaration import Resource, route
 from karbor.application.copies import Accepted
 from karbor.domain.errors import BadInput
 

@@ -13,7 +13,7 @@ from karbor.api.call import Call
 from karbor.api.dependencies import Dependencies
 from karbor.api.event_stream import Message
 from karbor.api.lists import Collection, Link
-from karbor.api.routes import QueryParameter, Resource, route
+from karbor.api.route_declaration import QueryParameter, Resource, route
 from karbor.api.v1 import operation_results
 from karbor.api.v1.operation_results import admitted, by_state
 from karbor.domain.errors import BadInput

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
 from karbor.api.literals import dictionary
-from karbor.api.routes import QueryParameter, Resource, route
+from karbor.api.route_declaration import QueryParameter, Resource, route
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.resource import IMAGE, TYPES, VOLUME, ResourceGraph
 from karbor.domain.resource import Resource as Protected

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
-from karbor.api.routes import Resource, route
+from karbor.api.route_declaration import Resource, route
 from karbor.domain.errors import NotFound
 from karbor.providers.schemas import ProviderFacts
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from karbor.api.call import Call
-from karbor.api.routes import Resource, route
+from karbor.api.route_declaration import Resource, route
 from karbor.api.v1.quotas import LimitsView, NewLimits, QuotaView, limits_of
 from karbor.domain.errors import BadInput
 from karbor.domain.quota import CHECKPOINTS, PLANS

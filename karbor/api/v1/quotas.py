@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from karbor.api.call import Call
-from karbor.api.routes import Resource, route
+from karbor.api.route_declaration import Resource, route
 from karbor.domain.errors import BadInput
 from karbor.domain.quota import CHECKPOINTS, LARGEST, PLANS, UNLIMITED
 

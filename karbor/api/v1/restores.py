@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from karbor.api.bodies import Key, Scalar, Uuid
 from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
-from karbor.api.routes import Resource, route
+from karbor.api.route_declaration import Resource, route
 from karbor.api.v1 import operation_results
 from karbor.api.v1.operation_results import admitted, by_state
 from karbor.domain.listing import OperationFilter

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from karbor.api.bodies import Description, Key, Name, Nothing, Scalar, Uuid, must_be_uuid
 from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
-from karbor.api.routes import Resource, route
+from karbor.api.route_declaration import Resource, route
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.occurrence import WANTED, Occurrence
 from karbor.domain.scheduled_operation import ScheduledOperation, faults_of_definition

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from karbor.api.bodies import Description
 from karbor.api.call import Call
-from karbor.api.routes import QueryParameter, Resource, route
+from karbor.api.route_declaration import QueryParameter, Resource, route
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.service import WORKER, Service, ServiceProcess, ServiceStatus
 from karbor.domain.times import iso_timestamp

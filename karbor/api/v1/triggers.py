@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from karbor.api.call import Call
 from karbor.api.lists import Collection, Link
-from karbor.api.routes import Resource, route
+from karbor.api.route_declaration import Resource, route
 from karbor.domain.errors import BadInput, NotFound
 from karbor.domain.times import iso_timestamp
 from karbor.domain.trigger import Trigger

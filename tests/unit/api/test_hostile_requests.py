@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from karbor.api.application import make_app
 from karbor.api.bodies import DEPTH, deeper_than
 from karbor.api.resources import RESOURCES
-from karbor.api.routes import UUID, Route
+from karbor.api.route_declaration import UUID, Route
 from karbor.domain.resource import TYPES
 from karbor.store.connect import connect, writing
 from karbor.store.plan_tables import PLANS

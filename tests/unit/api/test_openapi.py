@@ -10,7 +10,7 @@ from karbor.api import openapi, v1
 from karbor.api.endpoints import PREFIX
 from karbor.api.policies import list_rules
 from karbor.api.resources import RESOURCES
-from karbor.api.routes import Resource
+from karbor.api.route_declaration import Resource
 from tests.unit.api.conftest import Api
 
 COPY = Path(__file__).parents[3] / "docs" / "api" / "openapi.json"

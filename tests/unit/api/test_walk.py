@@ -7,7 +7,7 @@ import pytest
 from karbor.api import openapi
 from karbor.api.endpoints import PREFIX
 from karbor.api.resources import RESOURCES
-from karbor.api.routes import UUID, Route
+from karbor.api.route_declaration import UUID, Route
 from tests.unit.api.conftest import Api
 from tests.unit.api.people import ADMIN, MEMBER, MINE, OTHER, READER, Person
 

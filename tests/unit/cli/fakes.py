@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from karbor.application.admission import Draft
 from karbor.application.checkpoint_listing import CheckpointListing
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from karbor.cmd.embedded import Driver
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Evidence, Kept
 from karbor.domain.errors import KarborError, NotFound

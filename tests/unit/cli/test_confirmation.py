@@ -10,7 +10,7 @@ import click
 import pytest
 
 from karbor.cli import confirmation, exit_codes
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from karbor.domain.operation import OperationState, Verb
 from tests.unit.cli.fakes import FakeLocal, planned, run
 

@@ -10,7 +10,7 @@ from karbor_testing.stream_writer import write_stream
 
 from karbor.banks.directory import DirectoryBank
 from karbor.checkpoints.repository import CheckpointRepository
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from karbor.cmd.embedded import EmbeddedKarbor
 from karbor.domain.checkpoint import Checkpoint, CheckpointState, Kept
 from karbor.domain.resource import IMAGE, Resource, ResourceGraph

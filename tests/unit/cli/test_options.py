@@ -15,8 +15,8 @@ import click
 import pytest
 
 from karbor.cli import exit_codes
-from karbor.cli.group import karbor
 from karbor.cli.invocation import OPTIONS
+from karbor.cli.program import karbor
 from karbor.doctor.context import DoctorOptions
 from karbor.domain.application_credential import ApplicationCredential
 from karbor.domain.errors import NotFound

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from karbor.banks.directory import DirectoryBank
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from karbor.domain.errors import VaultSealed
 from karbor.plugin.bank import Section
 from karbor.plugin.vault_location import Encryption, VaultKeySource, VaultLocation

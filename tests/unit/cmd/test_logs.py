@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from oslo_context.context import RequestContext
 
 from karbor import config
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from karbor.cmd import logs
 from karbor.domain.errors import BadInput
 from karbor.store.connect import connect, writing

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from karbor import config
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from karbor.config_check.check import check
 from karbor.config_check.effective_options import MASK, show
 from karbor.config_check.removed_options import all_former, former

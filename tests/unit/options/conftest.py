@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from karbor_testing.openstack import Double
 
 from karbor import config
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from tests.chaos.application import Person
 
 DEADLINE_SECONDS = 120.0

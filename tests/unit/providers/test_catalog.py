@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from karbor import config
 from karbor.banks.directory import DirectoryBank
-from karbor.cli.group import karbor
+from karbor.cli.program import karbor
 from karbor.domain.errors import BadInput, NotFound, UnknownName
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.resource import PROJECT, SHARE, VOLUME

@@ -1,4 +1,4 @@
-"""Routes: what a resource of the API says of each of its operations.
+"""Declare the routes of the API: what a resource says of each of its operations.
 
 From this both the routing (`karbor.api.endpoints`) and the OpenAPI document (`karbor.api.openapi`)
 are made, so that neither can tell of something that the other does not know.
