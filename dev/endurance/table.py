@@ -5,7 +5,7 @@ from __future__ import annotations
 from dev.endurance.proof import Passage
 from dev.endurance.story import Report
 
-HEAD = ("OPERATION", "TENANT", "VERB", "SECONDS", "TOKEN LIVES", "RUNG CHANGED", "AFTER IT",
+HEAD = ("OPERATION", "TENANT", "VERB", "SECONDS", "TOKEN LIVES", "CREDENTIAL CHANGED", "AFTER IT",
         "RESULT")
 
 

@@ -24,19 +24,19 @@ def list_checkpoints(
 ) -> CheckpointListing:
     """Those of one provider (others may share its bank), the newest first (their ids sort by
     time). Raises BankError when the bank cannot be asked."""
-    shelf = CheckpointListing()
+    listing = CheckpointListing()
     for identity in checkpoints.ids():
         try:
             checkpoint = checkpoints.show(identity)
         except ObjectMissing:
             continue        # removed between the listing and the look
         except (ObjectDamaged, NewerFormat) as error:
-            shelf.unreadable.append(type(error)(f"checkpoint {identity}: {error.message}",
+            listing.unreadable.append(type(error)(f"checkpoint {identity}: {error.message}",
                                                 remedy=error.remedy))
             continue
         if checkpoint.provider_id not in ("", provider_id):
-            shelf.others += 1
+            listing.others += 1
         elif hidden or checkpoint.state is not CheckpointState.DELETING:
-            shelf.found.append(checkpoint)
-    shelf.found.reverse()
-    return shelf
+            listing.found.append(checkpoint)
+    listing.found.reverse()
+    return listing

@@ -1,4 +1,4 @@
-"""Bank records: what a database knows of checkpoints, made to agree with what their bank holds.
+"""Checkpoint sync: what a database knows of checkpoints, made to agree with what their bank holds.
 
 Checkpoints are also made and deleted by commands, and a database can be lost: the bank counts.
 """

@@ -1,4 +1,4 @@
-"""Requests: what the REST API asks of Karbor, beyond what it reads from the database."""
+"""Checkpoint requests: what the REST API asks of Karbor, beyond what it reads from the database."""
 
 from __future__ import annotations
 

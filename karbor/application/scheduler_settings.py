@@ -21,7 +21,7 @@ def clock(
     occurrences: Occurrences,
     outcomes: Outcomes,
     operation_starter: OperationStarter,
-    shelf: RetentionCheckpoints,
+    checkpoints: RetentionCheckpoints,
 ) -> Scheduler:
     """For one process, whose loop calls `tick` and sleeps until `sleep_until`."""
     allowed = limits(conf)
@@ -29,7 +29,7 @@ def clock(
         occurrences,
         operation_starter=operation_starter,
         outcomes=outcomes,
-        post_run=Retention(shelf),
+        post_run=Retention(checkpoints),
         limits=allowed,
         intervals=SchedulerIntervals.within(
             allowed, poll=conf.schedule.poll_interval, history=conf.schedule.history_days * 86400.0

@@ -1,4 +1,4 @@
-"""Schedule desk: what a program asks for of triggers and scheduled operations."""
+"""Carry out the requests of the API about triggers and scheduled operations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DAY = 86400.0
 
 
 class Schedules:
-    """One per process, for all its threads. `hurry` wakes whoever begins what is due."""
+    """One per process, for all its threads. `wake_up` wakes the scheduler."""
 
     def __init__(self, service: ServiceContext, requests: CheckpointRequests,
                  wake_up: Callable[[], None] = lambda: None,
@@ -250,7 +250,8 @@ class Schedules:
     # ------------------------------------------------------------------ rights
     @contextmanager
     def _standing(self, who: Requester) -> Iterator[Delegation]:
-        with self._service.standing(who, self._service.conf.schedule.rights_days * DAY) as found:
+        life = self._service.conf.schedule.rights_days * DAY
+        with self._service.schedule_delegation(who, life) as found:
             yield found
 
     @staticmethod

@@ -117,10 +117,10 @@ class ServiceContext:
                 cloud.caller, self.connector.delegation(cloud, self.registrations.of))
 
     @contextmanager
-    def standing(self, who: Requester, life: float) -> Iterator[Delegation]:
+    def schedule_delegation(self, who: Requester, life: float) -> Iterator[Delegation]:
         """What the requester can leave behind for what is done without them, for `life` seconds."""
         with self.admitted(who) as cloud:
-            yield self.connector.standing(cloud, self.registrations.of, life)
+            yield self.connector.schedule_delegation(cloud, self.registrations.of, life)
 
     # ------------------------------------------------------------------ operations
     @cached_property

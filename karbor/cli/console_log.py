@@ -24,7 +24,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
-def let_speak(*, verbose: bool = False, debug: bool = False) -> None:
+def set_up_logging(*, verbose: bool = False, debug: bool = False) -> None:
     """Log Karbor's warnings always; with `verbose` what it does; with `debug` everything that is no
     secret."""
     root = logging.getLogger()

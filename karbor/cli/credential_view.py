@@ -1,4 +1,4 @@
-"""Countdown: on which credential an operation runs, for how long still, and what follows."""
+"""Credential view: on which credential an operation runs, for how long still, and what follows."""
 
 from __future__ import annotations
 

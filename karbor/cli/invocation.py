@@ -63,8 +63,8 @@ def _remember(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]
             invocation = root.ensure_object(Invocation)
             setattr(invocation, name, list(value) if isinstance(value, tuple) else value)
             if name in ("verbose", "debug"):
-                from karbor.cli.console_log import let_speak  # noqa: PLC0415
-                let_speak(verbose=True, debug=invocation.debug)
+                from karbor.cli.console_log import set_up_logging  # noqa: PLC0415
+                set_up_logging(verbose=True, debug=invocation.debug)
         return value
     return callback
 

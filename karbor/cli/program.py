@@ -12,7 +12,7 @@ import click
 from karbor.cli import exit_codes
 from karbor.cli.checkpoint import checkpoint
 from karbor.cli.config import config as config_group
-from karbor.cli.console_log import let_speak
+from karbor.cli.console_log import set_up_logging
 from karbor.cli.credential import credential
 from karbor.cli.database import database
 from karbor.cli.doctor import doctor
@@ -76,7 +76,7 @@ def karbor(context: click.Context, *, os_cloud: str | None, provider: str | None
     opener: Callable[[Invocation], EmbeddedKarbor] | None = context.obj
     context.obj = Invocation(opener, os_cloud or None, provider or None, list(config_file), format,
                              verbose, debug)
-    let_speak(verbose=verbose, debug=debug)
+    set_up_logging(verbose=verbose, debug=debug)
 
 
 for command in (resources, protect, checkpoint, restore, verify, operation, provider_group,

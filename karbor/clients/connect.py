@@ -53,8 +53,8 @@ class Connector:
         """Return what the caller of a live login can pass on to an operation."""
         return Delegator(self.authority, cloud.login, registered)
 
-    def standing(self, cloud: OpenStackCloud, registered: Lookup, life: float
-                 ) -> ScheduleDelegator:
+    def schedule_delegation(self, cloud: OpenStackCloud, registered: Lookup, life: float
+                            ) -> ScheduleDelegator:
         """Return what the caller of a live login can pass on to a schedule, for `life` seconds."""
         return ScheduleDelegator(self.authority, cloud.login, registered, life)
 

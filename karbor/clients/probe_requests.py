@@ -1,4 +1,4 @@
-"""Questions: for each service a cheap GET that needs a token and changes nothing."""
+"""Probe requests: for each service a cheap GET that needs a token and changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking: how many things stand, learnt from one list.
+"""Status poller: in which state many things are, learnt from one list.
 
 A thousand backups that are waited for are one list request every few seconds, not a thousand
 requests. One StatusPoller serves all waits of a kind, of one project, in one process; its lists

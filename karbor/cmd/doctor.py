@@ -58,7 +58,7 @@ def _configured(conf: config.ConfigOpts, probe: CloudProbe, registered: Applicat
     section = conf.credentials
     return Configured(
         window=float(section.allow_expired_window), role=section.service_role,
-        vouched=config.service_user_configured(conf),
+        service_user=config.service_user_configured(conf),
         verified=probe.verified and not conf.service_user.insecure,
         longest=float(section.longest_operation), trust_roles=frozenset(section.trust_roles),
         strategy=Strategy(section.strategy), registered_until=_end(registered),

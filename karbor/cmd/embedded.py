@@ -1,4 +1,4 @@
-"""Local: Karbor in one process, without a service: everything wired together.
+"""EmbeddedKarbor: Karbor in one process, without a service: everything wired together.
 
     with Local(config.load(), cloud="mine") as karbor:
         operation = karbor.wait(karbor.protect(["web-1"], name="before the upgrade"))

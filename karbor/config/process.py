@@ -91,7 +91,7 @@ API = [
 HEALTHCHECK = [
     cfg.StrOpt("disable_by_file_path",
                help="While this file exists, GET /healthcheck says 503: a load balancer then sends "
-                    "no more requests here, and those under way end in peace."),
+                    "no more requests here, and those under way are still answered."),
 ]
 
 DATABASE = [

@@ -157,7 +157,7 @@ class Authority:
         if service is None:
             return self._on_own_login(own, access, session)
         session.close()
-        return self._vouched(access, service, own.endpoint_settings, own.auth.auth_url, own=own)
+        return self._user_login(access, service, own.endpoint_settings, own.auth.auth_url, own=own)
 
     def admit(
         self, token: str, body: Mapping[str, Any], endpoint_settings: EndpointSettings
@@ -174,7 +174,7 @@ class Authority:
         if not access.project_scoped:
             raise LoginFailed("the token is for no project",
                               remedy="ask for a token that is scoped to a project")
-        return self._vouched(access, service, endpoint_settings, service.auth_url)
+        return self._user_login(access, service, endpoint_settings, service.auth_url)
 
     def resume(self, credential: Mapping[str, Any], *, live: Login | None = None,
                changed: Changed = lambda _credential, _why: None) -> Login:
@@ -186,7 +186,7 @@ class Authority:
         """
         kept = Credential.from_dict(credential)
         if kept.kind is CredentialKind.OWN_LOGIN:
-            build: Callable[[Credential], ActiveCredential] = partial(self._own_standing, live=live)
+            build: Callable[[Credential], ActiveCredential] = partial(self._own_active, live=live)
         else:
             kinds = AuthFactory(self.seal, self.service(), self.trustee, self.clock)
             known = _token_of(live) if live and live.credential.sealed == kept.sealed else None
@@ -198,7 +198,7 @@ class Authority:
         _same(kept, replace(kept, user_id=access.user_id, project_id=access.project_id))
         return Login(_caller(access, kept.token_ends), kept, session)
 
-    def _own_standing(self, kept: Credential, live: Login | None) -> ActiveCredential:
+    def _own_active(self, kept: Credential, live: Login | None) -> ActiveCredential:
         """Return the auth of the login of clouds.yaml, or that which this process has made with
         it."""
         if live and live.credential.kind is CredentialKind.OWN_LOGIN and (
@@ -299,7 +299,7 @@ class Authority:
         lasts = "the user's own login renews itself while its application credential lasts"
         return about.expires_at, lasts
 
-    def _vouched(
+    def _user_login(
         self,
         access: AccessInfo,
         service: ServiceAuth,

@@ -48,7 +48,7 @@ class Delegator:
         without asking Keystone."""
         conf = self._authority.conf
         if not service_user_configured(conf):
-            return CredentialPolicy(vouched=False)
+            return CredentialPolicy(service_user=False)
         application_credential = self._registration()
         return CredentialPolicy(
             window=self._authority.window(self._login.auth_url),

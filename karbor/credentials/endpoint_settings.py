@@ -1,4 +1,7 @@
-"""Place: which part of a cloud one speaks to, and how its services are trusted. No secrets."""
+"""Endpoint settings: region and interface of a cloud's services, and how their TLS is verified.
+
+They hold no secrets.
+"""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class FailoverAuth(DelegatingAuth):
         self._patience = patience
         self._lock = threading.RLock()
         self._handed = threading.local()
-        self._standing: ActiveCredential | None = None      # None: none could be had yet
+        self._active: ActiveCredential | None = None      # None: none could be had yet
         self._refused: CredentialError | None = None    # why the next credential cannot be had
         self._dead: CredentialError | None = None       # why there is nothing left at all
         self._held: CredentialError | None = None       # why every request is held back for now
@@ -104,7 +104,7 @@ class FailoverAuth(DelegatingAuth):
 
     def _begin(self) -> None:
         try:
-            self._standing = self._build(self.credential)
+            self._active = self._build(self.credential)
         except TokenRejected as over:
             refusal: CredentialError | None = None
             if self.credential.following:
@@ -143,11 +143,11 @@ class FailoverAuth(DelegatingAuth):
         Returns when the token that is sent next ends, in seconds since the epoch; None: never.
         Raises a transient CredentialError where one may be had that Keystone cannot give now."""
         with self._lock:
-            standing = self._present()
-            if not self._outlasts(standing, seconds):
-                standing.renew()
+            active = self._present()
+            if not self._outlasts(active, seconds):
+                active.renew()
             may = self._clock() - self._early_refused_at >= EARLY_AGAIN_SECONDS
-            if not self._outlasts(standing, seconds) and may and self.credential.following:
+            if not self._outlasts(active, seconds) and may and self.credential.following:
                 self._climb_early(seconds)
             present = self._present()
             if not self._told_too_short and not self._outlasts(present, seconds):
@@ -158,12 +158,12 @@ class FailoverAuth(DelegatingAuth):
                               f"{span_text(max(0.0, left))} may fail")
             return present.ends()
 
-    def _outlasts(self, standing: ActiveCredential, seconds: float) -> bool:
-        return self._clock() + seconds <= self._useful_until(standing)
+    def _outlasts(self, active: ActiveCredential, seconds: float) -> bool:
+        return self._clock() + seconds <= self._useful_until(active)
 
-    def _useful_until(self, standing: ActiveCredential) -> float:
+    def _useful_until(self, active: ActiveCredential) -> float:
         """Return until when the token is of use that it sends now, the margin deducted."""
-        ends, credential = standing.ends(), self.credential
+        ends, credential = active.ends(), self.credential
         window = credential.window
         token = float("inf") if ends is None else ends + window - margin(window)
         last = float("inf") if credential.deadline is None else credential.deadline
@@ -188,18 +188,18 @@ class FailoverAuth(DelegatingAuth):
         return self._present().auth
 
     def get_headers(self, session: Session) -> dict[str, str] | None:
-        standing = self._present()
-        self._handed.standing = standing
+        active = self._present()
+        self._handed.active = active
         try:
-            return standing.auth.get_headers(session)
+            return active.auth.get_headers(session)
         except (TokenRejected, ServiceUserUnfit, LoginFailed) as error:
             # A login of ours was to be renewed, and Keystone refused it.
             raise self._hold(error) from None
 
     def get_access(self, session: Session, **_ignored: Any) -> AccessInfo:
-        standing = self._present()
+        active = self._present()
         try:
-            return standing.auth.get_access(session)
+            return active.auth.get_access(session)
         except (TokenRejected, LoginFailed) as error:
             raise self._hold(error) from None
 
@@ -225,19 +225,19 @@ class FailoverAuth(DelegatingAuth):
 
         Raises TokenRejected with the cause when there is nothing left to try with, and
         CredentialSuspended when there may be again."""
-        standing = getattr(self._handed, "standing", None)
-        if standing is not self._standing or standing is None:
+        active = getattr(self._handed, "active", None)
+        if active is not self._active or active is None:
             return True             # it has changed meanwhile
-        renewed = standing.auth.invalidate()
-        return self._doubt(standing) or renewed
+        renewed = active.auth.invalidate()
+        return self._doubt(active) or renewed
 
     def doubt(self) -> None:
         """Ask Keystone, since a service answered 503, or 401 again: it does so too when Keystone
         refuses to tell it about a token. Raises TokenRejected with the cause if that is so,
         CredentialSuspended when it may pass, and TokenUnsettled (transient) when the token is a new
         one, which may be refused for a moment."""
-        standing = self._standing
-        if standing is None or (not self._doubt(standing)
+        active = self._active
+        if active is None or (not self._doubt(active)
                                 and self._clock() - self._changed_at < FRESH_SECONDS):
             raise TokenUnsettled(f"a new token ({self.credential.kind}) was refused",
                                  remedy="it is tried again")
@@ -248,15 +248,15 @@ class FailoverAuth(DelegatingAuth):
         while it is refused."""
         if self._dead is not None:
             raise self._dead
-        if self._held is not None or self._standing is None:
+        if self._held is not None or self._active is None:
             self._look_again()
         deadline = self.credential.deadline
         if deadline is not None and self._clock() >= deadline and self._may_climb:
             with self._lock:
                 if self.credential.deadline == deadline and self._may_climb:
                     self._change("its deadline came", due=True)
-        assert self._standing is not None   # noqa: S101 - else it would be held back
-        return self._standing
+        assert self._active is not None   # noqa: S101 - else it would be held back
+        return self._active
 
     @property
     def _may_climb(self) -> bool:
@@ -298,18 +298,18 @@ class FailoverAuth(DelegatingAuth):
         CredentialError."""
         before, after = self.credential, self.credential.next()
         self._tried_at = self._clock()
-        standing = self._build(after)
-        standing.prove()
-        self.credential, self._standing = after, standing
+        active = self._build(after)
+        active.prove()
+        self.credential, self._active = after, active
         self._tried_at, self._changed_at = float("-inf"), self._clock()
         self._refused_since = None
         self._changed(after, f"credential changed from {before.kind} to {after.kind}: {why}")
 
-    def _doubt(self, standing: ActiveCredential) -> bool:
+    def _doubt(self, active: ActiveCredential) -> bool:
         """Look whether Keystone still knows the token; change when it does not. True after a
         change, also one that another thread has made."""
         with self._lock:
-            if standing is not self._standing:
+            if active is not self._active:
                 return True
             if self._dead is not None:
                 raise self._dead
@@ -319,7 +319,7 @@ class FailoverAuth(DelegatingAuth):
                 return False
             self._examined_at = self._clock()
             try:
-                credential_error: CredentialError | None = standing.examine()
+                credential_error: CredentialError | None = active.examine()
             except ServiceUserUnfit as error:
                 raise self._hold(error) from None
             except CredentialError as error:
@@ -389,10 +389,10 @@ class FailoverAuth(DelegatingAuth):
     def _still_refused(self) -> CredentialError | None:
         """Return why neither the present credential nor the next one works."""
         try:
-            if self._standing is None:
-                self._standing = self._build(self.credential)
-            self._standing.renew()
-            credential_error: CredentialError | None = self._standing.examine()
+            if self._active is None:
+                self._active = self._build(self.credential)
+            self._active.renew()
+            credential_error: CredentialError | None = self._active.examine()
         except CredentialError as error:
             credential_error = error
         if credential_error is None or credential_error.transient or not self.credential.following:

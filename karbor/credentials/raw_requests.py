@@ -1,4 +1,4 @@
-"""Asking: one request with exactly the headers given, and its answer, whatever that is."""
+"""Raw requests: one request with exactly the headers given, and its answer, whatever that is."""
 
 from __future__ import annotations
 

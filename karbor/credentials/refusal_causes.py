@@ -1,4 +1,4 @@
-"""Diagnosis: why Keystone refuses what an operation runs on.
+"""Refusal causes: why Keystone refuses what an operation runs on.
 
 Keystone answers a refused login with 401 or 403 and hides the reason. It says more to others: the
 trustee is told whether a trust still exists, and whoever may validate tokens is told of an older

@@ -1,4 +1,4 @@
-"""Registering: application credentials that let Karbor log in as a user, at the user's own wish."""
+"""Register application credentials with which users let Karbor log in as them."""
 
 from __future__ import annotations
 

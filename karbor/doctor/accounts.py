@@ -13,7 +13,7 @@ SHORT = 120.0
 
 def look_at_accounts(context: DiagnosticContext) -> None:
     _login(context)
-    if context.configured.vouched:
+    if context.configured.service_user:
         _service(context)
         context.trustee_unfit = context.probe.trustee_unfit()
     else:

@@ -37,7 +37,7 @@ class Configured:
 
     window: float = 172800.0
     role: str = "service"
-    vouched: bool = True            # there is a [service_user]
+    service_user: bool = True            # there is a [service_user]
     verified: bool = True           # certificates are
     longest: float = 7 * 86400.0
     trust_roles: frozenset[str] = frozenset({"member"})

@@ -62,7 +62,7 @@ def countdown(context: DiagnosticContext) -> Countdown:
     window = context.window
     configured = context.configured
     means = CredentialPolicy(
-        vouched=context.service is not None and not context.unfit, window=window,
+        service_user=context.service is not None and not context.unfit, window=window,
         longest=configured.longest, trust_roles=configured.trust_roles,
         trustee=context.trustee_unfit, registered_until=configured.registered_until)
     caller = replace(context.user.caller, expires_at=context.user.expires_at)
@@ -80,7 +80,7 @@ def countdown(context: DiagnosticContext) -> Countdown:
 
 
 def _own_login(context: DiagnosticContext) -> CredentialOption:
-    used = not context.configured.vouched or context.configured.strategy is Strategy.OWN_LOGIN
+    used = not context.configured.service_user or context.configured.strategy is Strategy.OWN_LOGIN
     why = ("the user's own login renews itself" if context.user.renews
            else "the user's own login is a token, which ends")
     end = None if context.user.renews else context.user.expires_at
@@ -96,7 +96,7 @@ def _own_login(context: DiagnosticContext) -> CredentialOption:
 
 def _as_seen(context: DiagnosticContext, option: CredentialOption) -> CredentialOption:
     """Return what the credential chain promises, corrected by what was seen."""
-    if context.configured.vouched and context.unfit:
+    if context.configured.service_user and context.unfit:
         return replace(option, possible=False, why=context.unfit, until=None, ends=None,
                        remedy="see the finding about the service account")
     if (
@@ -134,7 +134,7 @@ def _trust_remedy(step: str, text: str) -> str:
 def _tell_rungs(context: DiagnosticContext, found: Sequence[CredentialOption]) -> None:
     trust = next(option for option in found if option.kind is CredentialKind.TRUST)
     if not trust.possible:
-        context.add("trust", "", Verdict.WARNING if context.configured.vouched else
+        context.add("trust", "", Verdict.WARNING if context.configured.service_user else
                     Verdict.UNPROVEN, f"not possible: {trust.why}",
                     "operations end with the window, or need a registered application credential",
                     trust.remedy)
@@ -148,7 +148,7 @@ def _tell_rungs(context: DiagnosticContext, found: Sequence[CredentialOption]) -
 def _tell_single_work(context: DiagnosticContext, found: Sequence[CredentialOption]) -> None:
     """Tell how long a single piece of work may take, however long the operation may: a backup goes
     on with the token it was asked with."""
-    if not context.configured.vouched or context.unfit:
+    if not context.configured.service_user or context.unfit:
         return
     usable_for = context.window - margin(context.window)
     renews = any(option.possible for option in found if option.kind in (

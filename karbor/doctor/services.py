@@ -32,8 +32,8 @@ def look_at_expired_tokens(context: DiagnosticContext) -> None:
             context.add(CHECK, served.type, Verdict.UNPROVEN, context.void,
                         fix="[token] allow_expired_window in Keystone")
         return
-    for served, (vouched, alone, doubtful) in zip(asked, answers, strict=True):
-        _judge(context, served, vouched, alone, doubtful)
+    for served, (with_service_token, alone, doubtful) in zip(asked, answers, strict=True):
+        _judge(context, served, with_service_token, alone, doubtful)
 
 
 def look_at_caches(context: DiagnosticContext, revoke: Callable[[], bool]) -> None:
@@ -92,13 +92,13 @@ def _living(context: DiagnosticContext, served: Served) -> None:
         context.add(CHECK, served.type, Verdict.UNPROVEN,
                     f"takes the user's token; more cannot be asked: {context.unfit}")
         return
-    vouched = context.ask(served.question, Speaker.USER_AND_SERVICE)
-    if not _recognized(vouched):
+    with_service_token = context.ask(served.question, Speaker.USER_AND_SERVICE)
+    if not _recognized(with_service_token):
         context.refusing |= {served.type}
         context.add(
             CHECK, served.type, Verdict.BROKEN,
             f"refuses the user's living token when Karbor's service token is beside it: "
-            f"{failure(vouched)}",
+            f"{failure(with_service_token)}",
             f"every operation fails at its first request to {served.type}",
             f"[keystone_authtoken] service_token_roles in the configuration of {served.name} must "
             f"have {context.configured.role} (and service_token_roles_required = true is right)")
@@ -110,19 +110,19 @@ def _ask_expired(
     def ask(speaker: Speaker) -> Answer:
         return context.ask(served.question, speaker)
 
-    vouched = ask(Speaker.PROBE_AND_SERVICE)
-    if vouched.status == 401:
+    with_service_token = ask(Speaker.PROBE_AND_SERVICE)
+    if with_service_token.status == 401:
         # A service whose own token has just become void (a key was rotated, Keystone was away for
         # a moment) validates once more, and forgets that expired tokens are allowed: the next
         # request tells.
-        vouched = ask(Speaker.PROBE_AND_SERVICE)
+        with_service_token = ask(Speaker.PROBE_AND_SERVICE)
     # A member's token for a service token proves something only if the member is no service.
     doubtful = None if context.configured.role in context.user.caller.roles else ask(
         Speaker.PROBE_AND_DOUBTFUL)
-    return vouched, ask(Speaker.PROBE), doubtful
+    return with_service_token, ask(Speaker.PROBE), doubtful
 
 
-def _judge(context: DiagnosticContext, served: Served, vouched: Answer, alone: Answer,
+def _judge(context: DiagnosticContext, served: Served, with_service_token: Answer, alone: Answer,
            doubtful: Answer | None) -> None:
     wrong = [words for words, answer in (
         ("an expired token alone", alone),
@@ -134,13 +134,13 @@ def _judge(context: DiagnosticContext, served: Served, vouched: Answer, alone: A
             f"does not refuse {' and '.join(wrong)} with 401",
             "tokens that are over open it to anybody: a hole in that service",
             f"see the authtoken filter of {served.name}, and its service_token_roles")
-    if _recognized(vouched):
+    if _recognized(with_service_token):
         context.add(CHECK, served.type, Verdict.OK,
                     "takes an expired token with Karbor's service token"
                     + ("" if wrong else ", and refuses it without"))
     elif served.type in context.refusing:
         pass        # it was told already why
-    elif vouched.status == 401:
+    elif with_service_token.status == 401:
         context.refusing |= {served.type}
         verdict, means = context.beyond_token(f"fails at its first request to {served.type}")
         context.add(
@@ -150,7 +150,7 @@ def _judge(context: DiagnosticContext, served: Served, vouched: Answer, alone: A
     else:
         context.refusing |= {served.type}
         context.add(CHECK, served.type, Verdict.UNPROVEN,
-                    f"gave no clear answer to an expired token: {failure(vouched)}",
+                    f"gave no clear answer to an expired token: {failure(with_service_token)}",
                     f"it may fail after {at(context.user.expires_at)}",
                     "ask again; see the service's log")
 

@@ -55,7 +55,7 @@ class CredentialPolicy:
     `registered_until` is the end of an application credential that the user registered: None if
     there is none, infinity if it has no end."""
 
-    vouched: bool = True
+    service_user: bool = True
     window: float = 172800.0
     longest: float = 7 * 86400.0
     trust_roles: frozenset[str] = frozenset({"member"})
@@ -127,7 +127,7 @@ def choose(
 
 def _token(caller: Caller, means: CredentialPolicy) -> CredentialOption:
     kind = CredentialKind.USER_AND_SERVICE
-    if not means.vouched:
+    if not means.service_user:
         return CredentialOption(
             kind,
             False,
@@ -149,7 +149,7 @@ def _token(caller: Caller, means: CredentialPolicy) -> CredentialOption:
 def _trust(caller: Caller, means: CredentialPolicy, now: float) -> CredentialOption:
     kind = CredentialKind.TRUST
     ends = now + means.longest
-    if not means.vouched:
+    if not means.service_user:
         return CredentialOption(
             kind,
             False,
@@ -190,7 +190,7 @@ def _trust(caller: Caller, means: CredentialPolicy, now: float) -> CredentialOpt
 def _registered(means: CredentialPolicy, now: float) -> CredentialOption:
     kind = CredentialKind.APPLICATION_CREDENTIAL
     ends = means.registered_until
-    if not means.vouched:
+    if not means.service_user:
         return CredentialOption(
             kind,
             False,

@@ -1,4 +1,6 @@
-"""Places: how much of one kind of work may be under way at once, over all operations. Pure.
+"""Concurrency limits: how much of one kind of work may be under way at once.
+
+They hold over all operations; nothing here reads a clock or a database.
 
 A step takes its place with its first entry and has it to its end, also while it waits: a backup
 that Cinder is making is a backup under way.

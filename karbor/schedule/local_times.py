@@ -18,7 +18,7 @@ from karbor.schedule.days import ALL, COUNT, FIRST, index
 DAY_SECONDS = 86400
 _BEGINNING = datetime.combine(FIRST, time())
 
-Place = tuple[int, int]
+DaySecond = tuple[int, int]
 """A day by its index, and the second of that day."""
 
 
@@ -115,7 +115,7 @@ def _shortest(times: Sequence[int], others: Sequence[int], later: int) -> int | 
     return min(gaps, default=None)
 
 
-def place(moment: datetime) -> Place:
+def place(moment: datetime) -> DaySecond:
     """Of a time on a clock, without its zone."""
     return index(moment.date()), moment.hour * 3600 + moment.minute * 60 + moment.second
 

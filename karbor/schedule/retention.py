@@ -29,14 +29,14 @@ class Retention:
     """Carried out after each successful protect of a retention_protect, and by nothing else: where
     nothing new is kept, nothing old goes."""
 
-    def __init__(self, shelf: RetentionCheckpoints) -> None:
-        self._shelf = shelf
+    def __init__(self, checkpoints: RetentionCheckpoints) -> None:
+        self._checkpoints = checkpoints
 
     def preview(self, scheduled_operation: ScheduledOperation, trigger: Trigger, now: float
                 ) -> Sequence[Verdict]:
         """What would be kept and what would go, each with its reason, newest first. Raises what the
         bank raises, BadInput for rules or a time zone that cannot be read."""
-        return judge(self._shelf.checkpoints(scheduled_operation), scheduled_operation.id,
+        return judge(self._checkpoints.checkpoints(scheduled_operation), scheduled_operation.id,
                      Rules.from_definition(scheduled_operation.operation_definition),
                      now=now, zone=zone(trigger.properties.time_zone))
 
@@ -52,7 +52,7 @@ class Retention:
             if verdict.kept:
                 continue
             try:
-                self._shelf.delete(scheduled_operation, verdict.checkpoint_id)
+                self._checkpoints.delete(scheduled_operation, verdict.checkpoint_id)
                 removed.append(f"{verdict.checkpoint_id} ({verdict.reason})")
             except KarborError as error:
                 left.append(f"{verdict.checkpoint_id}: {error}")

@@ -1,7 +1,7 @@
-"""Clockwork: the thread of a worker in which scheduled operations are begun.
+"""Begin scheduled operations in a thread of the worker.
 
-    with Clockwork(service, requests) as clockwork:
-        clockwork.hurry()       # something has changed: look at once
+    with SchedulerThread(service, requests) as thread:
+        thread.wake_up()      # something has changed: look at once
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SchedulerThread:
                                        ScheduledCheckpoints(service, requests, trials))
         self._stopping = threading.Event()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._go, name="clockwork")
+        self._thread = threading.Thread(target=self._go, name="scheduler")
         self._swept = self._warned = 0.0
 
     def __enter__(self) -> Self:

@@ -45,7 +45,7 @@ HOURLY = TriggerProperties(PatternFormat.CRONTAB, "0 * * * *", T0)
 
 @dataclass
 class Firing:
-    """Accepts operations as a desk would. `broken`: what it raises, for some scheduled operations;
+    """Accept operations as admission would. `broken`: what it raises, for some scheduled ones;
     `dies`: its process ends when it is asked, or when the operation has been accepted."""
 
     records: Operations

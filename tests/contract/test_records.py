@@ -57,7 +57,7 @@ def operation(id: str, verb: Verb = Verb.RESTORE, **more: Any) -> Operation:
                    **more)
 
 
-# ---------------------------------------------------------------- peace
+# ---------------------------------------------------------------- conflicts
 @pytest.mark.parametrize("live", list(Verb))
 @pytest.mark.parametrize("asked", list(Verb))
 def test_whoever_would_disturb_another_is_refused(engine: sa.Engine, live: Verb, asked: Verb

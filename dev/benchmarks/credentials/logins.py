@@ -18,7 +18,7 @@ from typing import Any
 import requests
 
 from dev.benchmarks.credentials.karbor_conf import User, configured, log_in
-from dev.benchmarks.credentials.stand_in import VOUCHED, stand_in
+from dev.benchmarks.credentials.stand_in import BOTH, stand_in
 from karbor.config import ConfigOpts
 from karbor.credentials.renewing_login import MARGIN
 from karbor.credentials.service_auth import ServiceAuth
@@ -85,7 +85,7 @@ def _crowd(conf: ConfigOpts, url: str, people: list[User], *, lives: int, second
             together.wait()
             begin = time.monotonic()
             while (passed := time.monotonic() - begin) < seconds:
-                session.get(f"{url}{VOUCHED}{size}/things")
+                session.get(f"{url}{BOTH}{size}/things")
                 sent += 1
                 time.sleep(max(0.0, min((passed // pace + 1) * pace, seconds)
                                - (time.monotonic() - begin)))

@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-ALONE, VOUCHED = "/alone/", "/vouched/"
+ALONE, BOTH = "/alone/", "/service-token/"
 """Requests below the first must bear the user's token only; below the second a service token too.
 """
 
@@ -42,7 +42,7 @@ def catalog(url: str, endpoints: int) -> list[dict[str, Any]]:
             f"Region{number + 1}", INTERFACES[rest // len(TYPES)], TYPES[rest % len(TYPES)])
         entries[kind]["endpoints"].append({
             "id": f"{region}-{interface}-{kind}", "interface": interface, "region": region,
-            "region_id": region, "url": f"{url}{VOUCHED}{region}/{interface}/{kind}/v3"})
+            "region_id": region, "url": f"{url}{BOTH}{region}/{interface}/{kind}/v3"})
     return [one for one in entries.values() if one["endpoints"]]
 
 
@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path.startswith("/seen/"):
             self._answer(200, {"service_tokens": len(self.seen[self.path.split("/")[2]])})
         elif not self.headers.get("X-Auth-Token") or (
-                bool(service_token) is not self.path.startswith(VOUCHED)):
+                bool(service_token) is not self.path.startswith(BOTH)):
             self._answer(400, {"error": "not the tokens that this path must have"})
         else:
             if service_token:

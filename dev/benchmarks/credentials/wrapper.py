@@ -16,7 +16,7 @@ from dev.benchmarks.credentials.karbor_conf import (
     logged_in,
     password,
 )
-from dev.benchmarks.credentials.stand_in import ALONE, VOUCHED, stand_in
+from dev.benchmarks.credentials.stand_in import ALONE, BOTH, stand_in
 from karbor.credentials.authority import Authority
 from karbor.credentials.service_token_auth import ServiceTokenAuth
 from karbor.credentials.session import open_session
@@ -45,7 +45,7 @@ def measure(*, times: int, rounds: int) -> dict[str, Any]:
                 closing(open_session(conf, ours))),
             "Karbor, both, as an operation has it": stack.enter_context(closing(operation.session)),
         }
-        paths = dict(zip(sessions, (ALONE, VOUCHED, ALONE, VOUCHED, VOUCHED), strict=True))
+        paths = dict(zip(sessions, (ALONE, BOTH, ALONE, BOTH, BOTH), strict=True))
         requests = in_turns(
             {name: partial(session.get, url + paths[name] + "things")
              for name, session in sessions.items()}, times=times, rounds=rounds)

@@ -120,7 +120,7 @@ class OperationLogs(Resource):
         restore = wanted.get("restore_id", "")
         verbs = _verbs(wanted.get("operation_type"), restore)
         page = self._needs.operations.list(by_state(asked), OperationFilter(
-            verbs, standing(wanted.get("status")), (restore,) if restore else (),
+            verbs, states_for(wanted.get("status")), (restore,) if restore else (),
             wanted.get("checkpoint_id", ""), wanted.get("plan_id", ""),
             wanted.get("provider_id", ""), wanted.get("scheduled_operation_id", "")))
         return OperationLogsBody(
@@ -211,7 +211,7 @@ def status(operation: Operation) -> str:
     return words[1] if operation.state is _S.DONE else words[2]
 
 
-def standing(status: str | None) -> builtins.list[tuple[Verb, OperationState]] | None:
+def states_for(status: str | None) -> builtins.list[tuple[Verb, OperationState]] | None:
     """OperationFilter verbs and states a status stands for; None: it was not asked for."""
     if status is None:
         return None

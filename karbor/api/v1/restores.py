@@ -75,7 +75,7 @@ class Restores(Resource):
         """List restores, the newest first."""
         asked = call.listing()
         page = self._needs.operations.list(by_state(asked), OperationFilter(
-            (Verb.RESTORE,), standing(asked.filters.get("status"), Verb.RESTORE),
+            (Verb.RESTORE,), states_for(asked.filters.get("status"), Verb.RESTORE),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
             provider_id=asked.filters.get("provider_id", ""), with_steps=True))
         steps = self._needs.records.steps_of([operation.id for operation in page])
@@ -121,7 +121,7 @@ def _view(operation: Operation, steps: Sequence[Step]) -> RestoreView:
     )
 
 
-def standing(status: str | None, verb: Verb) -> Sequence[tuple[Verb, Any]] | None:
+def states_for(status: str | None, verb: Verb) -> Sequence[tuple[Verb, Any]] | None:
     """OperationFilter states a status of the API stands for; None: it was not asked for."""
     if status is None:
         return None

@@ -13,7 +13,7 @@ from karbor.api.lists import Collection, Link
 from karbor.api.route_declaration import Resource, route
 from karbor.api.v1 import operation_results
 from karbor.api.v1.operation_results import admitted, by_state
-from karbor.api.v1.restores import Parameters, standing
+from karbor.api.v1.restores import Parameters, states_for
 from karbor.domain.listing import OperationFilter
 from karbor.domain.operation import Operation, Verb
 from karbor.domain.step import Step
@@ -69,7 +69,7 @@ class Verifications(Resource):
         """List verifications, the newest first."""
         asked = call.listing()
         page = self._needs.operations.list(by_state(asked), OperationFilter(
-            (Verb.VERIFY,), standing(asked.filters.get("status"), Verb.VERIFY),
+            (Verb.VERIFY,), states_for(asked.filters.get("status"), Verb.VERIFY),
             checkpoint_id=asked.filters.get("checkpoint_id", ""),
             provider_id=asked.filters.get("provider_id", ""), with_steps=True))
         steps = self._needs.records.steps_of([operation.id for operation in page])

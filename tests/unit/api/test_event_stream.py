@@ -62,8 +62,8 @@ def test_a_long_list_of_events_comes_in_parts(
 
 def test_it_is_followed_to_its_end(api: Api, operation: Operation, journal: SqlJournal,
                                    engine: sa.Engine) -> None:
-    looks, shelf = iter(range(3)), api.wiring.operations
-    real, records = shelf.show, Operations(engine)
+    looks, operations = iter(range(3)), api.wiring.operations
+    real, records = operations.show, Operations(engine)
 
     def show(*which: object) -> Operation:
         """Between two looks something happens."""
@@ -76,7 +76,7 @@ def test_it_is_followed_to_its_end(api: Api, operation: Operation, journal: SqlJ
                          error={"message": "no space"})
         return real(*which)     # type: ignore[arg-type]
 
-    shelf.show = show           # type: ignore[method-assign]
+    operations.show = show           # type: ignore[method-assign]
     api.wiring.streams._look = 0.0
     answer = api("GET", f"/operation_logs/{operation.id}/events", headers=WANTED)
     assert answer.headers["content-type"].startswith(MEDIA)

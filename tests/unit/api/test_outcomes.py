@@ -76,7 +76,7 @@ def test_an_operation_log_speaks_of_the_checkpoint_or_the_run(
         verb: Verb, state: OperationState, status: str) -> None:
     one = replace(RESTORE, verb=verb, state=state)
     assert operation_logs.status(one) == status
-    assert (verb, state) in (operation_logs.standing(status) or [])
+    assert (verb, state) in (operation_logs.states_for(status) or [])
 
 
 def test_the_log_of_a_restore_says_what_it_could_not_give_back() -> None:

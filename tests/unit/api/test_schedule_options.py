@@ -55,15 +55,16 @@ def test_a_schedule_asks_for_rights_of_so_many_days(
         conf: config.ConfigOpts, world: World, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
     conf.set_override("rights_days", days, "schedule")
     lives: list[float] = []
-    usual = ScheduleService.standing
+    usual = ScheduleService.schedule_delegation
 
     @contextmanager
-    def standing(self: ScheduleService, who: Requester, life: float) -> Iterator[Delegation]:
+    def schedule_delegation(self: ScheduleService, who: Requester, life: float
+                            ) -> Iterator[Delegation]:
         lives.append(life)
         with usual(self, who, life) as found:
             yield found
 
-    monkeypatch.setattr(ScheduleService, "standing", standing)
+    monkeypatch.setattr(ScheduleService, "schedule_delegation", schedule_delegation)
     world.create()
     assert lives == [days * DAY]
 

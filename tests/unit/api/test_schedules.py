@@ -94,7 +94,7 @@ class ScheduleService(ListedService):
     keystone_double = Keystone()
 
     @contextmanager
-    def standing(self, who: Requester, life: float) -> Iterator[Delegation]:
+    def schedule_delegation(self, who: Requester, life: float) -> Iterator[Delegation]:
         yield Passing(self.keystone_double, who.caller.user_id)
 
     @property

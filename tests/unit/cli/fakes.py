@@ -68,7 +68,7 @@ class FakeLocal:
     """`wait` moves on to the next of `life`: (operation, steps) as they will be found."""
 
     life: list[tuple[Operation, list[Step]]] = field(default_factory=list)
-    shelf: Any = field(default_factory=CheckpointListing)
+    listing: Any = field(default_factory=CheckpointListing)
     raises: BaseException | None = None
     dead: bool = False
     queued: bool = False        # for workers, and none has begun it
@@ -93,11 +93,11 @@ class FakeLocal:
 
     def checkpoints(self, *, hidden: bool = False) -> Any:
         self._hear("checkpoints", hidden)
-        return self.shelf
+        return self.listing
 
     def checkpoint(self, name_or_id: str) -> Checkpoint:
         self._hear("checkpoint", name_or_id)
-        for one in [*self.shelf.found, checkpoint()]:
+        for one in [*self.listing.found, checkpoint()]:
             if name_or_id in (one.id, one.name):
                 return one
         raise NotFound(f"this project has no checkpoint {name_or_id}")

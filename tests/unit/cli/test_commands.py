@@ -225,9 +225,9 @@ def test_a_clock_that_was_set_back_tells_no_time(verb: Verb) -> None:
 
 def test_a_long_reason_does_not_widen_the_list() -> None:
     long = "volume data went to an error state because " + "of everything " * 60
-    shelf = CheckpointListing(found=[checkpoint(state=CheckpointState.ERROR, reason=long),
+    listing = CheckpointListing(found=[checkpoint(state=CheckpointState.ERROR, reason=long),
                                      checkpoint(id="01a3-checkpoint")])
-    local = FakeLocal([(DONE, [])], shelf=shelf)
+    local = FakeLocal([(DONE, [])], listing=listing)
     head, *lines = run(local, "checkpoint", "list").stdout.splitlines()
     assert max(map(len, lines)) < 180
     assert lines[0].index("volume data went to") == head.index("WHY")
@@ -424,9 +424,9 @@ def test_several_are_deleted_and_what_waits_is_told() -> None:
 
 # ---------------------------------------------------------------- lists
 def test_checkpoints_and_the_ones_that_cannot_be_read() -> None:
-    shelf = CheckpointListing(found=[checkpoint()], unreadable=[
+    listing = CheckpointListing(found=[checkpoint()], unreadable=[
         errors.ObjectDamaged("checkpoint 99: damaged")])
-    result = run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list")
+    result = run(FakeLocal([(DONE, [])], listing=listing), "checkpoint", "list")
     assert result.exit_code == exit_codes.BANK
     assert "web-1" in result.stdout
     assert "karbor: checkpoint 99: damaged" in result.stderr
@@ -437,15 +437,15 @@ DAMAGED = Verification("op-9", 1000.0, "objects", (
 
 
 def test_a_damaged_checkpoint_is_seen_as_one() -> None:
-    shelf = CheckpointListing([checkpoint(verified=DAMAGED), checkpoint(verified=Verification(
+    listing = CheckpointListing([checkpoint(verified=DAMAGED), checkpoint(verified=Verification(
         "op-8", 1000.0, "checksums"))])
-    result = run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list")
+    result = run(FakeLocal([(DONE, [])], listing=listing), "checkpoint", "list")
     bad, good = result.stdout.splitlines()[1:3]
     assert "available, DAMAGED" in bad
     assert "damage was found" in bad
     assert "DAMAGED" not in good
     assert "checksums" in good.rsplit("1970", 1)[1]
-    listed = json.loads(run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list", "-f",
+    listed = json.loads(run(FakeLocal([(DONE, [])], listing=listing), "checkpoint", "list", "-f",
                             "json").stdout)
     assert [one["damaged"] for one in listed] == [True, False]
     assert listed[0]["verified"]["damage"][0]["what"] == "Swift has no object x"
@@ -458,22 +458,23 @@ def test_a_damaged_checkpoint_is_seen_as_one() -> None:
 
 
 def test_an_interrupted_protect_is_shown_with_its_remedy() -> None:
-    shelf = CheckpointListing(found=[checkpoint(state=CheckpointState.PROTECTING)], unreadable=[])
-    result = run(FakeLocal([(planned(), [])], shelf=shelf, dead=True), "checkpoint", "list")
+    listing = CheckpointListing(found=[checkpoint(state=CheckpointState.PROTECTING)], unreadable=[])
+    result = run(FakeLocal([(planned(), [])], listing=listing, dead=True), "checkpoint", "list")
     assert re.search(r" interrupted +3 ", result.stdout)
     remedy = f"was interrupted; go on with: karbor operation resume {operation().id}"
     assert f"web-1 {remedy}" in result.stderr
     listed = run(FakeLocal([(planned(), [])], dead=True), "operation", "list")
     assert listed.stdout.endswith("interrupted\n")
     assert f"protect of web-1 {remedy}" in listed.stderr
-    shown = run(FakeLocal([(planned(), [])], shelf=shelf, dead=True), "checkpoint", "show", "web-1")
+    shown = run(FakeLocal([(planned(), [])], listing=listing, dead=True),
+                "checkpoint", "show", "web-1")
     assert f"web-1 {remedy}" in shown.stderr
 
 
 def test_an_interrupted_verify_is_no_matter_of_its_checkpoint() -> None:
-    shelf = CheckpointListing(found=[checkpoint()], unreadable=[])
+    listing = CheckpointListing(found=[checkpoint()], unreadable=[])
     verifying = planned(verb=Verb.VERIFY)
-    result = run(FakeLocal([(verifying, [])], shelf=shelf, dead=True), "checkpoint", "list")
+    result = run(FakeLocal([(verifying, [])], listing=listing, dead=True), "checkpoint", "list")
     assert "interrupted" not in result.stdout + result.stderr
 
 
@@ -609,9 +610,9 @@ def test_debug_tells_no_bodies_of_requests() -> None:
 
 def test_what_proves_nothing_says_none() -> None:
     bare = checkpoint(kept={})
-    shelf = CheckpointListing(found=[bare], unreadable=[])
-    assert "none" in run(FakeLocal([(DONE, [])], shelf=shelf), "checkpoint", "list").stdout
-    shown = run(FakeLocal(shelf=shelf), "checkpoint", "show", bare.name).stdout
+    listing = CheckpointListing(found=[bare], unreadable=[])
+    assert "none" in run(FakeLocal([(DONE, [])], listing=listing), "checkpoint", "list").stdout
+    shown = run(FakeLocal(listing=listing), "checkpoint", "show", bare.name).stdout
     assert "evidence    none" in shown
 
 

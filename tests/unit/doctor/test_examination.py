@@ -113,7 +113,7 @@ class Cloud:
         raise AssertionError
 
 
-class Nest:
+class ProbeTokens:
     def __init__(self, *probe_tokens: ProbeToken) -> None:
         self.kept = {one.id: one for one in probe_tokens}
 
@@ -130,7 +130,7 @@ def examined(cloud: Cloud, *probe_tokens: ProbeToken, configured: Configured | N
         cloud,
         DoctorOptions(active=True, **options),
         configured or Configured(),
-        Nest(*probe_tokens),
+        ProbeTokens(*probe_tokens),
         clock=cloud.clock,
         sleep=cloud.sleep,
     )
@@ -223,7 +223,7 @@ def test_an_interruption_removes_what_was_made() -> None:
         cloud,
         DoctorOptions(active=True),
         Configured(),
-        Nest(),
+        ProbeTokens(),
         clock=cloud.clock,
         sleep=interrupted,
     )

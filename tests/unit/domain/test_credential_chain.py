@@ -68,7 +68,7 @@ def test_one_that_lasts_is_enough_and_the_trust_comes_first() -> None:
     (replace(MEMBER, trust_id="t1"), CredentialPolicy(), "cannot be passed on"),
     (replace(MEMBER, roles=("reader",)), CredentialPolicy(), "none of the roles"),
     (MEMBER, CredentialPolicy(trustee="[trustee] has no password"), "has no password"),
-    (MEMBER, CredentialPolicy(vouched=False), r"no \[service_user\]"),
+    (MEMBER, CredentialPolicy(service_user=False), r"no \[service_user\]"),
 ])
 def test_why_there_is_no_trust(caller: Caller, means: CredentialPolicy, said: str) -> None:
     trust = by_rung(caller, means)[CredentialKind.TRUST]

@@ -27,7 +27,7 @@ def scheduled(**rules: object) -> ScheduledOperation:
 
 
 @dataclass
-class Shelf:
+class Checkpoints:
     there: list[Candidate]
     broken: dict[str, KarborError] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -43,43 +43,44 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf([Candidate(str(number), NOW - (4 - number) * DAY, CheckpointState.AVAILABLE,
+def checkpoints() -> Checkpoints:
+    return Checkpoints([Candidate(str(number), NOW - (4 - number) * DAY, CheckpointState.AVAILABLE,
                             BY_SCHEDULE, "s") for number in range(5)])
 
 
-def test_a_preview_removes_nothing(shelf: Shelf) -> None:
-    told = Retention(shelf).preview(scheduled(max_backups="2"), TRIGGER, NOW)
+def test_a_preview_removes_nothing(checkpoints: Checkpoints) -> None:
+    told = Retention(checkpoints).preview(scheduled(max_backups="2"), TRIGGER, NOW)
     assert [(one.checkpoint_id, one.kept) for one in told] == [
         ("4", True), ("3", True), ("2", False), ("1", False), ("0", False)]
-    assert shelf.asked == []
+    assert checkpoints.asked == []
 
 
-def test_the_oldest_goes_first_and_what_was_done_is_told(shelf: Shelf) -> None:
-    retention = Retention(shelf)
+def test_the_oldest_goes_first_and_what_was_done_is_told(checkpoints: Checkpoints) -> None:
+    retention = Retention(checkpoints)
     told = retention.carry_out(scheduled(max_backups="3"), TRIGGER, NOW)
     assert told == ("removed 2, kept 3; removed: 0 (4 newer ones are there, max_backups is 3), "
                     "1 (3 newer ones are there, max_backups is 3)")
     assert retention.carry_out(scheduled(max_backups="3"), TRIGGER, NOW) == "removed 0, kept 3"
-    assert shelf.asked == ["0", "1"]
+    assert checkpoints.asked == ["0", "1"]
 
 
-def test_one_that_is_worked_on_stays_until_the_next_time(shelf: Shelf) -> None:
-    shelf.broken["0"] = Conflict("a restore works on it")
-    told = Retention(shelf).carry_out(scheduled(max_backups=3), TRIGGER, NOW)
+def test_one_that_is_worked_on_stays_until_the_next_time(checkpoints: Checkpoints) -> None:
+    checkpoints.broken["0"] = Conflict("a restore works on it")
+    told = Retention(checkpoints).carry_out(scheduled(max_backups=3), TRIGGER, NOW)
     assert "removed 1, kept 3" in told
     assert "0: a restore works on it" in told
-    assert [one.id for one in shelf.there] == ["0", "2", "3", "4"]
+    assert [one.id for one in checkpoints.there] == ["0", "2", "3", "4"]
 
 
-def test_a_cloud_that_is_away_for_a_moment_is_told_after_the_others(shelf: Shelf) -> None:
-    shelf.broken["0"] = CloudUnavailable("swift does not answer")
+def test_a_cloud_that_is_away_for_a_moment_is_told_after_the_others(
+        checkpoints: Checkpoints) -> None:
+    checkpoints.broken["0"] = CloudUnavailable("swift does not answer")
     with pytest.raises(CloudUnavailable):
-        Retention(shelf).carry_out(scheduled(max_backups=3), TRIGGER, NOW)
-    assert shelf.asked == ["0", "1"]
+        Retention(checkpoints).carry_out(scheduled(max_backups=3), TRIGGER, NOW)
+    assert checkpoints.asked == ["0", "1"]
 
 
-def test_rules_that_cannot_be_read_remove_nothing(shelf: Shelf) -> None:
+def test_rules_that_cannot_be_read_remove_nothing(checkpoints: Checkpoints) -> None:
     with pytest.raises(BadInput, match="max_backups"):
-        Retention(shelf).carry_out(scheduled(max_backups="few"), TRIGGER, NOW)
-    assert shelf.asked == []
+        Retention(checkpoints).carry_out(scheduled(max_backups="few"), TRIGGER, NOW)
+    assert checkpoints.asked == []
