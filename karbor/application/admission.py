@@ -40,7 +40,7 @@ from karbor.domain.operation import Operation, Verb
 from karbor.domain.operation_conflicts import check_conflicts
 from karbor.domain.resource import Resource, ResourceGraph
 from karbor.operations import copy, estimate, protect, restore
-from karbor.operations.cleanup import CleanupResult, sweep
+from karbor.operations.cleanup import sweep
 from karbor.operations.credential_lifetimes import outlasting
 from karbor.operations.discovery import discover
 from karbor.operations.execution_context import ExecutionContext
@@ -145,27 +145,22 @@ class Admission:
     def tidy(self, operation: Operation) -> None:
         """What is done beside an operation at its beginning, and when it is resumed: what earlier
         deletions had to leave is removed. Raises nothing."""
-        self._tell(operation, self._sweep(operation))
-
-    def _sweep(self, operation: Operation) -> CleanupResult:
-        """What earlier deletions had to leave costs the project quota that may be needed now."""
         if operation.verb is Verb.DELETE:
-            return CleanupResult()      # it sweeps at its end, when more is free
-        return sweep(self._setting.provider, operation.project_id,
-                     partial(self._setting.connect, operation))
-
-    def _tell(self, operation: Operation, swept: CleanupResult) -> None:
-        told = []
+            return      # it sweeps at its end, when more is free
+        # What earlier deletions had to leave costs the project quota that may be needed now.
+        swept = sweep(self._setting.provider, operation.project_id,
+                      partial(self._setting.connect, operation))
+        events = []
         if swept.gone:
-            told.append(f"removed what earlier deletions had to leave: {', '.join(swept.gone)}")
+            events.append(f"removed what earlier deletions had to leave: {', '.join(swept.gone)}")
         if swept.why:
-            told.append(f"what earlier deletions had to leave is still there: {swept.why}")
-            LOG.warning("%s", told[-1])
+            events.append(f"what earlier deletions had to leave is still there: {swept.why}")
+            LOG.warning("%s", events[-1])
         try:
-            for text in told:
+            for text in events:
                 self._records.note(operation.id, self._setting.clock(), text)
         except StoreError as error:
-            LOG.warning("not written down: %s: %s", "; ".join(told), error)
+            LOG.warning("not written down: %s: %s", "; ".join(events), error)
 
     # ------------------------------------------------------------------ the verbs
     def protect(self, context: RequestContext, request: ProtectRequest) -> Draft:
@@ -204,7 +199,8 @@ class Admission:
         if not request.resources and not request.selectors:
             raise BadInput(f"plan {request.name} names no resources and no selectors")
         # What it came to when it was last protected: nobody has looked yet.
-        size = max((estimate.moved(operation) for operation in self._earlier(context)
+        earlier = self._records.list(context.caller.project_id, limit=estimate.LOOKED_AT)
+        size = max((estimate.moved(operation) for operation in earlier
                     if operation.request.get("plan_id") == request.plan_id), default=0)
         operation = self._operation(
             context, Verb.PROTECT,
@@ -217,7 +213,7 @@ class Admission:
                 "selectors": [dict(selector) for selector in request.selectors],
                 "parameters": {key: dict(given) for key, given in request.parameters.items()},
                 "origin": dict(request.origin),
-            }, size, operation_id=request.operation_id)
+            }, size, operation_id=request.operation_id, earlier=earlier)
         return Draft(operation, ResourceGraph.build([], lambda _level: {}))
 
     def restore(self, context: RequestContext, request: RestoreRequest) -> Draft:
@@ -275,7 +271,7 @@ class Admission:
             checkpoint, size = self.checkpoint(project_id, request.checkpoint), 0
         else:
             checkpoint = self._find(context, request.checkpoint, whatever_state=True)
-            self._require_peace(project_id, changes={checkpoint.id})
+            self._check_conflicts(project_id, changes={checkpoint.id})
             if checkpoint.state is CheckpointState.PROTECTING and not self._known(
                     project_id, checkpoint.operation_id):
                 # These records know nothing of who is making it: it may be another machine.
@@ -328,7 +324,7 @@ class Admission:
         if context.cloud is None:
             return restore.restorable(self.checkpoint(context.caller.project_id, name_or_id))
         checkpoint = restore.restorable(self._find(context, name_or_id))
-        self._require_peace(context.caller.project_id, reads={checkpoint.id})
+        self._check_conflicts(context.caller.project_id, reads={checkpoint.id})
         return checkpoint
 
     def _find(self, context: RequestContext, name_or_id: str, *, whatever_state: bool = False
@@ -344,19 +340,17 @@ class Admission:
                 f"{provider.name}", remedy=f"name that one: --provider {checkpoint.provider_id}")
         return checkpoint
 
-    def _earlier(self, context: RequestContext) -> Sequence[Operation]:
-        """Return the last operations of the project, the newest first."""
-        return self._records.list(context.caller.project_id, limit=estimate.LOOKED_AT)
-
     def _operation(self, context: RequestContext, verb: Verb, checkpoint_id: str,
-                   request: Mapping[str, Any], size: int, *, operation_id: str = "") -> Operation:
+                   request: Mapping[str, Any], size: int, *, operation_id: str = "",
+                   earlier: Sequence[Operation] | None = None) -> Operation:
         """Return one that moves `size` bytes, with the credential that fits; not written down yet.
-        It is this provider's where the request does not name another one. Raise
-        NoLastingCredential."""
+        It is this provider's where the request does not name another one. `earlier`: the last
+        operations of the project, where they are known already. Raise NoLastingCredential."""
         needed = context.expected
         if needed is None:
-            needed = estimate.seconds(verb, size, self._earlier(context),
-                                      self._setting.slowest_rate)
+            if earlier is None:
+                earlier = self._records.list(context.caller.project_id, limit=estimate.LOOKED_AT)
+            needed = estimate.seconds(verb, size, earlier, self._setting.slowest_rate)
         return Operation(
             id=operation_id or str(uuid.uuid4()), verb=verb, project_id=context.caller.project_id,
             caller=context.caller.to_dict(), credential=context.delegation.choose(needed),
@@ -364,7 +358,7 @@ class Admission:
             checkpoint_id=checkpoint_id,
             created_at=self._setting.clock())
 
-    def _require_peace(self, project_id: str, *, reads: Set[str] = frozenset(),
+    def _check_conflicts(self, project_id: str, *, reads: Set[str] = frozenset(),
                        changes: Set[str] = frozenset()) -> None:
         """Said early; what counts is said when it is written down."""
         for read in sorted(reads | changes):

@@ -81,17 +81,19 @@ class CheckpointRequests:
     def accept_protect(self, context: RequestContext, provider: Provider, request: ProtectRequest
                        ) -> CheckpointRecord:
         """The record stands before the operation, whose caller may ask for it at once."""
-        operation = self._service.admission(provider).protect(context, request).operation
+        admission = self._service.admission(provider)
+        operation = admission.protect(context, request).operation
         record = CheckpointRecord(
             operation.checkpoint_id, context.caller.project_id, provider.id, request.name,
             RecordStatus.PROTECTING, time.time(), plan_id=request.plan_id,
             origin=dict(request.origin), operation_id=operation.id)
         self._service.checkpoints.add(record)
         try:
-            self.enter(context, provider, operation)
+            admission.enter(operation, context.delegation, offered=True)
         except BaseException:
             self._service.checkpoints.drop(record.project_id, record.id)
             raise
+        self._wake_up()
         return record
 
     def checkpoints(self, project_id: str | None, provider_id: str, listing: Listing,
@@ -179,8 +181,11 @@ class CheckpointRequests:
         provider = self.provider(provider_id)
         request = RestoreRequest(checkpoint_id, RestoreOptions(parameters=parameters), target)
         with self._service.context(who) as context:
-            draft = self._service.admission(provider).restore(context, request)
-            return self.enter(context, provider, draft.operation)
+            admission = self._service.admission(provider)
+            operation = admission.restore(context, request).operation
+            entered = admission.enter(operation, context.delegation, offered=True)
+        self._wake_up()
+        return entered
 
     def verify(self, who: Requester, provider_id: str, checkpoint_id: str, parameters: Parameters
                ) -> Operation:
@@ -189,8 +194,11 @@ class CheckpointRequests:
         provider = self.provider(provider_id)
         request = VerifyRequest(checkpoint_id, parameters)
         with self._service.context(who) as context:
-            draft = self._service.admission(provider).verify(context, request)
-            return self.enter(context, provider, draft.operation)
+            admission = self._service.admission(provider)
+            operation = admission.verify(context, request).operation
+            entered = admission.enter(operation, context.delegation, offered=True)
+        self._wake_up()
+        return entered
 
     def available(self, who: Requester, provider_id: str, checkpoint_id: str) -> CheckpointRecord:
         """One that somebody has set to `error` is not to be used, whatever the bank says. Raises

@@ -48,7 +48,8 @@ class ScheduledRuns:
         context = request_context_of(scheduled_operation, self._trials)
         plan = self._service.plans.show(project_id, scheduled_operation.plan_id)
         provider = self._requests.provider(plan.provider_id)
-        checkpoint_id = checkpoint_of(occurrence)
+        # The same id, whoever begins the occurrence.
+        checkpoint_id = time_ordered_uuid(occurrence.due_at, occurrence.id)
         # Of somebody who died between the record and its operation.
         self._service.checkpoints.drop(project_id, checkpoint_id)
         self._requests.accept_protect(context, provider, protect_request_of(
@@ -103,11 +104,6 @@ def request_context_of(scheduled_operation: ScheduledOperation, trials: TrialLog
         BorrowedTrust(scheduled_operation.credential, time.time,
                       lambda _credential: trials.attempt(scheduled_operation)),
     )
-
-
-def checkpoint_of(occurrence: Occurrence) -> str:
-    """Return the id of its checkpoint: the same whoever begins it."""
-    return time_ordered_uuid(occurrence.due_at, occurrence.id)
 
 
 def _candidate(record: CheckpointRecord) -> Candidate:
