@@ -35,8 +35,8 @@ and far below what Python's own functions, the database and a bank's readers can
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NO_BRACKETS = bytes(one for one in range(256) if one not in b"[]{}")
-_STEPS = [(one in b"[{") - (one in b"]}") for one in range(256)]
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_STEPS = [(byte in b"[{") - (byte in b"]}") for byte in range(256)]
 
 
 class Nothing(msgspec.Struct):

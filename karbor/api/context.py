@@ -39,15 +39,15 @@ def from_environ(environ: WSGI) -> Context:
     if environ.get("HTTP_X_IDENTITY_STATUS") != "Confirmed" or not isinstance(body, Mapping):
         raise TokenRejected("The request you have made requires authentication.")
     # This also gives log lines their ids; the token must not lie about in a thread.
-    found = RequestContext.from_environ(dict(environ), auth_token=None, service_token=None)
+    token = RequestContext.from_environ(dict(environ), auth_token=None, service_token=None)
     caller = Caller(
-        user_id=found.user_id or "", project_id=found.project_id or "",
-        user_name=found.user_name or "", project_name=found.project_name or "",
-        roles=tuple(found.roles), **_facts(body.get("token", {})))
+        user_id=token.user_id or "", project_id=token.project_id or "",
+        user_name=token.user_name or "", project_name=token.project_name or "",
+        roles=tuple(token.roles), **_facts(body.get("token", {})))
     return Context(
-        caller, environ.get("HTTP_X_AUTH_TOKEN", ""), body, found.request_id,
-        found.global_request_id or "", found.system_scope or "", found.domain_id or "",
-        {**found.to_policy_values(), "domain_id": found.domain_id, "user": found.user_id})
+        caller, environ.get("HTTP_X_AUTH_TOKEN", ""), body, token.request_id,
+        token.global_request_id or "", token.system_scope or "", token.domain_id or "",
+        {**token.to_policy_values(), "domain_id": token.domain_id, "user": token.user_id})
 
 
 def _facts(token: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,18 +72,18 @@ def _responder(route: Route, answer: Callable[[Call[Any]], Any], manners: Manner
         permissions.require(route.rule, project_id)
         query = _query(request)
         body = decode(request, route.body, manners.longest_body) if route.body else None
-        found = answer(Call(context, route, path, query, body, manners.base(request),
-                            manners.longest_list, manners.largest_page, permissions,
-                            _last_event(request, route)))
-        if found is None:
+        result = answer(Call(context, route, path, query, body, manners.base(request),
+                             manners.longest_list, manners.largest_page, permissions,
+                             _last_event(request, route)))
+        if result is None:
             response.data = b""
-        elif isinstance(found, Iterator):
-            response.stream = found
+        elif isinstance(result, Iterator):
+            response.stream = result
             response.content_type = event_stream.MEDIA
             response.cache_control = ["no-cache"]
             response.set_header("X-Accel-Buffering", "no")      # a proxy in front would collect it
         else:
-            response.data = encode(found)
+            response.data = encode(result)
             response.content_type = falcon.MEDIA_JSON
 
     return respond

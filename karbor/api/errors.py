@@ -89,10 +89,10 @@ def body_of(status: int, message: str) -> dict[str, Any]:
     """The one shape of all errors."""
     # What a client has sent may stand in it: also what cannot be written in UTF-8.
     message = message.encode("utf-8", "backslashreplace").decode()
-    told: dict[str, Any] = {"code": status, "message": message}
+    fault: dict[str, Any] = {"code": status, "message": message}
     if status == 413:
-        told["retryAfter"] = "0"
-    return {KEYS.get(status, "computeFault"): told}
+        fault["retryAfter"] = "0"
+    return {KEYS.get(status, "computeFault"): fault}
 
 
 def rendered(error: BaseException, request_id: str) -> tuple[int, bytes]:

@@ -89,15 +89,15 @@ def _sort(query: Mapping[str, str], keys: Sequence[str]) -> tuple[Sort, ...]:
         raise BadInput("sort and sort_key or sort_dir exclude each other",
                        remedy="use sort=KEY:DIR")
     if both:
-        parts = [one.strip().partition(":") for one in both.split(",")]
-        pairs = [(one, way or "desc") for one, _, way in parts]
+        parts = [part.strip().partition(":") for part in both.split(",")]
+        pairs = [(name, way or "desc") for name, _, way in parts]
     else:
         pairs = [(key or "created_at", direction or "desc")]
     out: dict[str, Sort] = {}
-    for one, way in pairs:
-        if one not in keys:
-            raise BadInput(f"there is no sorting by {one!r}", remedy="by: " + ", ".join(keys))
+    for name, way in pairs:
+        if name not in keys:
+            raise BadInput(f"there is no sorting by {name!r}", remedy="by: " + ", ".join(keys))
         if way not in ("asc", "desc"):
             raise BadInput(f"the direction of a sort is asc or desc, not {way!r}")
-        out.setdefault(one, Sort(one, way == "desc"))
+        out.setdefault(name, Sort(name, way == "desc"))
     return tuple(out.values())

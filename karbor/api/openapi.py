@@ -39,9 +39,9 @@ _MEANING = {
 
 def document(resources: Iterable[type[Resource]]) -> dict[str, Any]:
     """The whole of it, as JSON."""
-    routes = [(one, route) for one in resources for route in one.routes()]
+    routes = [(resource, route) for resource in resources for route in resource.routes()]
     structs = sorted({type for _, route in routes for type in (route.answer, route.body) if type},
-                     key=lambda one: (one.__name__, one.__module__))
+                     key=lambda struct: (struct.__name__, struct.__module__))
     found, schemas = msgspec.json.schema_components(structs, ref_template=_REF)
     for schema in schemas.values():
         if "description" in schema:     # a docstring: indented or not, as the Python is
@@ -59,7 +59,8 @@ def document(resources: Iterable[type[Resource]]) -> dict[str, Any]:
             "description": "Data protection for OpenStack, REST API v1. The service type in "
                            "Keystone's catalog is data-protect."},
         "security": [{"token": []}],
-        "tags": [{"name": name} for name in dict.fromkeys(one.tag for one, _ in routes)],
+        "tags": [{"name": name} for name in dict.fromkeys(
+            resource.tag for resource, _ in routes)],
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {
@@ -104,7 +105,8 @@ def _operation(resource: type[Resource], route: Route, refs: Mapping[Any, Any]
 
 def _errors(route: Route) -> dict[str, Any]:
     statuses = {*EVERY_ROUTE, *route.refuses, *([413] if route.body else [])}
-    return {str(one): {"$ref": f"#/components/responses/{one}"} for one in sorted(statuses)}
+    return {str(status): {"$ref": f"#/components/responses/{status}"}
+            for status in sorted(statuses)}
 
 
 def _success(description: str, content: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def route(method: str, path: str, *, rule: str, answer: type[msgspec.Struct] | N
 
     Path parameters are UUIDs, those named in `text` whatever they are.
     """
-    parameters = {one[1:-1]: TEXT if one[1:-1] in text else UUID
-                  for one in path.split("/") if one.startswith("{")}
+    parameters = {part[1:-1]: TEXT if part[1:-1] in text else UUID
+                  for part in path.split("/") if part.startswith("{")}
 
     def mark(function: F) -> F:
         summary = (function.__doc__ or "").strip().splitlines()[0].rstrip(".")

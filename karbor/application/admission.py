@@ -81,8 +81,8 @@ class Draft:
     ) -> Draft:
         """And with a line for each resource of which a single piece of a service's work is expected
         to take longer than any token of this caller lasts."""
-        told = list(outlasting(self.operation, self.graph, setting, stages))
-        return replace(self, preview=[*self.preview, *told]) if told else self
+        lengths = list(outlasting(self.operation, self.graph, setting, stages))
+        return replace(self, preview=[*self.preview, *lengths]) if lengths else self
 
     @property
     def needed(self) -> float:

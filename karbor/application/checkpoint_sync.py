@@ -98,12 +98,12 @@ class CheckpointSync:
 def note_verify(records: CheckpointRecords, operation: Operation) -> None:
     """What a verify that is over has found, for the record of its checkpoint. Raises nothing: the
     next look into the bank finds the same."""
-    found = operation.result.get("verification")
-    if operation.verb is not Verb.VERIFY or not found:
+    verification = operation.result.get("verification")
+    if operation.verb is not Verb.VERIFY or not verification:
         return
     try:
         records.note_verified(operation.project_id, operation.checkpoint_id,
-                              Verification.from_dict(found))
+                              Verification.from_dict(verification))
     except StoreError as error:
         LOG.warning("what operation %s found is not in the record of its checkpoint yet: %s",
                     operation.id, error)

@@ -63,8 +63,8 @@ class CheckpointRequests:
         network is by its topology; "" when there is none. Raises what the cloud answers."""
         with self._service.admitted(who) as cloud:
             composite = composite_of(self._service.protectables.get(type))
-            found = composite and composite.holding(id, DiscoveryLists(cloud), by_name=False)
-            return found.id if found else ""
+            holder = composite and composite.holding(id, DiscoveryLists(cloud), by_name=False)
+            return holder.id if holder else ""
 
     # ------------------------------------------------------------------ checkpoints
     def protect(self, who: Requester, provider_id: str, plan: Plan,

@@ -82,63 +82,64 @@ class Rebuilding:
         """What would be put back; nothing is changed. `database_id`: only from the copies of this
         one. Raises AmbiguousName when banks have copies of several lost databases and none is
         named, StoreError."""
-        told = Rebuilt()
+        rebuilt = Rebuilt()
         founds: list[Found] = []
-        for provider, bank in self._banks(told):
-            for copy in self._copies(provider, bank, told):
+        for provider, bank in self._banks(rebuilt):
+            for copy in self._copies(provider, bank, rebuilt):
                 if copy.database_id == self._own and self._changes.pending(copy.project_id):
                     continue        # the database is newer than what it has written there
                 if database_id in ("", copy.database_id):
                     founds.append(Found(provider, copy, self._records.missing(
                         copy.project_id, copy.rows)))
-                    told.databases[copy.database_id] = max(
-                        copy.written_at, told.databases.get(copy.database_id, 0.0))
-        lost = sorted(set(told.databases) - {self._own})
+                    rebuilt.databases[copy.database_id] = max(
+                        copy.written_at, rebuilt.databases.get(copy.database_id, 0.0))
+        lost = sorted(set(rebuilt.databases) - {self._own})
         if len(lost) > 1:
             raise AmbiguousName(
                 "the banks have copies of several databases: " + ", ".join(
-                    f"{one} (until {_at(told.databases[one])})" for one in lost),
+                    f"{lost_id} (until {_at(rebuilt.databases[lost_id])})" for lost_id in lost),
                 remedy="name the lost one: --from ID")
         seen: set[tuple[str, str]] = set()
-        for one in founds:       # a trigger may be in several banks
-            told.count(one.copy.project_id, {
+        for found in founds:     # a trigger may be in several banks
+            rebuilt.count(found.copy.project_id, {
                 kind: [row for row in rows if _first(seen, kind, row)]
-                for kind, rows in one.missing.items()})
-        return told, founds
+                for kind, rows in found.missing.items()})
+        return rebuilt, founds
 
     def rebuild(self, database_id: str = "") -> Rebuilt:
         """Put it back, and copy it anew under the id of this database; then the copies of the lost
         one go. Raises as `look`."""
         looked, founds = self.look(database_id)
-        founds = [one for one in founds
-                  if one.copy.database_id != self._own or any(one.missing.values())]
-        told = replace(looked, rows={})
+        founds = [found for found in founds
+                  if found.copy.database_id != self._own or any(found.missing.values())]
+        rebuilt = replace(looked, rows={})
         now = time.time()
         whole = _together(founds)
         for project_id, rows in whole.items():
-            told.count(project_id, self._records.put_back(project_id, _due_again(rows, now)))
+            rebuilt.count(project_id, self._records.put_back(project_id, _due_again(rows, now)))
         for project_id in whole:
-            mine = [one for one in founds if one.copy.project_id == project_id
-                    and one.copy.database_id != self._own]
+            mine = [found for found in founds if found.copy.project_id == project_id
+                    and found.copy.database_id != self._own]
             try:
                 self._copier.copy(project_id)
-                for one in mine:
-                    left = self._records.missing(project_id, one.copy.rows)
+                for found in mine:
+                    left = self._records.missing(project_id, found.copy.rows)
                     if any(left.values()):
-                        told.unreadable.append(
+                        rebuilt.unreadable.append(
                             f"of project {project_id or 'none'} is not put back, since something "
                             "that it needs is in no bank: " + ", ".join(
                                 f"{row.get('name') or row.get('id')} ({kind})"
                                 for kind, some in left.items() for row in some))
                     else:
-                        self._providers.open(one.provider).bank.delete([one.copy.key])
+                        self._providers.open(found.provider).bank.delete([found.copy.key])
             except KarborError as error:
-                told.unreadable.append(f"the records of project {project_id or 'none'} are back, "
-                                       f"and are copied into the banks later: {error}")
-        self._look_for_checkpoints(told)
-        return told
+                rebuilt.unreadable.append(
+                    f"the records of project {project_id or 'none'} are back, and are copied into "
+                    f"the banks later: {error}")
+        self._look_for_checkpoints(rebuilt)
+        return rebuilt
 
-    def _look_for_checkpoints(self, told: Rebuilt) -> None:
+    def _look_for_checkpoints(self, rebuilt: Rebuilt) -> None:
         projects: set[str] = set()
         for provider, bank in self._banks(Rebuilt()):
             opened: Provider = self._providers.open(provider)
@@ -146,32 +147,32 @@ class Rebuilding:
                 try:
                     self._bank_records.refresh(opened, project_id)
                 except KarborError as error:
-                    told.unreadable.append(f"checkpoints of project {project_id} with provider "
+                    rebuilt.unreadable.append(f"checkpoints of project {project_id} with provider "
                                            f"{provider.name}: {error}")
                 else:
                     self._checkpoints.abandon(project_id, time.time())
                     projects.add(project_id)
-        told.checkpoints = len(projects)
+        rebuilt.checkpoints = len(projects)
 
-    def _banks(self, told: Rebuilt) -> Iterator[tuple[ProviderInfo, Bank]]:
+    def _banks(self, rebuilt: Rebuilt) -> Iterator[tuple[ProviderInfo, Bank]]:
         """Of all providers, those that are disabled too."""
         for info in self._providers.list():
             try:
                 bank = self._providers.open(info).bank
                 bank.list(prefix_of(OF_NO_PROJECT), limit=1)
             except (KarborError, OSError) as error:
-                told.unreadable.append(f"the bank of provider {info.name}: {error}")
+                rebuilt.unreadable.append(f"the bank of provider {info.name}: {error}")
             else:
                 yield info, bank
 
-    def _copies(self, provider: ProviderInfo, bank: Bank, told: Rebuilt) -> Iterator[Copy]:
+    def _copies(self, provider: ProviderInfo, bank: Bank, rebuilt: Rebuilt) -> Iterator[Copy]:
         for project_id in (OF_NO_PROJECT, *projects_in(bank)):
             prefix = prefix_of(project_id)
             for key in [stored.key for stored in bank.list(f"{prefix}{provider.id}.")]:
                 try:
                     yield read(bank, self._seal, key)
                 except UNREADABLE as error:
-                    told.unreadable.append(f"{key} in the bank of provider {provider.name}: "
+                    rebuilt.unreadable.append(f"{key} in the bank of provider {provider.name}: "
                                            f"{error}")
 
 
@@ -189,13 +190,13 @@ def unknown_trusts(authority: Authority, database: Any, *, end: bool) -> Sequenc
     """What a lost database may have left in Keystone: trusts of operations that were running. With
     `end` they are removed. Raises CredentialError."""
     known = known_trusts(database)
-    found = [UnknownTrust(str(one["id"]), str(one["trustor_user_id"]), str(one["project_id"]),
-                          str(one["expires_at"]))
-             for one in authority.trustee.held() if str(one["id"]) not in known]
+    unknown = [UnknownTrust(str(trust["id"]), str(trust["trustor_user_id"]),
+                            str(trust["project_id"]), str(trust["expires_at"]))
+               for trust in authority.trustee.held() if str(trust["id"]) not in known]
     if end:
-        for each in found:
-            authority.trustee.end(Grant(each.id, each.expires_at, ()))
-    return found
+        for trust in unknown:
+            authority.trustee.end(Grant(trust.id, trust.expires_at, ()))
+    return unknown
 
 
 def _first(seen: set[tuple[str, str]], kind: str, row: Mapping[str, Any]) -> bool:
@@ -206,13 +207,13 @@ def _first(seen: set[tuple[str, str]], kind: str, row: Mapping[str, Any]) -> boo
     return True
 
 
-def _together(found: Sequence[Found]) -> dict[str, dict[str, list[Mapping[str, Any]]]]:
+def _together(founds: Sequence[Found]) -> dict[str, dict[str, list[Mapping[str, Any]]]]:
     """By project, what all banks have of it: those written last count first."""
     whole: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     seen: set[tuple[str, str]] = set()
-    for one in sorted(found, key=lambda each: -each.copy.written_at):
-        mine = whole.setdefault(one.copy.project_id, {})
-        for kind, rows in one.copy.rows.items():
+    for found in sorted(founds, key=lambda found: -found.copy.written_at):
+        mine = whole.setdefault(found.copy.project_id, {})
+        for kind, rows in found.copy.rows.items():
             mine.setdefault(kind, []).extend(row for row in rows if _first(seen, kind, row))
     return whole
 

@@ -47,23 +47,23 @@ def _find(checkpoint: Checkpoint, word: str) -> tuple[Resource, Mapping[str, Any
     disks = _disks(checkpoint)
     if not disks and checkpoint.kept == {}:
         raise Conflict(f"checkpoint {checkpoint.name or checkpoint.id} is {checkpoint.state}")
-    found = [(resource, facts) for resource, facts in disks
-             if word in (resource.key, resource.id, resource.name, resource.within)]
-    if len(found) == 1:
-        return found[0]
-    told = ", ".join(f"{resource.name or resource.id} ({resource.key})" for resource, _ in
-                     (found or disks)) or "none: what services of the cloud hold is not in it"
-    if found:
-        raise AmbiguousName(f"{word} means several disks", remedy=f"name one by its key: {told}")
-    raise UnknownName(f"the checkpoint has no disk {word} in its bank", remedy=f"it has: {told}")
+    matching = [(resource, facts) for resource, facts in disks
+                if word in (resource.key, resource.id, resource.name, resource.within)]
+    if len(matching) == 1:
+        return matching[0]
+    names = ", ".join(f"{resource.name or resource.id} ({resource.key})" for resource, _ in
+                      (matching or disks)) or "none: what services of the cloud hold is not in it"
+    if matching:
+        raise AmbiguousName(f"{word} means several disks", remedy=f"name one by its key: {names}")
+    raise UnknownName(f"the checkpoint has no disk {word} in its bank", remedy=f"it has: {names}")
 
 
 def _disks(checkpoint: Checkpoint) -> list[tuple[Resource, Mapping[str, Any]]]:
     """Return the resources whose bytes lie in the bank, with what was saved of the bytes."""
     disks = []
     for resource in checkpoint.graph.parents_first():
-        kept = checkpoint.kept.get(resource.key)
-        for saved in (kept.saved if kept else {}).values():
+        record = checkpoint.kept.get(resource.key)
+        for saved in (record.saved if record else {}).values():
             facts = saved.get("stream") if isinstance(saved, Mapping) else None
             if isinstance(facts, Mapping) and "size" in facts and "name" in facts:
                 disks.append((resource, facts))

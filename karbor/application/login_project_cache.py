@@ -35,34 +35,34 @@ class LoginProjectCache:
         if known.get(digest) == project_id:
             return
         known.pop(digest, None)
-        kept = dict([*known.items(), (digest, project_id)][-_KEPT:])
+        latest = dict([*known.items(), (digest, project_id)][-_KEPT:])
         with suppress(OSError):     # a full disk is somebody else's to report
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
             with os.fdopen(handle, "w") as file:
-                json.dump(kept, file)
+                json.dump(latest, file)
             Path(name).replace(self._path)
 
     def _read(self) -> dict[str, str]:
         try:
-            found = json.loads(self._path.read_text())
+            projects = json.loads(self._path.read_text())
         except (OSError, ValueError):
             return {}
-        return {str(key): str(value) for key, value in found.items()} \
-            if isinstance(found, dict) else {}
+        return {str(key): str(value) for key, value in projects.items()} \
+            if isinstance(projects, dict) else {}
 
 
 def _digest(cloud: str | None) -> str:
     """Of everything that decides which project a login is for. No secret goes into it, so that
     none can be guessed from it: files count by their identity and age, not by their contents."""
-    told: list[object] = [cloud]
-    told += [f"{name}={value}" for name, value in sorted(os.environ.items())
+    facts: list[object] = [cloud]
+    facts += [f"{name}={value}" for name, value in sorted(os.environ.items())
              if name.startswith("OS_") and not any(word in name for word in _SECRET)]
     for path in _files():
         with suppress(OSError):
             seen = path.stat()
-            told.append([str(path), seen.st_ino, seen.st_size, seen.st_mtime_ns])
-    return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()
+            facts.append([str(path), seen.st_ino, seen.st_size, seen.st_mtime_ns])
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
 def _files() -> list[Path]:

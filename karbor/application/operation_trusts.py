@@ -38,10 +38,10 @@ class OperationTrusts:
         if not grant or grant["id"]:
             return operation
         credential = self._authority().settle(operation.credential)
-        found = (credential.get("grant") or {}).get("id", "")
-        self._records.represent(operation.id, credential, found, OperationEvent(
+        trust_id = (credential.get("grant") or {}).get("id", "")
+        self._records.represent(operation.id, credential, trust_id, OperationEvent(
             time.time(), "the trust that was being made when its process ended was "
-            + ("found" if found else "never made: it runs on the user's token alone")))
+            + ("found" if trust_id else "never made: it runs on the user's token alone")))
         return replace(operation, credential=credential)
 
     def replaced(self, operation: Operation, credential: Mapping[str, Any],

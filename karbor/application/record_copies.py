@@ -99,15 +99,15 @@ def read(bank: Bank, seal: Seal, key: str) -> Copy:
     """Raises ObjectMissing, ObjectDamaged, NewerFormat, BankError; CredentialError when it was
     sealed with other keys."""
     try:
-        found = json.loads(b"".join(bank.get(key)))
-        if found["kind"] != KIND:
+        body = json.loads(b"".join(bank.get(key)))
+        if body["kind"] != KIND:
             raise ObjectDamaged(f"{key} holds no records")
-        if found["format"] > FORMAT:
-            raise NewerFormat(f"{key} has format {found['format']}; this Karbor knows {FORMAT}",
+        if body["format"] > FORMAT:
+            raise NewerFormat(f"{key} has format {body['format']}; this Karbor knows {FORMAT}",
                               remedy="use the Karbor that wrote it, or a later one")
-        told = json.loads(seal.open(found["sealed"]))
-        copy = Copy(str(told["project_id"]), str(told["provider_id"]), str(told["database_id"]),
-                    float(told["written_at"]), told["rows"])
+        records = json.loads(seal.open(body["sealed"]))
+        copy = Copy(str(records["project_id"]), str(records["provider_id"]),
+                    str(records["database_id"]), float(records["written_at"]), records["rows"])
     except (ValueError, KeyError, TypeError) as error:
         raise ObjectDamaged(f"{key} cannot be understood: {error}") from error
     if copy.key != key:     # what was sealed for another place counts for nothing here

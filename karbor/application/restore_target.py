@@ -19,8 +19,8 @@ def must_be_here(target: str | None, token_body: Mapping[str, Any], auth_url: st
     if not target:
         return
     there = [auth_url, *_identity_endpoints(token_body)]
-    if _plain(target) not in {_plain(one) for one in there if one}:
-        known = ", ".join(dict.fromkeys(one for one in there if one))
+    if _plain(target) not in {_plain(address) for address in there if address}:
+        known = ", ".join(dict.fromkeys(address for address in there if address))
         raise BadInput(f"Karbor restores into its own cloud only ({known}), and {target} is none "
                        "of its addresses", remedy="leave restore_target out")
 
@@ -46,7 +46,7 @@ def _plain(address: str) -> tuple[object, ...]:
         return (address,)
     if parts.query or parts.fragment or parts.username or not host:
         return (address,)
-    path = [one for one in parts.path.split("/") if one]
+    path = [part for part in parts.path.split("/") if part]
     if path and path[-1].lower() in _VERSIONS:
         path.pop()
     return scheme, host, port, *path

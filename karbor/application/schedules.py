@@ -86,13 +86,13 @@ class Schedules:
     ) -> ScheduledOperation:
         """With rights of its own, of whoever asks. Raises BadInput, NotFound, CredentialError;
         nothing is left behind then."""
-        with self._standing(who) as standing:
+        with self._delegation(who) as delegation:
             made = self._admission.create(
                 who.caller.project_id, operation_type, replace(
-                    options, caller=who.caller.to_dict(), credential=first_written(standing, {})),
+                    options, caller=who.caller.to_dict(), credential=first_written(delegation, {})),
                 self._clock())
             if COMING in made.credential:
-                made = self.rights.grant(made, standing, who.caller)
+                made = self.rights.grant(made, delegation, who.caller)
         self._wake_up()
         return made
 
@@ -166,8 +166,8 @@ class Schedules:
     def _given(self, who: Requester, scheduled_operation: ScheduledOperation, change: Change
                ) -> ScheduledOperation:
         self._require_project(who, scheduled_operation)
-        with self._standing(who) as standing:
-            return self.rights.give(scheduled_operation, standing, who.caller, change)
+        with self._delegation(who) as delegation:
+            return self.rights.give(scheduled_operation, delegation, who.caller, change)
 
     def run(self, scheduled_operation: ScheduledOperation) -> Occurrence:
         """Now, beside its times. Raises BadInput when it is paused, Conflict while it runs."""
@@ -249,10 +249,10 @@ class Schedules:
 
     # ------------------------------------------------------------------ rights
     @contextmanager
-    def _standing(self, who: Requester) -> Iterator[Delegation]:
+    def _delegation(self, who: Requester) -> Iterator[Delegation]:
         life = self._service.conf.schedule.rights_days * DAY
-        with self._service.schedule_delegation(who, life) as found:
-            yield found
+        with self._service.schedule_delegation(who, life) as delegation:
+            yield delegation
 
     @staticmethod
     def _require_project(who: Requester, scheduled_operation: ScheduledOperation) -> None:

@@ -141,7 +141,7 @@ class Plans(Resource):
         self._must_be_few(given.get("resources", ()))
         plan = self._admitted(call)
         return PlanBody(_view(self._needs.plans.change(
-            plan.project_id, plan.id, lambda one: self._changed(one, given))))
+            plan.project_id, plan.id, lambda stored: self._changed(stored, given))))
 
     @route("DELETE", "/plans/{plan_id}", rule="plan:delete", refuses=(404,))
     def delete(self, call: Call[None]) -> None:

@@ -145,8 +145,8 @@ class Protectables(Resource):
 
     def _types(self) -> builtins.list[str]:
         known = self._needs.checkpoints.types()
-        return [*(one for one in TYPES if one in known),
-                *(one for one in known if one not in TYPES)]
+        return [*(type for type in TYPES if type in known),
+                *(type for type in known if type not in TYPES)]
 
     def _type(self, call: Call[Any]) -> str:
         type = call.path["protectable_type"]

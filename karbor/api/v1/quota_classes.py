@@ -34,8 +34,8 @@ class QuotaClasses(Resource):
     @route("GET", _ONE, rule="quota_class:get", text=("class_name",), answer=QuotaClassBody)
     def show(self, call: Call[None]) -> QuotaClassBody:
         """Show the limits of a quota class."""
-        found = self._limits(call)
-        return QuotaClassBody(QuotaView(found[PLANS], found[CHECKPOINTS],
+        limits = self._limits(call)
+        return QuotaClassBody(QuotaView(limits[PLANS], limits[CHECKPOINTS],
                                         call.path["class_name"]))
 
     @route("PUT", _ONE, rule="quota_class:update", text=("class_name",), body=NewQuotaClassBody,
@@ -43,8 +43,8 @@ class QuotaClasses(Resource):
     def update(self, call: Call[NewQuotaClassBody]) -> ClassLimitsBody:
         """Change the limits of a quota class."""
         self._needs.quotas.set_class(_name(call), limits_of(call.body.quota_class))
-        found = self._limits(call)
-        return ClassLimitsBody(LimitsView(found[PLANS], found[CHECKPOINTS]))
+        limits = self._limits(call)
+        return ClassLimitsBody(LimitsView(limits[PLANS], limits[CHECKPOINTS]))
 
     def _limits(self, call: Call[None] | Call[NewQuotaClassBody]) -> Mapping[str, int]:
         return self._needs.quotas.of_class(_name(call))

@@ -100,8 +100,8 @@ class Quotas(Resource):
         """Change the quota of a project."""
         project_id = call.path[_OF]
         self._needs.quotas.set(project_id, limits_of(call.body.quota))
-        found = self._needs.quotas.of(project_id)
-        return LimitsBody(LimitsView(found[PLANS], found[CHECKPOINTS]))
+        limits = self._needs.quotas.of(project_id)
+        return LimitsBody(LimitsView(limits[PLANS], limits[CHECKPOINTS]))
 
     @route("DELETE", _ONE, rule="quota:delete", project_in=_OF)
     def reset(self, call: Call[None]) -> None:

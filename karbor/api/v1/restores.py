@@ -91,7 +91,7 @@ class Restores(Resource):
         given = call.body.restore
         made = self._needs.checkpoints.restore(
             call.context, given.provider_id, given.checkpoint_id,
-            {key: one or {} for key, one in given.parameters.items()}, given.restore_target)
+            {key: value or {} for key, value in given.parameters.items()}, given.restore_target)
         return RestoreBody(self._shown(made))
 
     @route("GET", "/restores/{restore_id}", rule="restore:get", answer=RestoreBody,

@@ -116,8 +116,8 @@ class Services(Resource):
             builtins.list(service_process.operations),
         )
 
-    def _state(self, one: Service | ServiceProcess) -> str:
-        return UP if one.up(self._needs.clock(), self._needs.service_down_time()) else DOWN
+    def _state(self, service: Service | ServiceProcess) -> str:
+        return UP if service.up(self._needs.clock(), self._needs.service_down_time()) else DOWN
 
 
 def _id(text: str) -> int:

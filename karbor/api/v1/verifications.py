@@ -85,7 +85,7 @@ class Verifications(Resource):
         given = call.body.verification
         made = self._needs.checkpoints.verify(
             call.context, given.provider_id, given.checkpoint_id,
-            {key: one or {} for key, one in given.parameters.items()})
+            {key: value or {} for key, value in given.parameters.items()})
         return VerificationBody(self._shown(made))
 
     @route("GET", "/verifications/{verification_id}", rule="verification:get",
