@@ -1,4 +1,4 @@
-"""Collect the garbage of the vaults in a provider's bank, project by project."""
+"""Collect the garbage of the vaults in a provider's bank, or verify them, project by project."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from karbor.domain.errors import KarborError
 from karbor.operations.execution_context import Provider
 from karbor.plugin.bank import Bank
 from karbor.vault.collection import CollectionReport, collect, last_collected
+from karbor.vault.verification import VaultVerification, verify_vault
 
 _PROJECTS = "projects/"
 _BEHIND = "/~"
@@ -22,6 +23,17 @@ def projects_of(bank: Bank) -> Iterator[str]:
         project_id = page[0].key.split("/", 2)[1]
         yield project_id
         after = f"{_PROJECTS}{project_id}{_BEHIND}"
+
+
+def verify_vaults(provider: Provider, project_ids: Sequence[str] = (), *, sample: float = 1.0
+                  ) -> Iterator[tuple[str, VaultVerification | KarborError]]:
+    """Yield, for these projects or all that the bank has, what was read back of their vaults, or
+    why nothing could be. Raises BankError when the bank itself cannot be listed."""
+    for project_id in project_ids or projects_of(provider.bank):
+        try:
+            yield project_id, verify_vault(provider.vault(project_id), sample=sample)
+        except KarborError as error:
+            yield project_id, error
 
 
 def collect_vaults(provider: Provider, project_ids: Sequence[str] = (), *, dry_run: bool = False,

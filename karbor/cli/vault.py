@@ -19,9 +19,10 @@ from karbor.plugin.vault_location import Encryption, VaultKeySource, VaultLocati
 
 if TYPE_CHECKING:
     from karbor.vault.collection import CollectionReport
+    from karbor.vault.verification import VaultVerification
 
 
-@click.group(short_help="Collect the garbage of disks in a bank; change their keys.")
+@click.group(short_help="Collect garbage of disks in a bank, verify them, change keys.")
 def vault() -> None:
     """A vault is a project's store of disks in a bank: equal parts of disks are stored once,
     whatever checkpoint has them. What no checkpoint needs any more is removed by garbage
@@ -74,10 +75,62 @@ def _row(project_id: str, report: CollectionReport) -> tuple[str, ...]:
             size(report.freed_bytes), str(report.writers))
 
 
-def _json(project_id: str, result: CollectionReport | KarborError) -> dict[str, Any]:
+def _json(project_id: str, result: CollectionReport | VaultVerification | KarborError
+          ) -> dict[str, Any]:
     if isinstance(result, KarborError):
         return {"project_id": project_id, "error": result.facts()}
     return {"project_id": project_id, **result.facts(), "error": None}
+
+
+def _percentage(_context: click.Context, parameter: click.Parameter, value: str) -> float:
+    """Return 1% to 100% as a part of 1."""
+    try:
+        part = float(value.removesuffix("%")) / 100
+    except ValueError:
+        part = 0.0
+    if not 0.0 < part <= 1.0:
+        raise click.BadParameter(f"{value} is no percentage between 0 and 100", param=parameter)
+    return part
+
+
+@vault.command("verify", short_help="Read vaults back, whatever needs what is in them.")
+@click.option("--sample", metavar="PERCENT", default="100%", callback=_percentage,
+              help="Read only so many packs, chosen by chance, such as 5%. Default: all.")
+@project_option
+@common_without("cloud")
+@answering
+def verify(project_ids: tuple[str, ...], sample: float) -> None:
+    """Read the vaults in the provider's bank back, and prove every chunk.
+
+    What is damaged is listed with the disks that need it, and stored anew by the next protect of
+    what they were made of. Exit code 5: something is damaged, or could not be read.
+    """
+    from karbor.application.vault_collection import verify_vaults  # noqa: PLC0415 - when there is work
+
+    invocation = this()
+    with invocation.local() as local:
+        provider = local.providers.choose(invocation.provider)
+        results = list(verify_vaults(provider, project_ids=project_ids, sample=sample))
+    if invocation.json:
+        as_json([_json(project_id, result) for project_id, result in results])
+    else:
+        as_table(("PROJECT", "PACKS", "OF", "READ", "DAMAGED"), [
+            (project_id, str(result.packs), str(result.of_packs), size(result.bytes),
+             str(len(result.damaged))) for project_id, result in results
+            if not isinstance(result, KarborError)], "the bank has no vault")
+    bad = False
+    for project_id, result in results:
+        if isinstance(result, KarborError):
+            bad = True
+            click.echo(f"project {project_id}: {line(result)}", err=True)
+            continue
+        for pack in result.damaged:
+            bad = True
+            click.echo(f"project {project_id}: {pack.why}", err=True)
+            for key in pack.needed_by:
+                click.echo(f"    needed by {key}", err=True)
+    if bad:
+        sys.exit(exit_codes.BANK)
 
 
 @vault.group("key", short_help="Change or destroy the keys of vaults.")

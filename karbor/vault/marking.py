@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from karbor.domain.errors import ObjectDamaged, ObjectMissing
@@ -85,3 +85,23 @@ def _follow(pages: Mapping[bytes, Mapping[int, bytes]], packs: PackReader, marke
                 for place in decode_page(body):
                     if place is not None:
                         marked.add(place.address.pack, place.address.ordinal)
+
+
+def disks_needing(project: Section, vault: ProjectVault, packs: PackReader,
+                  wanted: Collection[bytes]) -> dict[bytes, list[str]]:
+    """Return for each of these packs the keys of the manifests whose disks need something of it. A
+    disk whose map cannot be read needs what its map was in, at least."""
+    needing: dict[bytes, list[str]] = {}
+    for key, pages in _manifests(project, vault):
+        needed = {page.address.pack for page in pages if page is not None} & set(wanted)
+        for page in pages:
+            if page is None or page.address.pack in needed:
+                continue
+            try:
+                places = decode_page(packs.chunk(page.address, page.name))
+            except (ObjectDamaged, ObjectMissing):
+                continue        # that pack is found by itself
+            needed |= {place.address.pack for place in places if place} & set(wanted)
+        for pack in needed:
+            needing.setdefault(pack, []).append(key)
+    return needing

@@ -21,6 +21,7 @@ from karbor.vault.blocks import CHUNK_BYTES
 from karbor.vault.collection import GRACE_SECONDS
 from karbor.vault.key_wrapping import new_key_file
 from karbor.vault.lease import condemnations
+from karbor.vault.pack import pack_key
 from tests.unit.vault.disks import Source, noise
 
 DAYS = 24 * 3600.0
@@ -124,6 +125,60 @@ def test_a_map_that_cannot_be_read_stops_the_collection_of_its_project(place: Pl
         failed["error"])
     assert collected["condemned_packs"] == 1
     assert "project p1: " in run("vault", "gc", code=5).stderr
+
+
+# ---------------------------------------------------------------- verify
+def harm(place: Place, project: str, number: int) -> str:
+    """Flip a bit in the middle of a pack's file, behind the bank's back."""
+    key = place.bank.list(f"projects/{project}/vault/packs/")[number].key
+    path = place.bank._objects / f"{key}+b3"
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+    return key.rsplit("/", 1)[1]
+
+
+def test_a_flipped_bit_is_found_with_the_disks_that_need_it(place: Place) -> None:
+    place.keep("p1", "c1", "one")
+    place.keep("p1", "c2", "one")
+    place.keep("p1", "c3", "two")
+    place.keep("p2", "c1", "three")
+    one, two = told("vault", "verify")
+    assert (one["packs"], one["of_packs"], one["damaged"]) == (2, 2, [])
+    assert two["bytes"] > 20 * CHUNK_BYTES
+    [pack] = {stored.key for stored in place.bank.list("projects/p1/vault/packs/")} - {
+        f"projects/p1/vault/{key}" for key in needed(place, "c3")}
+    name = harm(place, "p1", [one.key for one in place.bank.list("projects/p1/vault/packs/")]
+                .index(pack))
+
+    ended = run("vault", "verify", code=5)
+    assert name in ended.stderr
+    for checkpoint in ("c1", "c2"):
+        assert f"needed by resources/{checkpoint}/image-1/bytes/disk.json" in ended.stderr
+    assert "resources/c3" not in ended.stderr
+    assert "project p2" not in ended.stderr
+    [found] = [one for one in told("vault", "verify", code=5) if one["damaged"]]
+    assert (found["project_id"], len(found["damaged"])) == ("p1", 1)
+    place.keep("p1", "c4", "one")       # stored anew: the damaged pack is not relied upon
+    section = Section(place.bank, "projects/p1/resources/c4/image-1")
+    assert DiskVault(place.vault("p1"), section).open("bytes").check() == 20 * CHUNK_BYTES
+
+
+def needed(place: Place, checkpoint: str) -> set[str]:
+    """The packs of a checkpoint's disk."""
+    section = Section(place.bank, f"projects/p1/resources/{checkpoint}/image-1")
+    pages = DiskVault(place.vault("p1"), section).open("bytes").manifest.pages
+    return {pack_key(page.address.pack) for page in pages if page is not None}
+
+
+def test_a_sample_reads_so_much(place: Place) -> None:
+    for number in range(4):
+        place.keep("p1", f"c{number}", str(number))
+    for sample, packs in (("50%", 2), ("51", 3), ("1%", 1), ("100%", 4)):
+        [found] = told("vault", "verify", "--sample", sample)
+        assert (found["packs"], found["of_packs"]) == (packs, 4)
+    for sample in ("0%", "101%", "half", "-3"):
+        assert "percentage" in run("vault", "verify", f"--sample={sample}", code=2).output
 
 
 # ---------------------------------------------------------------- keys
