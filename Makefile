@@ -9,7 +9,7 @@ TEST_SERVICES := $(DEMO_SERVICES),barbican,manila
 
 .DEFAULT_GOAL := help
 .PHONY: help cloud-up cloud-down cloud-status venv test test-fast lint demo endurance bench-credentials
-.PHONY: bench-api bench-requests config-sample bare postgresql service-up service-down service-status
+.PHONY: bench-api bench-requests bench-vault config-sample bare postgresql service-up service-down service-status
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ bench-api: venv  ## what requests to the REST API cost, beside a bare applicatio
 
 bench-requests: venv  ## what a protect of 50 servers with two volumes each sends to the cloud
 	@.venv/bin/python -m dev.benchmarks.requests
+
+bench-vault: venv  ## what storing a disk costs, beside borg and restic; MIB= REPEATS=
+	@command -v borg restic >/dev/null || apt-get install -y -qq --no-install-recommends borgbackup restic >/dev/null
+	@.venv/bin/python -m dev.benchmarks.vault $(if $(MIB),--mib $(MIB)) $(if $(REPEATS),--repeats $(REPEATS))
 
 bench-credentials: venv  ## what speaking for a user costs; LIVES= of service tokens (2: five minutes)
 	@$(DEVCLOUD) up --services keystone --token-expiration 300
