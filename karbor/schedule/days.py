@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import chain
 
 # A year of room on either side: clocks differ, and weeks begin early.
 FIRST = date(1969, 1, 1)
@@ -142,16 +143,15 @@ def last_workday_of_month() -> int:
 def every_month(interval: int, begin: date) -> int:
     """All days of every so many months, from that of `begin` on."""
     start = begin.year * 12 + begin.month
-    return of_indices(
-        day for year, one, first, length in months()
-        if year * 12 + one >= start and (year * 12 + one - start) % interval == 0
-        for day in range(first, first + length))
+    return of_indices(chain.from_iterable(
+        range(first, first + length) for year, one, first, length in months()
+        if year * 12 + one >= start and (year * 12 + one - start) % interval == 0))
 
 
 def every_year(interval: int, begin: date) -> int:
-    return of_indices(day for year, first, length in years()
-                      if year >= begin.year and (year - begin.year) % interval == 0
-                      for day in range(first, first + length))
+    return of_indices(chain.from_iterable(
+        range(first, first + length) for year, first, length in years()
+        if year >= begin.year and (year - begin.year) % interval == 0))
 
 
 def every_week(interval: int, begin: date, week_start: int) -> int:

@@ -6,8 +6,8 @@ Whatever the pattern, the work is bounded: a set of days is one number (see `kar
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from functools import reduce
@@ -51,21 +51,20 @@ class LocalTimes:
         """Those that are not before this."""
         day, second = place(moment)
         later = ALL >> (day + 1) << (day + 1) if day >= 0 else ALL
-        return self._split(lambda one: one < second, later, later | (1 << max(0, day)))
+        return self._split(second, later, later | (1 << max(0, day)))
 
     def ending(self, moment: datetime) -> LocalTimes:
         """Those that are not after this."""
         day, second = place(moment)
         earlier = (1 << max(0, min(day, COUNT))) - 1
         on = 1 << day if 0 <= day < COUNT else 0
-        return self._split(lambda one: one <= second, earlier | on, earlier)
+        return self._split(second + 1, earlier | on, earlier)
 
-    def _split(self, within: Callable[[int], bool], days: int, others: int) -> LocalTimes:
-        """`days` count for the times that are `within`, `others` for the rest."""
+    def _split(self, second: int, days: int, others: int) -> LocalTimes:
+        """Return its times before this second on `days`, and the rest of them on `others`."""
         return self.made(
-            part for mine, times in self.groups
-            for part in ((mine & days, [one for one in times if within(one)]),
-                         (mine & others, [one for one in times if not within(one)])))
+            part for mine, times in self.groups for at in (bisect_left(times, second),)
+            for part in ((mine & days, times[:at]), (mine & others, times[at:])))
 
     def first(self, count: int) -> LocalTimes:
         """So many of them at most. The groups must not overlap."""
@@ -97,9 +96,13 @@ class LocalTimes:
                 continue
             for days, times in self.groups:
                 for other_days, other_times in self.groups:
+                    best = below if found is None else found
+                    # No pair of times can be nearer than the last and the first of them.
+                    if (other_times[0] + apart * DAY_SECONDS - times[-1] >= best
+                            or not days & (other_days >> apart)):
+                        continue
                     gap = _shortest(times, other_times, apart * DAY_SECONDS)
-                    if (gap is not None and gap < (below if found is None else found)
-                            and days & (other_days >> apart)):
+                    if gap is not None and gap < best:
                         found = gap
         return found
 
@@ -107,12 +110,13 @@ class LocalTimes:
 def _shortest(times: Sequence[int], others: Sequence[int], later: int) -> int | None:
     """From one of `times` to one of `others`, which are so many seconds later: the shortest way
     that is longer than nothing."""
-    gaps = []
-    for one in times:
-        at = bisect_right(others, one - later)
-        if at < len(others):
-            gaps.append(others[at] + later - one)
-    return min(gaps, default=None)
+    shortest: int | None = None
+    count = len(others)
+    for second in times:
+        at = bisect_right(others, second - later)
+        if at < count and (shortest is None or others[at] + later - second < shortest):
+            shortest = others[at] + later - second
+    return shortest
 
 
 def place(moment: datetime) -> DaySecond:
@@ -121,4 +125,9 @@ def place(moment: datetime) -> DaySecond:
 
 
 def together(several: Iterable[LocalTimes]) -> LocalTimes:
-    return LocalTimes(tuple(group for local_times in several for group in local_times.groups))
+    """Return the times of all of them; days with the same times are one group."""
+    groups: dict[tuple[int, ...], int] = {}
+    for local_times in several:
+        for days, times in local_times.groups:
+            groups[times] = groups.get(times, 0) | days
+    return LocalTimes(tuple((days, times) for times, days in groups.items()))

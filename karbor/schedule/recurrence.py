@@ -14,10 +14,11 @@ from functools import lru_cache
 from itertools import takewhile
 from zoneinfo import ZoneInfo
 
+from karbor.domain.errors import BadInput
 from karbor.schedule.days import ALL
 from karbor.schedule.local_times import DAY_SECONDS, LocalTimes, place
 from karbor.schedule.rule_days import days_and_times
-from karbor.schedule.rule_text import HOURLY, UNIT_SECONDS, Rule
+from karbor.schedule.rule_text import HOURLY, TIMES_OF_A_DAY, UNIT_SECONDS, Rule
 
 _SLACK = timedelta(days=2)      # more than clocks are ever moved
 _EXPANDED = 32      # rules that are held worked out, each up to half a MiB
@@ -57,12 +58,17 @@ class Recurrence:
             number += 1
 
     def local_times(self, anchor: float) -> LocalTimes | None:
-        """What it names where nobody moves the clocks; None for one that elapses in steps which do
-        not make up a day."""
+        """Return what it names where nobody moves the clocks; None for one that elapses in steps
+        which do not make up a day. Raise BadInput for one that elapses more often in a day than a
+        rule may name times: comparing them all would take long."""
         start = datetime.fromtimestamp(anchor, UTC).replace(tzinfo=None)
         if not self.elapses:
             local_times = expanded(self.rule, start)
         elif DAY_SECONDS % self.step == 0:
+            if DAY_SECONDS // self.step > TIMES_OF_A_DAY:
+                raise BadInput(f"the pattern has several RRULEs, and one of them comes "
+                               f"{DAY_SECONDS // self.step} times a day; the most is "
+                               f"{TIMES_OF_A_DAY}", remedy="write it as the trigger's only RRULE")
             second = place(start)[1]
             local_times = LocalTimes.made([(ALL, [
                 (second + one) % DAY_SECONDS for one in range(0, DAY_SECONDS, self.step)])]
