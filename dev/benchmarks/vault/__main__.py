@@ -38,7 +38,8 @@ class Tool:
 
 
 KARBOR = f"{sys.executable} -m dev.benchmarks.vault.store"
-BORG = "borg create --compression zstd,1 --noctime --noflags {options} {{root}}::{{name}} {{disk}}"
+BORG = ("borg create --compression zstd,1 --files-cache disabled {options} {{root}}::{{name}} "
+        "{{disk}}")
 BORG_REST = ("borg init --encryption=repokey-blake2 {root}", "borg extract {root}::{name}",
              "borg check --verify-data {root}")
 TOOLS = [
@@ -47,7 +48,7 @@ TOOLS = [
     Tool("borg", BORG_REST[0], BORG.format(options=""), *BORG_REST[1:]),
     Tool("borg fixed", BORG_REST[0],
          BORG.format(options="--chunker-params fixed,65536 --sparse"), *BORG_REST[1:]),
-    Tool("restic", "restic init -q -r {root}", "restic backup -q -r {root} {disk}",
+    Tool("restic", "restic init -q -r {root}", "restic backup -q --force -r {root} {disk}",
          "restic restore -q -r {root} latest --target {out}.d",
          "restic check -q -r {root} --read-data"),
 ]
@@ -55,18 +56,21 @@ TOOLS = [
 
 @dataclass
 class Cost:
+    """CPU-seconds, seconds, and the MiB of memory above those at its start, where it tells them."""
+
     cpu: float
     wall: float
-    peak_mib: float
+    memory_mib: float
 
 
 def run(command: str, where: Path) -> Cost:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run(command.split(), check=True, capture_output=True, env=ENVIRONMENT,
-                   cwd=where if command.startswith("borg extract") else None)
+    done = subprocess.run(command.split(), check=True, capture_output=True, env=ENVIRONMENT,
+                          cwd=where if command.startswith("borg extract") else None)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    told = json.loads(done.stdout) if command.startswith(KARBOR) else {}
     return Cost(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-                time.monotonic() - began, after.ru_maxrss / 1024)
+                time.monotonic() - began, told.get("peak_mib", 0.0) - told.get("start_mib", 0.0))
 
 
 def size_of(root: Path) -> int:
@@ -131,7 +135,7 @@ def measure(tool: Tool, work: Path, disk: Path, size: int, seed: int) -> dict[st
               "1 % changed: added / change": (size_of(root) - stored) / changed}
     found["restore: CPU-s/GiB"] = perform(tool.restore, "three").cpu / gib
     found["check: CPU-s/GiB"] = perform(tool.check, "three").cpu / gib
-    found["peak MiB so far"] = max(first.peak_mib, third.peak_mib)
+    found["memory above start, MiB"] = max(first.memory_mib, third.memory_mib)
     return found
 
 
