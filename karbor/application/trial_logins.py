@@ -16,9 +16,9 @@ from karbor.store.scheduled_operations import ScheduledOperations
 
 LOG = logging.getLogger(__name__)
 
-GOOD_SECONDS = 60.0
-"""So long a login that succeeded counts: a tick begins what is due, and deletes what retention does
-not keep, on one trial."""
+GOOD_SECONDS = 5.0
+"""So long a login that succeeded counts, within one tick: it begins what is due, and deletes what
+retention does not keep, on one trial. What is removed in Keystone meanwhile is believed so long."""
 
 SILENT_SECONDS = 30.0
 """So long nobody is asked again when Keystone does not answer: the thread that begins schedules
@@ -34,6 +34,11 @@ class TrialLogins:
         self._clock = clock
         self._good: dict[str, float] = {}
         self._silent_since = float("-inf")
+
+    def forget(self) -> None:
+        """Believe no earlier trial any more: what has been removed in Keystone since the last tick
+        must be noticed before anything is accepted on it."""
+        self._good.clear()
 
     def attempt(self, scheduled_operation: ScheduledOperation) -> None:
         """Log in with what it runs on. Raises CredentialError: RightsPending where that has been

@@ -37,11 +37,12 @@ class SchedulerThread:
         self._service = service
         self._records = ScheduledOperations(service.database)
         self._rights = ScheduleTrusts(service, self._records, time.time)
-        trials = TrialLogins(service)
+        self._trials = TrialLogins(service)
         self._clock: Scheduler = clock(service.conf, Occurrences(service.database),
                                        Outcomes(service.database),
-                                       ScheduledRuns(service, requests, trials),
-                                       ScheduledCheckpoints(service, requests, trials))
+                                       ScheduledRuns(service, requests, self._trials),
+                                       ScheduledCheckpoints(
+                                           service, requests, self._trials))
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._go, name="scheduler")
@@ -68,6 +69,7 @@ class SchedulerThread:
             pause = float(self._service.conf.schedule.poll_interval)
             try:
                 self._look_after_rights(now)
+                self._trials.forget()
                 told = self._clock.tick(now)
                 if told.fired:
                     LOG.info("begun: %s", told)

@@ -67,6 +67,9 @@ def test_a_good_login_counts_for_a_while(service: Service) -> None:
     now[0] += GOOD_SECONDS
     attempt(made, "one")
     assert service.asked == ["one", "two", "one"]
+    made.forget()                   # the next tick
+    attempt(made, "one")
+    assert service.asked == ["one", "two", "one", "one"]
 
 
 def test_a_keystone_that_is_silent_is_waited_for_once(service: Service) -> None:
