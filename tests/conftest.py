@@ -23,7 +23,7 @@ OF_SECONDS = {"test_credentials", "test_doctor", "test_endurance", "test_ladder"
 """Files of tests/cloud about tokens of seconds. They wait most of their time, and must not wait for
 a processor: they have a cloud to themselves, and whatever runs beside them yields."""
 
-BESIDE_THEM = {"test_killed"}
+BESIDE_THEM = {"test_killed", "test_refused_input"}
 """Files on the same cloud, so that neither cloud is in use for much longer than the other."""
 
 

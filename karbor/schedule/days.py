@@ -7,10 +7,10 @@ is a few operations on numbers, however rarely it comes, and whether two sets ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 
 # A year of room on either side: clocks differ, and weeks begin early.
 FIRST = date(1969, 1, 1)
@@ -77,28 +77,40 @@ def month(number: int) -> int:
 @lru_cache(maxsize=62)
 def day_of_month(number: int) -> int:
     """The first is 1, the last -1; months that have no such day are passed over."""
-    return of_indices(first + (number - 1 if number > 0 else length + number)
-                      for _, _, first, length in months() if abs(number) <= length)
+    if number > 0:
+        return of_indices([first + number - 1 for _, _, first, length in months()
+                           if number <= length])
+    return of_indices([first + length + number for _, _, first, length in months()
+                       if -number <= length])
 
 
 @lru_cache(maxsize=128)
 def day_of_year(number: int) -> int:
     """The first is 1, the last -1."""
-    return of_indices(first + (number - 1 if number > 0 else length + number)
-                      for _, first, length in years() if abs(number) <= length)
+    # Lists, not generators, which are entered anew for each year: a rule may name all 366 days.
+    if number > 0:
+        return of_indices([first + number - 1 for _, first, length in years() if number <= length])
+    return of_indices([first + length + number for _, first, length in years()
+                       if -number <= length])
 
 
 @lru_cache(maxsize=64)
 def week_of_year(number: int, week_start: int) -> int:
     """The weeks of that number; week 1 is the first with four days in the year, the last is -1."""
-    found: list[int] = []
-    for year in range(FIRST.year, LAST.year + 1):
-        first, following = _first_week(year, week_start), _first_week(year + 1, week_start)
-        count = (following - first) // 7
-        if abs(number) <= count:
-            begin = first + 7 * (number - 1 if number > 0 else count + number)
-            found.extend(range(begin, begin + 7))
-    return of_indices(found)
+    begins = [first + 7 * (number - 1 if number > 0 else count + number)
+              for first, count in _weeks(week_start) if -count <= number <= count]
+    return of_indices([begin + day for begin in begins for day in _WEEK])
+
+
+_WEEK = (0, 1, 2, 3, 4, 5, 6)
+
+
+@lru_cache(maxsize=7)
+def _weeks(week_start: int) -> tuple[tuple[int, int], ...]:
+    """The first day of each year's week 1, and how many weeks the year has."""
+    firsts = [_first_week(year, week_start) for year in range(FIRST.year, LAST.year + 2)]
+    return tuple((first, (following - first) // 7)
+                 for first, following in pairwise(firsts))
 
 
 def _first_week(year: int, week_start: int) -> int:
@@ -109,25 +121,24 @@ def _first_week(year: int, week_start: int) -> int:
 @lru_cache(maxsize=70)
 def weekday_of_month(number: int, nth: int) -> int:
     """The second Monday is (0, 2), the last one (0, -1)."""
-    return of_indices(_nth_weekdays(((first, length) for _, _, first, length in months()),
+    return of_indices(_nth_weekdays([(first, length) for _, _, first, length in months()],
                                     number, nth))
 
 
 @lru_cache(maxsize=64)
 def weekday_of_year(number: int, nth: int) -> int:
-    return of_indices(_nth_weekdays(((first, length) for _, first, length in years()),
+    return of_indices(_nth_weekdays([(first, length) for _, first, length in years()],
                                     number, nth))
 
 
-def _nth_weekdays(spans: Iterable[tuple[int, int]], number: int, nth: int) -> Iterable[int]:
-    for first, length in spans:
-        if nth > 0:
-            day = first + (number - FIRST.weekday() - first) % 7 + 7 * (nth - 1)
-        else:
-            last = first + length - 1
-            day = last - (last + FIRST.weekday() - number) % 7 + 7 * (nth + 1)
-        if first <= day < first + length:
-            yield day
+def _nth_weekdays(spans: Sequence[tuple[int, int]], number: int, nth: int) -> list[int]:
+    """The days of these spans, each of which has a first day and a length."""
+    shift = number - FIRST.weekday()
+    if nth > 0:
+        return [day for first, length in spans
+                for day in (first + (shift - first) % 7 + 7 * (nth - 1),) if day < first + length]
+    return [day for first, length in spans for last in (first + length - 1,)
+            for day in (last - (last - shift) % 7 + 7 * (nth + 1),) if day >= first]
 
 
 @lru_cache(maxsize=1)

@@ -122,6 +122,11 @@ def test_bombs_are_refused_at_once(raw: dict[str, Any], said: str) -> None:
     calendar(*("FREQ=WEEKLY;WKST=SU;BYHOUR=2,8;BYDAY=MO,TU,WE,TH,FR,SA,SU;BYSETPOS="
                + ",".join(map(str, range(1, 101))) for _ in range(2))),
     crontab("0 0 29 2 1"),
+    calendar("FREQ=DAILY;BYYEARDAY=" + ",".join(map(str, [*range(1, 367), *range(-366, 0)]))),
+    calendar("FREQ=YEARLY;BYWEEKNO=" + ",".join(map(str, [*range(1, 54), *range(-53, 0)]))),
+    calendar("FREQ=YEARLY;BYDAY=" + ",".join(
+        f"{nth}{day}" for nth in [*range(1, 54), *range(-53, 0)]
+        for day in ("MO", "TU", "WE", "TH", "FR", "SA", "SU"))),
 ])
 def test_what_comes_rarely_or_often_is_accepted_for_little(raw: dict[str, Any]) -> None:
     assert work(lambda: parse(raw, NOW, LIMITS)) < WORK
