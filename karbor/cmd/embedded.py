@@ -1,6 +1,6 @@
 """EmbeddedKarbor: Karbor in one process, without a service: everything wired together.
 
-    with Local(config.load(), cloud="mine") as karbor:
+    with EmbeddedKarbor(config.load(), cloud="mine") as karbor:
         operation = karbor.wait(karbor.protect(["web-1"], name="before the upgrade"))
 
 Everything is made at its first use: what only reads the database needs no cloud, what only reads
