@@ -1,4 +1,4 @@
-"""Collect the garbage of the vaults in a provider's bank, or verify them, project by project."""
+"""Look after the vaults in a provider's bank, project by project: garbage, proofs, figures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from karbor.domain.errors import KarborError
 from karbor.operations.execution_context import Provider
 from karbor.plugin.bank import Bank
 from karbor.vault.collection import CollectionReport, collect, last_collected
+from karbor.vault.statistics import VaultStatistics, statistics
 from karbor.vault.verification import VaultVerification, verify_vault
 
 _PROJECTS = "projects/"
@@ -23,6 +24,17 @@ def projects_of(bank: Bank) -> Iterator[str]:
         project_id = page[0].key.split("/", 2)[1]
         yield project_id
         after = f"{_PROJECTS}{project_id}{_BEHIND}"
+
+
+def vault_statistics(provider: Provider, project_ids: Sequence[str] = ()
+                     ) -> Iterator[tuple[str, VaultStatistics | KarborError]]:
+    """Yield, for these projects or all that the bank has, what their checkpoints take, or why that
+    cannot be told. Raises BankError when the bank itself cannot be listed."""
+    for project_id in project_ids or projects_of(provider.bank):
+        try:
+            yield project_id, statistics(provider.vault(project_id))
+        except KarborError as error:
+            yield project_id, error
 
 
 def verify_vaults(provider: Provider, project_ids: Sequence[str] = (), *, sample: float = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from karbor.plugin.vault_location import Encryption, VaultKeySource, VaultLocati
 
 if TYPE_CHECKING:
     from karbor.vault.collection import CollectionReport
+    from karbor.vault.statistics import VaultStatistics
     from karbor.vault.verification import VaultVerification
 
 
@@ -61,12 +63,7 @@ def gc(project_ids: tuple[str, ...], dry_run: bool) -> None:
                  [_row(project_id, result) for project_id, result in results
                   if not isinstance(result, KarborError)],
                  "the bank has no vault", spare=("REWRITTEN", "WRITERS"))
-    failed = [(project_id, result) for project_id, result in results
-              if isinstance(result, KarborError)]
-    for project_id, error in failed:
-        click.echo(f"project {project_id}: {line(error)}", err=True)
-    if failed:
-        sys.exit(max(exit_codes.code_of(error) for _, error in failed))
+    _leave_if_failed(results)
 
 
 def _row(project_id: str, report: CollectionReport) -> tuple[str, ...]:
@@ -75,11 +72,53 @@ def _row(project_id: str, report: CollectionReport) -> tuple[str, ...]:
             size(report.freed_bytes), str(report.writers))
 
 
-def _json(project_id: str, result: CollectionReport | VaultVerification | KarborError
+def _json(project_id: str,
+          result: CollectionReport | VaultVerification | VaultStatistics | KarborError
           ) -> dict[str, Any]:
     if isinstance(result, KarborError):
         return {"project_id": project_id, "error": result.facts()}
     return {"project_id": project_id, **result.facts(), "error": None}
+
+
+@vault.command("stats", short_help="Show what checkpoints' disks take in the bank.")
+@project_option
+@common_without("cloud")
+@answering
+def stats(project_ids: tuple[str, ...]) -> None:
+    """Show for each checkpoint how large its disks are, and what the bank holds for them.
+
+    OWN is needed by that checkpoint alone: deleting it would free so much, in time. SHARED is
+    needed by others too. Exit code 5: a vault could not be read.
+    """
+    from karbor.application.vault_collection import vault_statistics  # noqa: PLC0415 - when there is work
+
+    invocation = this()
+    with invocation.local() as local:
+        provider = local.providers.choose(invocation.provider)
+        results = list(vault_statistics(provider, project_ids=project_ids))
+    if invocation.json:
+        as_json([_json(project_id, result) for project_id, result in results])
+    else:
+        as_table(("PROJECT", "CHECKPOINT", "DISKS", "SIZE", "DATA", "OWN", "SHARED"), [
+            (project_id, one.checkpoint_id, str(one.disks), size(one.size_bytes),
+             size(one.data_bytes), size(one.own_bytes), size(one.shared_bytes))
+            for project_id, result in results if not isinstance(result, KarborError)
+            for one in result.checkpoints], "the bank has no disks in vaults")
+        for project_id, result in results:
+            if not isinstance(result, KarborError):
+                click.echo(f"project {project_id}: {size(result.stored_bytes)} in {result.packs} "
+                           f"packs, of which no checkpoint needs {size(result.unneeded_bytes)}")
+    _leave_if_failed(results)
+
+
+def _leave_if_failed(results: Sequence[tuple[str, object]]) -> None:
+    """Tell which vaults failed, and why; then end with the code of the worst."""
+    failed = [(project_id, result) for project_id, result in results
+              if isinstance(result, KarborError)]
+    for project_id, error in failed:
+        click.echo(f"project {project_id}: {line(error)}", err=True)
+    if failed:
+        sys.exit(max(exit_codes.code_of(error) for _, error in failed))
 
 
 def _percentage(_context: click.Context, parameter: click.Parameter, value: str) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from karbor.domain.errors import ObjectDamaged, ObjectMissing
 from karbor.plugin.bank import Section
-from karbor.vault.disk_manifest import PageReference, is_manifest, pages_named
+from karbor.vault.disk_manifest import DiskManifest, Pages, is_manifest, pages_named
 from karbor.vault.disk_map import decode_page
 from karbor.vault.packs import PackReader
 from karbor.vault.project_vault import ProjectVault
@@ -48,15 +48,8 @@ def mark(project: Section, vault: ProjectVault, packs: PackReader,
     for key, pages in _manifests(project, vault):
         alive()
         marked.disks += 1
-        new: dict[bytes, dict[int, bytes]] = defaultdict(dict)
-        for page in pages:
-            if page is not None and page.name not in marked.pages:
-                marked.pages.add(page.name)
-                new[page.address.pack][page.address.ordinal] = page.name
-            if page is not None:
-                marked.add(page.address.pack, page.address.ordinal)
         try:
-            _follow(new, packs, marked)
+            mark_disk(pages, packs, marked)
         except (ObjectDamaged, ObjectMissing) as error:
             raise type(error)(
                 f"the map of the disk {key} cannot be read, so nobody knows what it needs: "
@@ -64,8 +57,44 @@ def mark(project: Section, vault: ProjectVault, packs: PackReader,
     return marked
 
 
+def mark_disk(pages: Pages, packs: PackReader, marked: Marked) -> None:
+    """Mark what a disk with these pages needs. Raises ObjectMissing, ObjectDamaged."""
+    new: dict[bytes, dict[int, bytes]] = defaultdict(dict)
+    for page in pages:
+        if page is None:
+            continue
+        marked.add(page.address.pack, page.address.ordinal)
+        if page.name not in marked.pages:
+            marked.pages.add(page.name)
+            new[page.address.pack][page.address.ordinal] = page.name
+    _follow(new, packs, marked)
+
+
+def disks_of_checkpoints(project: Section, vault: ProjectVault
+                         ) -> Iterator[tuple[str, list[DiskManifest]]]:
+    """Yield each checkpoint's id with its disks that are completely kept, the oldest first. Raises
+    ObjectDamaged, NewerFormat."""
+    checkpoint = ""
+    disks: list[DiskManifest] = []
+    for stored in project.all("resources/"):
+        if not stored.key.endswith("/disk.json"):
+            continue
+        identity = stored.key.split("/")[1]
+        if identity != checkpoint and disks:
+            yield checkpoint, disks
+            disks = []
+        checkpoint = identity
+        try:
+            body = b"".join(project.get(stored.key))
+        except ObjectMissing:
+            continue        # its checkpoint is being removed
+        disks.append(DiskManifest.parse(body, "/".join(stored.key.split("/")[-2:]), vault.keys))
+    if disks:
+        yield checkpoint, disks
+
+
 def _manifests(project: Section, vault: ProjectVault
-               ) -> Iterator[tuple[str, tuple[PageReference | None, ...]]]:
+               ) -> Iterator[tuple[str, Pages]]:
     for stored in project.all("resources/"):
         if not is_manifest(stored.key):
             continue

@@ -31,6 +31,7 @@ MAX_ENTRIES = 1_000_000
 _MAGIC = b"KRBRPACK"
 _TRAILER = struct.Struct(">8sHHIQ8x32s")    # magic, format, 0, entries, table's offset, its BLAKE3
 _ENTRY = struct.Struct(">32sIIIIBBxx")      # name, ordinal, offset, stored, size, codec, kind
+ENTRY_BYTES = _ENTRY.size
 _CODECS = (Codec.PLAIN, Codec.ZSTD)
 
 

@@ -205,6 +205,7 @@ TRIALS: dict[str, dict[tuple[str, ...], tuple[str, ...]]] = {
     "config show": {(): ("--all",)},
     "database upgrade": {(): ("--dry-run",)},
     "vault gc": {(): ("--dry-run", "--project p")},
+    "vault stats": {(): ("--project p",)},
     "vault verify": {(): ("--sample 5%", "--project p")},
     "vault key rotate": {("new.key", "--project", "p"): ("--passphrase",),
                          ("new.key",): ("--project p",)},
@@ -235,6 +236,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *words: str) -> tuple[
             )
         for name in ("application.vault_collection.collect_vaults",
                      "application.vault_collection.verify_vaults",
+                     "application.vault_collection.vault_statistics",
                      "application.vault_collection.projects_of", "vault.key_rotation.rotate",
                      "vault.key_rotation.other_keys", "vault.key_rotation.shred"):
             patched.setattr(f"karbor.{name}", stand_in(name))

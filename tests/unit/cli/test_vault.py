@@ -127,6 +127,47 @@ def test_a_map_that_cannot_be_read_stops_the_collection_of_its_project(place: Pl
     assert "project p1: " in run("vault", "gc", code=5).stderr
 
 
+# ---------------------------------------------------------------- stats
+def test_what_each_checkpoint_takes_is_told(place: Place) -> None:
+    """Of ten chunks of its own and ten that both have; zeros count for nothing."""
+    both = noise("both", 10)
+    for checkpoint, seed in (("c1", "one"), ("c2", "two")):
+        section = Section(place.bank, f"projects/p1/resources/{checkpoint}/image-1")
+        DiskVault(place.vault("p1"), section).store(
+            "bytes", Source(both + noise(seed, 10) + bytes(30 * CHUNK_BYTES)))
+    place.keep("p2", "c1", "three")
+    [one, two] = told("vault", "stats")
+    for checkpoint in one["checkpoints"]:
+        assert (checkpoint["disks"], checkpoint["size_bytes"], checkpoint["data_bytes"]) == (
+            1, 50 * CHUNK_BYTES, 20 * CHUNK_BYTES)
+        assert 10 * CHUNK_BYTES < checkpoint["own_bytes"] < 10 * CHUNK_BYTES + 4000
+        assert 10 * CHUNK_BYTES < checkpoint["shared_bytes"] < 10 * CHUNK_BYTES + 4000
+    assert [checkpoint["checkpoint_id"] for checkpoint in one["checkpoints"]] == ["c1", "c2"]
+    assert 0 <= one["unneeded_bytes"] < 1000
+    assert 30 * CHUNK_BYTES < one["stored_bytes"] < 30 * CHUNK_BYTES + 8000
+    assert two["checkpoints"][0]["shared_bytes"] == 0
+
+    freed = one["checkpoints"][0]["own_bytes"]
+    place.drop("p1", "c1")
+    [one] = told("vault", "stats", "--project", "p1")
+    assert freed <= one["unneeded_bytes"] < freed + 1000
+    assert one["checkpoints"][0]["shared_bytes"] == 0
+    text = run("vault", "stats").stdout
+    assert "project p2: " in text
+    assert "of which no checkpoint needs" in text
+
+
+def test_a_vault_of_which_a_map_is_gone_is_told(place: Place) -> None:
+    place.keep("p1", "c1", "one")
+    place.keep("p2", "c1", "two")
+    [pack] = place.bank.list("projects/p1/vault/packs/")
+    place.bank.delete([pack.key])
+    assert "project p1: " in run("vault", "stats", code=5).stderr
+    failed, good = told("vault", "stats", code=5)
+    assert failed["error"]["error"] == "ObjectMissing"
+    assert good["checkpoints"][0]["disks"] == 1
+
+
 # ---------------------------------------------------------------- verify
 def harm(place: Place, project: str, number: int) -> str:
     """Flip a bit in the middle of a pack's file, behind the bank's back."""
