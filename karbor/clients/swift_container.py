@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import hashlib
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,6 +36,10 @@ PAGE = 10_000
 
 WRITE = "X-Object-Meta-Karbor-Write"
 """Which request wrote an object: after a lost answer it tells one's own from another's."""
+
+WHOLE_OBJECT = -1
+_CONTENT_RANGE = re.compile(
+    r"bytes (?:(?P<first>\d+)-(?P<last>\d+)|\*)/(?:(?P<total>\d+)|\*)\Z")
 
 Put = Callable[[dict[str, str]], requests.Response]
 
@@ -219,11 +224,13 @@ class SwiftContainer:
         answer = self.api.send("GET", path, stream=True, also_good=416, headers={
             "Accept": "*/*", "Accept-Encoding": "identity",
             "Range": f"bytes={offset}-{offset + length - 1}"})
-        told = answer.headers.get("Content-Range", "")
-        if answer.status_code == 206 and not told.startswith(f"bytes {offset}-"):
+        expected = _expected_of_part(answer, offset, length)
+        if expected is None:
             answer.close()
-            raise CloudError(f"Swift was asked for the bytes from {offset} on, and sent "
-                             f"{told or 'others'}", service="swift", request=f"GET {path}")
+            told = answer.headers.get("Content-Range", "") or "no Content-Range"
+            raise CloudUnavailable(
+                f"Swift was asked for {length} bytes from {offset} on, and answered "
+                f"{answer.status_code} with {told}", service="swift", request=f"GET {path}")
         found, came = [], 0
         # What ignores the range sends the whole object: only the part is held.
         with closing(pieces(answer, offset, "swift", f"GET {path}")) as stream:
@@ -232,6 +239,9 @@ class SwiftContainer:
                 came += len(found[-1])
                 if came == length:
                     break
+        if expected not in (came, WHOLE_OBJECT):
+            raise CloudUnavailable(f"of {expected} bytes that Swift announced {came} came",
+                                   service="swift", request=f"GET {path}")
         return b"".join(found)
 
     def head(self, name: str) -> Blob | None:
@@ -277,6 +287,22 @@ class SwiftContainer:
 
     def _exists(self, name: str) -> ObjectExists:
         return ObjectExists(f"{self.where} has an object {name} already")
+
+
+def _expected_of_part(answer: requests.Response, offset: int, length: int) -> int | None:
+    """Return how many bytes the answer to a request for a part brings (WHOLE_OBJECT: all of the
+    object, from which the part is cut); None when it is no answer to that request. What a proxy
+    cut short must not be taken for the end of the object (RFC 9110, 14.4)."""
+    if answer.status_code == 200:
+        return WHOLE_OBJECT
+    told = _CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
+    if answer.status_code == 416:       # behind the end, if the end is told and before it
+        return None if told and told["total"] and int(told["total"]) > offset else 0
+    if answer.status_code != 206 or not told or told["first"] is None:
+        return None
+    first, last = int(told["first"]), int(told["last"])
+    end = min(offset + length, int(told["total"])) if told["total"] else last + 1
+    return last + 1 - first if first == offset and last + 1 == end <= offset + length else None
 
 
 class _Sending:

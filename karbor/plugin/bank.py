@@ -56,8 +56,8 @@ class Bank(Protocol):
         """Write an object completely or not at all, and durably before returning.
 
         With `absent`, raise ObjectExists if there is one already (decided atomically); without, an
-        older object of that name is replaced. Sent once: `body` may be a stream. Raises BankFull,
-        BankReadOnly, BankUnavailable.
+        older object of that name is replaced. Sent once: `body` may be a stream; a list says that
+        all of it is in memory anyway. Raises BankFull, BankReadOnly, BankUnavailable.
         """
 
     def get(self, key: str) -> Iterator[bytes]:
